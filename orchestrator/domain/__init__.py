@@ -1,0 +1,1 @@
+"""The words of this system; numpy and the standard library only."""

@@ -1,0 +1,142 @@
+"""Every fault has a name here; each message names the thing, what was found and what to do.
+
+Messages carry UIDs, names of models, rules and files of ours, never patient data.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class OrchestratorError(Exception):
+    """Base of every error this project raises on purpose."""
+
+
+class UserError(OrchestratorError, ValueError):
+    """Something a person wrote is wrong; the command line prints it and exits with status 2."""
+
+
+class SettingsError(UserError):
+    """A setting is unknown, missing or out of range."""
+
+
+class RulesError(UserError):
+    """The rules file has faults; the message lists all of them with their lines."""
+
+
+class ManifestError(UserError):
+    """A model.toml has faults; the message names file and line."""
+
+
+class UnknownConcept(UserError, LookupError):
+    """A coded concept was asked for by a name that the dictionary lacks."""
+
+
+class UnknownRecord(UserError, LookupError):
+    """A job, series or result was asked for that the ledger does not hold."""
+
+
+class ForbiddenTransition(UserError):
+    """A job or review cannot go from its state to the one asked for."""
+
+
+class InputFault(StrEnum):
+    """Why a series cannot be given to a model (the outcome is then ``unsupported``)."""
+
+    UNREADABLE = "unreadable"
+    NO_PIXELS = "no-pixels"
+    NO_GEOMETRY = "no-geometry"
+    TRUNCATED = "truncated"
+    MISSING_SLICE = "missing-slice"
+    DUPLICATE_POSITION = "duplicate-position"
+    IRREGULAR_SPACING = "irregular-spacing"
+    MIXED_ORIENTATION = "mixed-orientation"
+    MIXED_SIZE = "mixed-size"
+    MIXED_SERIES = "mixed-series"
+    MIXED_PATIENT = "mixed-patient"
+    SEVERAL_TIME_POINTS = "several-time-points"
+    GANTRY_TILT = "gantry-tilt"
+    LOCALIZER = "localizer"
+    TOO_FEW_SLICES = "too-few-slices"
+    UNSUPPORTED_ENCODING = "unsupported-encoding"
+    OUTSIDE_INTENDED_USE = "outside-intended-use"
+    NO_IDENTITY = "no-identity"
+    REFUSED_BY_MODEL = "refused-by-model"
+
+
+class UnsupportedInput(OrchestratorError, ValueError):
+    """The input is sound or not, but this model must not be run on it."""
+
+    def __init__(self, fault: InputFault | str, reason: str = "") -> None:
+        if not reason:
+            fault, reason = InputFault.REFUSED_BY_MODEL, str(fault)
+        self.fault = InputFault(fault)
+        self.reason = reason
+        super().__init__(f"{self.fault}: {reason}")
+
+    def __reduce__(self) -> tuple[type[UnsupportedInput], tuple[str, str]]:
+        return (type(self), (str(self.fault), self.reason))
+
+
+class UnreadableFile(OrchestratorError, ValueError):
+    """A file is no DICOM, or broken; it never stops the files beside it."""
+
+
+class InvalidResult(OrchestratorError, ValueError):
+    """A model returned something that is not a Result on its input's grid."""
+
+
+class InferenceError(OrchestratorError):
+    """An attempt to run a model ended without a result."""
+
+
+class ModelRaised(InferenceError):
+    """The model's own code raised an exception."""
+
+
+class WorkerCrashed(InferenceError):
+    """The worker process died (abort, signal, exit) during the attempt."""
+
+
+class WorkerTimeout(InferenceError):
+    """The model took longer than it declared and its process was killed."""
+
+
+class WorkerOutOfMemory(InferenceError):
+    """The model asked for more memory than it declared."""
+
+
+class SandboxUnavailable(OrchestratorError):
+    """The kernel cannot give the cage that the settings require."""
+
+
+class WeightsError(OrchestratorError):
+    """Weights are missing, differ from their declared digest or could not be converted."""
+
+
+class ConformanceError(OrchestratorError):
+    """An object that was written breaks a rule of results.md and must not leave."""
+
+
+class ArchiveError(OrchestratorError):
+    """Base of what can go wrong with an archive."""
+
+
+class ArchiveUnavailable(ArchiveError):
+    """The archive does not answer now; the same attempt may go through later."""
+
+
+class ArchiveRefused(ArchiveError):
+    """The archive answered and said no."""
+
+
+class IdentityChanged(ArchiveError):
+    """The archive holds the study under another patient or accession than the result was written for."""
+
+
+class SourceMissing(ArchiveError):
+    """The archive does not hold the source images that the result refers to."""
+
+
+class StorageFull(OrchestratorError):
+    """The disk is above its watermark; nothing more is accepted until space is made."""

@@ -1,0 +1,140 @@
+"""What the ledger remembers, as values; UIDs and digests only, no patient data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from orchestrator.domain.job import JobState, Priority, Purpose
+from orchestrator.domain.result import Urgency
+from orchestrator.domain.review import ReviewState
+
+
+class SeriesState(StrEnum):
+    """OPEN: instances may come. STARTED: models run, nothing leaves. RELEASED: results may leave."""
+
+    OPEN = "open"
+    STARTED = "started"
+    RELEASED = "released"
+    SUPERSEDED = "superseded"
+
+
+class ObjectKind(StrEnum):
+    """Kinds of objects that the host writes."""
+
+    SEG = "SEG"
+    SR = "SR"
+    SC = "SC"
+    KO = "KO"
+
+
+class DeliveryState(StrEnum):
+    """Where the objects of one job are on their way to one destination."""
+
+    WAITING = "waiting"  # not released yet, or its next attempt is due later
+    SENDING = "sending"
+    CONFIRMED = "confirmed"
+    UNCONFIRMED = "sent, unconfirmed"
+    PARKED = "parked"
+    DISCARDED = "discarded"  # superseded before it left
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesRecord:
+    """One revision of a series. ``digest`` is over its instances; ``complete_by`` says how completeness was decided."""
+
+    series_uid: str
+    revision: int
+    study_uid: str
+    state: SeriesState
+    instance_count: int
+    digest: str
+    source: str = ""
+    modality: str = ""
+    complete_by: str = ""
+    matched: bool = False
+    explanation: str = ""  # JSON of rules.Explanation, identifying values hidden
+    first_seen: datetime
+    released_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """One job. ``seconds``: wall time of complete, read, infer, write, deliver."""
+
+    key: str
+    series_uid: str
+    revision: int
+    study_uid: str
+    model: str
+    model_version: str
+    model_digest: str
+    rule: str
+    priority: Priority
+    purpose: Purpose = Purpose.LIVE
+    state: JobState = JobState.WAITING
+    reason: str = ""
+    device: str = ""
+    attempts: int = 0
+    urgency: Urgency | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    findings: tuple[Mapping[str, object], ...] = ()
+    measurements: tuple[Mapping[str, object], ...] = ()
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectRecord:
+    """One DICOM object in the outbox; ``sha256`` over the file's bytes."""
+
+    sop_uid: str
+    job_key: str
+    kind: ObjectKind
+    sop_class: str
+    series_uid: str
+    study_uid: str
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRecord:
+    """The way of one job's objects to one destination; ``next_attempt_at`` None = not released."""
+
+    job_key: str
+    destination: str
+    state: DeliveryState = DeliveryState.WAITING
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    error: str = ""
+    confirmed_at: datetime | None = None
+    confirmed_by: str = ""  # readback | commitment | none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewRecord:
+    """One verdict; the newest counts."""
+
+    job_key: str
+    state: ReviewState
+    by: str = ""
+    organization: str = ""
+    reason: str = ""
+    comment: str = ""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRecord:
+    """One line of the audit trail: what happened to which subject (a UID or job key), when and by whom."""
+
+    sequence: int
+    at: datetime
+    kind: str
+    subject: str
+    text: str
+    by: str = "host"

@@ -1,0 +1,139 @@
+"""What a model returns, and the coded place, presence and measurement of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.domain import concepts
+from orchestrator.domain.code import Code
+
+
+class Presence(StrEnum):
+    """CID 240: whether a finding is there."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    UNDETERMINED = "undetermined"
+
+
+class Urgency(StrEnum):
+    """ACR actionable finding categories (CID 7035)."""
+
+    IMMEDIATE = "immediate"  # category 1: minutes
+    URGENT = "urgent"  # category 2: hours
+    NON_URGENT = "non-urgent"  # category 3: days
+
+
+class Shape(StrEnum):
+    """How the points of a Region are joined."""
+
+    POINT = "point"
+    POLYGON = "polygon"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segment:
+    """A region of the volume's own grid.
+
+    label: at most 64 characters, shown by viewers; no patient data.
+    mask: (slice, row, column) bool or uint8 0/1, the shape of the volume that was given.
+    type: what it is (CID 7151 / 7166 ...), e.g. ``codes["liver"]``.
+    category: CID 7150; Anatomical Structure unless said otherwise.
+    anatomy: the site, where ``type`` is a lesion or a tissue.
+    laterality: CID 244; checked against the patient-space centroid by the host.
+    """
+
+    label: str
+    mask: npt.NDArray[Any]
+    type: Code
+    category: Code = concepts.ANATOMICAL_STRUCTURE
+    anatomy: Code | None = None
+    laterality: Code | None = None
+    colour: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A number with its coded name and UCUM unit.
+
+    segment: label of the Segment it was measured on; None = on the series as a whole.
+    The volume of each segment is measured by the host on the grid of the written SEG and need
+    not be given.
+    """
+
+    name: Code
+    value: float
+    unit: str
+    segment: str | None = None
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Region:
+    """A place on one image: points (n, 2) as (row, column), pixel centres at whole numbers.
+
+    slice: index into the volume's first axis.
+    """
+
+    slice: int
+    points: npt.NDArray[np.float64]
+    shape: Shape = Shape.POLYGON
+    score: float | None = None
+    label: str = ""
+
+    @classmethod
+    def box(
+        cls,
+        slice: int,
+        top: float,
+        left: float,
+        bottom: float,
+        right: float,
+        *,
+        score: float | None = None,
+        label: str = "",
+    ) -> Region:
+        """Return the rectangle with these edges in pixels (row, column)."""
+        corners = [(top, left), (top, right), (bottom, right), (bottom, left)]
+        return cls(slice, np.array(corners, dtype=np.float64), Shape.POLYGON, score, label)
+
+    @classmethod
+    def point(cls, slice: int, row: float, column: float, *, score: float | None = None, label: str = "") -> Region:
+        """Return a single point in pixels (row, column)."""
+        return cls(slice, np.array([(row, column)], dtype=np.float64), Shape.POINT, score, label)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """A statement that something is present, absent or undetermined.
+
+    score: the model's raw output in 0..1; it is written as a score, never as a probability.
+    certainty_percent: only for a calibrated model whose manifest says so (111012, DCM).
+    segment: label of the Segment that shows it, if one does.
+    """
+
+    name: Code
+    presence: Presence = Presence.PRESENT
+    score: float | None = None
+    certainty_percent: float | None = None
+    site: Code | None = None
+    laterality: Code | None = None
+    urgency: Urgency | None = None
+    regions: Sequence[Region] = ()
+    segment: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """Everything a model says about one volume."""
+
+    segments: Sequence[Segment] = ()
+    findings: Sequence[Finding] = ()
+    measurements: Sequence[Measurement] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,71 @@
+"""What arrived: instances, the series they make, and the identity of patient and study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HeaderValue = str | float | int
+Headers = Mapping[str, tuple[HeaderValue, ...]]
+"""DICOM keyword -> its values; numbers for DS, IS, FL, FD, SS, US, SL, UL, text for the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """Where an image lies: PS3.3 C.7.6.2. position and orientation are LPS; spacing (row, column) mm."""
+
+    position: tuple[float, float, float]
+    orientation: tuple[float, float, float, float, float, float]
+    spacing: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One stored file: its identity, its digest and what its header says.
+
+    digest: sha256 over pixels, geometry, laterality and identity; equal for a plain re-send,
+        different for a corrected one.
+    plane: None for multi-frame images and for images without patient geometry.
+    """
+
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    sop_class: str
+    path: Path
+    digest: str
+    frames: int = 1
+    plane: Plane | None = None
+    headers: Headers = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """All instances of one revision of a series, in no particular order.
+
+    facts: keyword -> distinct values over all instances, and host facts (InstanceCount, Source,
+        CallingAETitle, CalledAETitle, SliceSpacing, Orientation, ...).
+    """
+
+    study_uid: str
+    series_uid: str
+    revision: int
+    instances: tuple[Instance, ...]
+    facts: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class StudyIdentity:
+    """Patient and study as an archive holds them now; compared before anything is sent.
+
+    Empty text means absent. Names are kept as DICOM writes them (PS3.5 6.2, PN).
+    """
+
+    patient_id: str
+    issuer_of_patient_id: str
+    patient_name: str
+    birth_date: str
+    sex: str
+    accession_number: str
+    study_uid: str

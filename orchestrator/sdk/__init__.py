@@ -1,0 +1,32 @@
+"""All that a plugin author imports."""
+
+from orchestrator.domain.code import Code
+from orchestrator.domain.concepts import codes
+from orchestrator.domain.errors import UnsupportedInput
+from orchestrator.domain.model import Accepts, Empty, Geometry, Intended, Resources
+from orchestrator.domain.result import Finding, Measurement, Presence, Region, Result, Segment, Shape, Urgency
+from orchestrator.domain.volume import Volume
+from orchestrator.sdk.hookspecs import Model, Register, hookimpl
+
+__all__ = [
+    "Accepts",
+    "Code",
+    "Empty",
+    "Finding",
+    "Geometry",
+    "Intended",
+    "Measurement",
+    "Model",
+    "Presence",
+    "Region",
+    "Register",
+    "Resources",
+    "Result",
+    "Segment",
+    "Shape",
+    "UnsupportedInput",
+    "Urgency",
+    "Volume",
+    "codes",
+    "hookimpl",
+]
