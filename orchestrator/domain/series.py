@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,3 +70,42 @@ class StudyIdentity:
     sex: str
     accession_number: str
     study_uid: str
+
+    def differences(self, held: StudyIdentity) -> tuple[str, ...]:
+        """Return the DICOM keywords in which the archive's view ``held`` differs from this one.
+
+        PatientID, PatientName and AccessionNumber are required keys of a study query (PS3.4 C.6.2.1),
+        so they must agree; the optional ones count only where both sides have a value, since an
+        archive may leave an optional key out of its answer.
+        """
+        required = ("PatientID", "PatientName", "AccessionNumber", "StudyInstanceUID")
+        optional = ("IssuerOfPatientID", "PatientBirthDate", "PatientSex")
+        mine, theirs = self._by_keyword(), held._by_keyword()
+        return tuple(
+            keyword
+            for keyword in required + optional
+            if mine[keyword] != theirs[keyword] and (keyword in required or (mine[keyword] and theirs[keyword]))
+        )
+
+    def _by_keyword(self) -> dict[str, str]:
+        return {
+            "PatientID": self.patient_id.strip(),
+            "IssuerOfPatientID": self.issuer_of_patient_id.strip(),
+            "PatientName": _significant(self.patient_name),
+            "PatientBirthDate": self.birth_date.strip(),
+            "PatientSex": self.sex.strip().upper(),
+            "AccessionNumber": self.accession_number.strip(),
+            "StudyInstanceUID": self.study_uid,
+        }
+
+
+def _significant(name: str) -> str:
+    """Return a person name without the trailing delimiters and blanks that carry no meaning (PS3.5 6.2.1)."""
+    groups = [group.strip().rstrip("^ ") for group in name.split("=")]
+    return "=".join(groups).rstrip("=")
+
+
+def series_digest(instances: Iterable[Instance]) -> str:
+    """Return one digest over the identity and content of all instances, whatever their order."""
+    lines = sorted(f"{instance.sop_uid} {instance.digest}" for instance in instances)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,142 @@
+"""When is a series complete? Models may start early on a hint; results leave only on a proof.
+
+Pure bookkeeping: it is told what arrives and what time it is, and says what is due. It never looks at
+a clock, a file or a database, so every order of events can be tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from orchestrator.domain.series import Instance
+
+_EARLIER = "(before this process)"
+
+
+class Step(StrEnum):
+    """What may happen now with a revision of a series."""
+
+    START = "start"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A step that is due for these instances and, in words for the record, why."""
+
+    series_uid: str
+    step: Step
+    reason: str
+    instances: tuple[Instance, ...]
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What is in hand of one series.
+
+    hint: all came by one association, it was released, and its sender has no other open.
+    broken: an association that brought instances was aborted.
+    proof: an explicit signal that nothing is missing, in words; None = not looked for since the last arrival.
+    """
+
+    quiet_seconds: float
+    last_arrival: float
+    instances: dict[str, Instance] = field(default_factory=dict)
+    associations: set[str] = field(default_factory=set)
+    sender: str = ""
+    started: bool = False
+    hint: bool = False
+    broken: bool = False
+    proof: str | None = None
+
+
+class Completion:
+    """Decides per series when its models start and when its results are released.
+
+    gap_free: whether instances form a gap-free geometry (half a chest is gap-free too: only a hint).
+    expected_count: how many instances the headers announce, None where they do not.
+    """
+
+    def __init__(
+        self,
+        *,
+        gap_free: Callable[[Collection[Instance]], bool],
+        expected_count: Callable[[Collection[Instance]], int | None],
+    ) -> None:
+        self._gap_free = gap_free
+        self._expected_count = expected_count
+        self._pending: dict[str, _Pending] = {}
+
+    def __contains__(self, series_uid: str) -> bool:
+        return series_uid in self._pending
+
+    def arrived(
+        self, instance: Instance, *, now: float, quiet_seconds: float, association: str = "", sender: str = ""
+    ) -> bool:
+        """Note an instance; return True where it opens a new revision of a series already started.
+
+        A plain re-send (same UID, same digest) of what is in hand only prolongs the quiet period.
+        """
+        pending = self._pending.setdefault(instance.series_uid, _Pending(quiet_seconds, now))
+        pending.last_arrival = now
+        pending.associations.add(association)
+        pending.sender = sender
+        known = pending.instances.get(instance.sop_uid)
+        if known is not None and known.digest == instance.digest:
+            return False
+        pending.instances[instance.sop_uid] = instance
+        pending.hint = False
+        pending.proof = None
+        reopened, pending.started = pending.started, False
+        return reopened
+
+    def resumed(
+        self, instances: Collection[Instance], *, started: bool, last_arrival: float, quiet_seconds: float
+    ) -> None:
+        """Take up a series that an earlier process, or an earlier revision, had in hand."""
+        for instance in instances:
+            self.arrived(instance, now=last_arrival, quiet_seconds=quiet_seconds, association=_EARLIER)
+        for series_uid in {instance.series_uid for instance in instances}:
+            self._pending[series_uid].started = started
+
+    def closed(self, association: str, *, released: bool, sender: str, others_open: int) -> None:
+        """Note the end of an association; an abort, or a sister still open, is no hint that all came."""
+        for pending in self._pending.values():
+            if association in pending.associations:
+                pending.broken |= not released
+            if pending.sender == sender:
+                alone = len(pending.associations) == 1
+                pending.hint = alone and not pending.broken and others_open == 0
+
+    def due(self, now: float) -> list[Due]:
+        """Return the steps due at this time; a series whose results are released is let go."""
+        steps = [due for series_uid, pending in self._pending.items() for due in self._due_of(series_uid, pending, now)]
+        for due in steps:
+            if due.step is Step.RELEASE:
+                del self._pending[due.series_uid]
+            else:
+                self._pending[due.series_uid].started = True
+        return steps
+
+    def _due_of(self, series_uid: str, pending: _Pending, now: float) -> Iterable[Due]:
+        instances = tuple(pending.instances.values())
+        if pending.proof is None:
+            pending.proof = self._announced(instances)
+        reason = pending.proof or self._quiet(pending, now)
+        if not pending.started and (reason or (pending.hint and self._gap_free(instances))):
+            yield Due(series_uid, Step.START, reason or "gap-free images by one released association", instances)
+        if reason:
+            yield Due(series_uid, Step.RELEASE, reason, instances)
+
+    def _announced(self, instances: Collection[Instance]) -> str:
+        if self._expected_count(instances) != len(instances):
+            return ""
+        return f"all {len(instances)} announced images arrived"
+
+    @staticmethod
+    def _quiet(pending: _Pending, now: float) -> str:
+        if now - pending.last_arrival < pending.quiet_seconds:
+            return ""
+        return f"no further image for {pending.quiet_seconds:g} s"
