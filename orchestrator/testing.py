@@ -1,0 +1,398 @@
+"""The kit for plugin authors: a DICOM series whose lesion is known, and the volume a model gets of it.
+
+    series = synthetic_series(tmp_path, slices=30, orientation="oblique")
+
+Synthetic headers, synthetic anatomy: an ellipse of tissue with one bright lesion on its left side.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MRImageStorage,
+    PositronEmissionTomographyImageStorage,
+    RLELossless,
+)
+from pydicom.valuerep import format_number_as_ds
+
+from orchestrator.domain.volume import Affine
+
+__all__ = ["ORIENTATIONS", "Lesion", "Patient", "Phantom", "SyntheticSeries", "synthetic_series"]
+
+_TURN = math.radians(20)
+ORIENTATIONS: Mapping[str, tuple[float, ...]] = {
+    "axial": (1, 0, 0, 0, 1, 0),
+    "coronal": (1, 0, 0, 0, 0, -1),
+    "sagittal": (0, 1, 0, 0, 0, -1),
+    "oblique": (math.cos(_TURN), math.sin(_TURN), 0, -math.sin(_TURN) * 0.8, math.cos(_TURN) * 0.8, 0.6),
+    "feet-first": (-1, 0, 0, 0, 1, 0),  # normal towards the feet
+    "prone": (-1, 0, 0, 0, -1, 0),
+}
+"""Image Orientation (Patient) by name, LPS (PS3.3 C.7.6.2.1.1); with each a normal = row x column."""
+
+_POSITIONS = {"feet-first": "FFS", "prone": "HFP"}
+_UNCOMPRESSED = {
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+}
+_CLASSES = {"CT": CTImageStorage, "MR": MRImageStorage, "PT": PositronEmissionTomographyImageStorage}
+_VALUES = {"CT": (-1000.0, 40.0, 400.0), "MR": (0.0, 300.0, 900.0), "PT": (0.0, 1000.0, 9000.0)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patient:
+    """An invented person; ``character_set`` is the Specific Character Set that the name is written in."""
+
+    patient_id: str = "PHANTOM-1"
+    issuer: str = "ORCHESTRATOR"
+    name: str = "Phantom^Synthetic"
+    birth_date: str = "19600402"
+    sex: str = "O"
+    age: str = "065Y"
+    character_set: str | tuple[str, ...] = "ISO_IR 192"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesion:
+    """An ellipsoid in the patient: centre as LPS mm from the centre of the grid, half axes along L, P, S in mm.
+
+    None: off the centre on every axis, on the patient's left in each named orientation, and a sphere with a
+    quarter of the grid's least extent as radius.
+    """
+
+    centre_mm: tuple[float, float, float] | None = None
+    radii_mm: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phantom:
+    """A series to be: its geometry, encoding and faults, and the truth about its voxels.
+
+    spacing: between (slices, rows, columns) in mm. centre: of the grid, LPS mm.
+    orientation: a name of ORIENTATIONS or six direction cosines.
+    order: ascending, reversed or shuffled: how instance numbers and file names follow the positions.
+    missing, duplicate: indices of slices left out, or written twice with a SOP Instance UID of its own.
+    tilt_degrees: gantry tilt; each slice is shifted along the columns (a sheared grid).
+    time_points: how often the whole stack is written, each with its own time.
+    slope, intercept: of the rescale, one number or one for each slice; None leaves the elements out.
+    values: of air, tissue and lesion, in the unit of the modality.
+    bits: allocated and stored. padding: Pixel Padding Value, written in the corners of each slice.
+    attributes: set on every instance (None deletes one). edit: the last word on (dataset, slice index).
+    seed: everything random, and every UID, follows from it.
+    """
+
+    modality: str = "CT"
+    slices: int = 20
+    rows: int = 64
+    columns: int = 64
+    spacing: tuple[float, float, float] = (3.0, 0.8, 0.7)
+    centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    orientation: str | Sequence[float] = "axial"
+    order: str = "ascending"
+    missing: Sequence[int] = ()
+    duplicate: Sequence[int] = ()
+    tilt_degrees: float = 0.0
+    time_points: int = 1
+    transfer_syntax: str = ExplicitVRLittleEndian
+    slope: float | Sequence[float] | None = 1.0
+    intercept: float | Sequence[float] | None = None
+    bits: tuple[int, int] = (16, 16)
+    signed: bool = True
+    padding: int | None = None
+    lesion: Lesion = field(default_factory=Lesion)
+    values: tuple[float, float, float] | None = None
+    patient: Patient = field(default_factory=Patient)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    edit: Callable[[Dataset, int], None] | None = None
+    seed: str = "orchestrator"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Slices, rows and columns of the whole grid, missing slices included."""
+        return self.slices, self.rows, self.columns
+
+    @property
+    def directions(self) -> npt.NDArray[np.float64]:
+        """(2, 3): the LPS unit vectors along a row and along a column."""
+        cosines = ORIENTATIONS[self.orientation] if isinstance(self.orientation, str) else self.orientation
+        return np.array(cosines, dtype=np.float64).reshape(2, 3)
+
+    @property
+    def affine(self) -> Affine:
+        """(4, 4): index (slice, row, column) -> LPS mm."""
+        along_row, along_column = self.directions
+        slice_mm, row_mm, column_mm = self.spacing
+        step = np.cross(along_row, along_column) + math.tan(math.radians(self.tilt_degrees)) * along_column
+        affine = np.eye(4)
+        affine[:3, :3] = np.stack([step * slice_mm, along_column * row_mm, along_row * column_mm], axis=1)
+        affine[:3, 3] = np.array(self.centre) - affine[:3, :3] @ ((np.array(self.shape) - 1) / 2)
+        return affine
+
+    @property
+    def points(self) -> npt.NDArray[np.float64]:
+        """(slice, row, column, 3): LPS mm of each voxel's centre."""
+        index = np.stack(np.meshgrid(*map(np.arange, self.shape), indexing="ij"), axis=-1)
+        return np.asarray(index @ self.affine[:3, :3].T + self.affine[:3, 3])
+
+    @property
+    def lesion_centre(self) -> npt.NDArray[np.float64]:
+        """LPS mm of the lesion's centre, where ``lesion`` gives none: on a voxel."""
+        if self.lesion.centre_mm is not None:
+            return np.asarray(self.centre) + self.lesion.centre_mm
+        towards = np.sign(np.round(self.affine[:3, :3], 6)).sum(axis=0)
+        away = np.where(towards < 0, -1, 1) * (0.1, -0.12, 0.15)
+        index = np.round((np.array(self.shape) - 1) / 2 + away * self.shape)
+        return np.asarray(self.affine[:3, :3] @ index + self.affine[:3, 3])
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """(slice, row, column): where the lesion is."""
+        radius = 0.25 * min(np.array(self.shape) * self.spacing)
+        radii = self.lesion.radii_mm or (radius, radius, radius)
+        return np.asarray((((self.points - self.lesion_centre) / radii) ** 2).sum(axis=-1) <= 1.0)
+
+    @property
+    def centroid(self) -> npt.NDArray[np.float64]:
+        """LPS mm of the mean of the lesion's voxels."""
+        return np.asarray(self.points[self.mask].mean(axis=0))
+
+    @property
+    def stored(self) -> npt.NDArray[np.int64]:
+        """(slice, row, column): the stored values, before the rescale."""
+        air, tissue, lesion = self.values or _VALUES[self.modality]
+        row, column = np.meshgrid(np.linspace(-1, 1, self.rows), np.linspace(-1, 1, self.columns), indexing="ij")
+        noise = np.random.default_rng(list(self.seed.encode())).normal(0, abs(lesion - tissue) / 50, self.shape)
+        values = np.where(row**2 + column**2 < 0.85, tissue + noise, air)
+        values = np.where(self.mask, lesion, values)
+        stored = np.round((values - self._rescale("intercept")) / self._rescale("slope")).astype(np.int64)
+        if self.padding is not None:
+            stored[:, : self.rows // 8, : self.columns // 8] = self.padding
+        return stored
+
+    @property
+    def voxels(self) -> npt.NDArray[np.float64]:
+        """(slice, row, column): the true values, in HU, Bq/ml or as stored."""
+        return np.asarray(self.stored * self._rescale("slope") + self._rescale("intercept"))
+
+    def _rescale(self, name: str) -> npt.NDArray[np.float64]:
+        given, absent = getattr(self, name), {"slope": 1.0, "intercept": 0.0}[name]
+        return np.broadcast_to(absent if given is None else given, self.slices).reshape(-1, 1, 1).astype(np.float64)
+
+    def uid(self, *names: object) -> str:
+        """Return the UID that follows from the seed and these names."""
+        return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, repr((self.seed, *names))).int}"
+
+    def datasets(self) -> list[Dataset]:
+        """Return one dataset for each image, in the order of their files."""
+        stored = self.stored
+        present = [index for index in range(self.slices) if index not in set(self.missing)]
+        images = [(index, time, 0) for time in range(self.time_points) for index in present]
+        images += [(index, 0, 1) for index in self.duplicate]
+        numbers = np.arange(len(images))
+        if self.order == "reversed":
+            numbers = numbers[::-1]
+        elif self.order == "shuffled":
+            numbers = np.random.default_rng(7).permutation(numbers)
+        numbered = sorted(zip(numbers.tolist(), images, strict=True))
+        return [self._image(stored[image[0]], *image, number + 1) for number, image in numbered]
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write the images as ``IM0001.dcm`` ... and return their paths."""
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = []
+        for number, dataset in enumerate(self.datasets(), start=1):
+            paths.append(folder / f"IM{number:04}.dcm")
+            dataset.save_as(paths[-1], enforce_file_format=True)
+        return paths
+
+    def _image(self, stored: npt.NDArray[np.int64], index: int, time: int, copy: int, number: int) -> Dataset:
+        dataset = Dataset()
+        _set(dataset, _study(self.patient) | _equipment() | _acquisition(self.modality, index))
+        _set(dataset, self._identity(index, time, copy, number) | self._plane(index) | self._rescaled(index))
+        if self.time_points > 1:
+            dataset.TemporalPositionIdentifier, dataset.NumberOfTemporalPositions = time + 1, self.time_points
+        put_pixels(dataset, stored, bits=self.bits, signed=self.signed)
+        if self.padding is not None:
+            dataset.PixelPaddingValue = self.padding
+        _set(dataset, self.attributes)
+        if self.edit is not None:
+            self.edit(dataset, index)
+        return encode(dataset, self.transfer_syntax)
+
+    def _identity(self, index: int, time: int, copy: int, number: int) -> dict[str, Any]:
+        return {
+            "SOPClassUID": _CLASSES[self.modality],
+            "SOPInstanceUID": self.uid("image", self.modality, index, time, copy),
+            "StudyInstanceUID": self.uid("study"),
+            "SeriesInstanceUID": self.uid("series", self.modality),
+            "FrameOfReferenceUID": self.uid("frame of reference"),
+            "PositionReferenceIndicator": "",
+            "SeriesDescription": f"{self.modality} phantom",
+            "InstanceNumber": number,
+            "AcquisitionNumber": time + 1,
+            "AcquisitionTime": f"1015{time:02}",
+        }
+
+    def _plane(self, index: int) -> dict[str, Any]:
+        position = self.affine[:3] @ (index, 0, 0, 1)
+        named = self.orientation if isinstance(self.orientation, str) else ""
+        return {
+            "PatientPosition": _POSITIONS.get(named, "HFS"),
+            "ImagePositionPatient": _decimals(position),
+            "ImageOrientationPatient": _decimals(self.directions.ravel()),
+            "PixelSpacing": _decimals(self.spacing[1:]),
+            "SliceThickness": _decimals(self.spacing[:1])[0],
+            "SliceLocation": _decimals(position @ np.cross(*self.directions)[:, None])[0],
+        }
+
+    def _rescaled(self, index: int) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        if self.slope is not None or self.intercept is not None or self.modality == "CT":
+            values["RescaleIntercept"] = _decimals(self._rescale("intercept")[index].ravel())[0]
+            values["RescaleSlope"] = _decimals(self._rescale("slope")[index].ravel())[0]
+        if self.modality == "CT":
+            values["RescaleType"] = "HU"
+        return values if self.modality != "MR" or self.slope != 1.0 or self.intercept is not None else {}
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticSeries:
+    """A phantom that lies on disk."""
+
+    phantom: Phantom
+    paths: tuple[Path, ...]
+
+
+def synthetic_series(folder: Path, **parameters: Any) -> SyntheticSeries:
+    """Return a series written into the folder; the parameters are those of Phantom."""
+    phantom = Phantom(**parameters)
+    return SyntheticSeries(phantom, tuple(phantom.write(folder)))
+
+
+def put_pixels(dataset: Dataset, stored: npt.NDArray[Any], *, bits: tuple[int, int], signed: bool) -> None:
+    """Set the pixel module for grey values (row, column) or (frame, row, column), little-endian."""
+    allocated, used = bits
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.Rows, dataset.Columns = stored.shape[-2:]
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = allocated, used, used - 1
+    dataset.PixelRepresentation = int(signed)
+    limits = np.iinfo(f"{'i' if signed else 'u'}{allocated // 8}")
+    if stored.min() < limits.min or stored.max() > limits.max:
+        raise ValueError(f"stored values {stored.min()}..{stored.max()} do not fit {allocated} bits, signed={signed}")
+    dataset.PixelData = stored.astype(f"<{'i' if signed else 'u'}{allocated // 8}").tobytes()
+    dataset["PixelData"].VR = "OW" if allocated == 16 else "OB"
+
+
+def encode(dataset: Dataset, transfer_syntax: str) -> Dataset:
+    """Return the dataset with its little-endian pixels in another transfer syntax (RLE or uncompressed)."""
+    syntax = UID(transfer_syntax)
+    dataset.ensure_file_meta()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    if syntax == RLELossless:
+        dataset.compress(syntax, generate_instance_uid=False)
+    elif syntax in _UNCOMPRESSED:
+        if syntax == ExplicitVRBigEndian and dataset.BitsAllocated == 16:
+            dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").byteswap().tobytes()
+    else:
+        raise ValueError(f"the kit writes no {syntax.name}")
+    dataset.file_meta.TransferSyntaxUID = syntax
+    return dataset
+
+
+def _set(dataset: Dataset, values: Mapping[str, Any]) -> None:
+    for keyword, value in values.items():
+        if value is not None:
+            setattr(dataset, keyword, value)
+        elif keyword in dataset:
+            delattr(dataset, keyword)
+
+
+def _decimals(values: Sequence[float] | npt.NDArray[np.float64]) -> list[str]:
+    return [format_number_as_ds(float(value)) for value in values]
+
+
+def _study(patient: Patient) -> dict[str, Any]:
+    return {
+        "SpecificCharacterSet": patient.character_set,
+        "PatientName": patient.name,
+        "PatientID": patient.patient_id,
+        "IssuerOfPatientID": patient.issuer or None,
+        "PatientBirthDate": patient.birth_date,
+        "PatientSex": patient.sex,
+        "PatientAge": patient.age or None,
+        "StudyID": "1",
+        "StudyDate": "20250501",
+        "StudyTime": "101500",
+        "SeriesDate": "20250501",
+        "SeriesTime": "101500",
+        "AcquisitionDate": "20250501",
+        "ContentDate": "20250501",
+        "ContentTime": "101500",
+        "AccessionNumber": "A-1",
+        "ReferringPhysicianName": "",
+        "StudyDescription": "Phantom study",
+    }
+
+
+def _equipment() -> dict[str, Any]:
+    return {
+        "Manufacturer": "Orchestrator",
+        "ManufacturerModelName": "Phantom",
+        "DeviceSerialNumber": "1",
+        "SoftwareVersions": "1",
+    }
+
+
+def _acquisition(modality: str, index: int) -> dict[str, Any]:
+    values: dict[str, Any] = {"Modality": modality, "SeriesNumber": 1, "ImageType": ["ORIGINAL", "PRIMARY"]}
+    if modality == "CT":
+        return values | {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"], "BodyPartExamined": "CHEST", "KVP": "120"}
+    if modality == "MR":
+        sequence = {"ScanningSequence": "GR", "SequenceVariant": "SP", "ScanOptions": "", "MRAcquisitionType": "3D"}
+        times = {"EchoTime": "3", "RepetitionTime": "8", "EchoTrainLength": 1, "InversionTime": "900"}
+        return values | sequence | times | {"ImageType": ["ORIGINAL", "PRIMARY", "M"], "BodyPartExamined": "BRAIN"}
+    return values | _emission(index)
+
+
+def _emission(index: int) -> dict[str, Any]:
+    """Return what the PET series, isotope and image modules ask for (PS3.3 C.8.9)."""
+    isotope = Dataset()
+    _set(isotope, {"RadiopharmaceuticalStartTime": "091500", "RadionuclideTotalDose": "370000000"})
+    isotope.RadionuclideCodeSequence = [_code("77004003", "SCT", "^18^Fluorine")]
+    return {
+        "SeriesType": ["WHOLE BODY", "IMAGE"],
+        "Units": "BQML",
+        "CountsSource": "EMISSION",
+        "DecayCorrection": "START",
+        "CorrectedImage": ["DECY", "ATTN"],
+        "CollimatorType": "NONE",
+        "RadiopharmaceuticalInformationSequence": [isotope],
+        "FrameReferenceTime": "0",
+        "ActualFrameDuration": "180000",
+        "ImageIndex": index + 1,
+        "DecayFactor": "1",
+        "BodyPartExamined": "WHOLEBODY",
+    }
+
+
+def _code(value: str, scheme: str, meaning: str) -> Dataset:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
+    return code
