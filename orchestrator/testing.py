@@ -224,7 +224,7 @@ class Phantom:
 
     def _image(self, stored: npt.NDArray[np.int64], index: int, time: int, copy: int, number: int) -> Dataset:
         dataset = Dataset()
-        _set(dataset, _study(self.patient) | _equipment() | _acquisition(self.modality, index))
+        _set(dataset, _study(self.patient) | _equipment() | _acquisition(self.modality, index, self.slices))
         _set(dataset, self._identity(index, time, copy, number) | self._plane(index) | self._rescaled(index))
         if self.time_points > 1:
             dataset.TemporalPositionIdentifier, dataset.NumberOfTemporalPositions = time + 1, self.time_points
@@ -254,7 +254,7 @@ class Phantom:
         position = self.affine[:3] @ (index, 0, 0, 1)
         named = self.orientation if isinstance(self.orientation, str) else ""
         return {
-            "PatientPosition": _POSITIONS.get(named, "HFS"),
+            "PatientPosition": _POSITIONS.get(named, "HFS") if self.modality != "PT" else None,  # PET has codes for it
             "ImagePositionPatient": _decimals(position),
             "ImageOrientationPatient": _decimals(self.directions.ravel()),
             "PixelSpacing": _decimals(self.spacing[1:]),
@@ -360,18 +360,18 @@ def _equipment() -> dict[str, Any]:
     }
 
 
-def _acquisition(modality: str, index: int) -> dict[str, Any]:
+def _acquisition(modality: str, index: int, slices: int) -> dict[str, Any]:
     values: dict[str, Any] = {"Modality": modality, "SeriesNumber": 1, "ImageType": ["ORIGINAL", "PRIMARY"]}
     if modality == "CT":
         return values | {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"], "BodyPartExamined": "CHEST", "KVP": "120"}
     if modality == "MR":
         sequence = {"ScanningSequence": "GR", "SequenceVariant": "SP", "ScanOptions": "", "MRAcquisitionType": "3D"}
-        times = {"EchoTime": "3", "RepetitionTime": "8", "EchoTrainLength": 1, "InversionTime": "900"}
+        times = {"EchoTime": "3", "RepetitionTime": "8", "EchoTrainLength": 1}
         return values | sequence | times | {"ImageType": ["ORIGINAL", "PRIMARY", "M"], "BodyPartExamined": "BRAIN"}
-    return values | _emission(index)
+    return values | _emission(index, slices)
 
 
-def _emission(index: int) -> dict[str, Any]:
+def _emission(index: int, slices: int) -> dict[str, Any]:
     """Return what the PET series, isotope and image modules ask for (PS3.3 C.8.9)."""
     isotope = Dataset()
     _set(isotope, {"RadiopharmaceuticalStartTime": "091500", "RadionuclideTotalDose": "370000000"})
@@ -380,6 +380,9 @@ def _emission(index: int) -> dict[str, Any]:
         "SeriesType": ["WHOLE BODY", "IMAGE"],
         "Units": "BQML",
         "CountsSource": "EMISSION",
+        "NumberOfSlices": slices,
+        "PatientOrientationCodeSequence": [_code("102538003", "SCT", "recumbent")],
+        "PatientGantryRelationshipCodeSequence": [_code("102540008", "SCT", "headfirst")],
         "DecayCorrection": "START",
         "CorrectedImage": ["DECY", "ATTN"],
         "CollimatorType": "NONE",

@@ -51,6 +51,10 @@ def _write(folder: Path, phantom: Phantom, sop_class: str, edit: Edit | None, fr
     return folder / "enhanced.dcm"
 
 
+_FRAME_TYPE = {  # derived: the macros that describe an acquisition are not asked for
+    "CT": ["DERIVED", "PRIMARY", "VOLUME", "NONE"],
+    "MR": ["DERIVED", "PRIMARY", "T1", "NONE"],
+}
 _IN_FRAMES = (
     "ImagePositionPatient ImageOrientationPatient PixelSpacing SliceThickness SliceLocation RescaleSlope "
     "RescaleIntercept RescaleType KVP BodyPartExamined TemporalPositionIdentifier NumberOfTemporalPositions "
@@ -67,7 +71,7 @@ def _frame_free(source: Dataset, sop_class: str, phantom: Phantom) -> Dataset:
         if keyword in dataset:
             del dataset[keyword]
     dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class, phantom.uid("enhanced", phantom.modality)
-    dataset.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME" if phantom.modality == "CT" else "T1", "NONE"]
+    dataset.ImageType = _FRAME_TYPE[phantom.modality]
     dataset.PixelPresentation, dataset.VolumetricProperties = "MONOCHROME", "VOLUME"
     dataset.VolumeBasedCalculationTechnique = "NONE"
     dataset.ContentQualification, dataset.LossyImageCompression = "PRODUCT", "00"
@@ -111,6 +115,19 @@ def _shared(source: Dataset, modality: str) -> Dataset:
     shared = Dataset()
     shared.PixelMeasuresSequence = [_item(PixelSpacing=source.PixelSpacing, SliceThickness=source.SliceThickness)]
     shared.PlaneOrientationSequence = [_item(ImageOrientationPatient=source.ImageOrientationPatient)]
+    region = _item(CodeValue="51185008", CodingSchemeDesignator="SCT", CodeMeaning="Chest")
+    shared.FrameAnatomySequence = [_item(AnatomicRegionSequence=[region], FrameLaterality="U")]
+    frame_type = _item(
+        FrameType=_FRAME_TYPE[modality],
+        PixelPresentation="MONOCHROME",
+        VolumetricProperties="VOLUME",
+        VolumeBasedCalculationTechnique="NONE",
+    )
+    if modality == "CT":
+        shared.IrradiationEventIdentificationSequence = [_item(IrradiationEventUID="2.25.4711")]
+    else:
+        frame_type.ComplexImageComponent, frame_type.AcquisitionContrast = "MAGNITUDE", "T1"
+    setattr(shared, f"{modality}ImageFrameTypeSequence", [frame_type])
     return shared
 
 

@@ -88,6 +88,7 @@ _PLANE = {
 
 
 def _colour(dataset: Dataset, stored: np.ndarray) -> None:
+    dataset.Laterality, dataset.PatientOrientation = "", ""
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "RGB", 0
     dataset.Rows, dataset.Columns = stored.shape[-3:-1]
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
