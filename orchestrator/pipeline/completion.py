@@ -137,6 +137,6 @@ class Completion:
 
     @staticmethod
     def _quiet(pending: _Pending, now: float) -> str:
-        if now - pending.last_arrival < pending.quiet_seconds:
+        if now < pending.last_arrival + pending.quiet_seconds:
             return ""
         return f"no further image for {pending.quiet_seconds:g} s"

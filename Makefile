@@ -1,0 +1,51 @@
+# Two commands on a fresh machine: make demo, make test. Both do all their own set-up.
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INPUTS := pyproject.toml constraints.txt
+
+.PHONY: help demo test lint bench pictures clean debian
+
+help:
+	@echo "make demo    the main job on real anatomy; ONCE=1 ends by itself and leaves demo-output/"
+	@echo "make test    lint, types, architecture and every test"
+	@echo "make bench   the table of performance ratios"
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(INPUTS) | $(VENV)/bin/python
+	$(PIP) --editable '.[models]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(INPUTS) | $(VENV)/bin/python
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+demo: $(VENV)/.installed
+	$(BIN)/orchestrator demo --output demo-output $(if $(ONCE),--once)
+
+# Debian packages that the tests use as real counterparts; skipped where they are there or cannot be installed.
+debian:
+	@./tests/debian.sh
+
+test: $(VENV)/.installed-dev debian lint
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+bench: $(VENV)/.installed-dev debian
+	$(BIN)/python benchmarks/table.py
+
+pictures: $(VENV)/.installed-dev debian
+	ORCHESTRATOR_PICTURES=1 $(BIN)/python -m pytest tests/e2e/web -p no:randomly -q
+
+clean:
+	rm -rf $(VENV) demo-output test-output bench-output .mypy_cache .ruff_cache .pytest_cache .hypothesis

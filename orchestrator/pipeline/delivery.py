@@ -1,0 +1,185 @@
+"""Sending one job's objects to one destination: asked first, confirmed after, waited for in between.
+
+A delivery attempt is a short durable flow; nothing waits inside it. What could not be sent now stands
+in the ledger with the time of its next attempt, so hours of outage cost nothing and survive a restart.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from orchestrator.dicom import identity_of, readdress
+from orchestrator.domain.errors import (
+    ArchiveRefused,
+    ArchiveUnavailable,
+    ForbiddenTransition,
+    IdentityChanged,
+    SourceMissing,
+)
+from orchestrator.domain.job import JobState
+from orchestrator.domain.ports import ObjectReference
+from orchestrator.domain.records import DeliveryRecord, DeliveryState, JobRecord, ObjectRecord
+from orchestrator.domain.series import StudyIdentity
+from orchestrator.pipeline.parts import DELIVERY_QUEUE, Destination, Enqueue, Parts
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT_SECONDS = 2.0
+LONGEST_WAIT_SECONDS = 600.0
+ARRIVED = frozenset({DeliveryState.CONFIRMED, DeliveryState.UNCONFIRMED})
+
+
+def wait_seconds(attempts: int) -> float:
+    """Return how long to wait after so many attempts: 2, 4, 8 ... at most 600 s."""
+    return min(FIRST_WAIT_SECONDS * 2.0 ** (attempts - 1), LONGEST_WAIT_SECONDS)
+
+
+class Delivery:
+    """The durable flow ``deliver`` and the pump that queues what is due."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def queue_due(self, enqueue: Enqueue) -> int:
+        """Queue each delivery whose time has come; return how many."""
+        due = self._parts.ledger.due_deliveries(datetime.now(UTC))
+        for row in due:
+            attempt = row.attempts + 1
+            priority = self._parts.ledger.job(row.job_key).priority
+            name = f"{row.job_key}:{row.destination}:{attempt}"
+            enqueue("deliver", name, row.job_key, row.destination, attempt, queue=DELIVERY_QUEUE, priority=priority)
+        return len(due)
+
+    def __call__(self, key: str, destination_name: str, attempt: int) -> None:
+        """Make one attempt and write down how it ended."""
+        ledger = self._parts.ledger
+        row = self._row(key, destination_name)
+        if row.state not in {DeliveryState.WAITING, DeliveryState.SENDING}:
+            return
+        if ledger.job(key).state is JobState.SUPERSEDED:
+            ledger.move_delivery(key, destination_name, DeliveryState.DISCARDED, error="superseded before it left")
+            return
+        destination = self._parts.destinations.get(destination_name)
+        if destination is None:
+            self._park(row, f"destination {destination_name!r} is not in the settings any more", attempt)
+            return
+        ledger.move_delivery(key, destination_name, DeliveryState.SENDING, attempts=attempt)
+        try:
+            self._send(key, destination)
+        except IdentityChanged as change:
+            self._write_anew(row, destination, str(change), attempt)
+        except (ArchiveUnavailable, SourceMissing) as fault:
+            self._wait(row, destination, str(fault), attempt)
+        except ArchiveRefused as refusal:
+            self._park(row, str(refusal), attempt)
+        except OSError as fault:
+            self._wait(row, destination, f"the outbox could not be read: {fault.strerror}", attempt)
+        else:
+            confirmed = destination.confirm != "none"
+            state = DeliveryState.CONFIRMED if confirmed else DeliveryState.UNCONFIRMED
+            ledger.move_delivery(key, destination_name, state, confirmed_by=destination.confirm, attempts=attempt)
+            self._finish(key)
+
+    def _send(self, key: str, destination: Destination) -> None:
+        objects = self._parts.ledger.objects(key)
+        ours = [_reference(item) for item in objects]
+        if destination.ask:
+            self._ask(key, objects, destination)
+        if destination.confirm != "none" and not destination.archive.missing(ours):
+            return  # an earlier attempt stored them and was interrupted before it could say so
+        destination.archive.store([item.path for item in objects])
+        if destination.confirm == "none":
+            return
+        lost = destination.archive.missing(ours)
+        if lost:
+            raise ArchiveUnavailable(
+                f"{destination.name} took {len(ours)} object(s) but does not show {len(lost)} of them yet"
+            )
+
+    def _ask(self, key: str, objects: Sequence[ObjectRecord], destination: Destination) -> None:
+        """Raise unless the archive holds the source images under the identity the objects carry."""
+        job = self._parts.ledger.job(key)
+        held = destination.archive.identity(job.study_uid)
+        if held is None:
+            raise SourceMissing(f"{destination.name} does not hold study {job.study_uid} yet")
+        different = identity_of(objects[0].path).differences(held)
+        if different:
+            raise IdentityChanged(f"{destination.name} holds the study with another {', '.join(different)}")
+        sources = [
+            ObjectReference(job.study_uid, job.series_uid, row.sop_uid, row.sop_class)
+            for row in self._parts.ledger.series_instances(job.series_uid, job.revision)
+        ]
+        absent = destination.archive.missing(sources)
+        if absent:
+            raise SourceMissing(f"{destination.name} lacks {len(absent)} of {len(sources)} source images")
+
+    def _write_anew(self, row: DeliveryRecord, destination: Destination, reason: str, attempt: int) -> None:
+        """Write the objects again for the patient that the archive names now; the old ones never left.
+
+        This is the one exception to "a retry sends the same bytes" (a merge or correction in between).
+        """
+        others = [other for other in self._parts.ledger.deliveries(row.job_key) if other.state in ARRIVED]
+        held: StudyIdentity | None = None
+        if not others:
+            held = destination.archive.identity(self._parts.ledger.job(row.job_key).study_uid)
+        if held is None:
+            self._park(row, f"{reason}, but the result was already delivered elsewhere: reject it there first", attempt)
+            return
+        outbox = self._parts.folders.outbox_of(row.job_key)
+        objects = readdress(self._parts.ledger.objects(row.job_key), held, outbox)
+        self._parts.ledger.put_objects(row.job_key, objects, replace=True)
+        self._parts.ledger.record("identity-changed", row.job_key, f"{reason}; the objects were written anew")
+        self._parts.ledger.move_delivery(
+            row.job_key,
+            row.destination,
+            DeliveryState.WAITING,
+            error=reason,
+            next_attempt_at=datetime.now(UTC),
+            attempts=attempt,
+        )
+
+    def _wait(self, row: DeliveryRecord, destination: Destination, reason: str, attempt: int) -> None:
+        job = self._parts.ledger.job(row.job_key)
+        if datetime.now(UTC) - job.created_at > timedelta(hours=destination.retry_hours):
+            self._park(row, f"given up after {destination.retry_hours:g} h: {reason}", attempt)
+            return
+        self._parts.ledger.move_delivery(
+            row.job_key,
+            row.destination,
+            DeliveryState.WAITING,
+            error=reason,
+            next_attempt_at=datetime.now(UTC) + timedelta(seconds=wait_seconds(attempt)),
+            attempts=attempt,
+        )
+
+    def _park(self, row: DeliveryRecord, reason: str, attempt: int) -> None:
+        ledger = self._parts.ledger
+        ledger.move_delivery(row.job_key, row.destination, DeliveryState.PARKED, error=reason, attempts=attempt)
+        ledger.move_job(row.job_key, JobState.PARKED, reason=f"{row.destination}: {reason}")
+
+    def _finish(self, key: str) -> None:
+        """End the job once every destination has its objects; an older result of the model is superseded."""
+        ledger = self._parts.ledger
+        if any(row.state not in ARRIVED for row in ledger.deliveries(key)):
+            return
+        try:
+            job = ledger.move_job(key, JobState.DONE)
+        except ForbiddenTransition:
+            return  # done before: an interrupted attempt is being repeated
+        self._supersede_older(job)
+        self._parts.observers.result_delivered(job, ledger.objects(key))
+
+    def _supersede_older(self, job: JobRecord) -> None:
+        ledger = self._parts.ledger
+        for older in ledger.jobs(series_uid=job.series_uid, model=job.model, states=(JobState.DONE,)):
+            if older.revision < job.revision:
+                ledger.move_job(older.key, JobState.SUPERSEDED, reason=f"revision {job.revision} of the series")
+
+    def _row(self, key: str, destination: str) -> DeliveryRecord:
+        return next(row for row in self._parts.ledger.deliveries(key) if row.destination == destination)
+
+
+def _reference(item: ObjectRecord) -> ObjectReference:
+    return ObjectReference(item.study_uid, item.series_uid, item.sop_uid, item.sop_class)

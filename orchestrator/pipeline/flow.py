@@ -1,0 +1,179 @@
+"""One series' path through a model: infer, write, deliver. Read from top to bottom.
+
+``infer`` and ``deliver`` are durable flows: after a kill they go on behind their last finished step,
+and a step that was interrupted runs again. So every step may be repeated: keys, UIDs and bytes are
+derived from the input, and what is already there is found there.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from orchestrator.dicom import WriteOptions, check_intended, fill, gather, plan, read_instance, summarize, write
+from orchestrator.dicom.grid import Grid
+from orchestrator.domain.errors import (
+    ConformanceError,
+    ForbiddenTransition,
+    InferenceError,
+    InvalidResult,
+    OrchestratorError,
+    UnsupportedInput,
+    WeightsError,
+)
+from orchestrator.domain.job import ENDED, JobState
+from orchestrator.domain.model import ModelDescription
+from orchestrator.domain.records import JobRecord, SeriesState
+from orchestrator.domain.result import Result
+from orchestrator.domain.series import Series
+from orchestrator.jobs import step
+from orchestrator.pipeline.parts import Parts
+
+log = logging.getLogger(__name__)
+
+
+class Inference:
+    """The durable flow ``infer``: from the files of a series to DICOM objects in the outbox."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def __call__(self, key: str) -> None:
+        """Run the job's steps; whatever happens, the job ends in a state that says why."""
+        job = self._begin(key)
+        if job is None:
+            return
+        for name, stage in (("infer", self.infer), ("write", self.write)):
+            ended = step(name, self._named, stage, key)
+            if ended is not None:
+                self._end(key, JobState(ended["state"]), ended["reason"])
+                return
+        self.hand_over(key)
+
+    def infer(self, key: str) -> None:
+        """Read the series into volumes, run the model on each, keep the results in the scratch folder."""
+        job, model = self._job_and_model(key)
+        self._parts.folders.clear_scratch(key)
+        read_seconds = infer_seconds = 0.0
+        device = ""
+        for number, grid in enumerate(self._grids(job, model)):
+            folder = self._parts.folders.scratch_of(key) / f"part-{number}"
+            started = time.perf_counter()
+            volume = fill(grid, self._parts.runner.allocate(folder, grid.shape, grid.dtype))
+            read_seconds += time.perf_counter() - started
+            prediction = self._parts.runner.predict(model.name, volume, folder)
+            infer_seconds += prediction.seconds
+            device = prediction.device
+        self._parts.ledger.note_job(key, device=device, seconds={"read": read_seconds, "infer": infer_seconds})
+
+    def write(self, key: str) -> None:
+        """Turn the kept results into checked DICOM objects in the outbox and tell the ledger."""
+        started = time.perf_counter()
+        job, model = self._job_and_model(key)
+        objects = write(
+            self._kept(job, model),
+            job=job,
+            model=model,
+            folder=self._parts.folders.outbox_of(key),
+            options=WriteOptions(label_map=self._parts.label_map),
+        )
+        summary = summarize(objects)
+        self._parts.ledger.put_objects(key, objects, replace=True)
+        self._parts.ledger.note_job(
+            key,
+            findings=summary.findings,
+            measurements=summary.measurements,
+            urgency=summary.urgency,
+            seconds={"write": time.perf_counter() - started},
+        )
+
+    def hand_over(self, key: str) -> None:
+        """Open the review and queue the deliveries; they leave once the series is released."""
+        ledger, job = self._parts.ledger, self._parts.ledger.job(key)
+        self._parts.folders.clear_scratch(key)
+        ledger.open_review(key, datetime.now(UTC))
+        for destination in self._parts.destinations:
+            ledger.add_delivery(key, destination)
+        if not self._move(key, JobState.DELIVERING):
+            return
+        series = ledger.series(job.series_uid, job.revision)
+        if series is not None and series.state is SeriesState.RELEASED:
+            ledger.release_deliveries(job.series_uid, job.revision, datetime.now(UTC))
+
+    def _begin(self, key: str) -> JobRecord | None:
+        job = self._parts.ledger.job(key)
+        if job.state in ENDED:
+            return None
+        if job.state is JobState.DELIVERING:
+            return job  # killed while handing over: the steps are remembered, the hand-over is repeated
+        return job if self._move(key, JobState.RUNNING) else None
+
+    def _named(self, stage: Callable[[str], None], key: str) -> dict[str, str] | None:
+        """Run a stage and return how it ended the job, None where the job goes on.
+
+        Outcomes are values, so that a finished step is remembered with its reason.
+        """
+        try:
+            stage(key)
+        except UnsupportedInput as refusal:
+            return {"state": JobState.UNSUPPORTED, "reason": str(refusal)}
+        except (InvalidResult, InferenceError, WeightsError, ConformanceError) as fault:
+            return {"state": JobState.FAILED, "reason": f"{type(fault).__name__}: {fault}"}
+        except OSError as fault:
+            # A full or failing disk: the reason names the system's error, never a path with a UID of a patient.
+            return {"state": JobState.FAILED, "reason": f"the disk did not take the result: {fault.strerror}; retry"}
+        except Exception:
+            # The job loop: a fault of ours must end in a state a person can find, with its trace in the log.
+            log.exception("job %s: stage %s has a fault of ours", key[:12], stage.__name__)
+            return {"state": JobState.FAILED, "reason": f"internal error in {stage.__name__}; the log has its trace"}
+        return None
+
+    def _end(self, key: str, state: JobState, reason: str) -> None:
+        self._parts.folders.clear_scratch(key)
+        self._move(key, state, reason)
+
+    def _move(self, key: str, state: JobState, reason: str = "") -> bool:
+        """Return False where a newer revision superseded the job meanwhile: then nothing is to be done."""
+        try:
+            self._parts.ledger.move_job(key, state, reason=reason)
+        except ForbiddenTransition:
+            if self._parts.ledger.job(key).state in ENDED:
+                return False
+            raise
+        return True
+
+    def _job_and_model(self, key: str) -> tuple[JobRecord, ModelDescription]:
+        job = self._parts.ledger.job(key)
+        model = self._parts.runner.models().get(job.model)
+        if model is None or model.digest != job.model_digest:
+            raise WeightsError(
+                f"model {job.model} {job.model_version} with digest {job.model_digest[:12]} is not installed any more; "
+                "install it again, or let a new job be made"
+            )
+        return job, model
+
+    def _grids(self, job: JobRecord, model: ModelDescription) -> tuple[Grid, ...]:
+        series = self.series_of(job)
+        check_intended(series, model.intended)
+        return plan(series, model.accepts)
+
+    def _kept(self, job: JobRecord, model: ModelDescription) -> list[tuple[Grid, Result]]:
+        scratch = self._parts.folders.scratch_of(job.key)
+        return [
+            (grid, self._parts.runner.kept(scratch / f"part-{number}").result)
+            for number, grid in enumerate(self._grids(job, model))
+        ]
+
+    def series_of(self, job: JobRecord) -> Series:
+        """Return the job's series, read anew from its files and checked against the ledger.
+
+        Raises OrchestratorError where a file is not what was received.
+        """
+        stored = self._parts.ledger.series_instances(job.series_uid, job.revision)
+        instances = tuple(read_instance(row.path) for row in stored)
+        changed = [row.sop_uid for row, now in zip(stored, instances, strict=True) if row.digest != now.digest]
+        if changed:
+            raise OrchestratorError(f"{len(changed)} file(s) changed since they were received, first {changed[0]}")
+        return gather(instances, revision=job.revision)

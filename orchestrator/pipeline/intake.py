@@ -1,0 +1,142 @@
+"""From files to series: what arrives is indexed, and complete series go to routing.
+
+The spool folder is the truth about what was received. Notes of arrivals only make it quick: a process
+that missed some, or was killed, finds them again by comparing the spool with the ledger.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.dicom import expected_count, gap_free, read_instance
+from orchestrator.domain.errors import UnreadableFile
+from orchestrator.domain.records import SeriesRecord, SeriesState
+from orchestrator.domain.series import HeaderValue, Instance
+from orchestrator.jobs import Ledger
+from orchestrator.pipeline.completion import Completion, Due, Step
+from orchestrator.pipeline.routing import Routing
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A file that was received, and by which way it came."""
+
+    path: Path
+    source: str = ""
+    calling: str = ""
+    called: str = ""
+    association: str = ""
+
+
+class Intake:
+    """Follows what arrives and admits and releases series when their time has come.
+
+    Not thread-safe: one thread feeds it and asks ``advance``.
+    """
+
+    def __init__(
+        self, ledger: Ledger, routing: Routing, *, quiet_seconds: float, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._ledger = ledger
+        self._routing = routing
+        self._quiet_seconds = quiet_seconds
+        self._clock = clock
+        self._completion = Completion(gap_free=gap_free, expected_count=expected_count)
+        self._ways: dict[str, Received] = {}
+
+    def received(self, file: Received) -> None:
+        """Index one file; a broken one is recorded by name and stops nothing."""
+        try:
+            instance = read_instance(file.path)
+        except UnreadableFile as fault:
+            self._ledger.record("file-unreadable", file.path.stem, str(fault))
+            return
+        self._recall(instance.series_uid)
+        self._ways[instance.series_uid] = file
+        reopened = self._completion.arrived(
+            instance,
+            now=self._clock(),
+            quiet_seconds=self._quiet_seconds,
+            association=file.association,
+            sender=file.calling,
+        )
+        if reopened:
+            self._ledger.record("series-reopened", instance.series_uid, "an image came after the models had started")
+            self._supersede(instance.series_uid)
+
+    def closed(self, association: str, *, released: bool, sender: str, others_open: int) -> None:
+        """Note the end of an association."""
+        self._completion.closed(association, released=released, sender=sender, others_open=others_open)
+
+    def recover(self, spooled: Mapping[str, Iterable[Received]]) -> int:
+        """Take up every series of the spool that the ledger does not know as released; return how many."""
+        taken = 0
+        for series_uid, files in spooled.items():
+            found = list(files)
+            if not self._is_settled(series_uid, {file.path for file in found}):
+                self._resume(found)
+                taken += 1
+        return taken
+
+    def advance(self) -> list[Due]:
+        """Do what is due now and return it."""
+        steps = self._completion.due(self._clock())
+        for due in steps:
+            record = self._admit(due)
+            if due.step is Step.RELEASE:
+                self._routing.release(due.series_uid, record.revision, due.reason)
+                self._ways.pop(due.series_uid, None)
+        return steps
+
+    def _admit(self, due: Due) -> SeriesRecord:
+        way = self._ways.get(due.series_uid, Received(Path()))
+        facts: dict[str, tuple[HeaderValue, ...]] = {
+            name: (value,)
+            for name, value in (
+                ("Source", way.source),
+                ("CallingAETitle", way.calling),
+                ("CalledAETitle", way.called),
+            )
+            if value
+        }
+        return self._routing.admit(due.instances, source=way.source, host_facts=facts, reason=due.reason)
+
+    def _recall(self, series_uid: str) -> None:
+        """Take an earlier revision in hand again, so that a late image makes a whole new one."""
+        if series_uid in self._completion:
+            return
+        newest = self._ledger.series(series_uid)
+        if newest is None:
+            return
+        known = self._readable(row.path for row in self._ledger.series_instances(series_uid, newest.revision))
+        self._completion.resumed(known, started=True, last_arrival=self._clock(), quiet_seconds=self._quiet_seconds)
+
+    def _supersede(self, series_uid: str) -> None:
+        newest = self._ledger.series(series_uid)
+        if newest is not None and newest.state is not SeriesState.SUPERSEDED:
+            self._routing.supersede(newest)
+
+    def _is_settled(self, series_uid: str, paths: set[Path]) -> bool:
+        newest = self._ledger.series(series_uid)
+        if newest is None or newest.state is not SeriesState.RELEASED:
+            return False
+        return paths == {row.path for row in self._ledger.series_instances(series_uid, newest.revision)}
+
+    def _resume(self, files: list[Received]) -> None:
+        for file in files:
+            self.received(file)
+
+    def _readable(self, paths: Iterable[Path]) -> list[Instance]:
+        found = []
+        for path in paths:
+            try:
+                found.append(read_instance(path))
+            except UnreadableFile as fault:
+                self._ledger.record("file-unreadable", path.stem, str(fault))
+        return found

@@ -1,0 +1,134 @@
+"""Which models a revision of a series goes to: rules become jobs, and every decision is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
+
+from orchestrator.dicom import gather, is_image, machine_written
+from orchestrator.domain.job import JobState, Purpose, job_key
+from orchestrator.domain.model import ModelDescription
+from orchestrator.domain.records import JobRecord, SeriesRecord, SeriesState
+from orchestrator.domain.series import Headers, Instance, Series, series_digest
+from orchestrator.pipeline.parts import MODEL_QUEUE, Enqueue, Parts
+from orchestrator.rules import Match
+
+SUPERSEDABLE = (JobState.WAITING, JobState.RUNNING, JobState.DELIVERING, JobState.HELD, JobState.PARKED)
+
+
+class Routing:
+    """Turns complete series into ledger rows and queued jobs; every call may be repeated after a crash."""
+
+    def __init__(self, parts: Parts, enqueue: Enqueue) -> None:
+        self._parts = parts
+        self._enqueue = enqueue
+
+    def admit(self, instances: Collection[Instance], *, source: str, host_facts: Headers, reason: str) -> SeriesRecord:
+        """Return the record of the revision that these instances make; new content is a new revision.
+
+        Its jobs are queued and its explanation is kept. Nothing leaves before ``release``.
+        """
+        series_uid = next(iter(instances)).series_uid
+        newest = self._parts.ledger.series(series_uid)
+        if newest is not None and newest.digest == series_digest(instances):
+            record, series = newest, gather(tuple(instances), revision=newest.revision, host_facts=host_facts)
+        else:
+            revision = newest.revision + 1 if newest is not None else 1
+            series = gather(tuple(instances), revision=revision, host_facts=host_facts)
+            record = self._record(series, source=source, reason=reason)
+            self._parts.ledger.put_series(record, series.instances)
+        if newest is not None and newest.revision < record.revision:
+            self.supersede(newest)
+        self._route(series)
+        return record
+
+    def release(self, series_uid: str, revision: int, reason: str) -> None:
+        """Let the results of this revision leave."""
+        now = datetime.now(UTC)
+        self._parts.ledger.move_series(series_uid, revision, SeriesState.RELEASED, complete_by=reason, at=now)
+        self._parts.ledger.release_deliveries(series_uid, revision, now)
+
+    def supersede(self, older: SeriesRecord) -> None:
+        """End what is not delivered of an older revision; what is delivered is flagged as stale."""
+        ledger = self._parts.ledger
+        for job in ledger.jobs(series_uid=older.series_uid):
+            if job.revision > older.revision:
+                continue
+            if job.state in SUPERSEDABLE:
+                ledger.move_job(job.key, JobState.SUPERSEDED, reason="the series changed before the result left")
+                self._parts.folders.clear_scratch(job.key)
+            elif job.state is JobState.DONE:
+                ledger.record("result-stale", job.key, "the series changed after the result was delivered")
+        ledger.move_series(older.series_uid, older.revision, SeriesState.SUPERSEDED)
+
+    def queue(self, job: JobRecord) -> None:
+        """Queue the job's flow; a job that was queued before stays as it is."""
+        self._enqueue("infer", job.key, job.key, queue=MODEL_QUEUE, priority=job.priority)
+
+    def _record(self, series: Series, *, source: str, reason: str) -> SeriesRecord:
+        modality = series.facts.get("Modality", ("",))
+        return SeriesRecord(
+            series_uid=series.series_uid,
+            revision=series.revision,
+            study_uid=series.study_uid,
+            state=SeriesState.STARTED,
+            instance_count=len(series.instances),
+            digest=series_digest(series.instances),
+            source=source,
+            modality=str(modality[0]) if modality else "",
+            complete_by=reason,
+            first_seen=datetime.now(UTC),
+        )
+
+    def _route(self, series: Series) -> None:
+        facts = {**series.facts, **self._parts.observers.series_facts(series)}
+        if self._is_ours(series):
+            facts = {**facts, "MachineWritten": ("yes",)}
+        rules = self._parts.rules()
+        matches = rules.match(facts)
+        explanation = rules.explain(facts)
+        self._parts.ledger.explain_series(
+            series.series_uid,
+            series.revision,
+            matched=bool(matches),
+            explanation=explanation.to_json(hide_identity=True),
+        )
+        for job in self._jobs(series, matches):
+            self._parts.ledger.add_job(job)
+            if self._parts.ledger.job(job.key).state is JobState.WAITING:
+                self.queue(job)
+
+    def _is_ours(self, series: Series) -> bool:
+        uids = [instance.sop_uid for instance in series.instances]
+        written_by_ai = any(machine_written(instance) or not is_image(instance) for instance in series.instances)
+        return written_by_ai or bool(self._parts.ledger.wrote(uids))
+
+    def _jobs(self, series: Series, matches: Collection[Match]) -> Iterator[JobRecord]:
+        models = self._parts.runner.models()
+        for match in matches:
+            for name in match.models:
+                yield self._job(series, match, name, models.get(name))
+
+    def _job(self, series: Series, match: Match, name: str, model: ModelDescription | None) -> JobRecord:
+        now = datetime.now(UTC)
+        state, reason = JobState.WAITING, ""
+        if match.hold:
+            state, reason = JobState.HELD, f"held by rule {match.rule!r}"
+        elif model is None:
+            state, reason = JobState.FAILED, f"model {name!r} is not installed here; see: orchestrator models list"
+        described = model or ModelDescription(name=name, version="", digest="")
+        return JobRecord(
+            key=job_key(series.instances, described, Purpose.LIVE),
+            series_uid=series.series_uid,
+            revision=series.revision,
+            study_uid=series.study_uid,
+            model=name,
+            model_version=described.version,
+            model_digest=described.digest,
+            rule=match.rule,
+            priority=match.priority,
+            state=state,
+            reason=reason,
+            created_at=now,
+            updated_at=now,
+        )
