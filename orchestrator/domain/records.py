@@ -22,6 +22,16 @@ class SeriesState(StrEnum):
     SUPERSEDED = "superseded"
 
 
+SERIES_MOVES: Mapping[SeriesState, frozenset[SeriesState]] = {
+    SeriesState.OPEN: frozenset(SeriesState),
+    # started -> open: an instance came during the run
+    SeriesState.STARTED: frozenset(SeriesState),
+    # what was released is in an archive: a late instance opens a new revision
+    SeriesState.RELEASED: frozenset({SeriesState.RELEASED, SeriesState.SUPERSEDED}),
+    SeriesState.SUPERSEDED: frozenset({SeriesState.SUPERSEDED}),
+}
+
+
 class ObjectKind(StrEnum):
     """Kinds of objects that the host writes."""
 
@@ -40,6 +50,18 @@ class DeliveryState(StrEnum):
     UNCONFIRMED = "sent, unconfirmed"
     PARKED = "parked"
     DISCARDED = "discarded"  # superseded before it left
+
+
+_D = DeliveryState
+DELIVERY_MOVES: Mapping[DeliveryState, frozenset[DeliveryState]] = {
+    _D.WAITING: frozenset(_D),
+    _D.SENDING: frozenset(_D),
+    _D.PARKED: frozenset(_D),
+    _D.UNCONFIRMED: frozenset({_D.UNCONFIRMED, _D.CONFIRMED}),
+    _D.CONFIRMED: frozenset({_D.CONFIRMED}),
+    # discarded -> confirmed: it was under way when it was discarded, and the truth is that it arrived
+    _D.DISCARDED: frozenset({_D.DISCARDED, _D.UNCONFIRMED, _D.CONFIRMED}),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,39 @@
+"""The ledger as one book of all its pages."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from orchestrator.jobs.database import Database
+from orchestrator.jobs.ledger.deliveries import DeliveryPages
+from orchestrator.jobs.ledger.events import EventPages
+from orchestrator.jobs.ledger.reviews import ReviewPages
+from orchestrator.jobs.ledger.series import SeriesPages
+from orchestrator.jobs.ledger.work import WorkPages
+from orchestrator.jobs.migrations import migrate
+
+
+class Ledger(SeriesPages, WorkPages, DeliveryPages, ReviewPages, EventPages):
+    """Everything the host remembers; thread-safe, and safe beside other processes on the same database.
+
+    Each method is one short transaction; what it returned is durable. UIDs and digests only, no
+    patient data. Every change of state is an event in the same transaction.
+    """
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Return the ledger at ``sqlite:///FILE`` or ``postgresql://…``, made or brought up to date first.
+
+        Raises SettingsError for another URL and for a database of a newer version.
+        """
+        database = Database(url)
+        try:
+            migrate(database)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database)
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self._database.close()

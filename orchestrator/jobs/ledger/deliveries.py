@@ -1,0 +1,120 @@
+"""Deliveries: the way of one job's objects to one destination."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestrator.domain.errors import ForbiddenTransition
+from orchestrator.domain.job import Priority
+from orchestrator.domain.records import DELIVERY_MOVES, DeliveryRecord, DeliveryState, SeriesState
+from orchestrator.jobs import tables
+from orchestrator.jobs.database import insert_new
+from orchestrator.jobs.ledger.events import kind_of, moved, write_event
+from orchestrator.jobs.ledger.pages import SHORT, Pages, columns, lock_job, now, only, records, values
+from orchestrator.jobs.ledger.series import lock_series_state
+
+_ARRIVED = frozenset({DeliveryState.CONFIRMED, DeliveryState.UNCONFIRMED})
+
+
+class DeliveryPages(Pages):
+    """A delivery waits for the release of its series, then for its next attempt."""
+
+    def add_delivery(self, job_key: str, destination: str) -> bool:
+        """Return True where the delivery is new; it is due at once where the series is released already.
+
+        Raises UnknownRecord.
+        """
+        with self._database.writing() as connection:
+            job = lock_job(connection, job_key)
+            # the lock on the series makes a release that happens now come before or after this, never between
+            state = lock_series_state(connection, job.series_uid, job.revision)
+            due = now() if state is SeriesState.RELEASED else None
+            record = DeliveryRecord(job_key=job_key, destination=destination, next_attempt_at=due)
+            if not insert_new(connection, tables.deliveries, values(record)):
+                return False
+            write_event(connection, kind_of("delivery", record.state), job_key, f"to {destination}")
+            return True
+
+    def deliveries(self, job_key: str) -> tuple[DeliveryRecord, ...]:
+        """Return the job's deliveries by destination."""
+        query = _delivery_query().where(tables.deliveries.c.job_key == job_key)
+        with self._database.reading() as connection:
+            return records(connection, DeliveryRecord, query.order_by(tables.deliveries.c.destination))
+
+    def release_deliveries(self, series_uid: str, revision: int, at: datetime) -> int:
+        """Return how many waiting deliveries of the revision became due at ``at``; those due before stay so."""
+        table, jobs = tables.deliveries, tables.jobs
+        of_series = sa.select(jobs.c.key).where(jobs.c.series_uid == series_uid, jobs.c.revision == revision)
+        held = sa.and_(table.c.state == DeliveryState.WAITING, table.c.next_attempt_at.is_(None))
+        update = sa.update(table).where(held, table.c.job_key.in_(of_series)).values(next_attempt_at=at)
+        with self._database.writing() as connection:
+            return connection.execute(update).rowcount
+
+    def due_deliveries(self, now: datetime, limit: int = 50) -> tuple[DeliveryRecord, ...]:
+        """Return the waiting deliveries whose next attempt is due, by the job's priority, then by time."""
+        table = tables.deliveries
+        query = _delivery_query().join(tables.jobs, tables.jobs.c.key == table.c.job_key)
+        query = query.where(table.c.state == DeliveryState.WAITING, table.c.next_attempt_at <= now)
+        query = query.order_by(priority_rank(), table.c.next_attempt_at, table.c.job_key).limit(limit)
+        with self._database.reading() as connection:
+            return records(connection, DeliveryRecord, query)
+
+    def move_delivery(
+        self,
+        job_key: str,
+        destination: str,
+        state: DeliveryState,
+        *,
+        error: str = "",
+        next_attempt_at: datetime | None = None,
+        confirmed_by: str = "",
+        attempts: int | None = None,
+    ) -> DeliveryRecord:
+        """Return the delivery in its new state; next_attempt_at and attempts stay where None.
+
+        Raises UnknownRecord; ForbiddenTransition where DELIVERY_MOVES lacks the move.
+        """
+        with self._database.writing() as connection:
+            before = _lock_delivery(connection, job_key, destination)
+            _check_move(before, state)
+            after = replace(
+                before,
+                state=state,
+                error=error,
+                next_attempt_at=next_attempt_at or before.next_attempt_at,
+                attempts=before.attempts if attempts is None else attempts,
+            )
+            if state in _ARRIVED:
+                after = replace(after, confirmed_at=now(), confirmed_by=confirmed_by)
+            connection.execute(sa.update(tables.deliveries).where(_is(job_key, destination)).values(**values(after)))
+            text = f"to {destination}: {moved(before.state, state, error)}"
+            write_event(connection, kind_of("delivery", state), job_key, text)
+            return after
+
+
+def priority_rank() -> sa.ColumnElement[int]:
+    """Return the job's place in the order of work, 1 = first."""
+    return sa.case({priority: priority.rank for priority in Priority}, value=tables.jobs.c.priority)
+
+
+def _lock_delivery(connection: sa.Connection, job_key: str, destination: str) -> DeliveryRecord:
+    query = _delivery_query().where(_is(job_key, destination)).with_for_update()
+    return only(records(connection, DeliveryRecord, query), f"job {job_key[:SHORT]} has no delivery to {destination}")
+
+
+def _check_move(before: DeliveryRecord, state: DeliveryState) -> None:
+    if state not in DELIVERY_MOVES[before.state]:
+        way = f"the delivery of job {before.job_key[:SHORT]} to {before.destination}"
+        raise ForbiddenTransition(f"{way} is {before.state} and cannot become {state}")
+
+
+def _is(job_key: str, destination: str) -> sa.ColumnElement[bool]:
+    return sa.and_(tables.deliveries.c.job_key == job_key, tables.deliveries.c.destination == destination)
+
+
+def _delivery_query() -> sa.Select[Any]:
+    return sa.select(*columns(DeliveryRecord, tables.deliveries))

@@ -1,0 +1,123 @@
+"""Reviews: what people said about a result; every verdict is kept and the newest counts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestrator.domain.errors import ForbiddenTransition
+from orchestrator.domain.records import JobRecord, ReviewRecord
+from orchestrator.domain.result import Urgency
+from orchestrator.domain.review import ReviewState, review_move
+from orchestrator.jobs import tables
+from orchestrator.jobs.ledger.deliveries import priority_rank
+from orchestrator.jobs.ledger.events import kind_of, moved, write_event
+from orchestrator.jobs.ledger.pages import SHORT, Pages, columns, count_by, lock_job, only, records, values
+
+
+class ReviewPages(Pages):
+    """Verdicts only ever move along orchestrator.domain.review.REVIEW_MOVES."""
+
+    def open_review(self, job_key: str, at: datetime) -> None:
+        """Make the job a result that waits for a verdict; one that has a review already stays as it is.
+
+        Raises UnknownRecord.
+        """
+        with self._database.writing() as connection:
+            lock_job(connection, job_key)
+            if not _newest(connection, job_key):
+                review = ReviewRecord(job_key=job_key, state=ReviewState.PENDING, at=at)
+                _insert(connection, review)
+                write_event(connection, kind_of("review", review.state), job_key, "waits for a verdict")
+
+    def review(self, job_key: str) -> ReviewRecord | None:
+        """Return the newest verdict on the job's result, None where the job has no result."""
+        with self._database.reading() as connection:
+            return next(iter(_newest(connection, job_key)), None)
+
+    def reviews(self, job_key: str) -> tuple[ReviewRecord, ...]:
+        """Return every verdict on the job's result, oldest first."""
+        query = _review_query().where(tables.reviews.c.job_key == job_key).order_by(tables.reviews.c.sequence)
+        with self._database.reading() as connection:
+            return records(connection, ReviewRecord, query)
+
+    def add_review(self, record: ReviewRecord, *, seen: ReviewState) -> ReviewRecord:
+        """Return the verdict, kept where the newest is still the one that its author saw.
+
+        Raises UnknownRecord; ForbiddenTransition where somebody was faster, with who and when, or where
+        REVIEW_MOVES lacks the move.
+        """
+        with self._database.writing() as connection:
+            lock_job(connection, record.job_key)
+            missing = f"job {record.job_key[:SHORT]} has no result to review"
+            newest = only(_newest(connection, record.job_key), missing)
+            if newest.state is not seen:
+                raise ForbiddenTransition(_already(newest))
+            review_move(newest.state, record.state)
+            _insert(connection, record)
+            text = moved(newest.state, record.state, record.reason)
+            write_event(connection, kind_of("review", record.state), record.job_key, text, record.by or "host")
+            return record
+
+    def results(
+        self, *, states: Collection[ReviewState] = (), limit: int = 200
+    ) -> tuple[tuple[JobRecord, ReviewRecord], ...]:
+        """Return jobs with their newest verdict: by urgency, then the job's priority, then the longest wait."""
+        query = _result_query()
+        if states:
+            query = query.where(tables.reviews.c.state.in_(states))
+        query = query.order_by(_urgency_rank(), priority_rank(), tables.jobs.c.created_at, tables.jobs.c.key)
+        with self._database.reading() as connection:
+            return tuple(_result(row) for row in connection.execute(query.limit(limit)))
+
+    def count_results(self) -> Mapping[ReviewState, int]:
+        """Return how many results are in each state; every state is there."""
+        table = tables.reviews
+        with self._database.reading() as connection:
+            return dict.fromkeys(ReviewState, 0) | count_by(connection, table.c.state, table.c.newest)
+
+
+_JOB = columns(JobRecord, tables.jobs)
+_REVIEW = columns(ReviewRecord, tables.reviews)
+
+
+def _result_query() -> sa.Select[Any]:
+    """Return the query for all results; job and review share names of columns, so the rows are taken by place."""
+    both = tables.jobs.join(tables.reviews, tables.reviews.c.job_key == tables.jobs.c.key)
+    return sa.select(*_JOB, *_REVIEW).select_from(both).where(tables.reviews.c.newest)
+
+
+def _result(row: sa.Row[Any]) -> tuple[JobRecord, ReviewRecord]:
+    job = dict(zip((column.name for column in _JOB), row[: len(_JOB)], strict=True))
+    review = dict(zip((column.name for column in _REVIEW), row[len(_JOB) :], strict=True))
+    return JobRecord(**job), ReviewRecord(**review)
+
+
+def _urgency_rank() -> sa.ColumnElement[int]:
+    ranks = {urgency: rank for rank, urgency in enumerate(Urgency)}
+    return sa.case(ranks, value=tables.jobs.c.urgency, else_=len(ranks))
+
+
+def _newest(connection: sa.Connection, job_key: str) -> tuple[ReviewRecord, ...]:
+    query = _review_query().where(tables.reviews.c.job_key == job_key, tables.reviews.c.newest)
+    return records(connection, ReviewRecord, query)
+
+
+def _insert(connection: sa.Connection, record: ReviewRecord) -> None:
+    mine = tables.reviews.c.job_key == record.job_key
+    connection.execute(sa.update(tables.reviews).where(mine, tables.reviews.c.newest).values(newest=False))
+    connection.execute(sa.insert(tables.reviews).values(**values(record), newest=True))
+
+
+def _already(newest: ReviewRecord) -> str:
+    if newest.state is ReviewState.PENDING:
+        return f"job {newest.job_key[:SHORT]}: the result is pending; load it again"
+    who, when = newest.by or "the host", newest.at.strftime("%Y-%m-%d %H:%M UTC")
+    return f"{who} already {newest.state} this at {when}"
+
+
+def _review_query() -> sa.Select[Any]:
+    return sa.select(*_REVIEW)

@@ -1,0 +1,219 @@
+"""The ledger's tables; a row has the fields of its record in orchestrator.domain.records, by the same names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestrator.domain.job import JobState, Priority, Purpose
+from orchestrator.domain.records import DeliveryState, ObjectKind, SeriesState
+from orchestrator.domain.result import Urgency
+from orchestrator.domain.review import ReviewState
+
+
+class Instant(sa.TypeDecorator[datetime]):
+    """A point in time: stored as UTC, returned in UTC with its zone; a time without a zone is refused."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Return the time in UTC; SQLite keeps no zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time in the ledger needs a time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Return the time with its zone, UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+class FilePath(sa.TypeDecorator[Path]):
+    """A path of this machine, as text."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Path | None, _dialect: sa.Dialect) -> str | None:
+        """Return the path's text."""
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: str | None, _dialect: sa.Dialect) -> Path | None:
+        """Return the path."""
+        return None if value is None else Path(value)
+
+
+class Numbers(sa.TypeDecorator[Mapping[str, float]]):
+    """Named numbers, as JSON."""
+
+    impl = sa.JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Mapping[str, float] | None, _dialect: sa.Dialect) -> dict[str, float]:
+        """Return a plain dict."""
+        return dict(value or {})
+
+
+class Entries(sa.TypeDecorator[tuple[Mapping[str, object], ...]]):
+    """A tuple of JSON objects."""
+
+    impl = sa.JSON
+    cache_ok = True
+
+    def process_bind_param(
+        self, value: tuple[Mapping[str, object], ...] | None, _dialect: sa.Dialect
+    ) -> list[dict[str, object]]:
+        """Return a plain list of dicts."""
+        return [dict(entry) for entry in value or ()]
+
+    def process_result_value(self, value: Any, _dialect: sa.Dialect) -> tuple[Mapping[str, object], ...]:
+        """Return the entries as a tuple."""
+        return tuple(value)
+
+
+def _word(kind: type[StrEnum]) -> sa.Enum:
+    """Return a column type that stores the words of an enumeration as text."""
+    return sa.Enum(kind, native_enum=False, length=32, values_callable=_values)
+
+
+def _values(kind: type[StrEnum]) -> list[str]:
+    return [word.value for word in kind]
+
+
+def _text(name: str) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=False)
+
+
+metadata = sa.MetaData()
+
+series = sa.Table(
+    "series",
+    metadata,
+    sa.Column("series_uid", sa.Text, primary_key=True),
+    sa.Column("revision", sa.Integer, primary_key=True),
+    sa.Column("study_uid", sa.Text, nullable=False, index=True),
+    sa.Column("state", _word(SeriesState), nullable=False, index=True),
+    sa.Column("instance_count", sa.Integer, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    _text("source"),
+    _text("modality"),
+    _text("complete_by"),
+    sa.Column("matched", sa.Boolean, nullable=False),
+    _text("explanation"),
+    sa.Column("first_seen", Instant, nullable=False, index=True),
+    sa.Column("released_at", Instant),
+)
+
+instances = sa.Table(
+    "instances",
+    metadata,
+    sa.Column("series_uid", sa.Text, primary_key=True),
+    sa.Column("revision", sa.Integer, primary_key=True),
+    sa.Column("sop_uid", sa.Text, primary_key=True),
+    sa.Column("sop_class", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("path", FilePath, nullable=False),
+    sa.ForeignKeyConstraint(["series_uid", "revision"], ["series.series_uid", "series.revision"]),
+)
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("series_uid", sa.Text, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("study_uid", sa.Text, nullable=False, index=True),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("model_version", sa.Text, nullable=False),
+    sa.Column("model_digest", sa.Text, nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("priority", _word(Priority), nullable=False),
+    sa.Column("purpose", _word(Purpose), nullable=False),
+    sa.Column("state", _word(JobState), nullable=False, index=True),
+    _text("reason"),
+    _text("device"),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("urgency", _word(Urgency)),
+    sa.Column("seconds", Numbers, nullable=False),
+    sa.Column("findings", Entries, nullable=False),
+    sa.Column("measurements", Entries, nullable=False),
+    sa.Column("created_at", Instant, nullable=False, index=True),
+    sa.Column("updated_at", Instant, nullable=False),
+    sa.ForeignKeyConstraint(["series_uid", "revision"], ["series.series_uid", "series.revision"]),
+    sa.Index("ix_jobs_series", "series_uid", "revision"),
+)
+
+objects = sa.Table(
+    "objects",
+    metadata,
+    sa.Column("sop_uid", sa.Text, primary_key=True),
+    sa.Column("job_key", sa.Text, sa.ForeignKey("jobs.key"), nullable=False, index=True),
+    sa.Column("kind", _word(ObjectKind), nullable=False),
+    sa.Column("sop_class", sa.Text, nullable=False),
+    sa.Column("series_uid", sa.Text, nullable=False),
+    sa.Column("study_uid", sa.Text, nullable=False),
+    sa.Column("path", FilePath, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    # a replaced object is no longer delivered, but the host must know for ever that it wrote it
+    sa.Column("replaced", sa.Boolean, nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("job_key", sa.Text, sa.ForeignKey("jobs.key"), primary_key=True),
+    sa.Column("destination", sa.Text, primary_key=True),
+    sa.Column("state", _word(DeliveryState), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_attempt_at", Instant),
+    _text("error"),
+    sa.Column("confirmed_at", Instant),
+    _text("confirmed_by"),
+    sa.Index("ix_deliveries_due", "state", "next_attempt_at"),
+)
+
+reviews = sa.Table(
+    "reviews",
+    metadata,
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("job_key", sa.Text, sa.ForeignKey("jobs.key"), nullable=False, index=True),
+    sa.Column("state", _word(ReviewState), nullable=False),
+    _text("by"),
+    _text("organization"),
+    _text("reason"),
+    _text("comment"),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("newest", sa.Boolean, nullable=False),
+)
+# one verdict of a job counts: the database itself refuses a second one
+sa.Index(
+    "ix_reviews_newest",
+    reviews.c.job_key,
+    unique=True,
+    sqlite_where=reviews.c.newest,
+    postgresql_where=reviews.c.newest,
+)
+sa.Index("ix_reviews_state", reviews.c.state, sqlite_where=reviews.c.newest, postgresql_where=reviews.c.newest)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False, index=True),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sqlite_autoincrement=True,  # a number is never given twice
+)
