@@ -15,7 +15,7 @@ UNDETERMINED = Code("373068000", "SCT", "Undetermined")
 
 RIGHT = Code("24028007", "SCT", "Right")
 LEFT = Code("7771000", "SCT", "Left")
-BILATERAL = Code("51440002", "SCT", "Right and left")
+BILATERAL = Code("51440002", "SCT", "Bilateral")
 UNILATERAL = Code("66459002", "SCT", "Unilateral")
 
 VOLUME = Code("118565006", "SCT", "Volume")
@@ -23,15 +23,15 @@ AREA = Code("42798000", "SCT", "Area")
 
 _SCT = {
     # anatomy (CID 4 / 7166 and wider SNOMED CT)
-    "abdomen": ("818983003", "Abdomen"),
+    "abdomen": ("818981001", "Abdomen"),
     "adrenal gland": ("23451007", "Adrenal gland"),
     "aorta": ("15825003", "Aorta"),
-    "bladder": ("89837001", "Urinary bladder"),
+    "bladder": ("89837001", "Bladder"),
     "bone": ("272673000", "Bone"),
     "brain": ("12738006", "Brain"),
     "breast": ("76752008", "Breast"),
     "cerebellum": ("113305005", "Cerebellum"),
-    "chest": ("51185008", "Chest"),
+    "chest": ("816094009", "Chest"),
     "colon": ("71854001", "Colon"),
     "cerebral ventricle": ("35764002", "Brain ventricle"),
     "esophagus": ("32849002", "Esophagus"),
@@ -46,7 +46,7 @@ _SCT = {
     "lymph node": ("59441001", "Lymph node"),
     "neck": ("45048000", "Neck"),
     "pancreas": ("15776009", "Pancreas"),
-    "pelvis": ("12921003", "Pelvis"),
+    "pelvis": ("816092008", "Pelvis"),
     "prostate": ("41216001", "Prostate"),
     "rib": ("113197003", "Rib"),
     "skin": ("39937001", "Skin"),
@@ -61,12 +61,12 @@ _SCT = {
     "vertebra": ("51282000", "Vertebra"),
     "whole body": ("38266002", "Entire body"),
     # tissue
-    "fat": ("55603005", "Adipose tissue"),
-    "muscle": ("71616004", "Skeletal and/or smooth muscle"),
+    "fat": ("55603005", "Fat"),
+    "muscle": ("71616004", "Muscle"),
     # abnormal structures and findings
-    "calcification": ("36222008", "Calcification"),
-    "consolidation": ("9656002", "Consolidation"),
-    "cyst": ("41457003", "Cyst"),
+    "calcification": ("18115005", "Pathologic calcification"),
+    "consolidation": ("95436008", "Lung consolidation"),
+    "cyst": ("367643001", "Cyst"),
     "edema": ("79654002", "Edema"),
     "fracture": ("72704001", "Fracture"),
     "hemorrhage": ("50960005", "Hemorrhage"),

@@ -1,0 +1,201 @@
+"""Whether what a model returned is a Result on its input's grid; the worker and the host both ask."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import re
+from collections.abc import Iterable, Mapping
+from typing import NoReturn
+
+import numpy as np
+
+from orchestrator.domain import concepts
+from orchestrator.domain.code import Code
+from orchestrator.domain.errors import InvalidResult
+from orchestrator.domain.result import Finding, Measurement, Presence, Region, Result, Segment, Shape, Urgency
+from orchestrator.domain.unit import unit_fault
+
+LATERALITIES = frozenset({concepts.LEFT, concepts.RIGHT, concepts.BILATERAL, concepts.UNILATERAL})
+"""CID 244."""
+
+MOST_POINTS = 8190
+"""One SCOORD holds two FL of 4 bytes per point in at most 65,534 bytes (PS3.5 7.1.2); one point closes the polygon."""
+
+_LABEL = re.compile(r"[^\x00-\x1f\x7f\\]{1,64}")  # VR LO (PS3.5 6.2): no backslash, no control characters
+_CODE_VALUE = re.compile(r"[!-\[\]-~][ -\[\]-~]{0,63}")
+_SCHEME = re.compile(r"[!-\[\]-~][ -\[\]-~]{0,15}")  # VR SH
+_NOTE_LENGTH = 1024
+_HALF_PIXEL = 0.5  # the border of the outermost pixel, measured from its centre
+_FEWEST_CORNERS = 3
+
+
+def check_result(result: object, shape: tuple[int, int, int]) -> None:
+    """Return when ``result`` is a sound Result for a volume of (slices, rows, columns).
+
+    Looks at types, masks (shape, dtype, values), labels, codes, units, finite numbers and at each
+    region lying inside its image. Raises InvalidResult naming the first fault.
+    """
+    if not isinstance(result, Result):
+        _refuse(f"the model returned {type(result).__name__}, expected Result")
+    labels = _check_segments(result.segments, shape)
+    for number, finding in enumerate(result.findings, 1):
+        _check_finding(finding, f"finding {number}", labels, shape)
+    for number, measurement in enumerate(result.measurements, 1):
+        _check_measurement(measurement, f"measurement {number}", labels)
+    _check_notes(result.notes)
+
+
+def _check_segments(segments: Iterable[Segment], shape: tuple[int, int, int]) -> Mapping[str, Segment]:
+    """Return the segments by label."""
+    known: dict[str, Segment] = {}
+    for number, segment in enumerate(segments, 1):
+        if not isinstance(segment, Segment):
+            _refuse(f"segment {number} is {type(segment).__name__}, expected Segment")
+        _check_label(segment.label, f"segment {number}")
+        if segment.label in known:
+            _refuse(f"two segments are labelled {segment.label!r}; a label names one segment")
+        _check_mask(segment, shape)
+        _check_segment_codes(segment)
+        known[segment.label] = segment
+    return known
+
+
+def _check_mask(segment: Segment, shape: tuple[int, int, int]) -> None:
+    mask, name = segment.mask, f"the mask of segment {segment.label!r}"
+    if not isinstance(mask, np.ndarray):
+        _refuse(f"{name} is {type(mask).__name__}, expected a numpy array")
+    if mask.shape != tuple(shape):
+        _refuse(f"{name} has the shape {mask.shape}, expected the volume's {tuple(shape)}")
+    if mask.dtype not in (np.bool_, np.uint8):
+        _refuse(f"{name} has the type {mask.dtype}, expected bool or uint8")
+    if mask.dtype == np.uint8 and mask.size and (highest := int(mask.max())) > 1:
+        _refuse(f"{name} holds the value {highest}, expected 0 and 1 only; give one Segment per label")
+
+
+def _check_segment_codes(segment: Segment) -> None:
+    name = f"segment {segment.label!r}"
+    _check_code(segment.type, f"the type of {name}")
+    _check_code(segment.category, f"the category of {name}")
+    _check_site(segment.anatomy, segment.laterality, name)
+    if segment.colour is not None and (
+        len(segment.colour) != len("RGB") or not all(0 <= value <= 255 for value in segment.colour)
+    ):
+        _refuse(f"the colour of {name} is {segment.colour}, expected three numbers in 0..255")
+
+
+def _check_finding(finding: Finding, name: str, segments: Mapping[str, Segment], shape: tuple[int, int, int]) -> None:
+    if not isinstance(finding, Finding):
+        _refuse(f"{name} is {type(finding).__name__}, expected Finding")
+    _check_code(finding.name, f"the name of {name}")
+    if not isinstance(finding.presence, Presence):
+        _refuse(f"the presence of {name} is {finding.presence!r}, expected a Presence")
+    if finding.urgency is not None and not isinstance(finding.urgency, Urgency):
+        _refuse(f"the urgency of {name} is {finding.urgency!r}, expected an Urgency")
+    _check_number(finding.score, f"the score of {name}", 0.0, 1.0)
+    _check_number(finding.certainty_percent, f"the certainty of {name}", 0.0, 100.0)
+    _check_site(finding.site, finding.laterality, name)
+    _check_place(finding, name, segments)
+    for number, region in enumerate(finding.regions, 1):
+        _check_region(region, f"region {number} of {name}", shape)
+
+
+def _check_place(finding: Finding, name: str, segments: Mapping[str, Segment]) -> None:
+    if finding.segment is not None:
+        _check_known(finding.segment, name, segments)
+    shown = finding.segment is not None and bool(segments[finding.segment].mask.any())
+    if finding.presence is Presence.ABSENT and (shown or finding.regions):
+        _refuse(f"{name} is absent and has a place all the same")
+    if finding.presence is Presence.PRESENT and finding.segment is not None and not shown and not finding.regions:
+        _refuse(f"{name} is present but its segment {finding.segment!r} is empty")
+
+
+def _check_region(region: Region, name: str, shape: tuple[int, int, int]) -> None:
+    if not isinstance(region, Region) or not isinstance(region.shape, Shape):
+        _refuse(f"{name} is no Region with a Shape")
+    if not 0 <= region.slice < shape[0]:
+        _refuse(f"{name} is on slice {region.slice}, expected 0..{shape[0] - 1}")
+    points = np.asarray(region.points)
+    if points.ndim != 2 or points.shape[1] != len(("row", "column")) or points.dtype.kind not in "fiu":
+        _refuse(f"{name} has points of shape {points.shape} and type {points.dtype}, expected numbers (n, 2)")
+    if not _fits_shape(len(points), region.shape):
+        _refuse(f"{name} is a {region.shape} with {len(points)} points")
+    inside = (points >= -_HALF_PIXEL) & (points <= np.array(shape[1:]) - _HALF_PIXEL)  # NaN is never inside
+    if not inside.all():
+        _refuse(f"{name} leaves its image of {shape[1]} rows and {shape[2]} columns")
+    _check_number(region.score, f"the score of {name}", 0.0, 1.0)
+    if region.label:
+        _check_label(region.label, name)
+
+
+def _fits_shape(count: int, shape: Shape) -> bool:
+    return count == 1 if shape is Shape.POINT else _FEWEST_CORNERS <= count <= MOST_POINTS
+
+
+def _check_measurement(measurement: Measurement, name: str, segments: Mapping[str, Segment]) -> None:
+    if not isinstance(measurement, Measurement):
+        _refuse(f"{name} is {type(measurement).__name__}, expected Measurement")
+    _check_code(measurement.name, f"the name of {name}")
+    if measurement.value is None:
+        _refuse(f"{name} has no value")
+    _check_number(measurement.value, f"the value of {name}", -math.inf, math.inf)
+    if not isinstance(measurement.unit, str) or (fault := unit_fault(measurement.unit)):
+        _refuse(f"the unit of {name}: {fault if isinstance(measurement.unit, str) else 'no text'}")
+    if measurement.segment is not None:
+        _check_known(measurement.segment, name, segments)
+    if measurement.method:
+        _check_label(measurement.method, f"the method of {name}")
+
+
+def _check_known(label: str, name: str, segments: Mapping[str, Segment]) -> None:
+    if label not in segments:
+        _refuse(f"{name} refers to segment {label!r}, known are {sorted(segments)}")
+
+
+def _check_site(site: Code | None, laterality: Code | None, name: str) -> None:
+    if site is not None:
+        _check_code(site, f"the site of {name}")
+    if laterality is not None:
+        _check_code(laterality, f"the laterality of {name}")
+        if (laterality.value, laterality.scheme) not in {(side.value, side.scheme) for side in LATERALITIES}:
+            _refuse(f"the laterality of {name} is {laterality}, expected a code of CID 244")
+
+
+def _check_code(code: object, name: str) -> None:
+    """Refuse what is no complete code: value, scheme and meaning (PS3.3 table 8.8-1)."""
+    if not isinstance(code, Code):
+        _refuse(f"{name} is {type(code).__name__}, expected Code")
+    texts = (code.value, code.scheme, code.meaning)
+    if not all(isinstance(text, str) for text in texts):
+        _refuse(f"{name} is a code of something else than text")
+    if not _CODE_VALUE.fullmatch(code.value) or not _SCHEME.fullmatch(code.scheme):
+        _refuse(f"{name} is {code}, expected a code value and a scheme of at most 16 characters")
+    if not _LABEL.fullmatch(code.meaning) or not code.meaning.strip():
+        _refuse(f"{name} is ({code.value}, {code.scheme}) without a meaning of 1 to 64 characters")
+
+
+def _check_label(label: object, name: str) -> None:
+    if not isinstance(label, str) or not _LABEL.fullmatch(label) or not label.strip():
+        _refuse(f"a label of {name} must be text of 1 to 64 characters without backslash and control characters")
+
+
+def _check_number(value: object, name: str, lowest: float, highest: float) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        _refuse(f"{name} is {value!r}, expected a finite number")
+    if not lowest <= float(value) <= highest:
+        _refuse(f"{name} is {value}, expected {lowest:g}..{highest:g}")
+
+
+def _check_notes(notes: Mapping[str, str]) -> None:
+    if not isinstance(notes, Mapping):
+        _refuse(f"the notes are {type(notes).__name__}, expected a mapping of text to text")
+    for key, text in notes.items():
+        _check_label(key, "the notes")
+        if not isinstance(text, str) or len(text) > _NOTE_LENGTH or not text.isprintable():
+            _refuse(f"the note {key!r} must be printable text of at most {_NOTE_LENGTH} characters")
+
+
+def _refuse(fault: str) -> NoReturn:
+    raise InvalidResult(fault)
