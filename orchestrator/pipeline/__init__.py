@@ -1,1 +1,26 @@
-"""."""
+"""The one flow: arrival, completion, routing, inference, delivery."""
+
+from orchestrator.pipeline.completion import Completion, Due, Step
+from orchestrator.pipeline.delivery import Delivery
+from orchestrator.pipeline.flow import Inference
+from orchestrator.pipeline.intake import Intake, Received
+from orchestrator.pipeline.parts import DELIVERY_QUEUE, MODEL_QUEUE, Destination, Enqueue, Folders, Observers, Parts
+from orchestrator.pipeline.routing import Routing
+
+__all__ = [
+    "DELIVERY_QUEUE",
+    "MODEL_QUEUE",
+    "Completion",
+    "Delivery",
+    "Destination",
+    "Due",
+    "Enqueue",
+    "Folders",
+    "Inference",
+    "Intake",
+    "Observers",
+    "Parts",
+    "Received",
+    "Routing",
+    "Step",
+]

@@ -58,8 +58,9 @@ class Delivery:
         row = self._row(key, destination_name)
         if row.state not in {DeliveryState.WAITING, DeliveryState.SENDING}:
             return
-        if ledger.job(key).state is JobState.SUPERSEDED:
-            ledger.move_delivery(key, destination_name, DeliveryState.DISCARDED, error="superseded before it left")
+        job = ledger.job(key)
+        if job.state is not JobState.DELIVERING:
+            ledger.move_delivery(key, destination_name, DeliveryState.DISCARDED, error=f"the job is {job.state}")
             return
         destination = self._parts.destinations.get(destination_name)
         if destination is None:

@@ -25,7 +25,7 @@ from orchestrator.domain.errors import (
 )
 from orchestrator.domain.job import ENDED, JobState
 from orchestrator.domain.model import ModelDescription
-from orchestrator.domain.records import JobRecord, SeriesState
+from orchestrator.domain.records import JobRecord
 from orchestrator.domain.result import Result
 from orchestrator.domain.series import Series
 from orchestrator.jobs import step
@@ -91,16 +91,13 @@ class Inference:
 
     def hand_over(self, key: str) -> None:
         """Open the review and queue the deliveries; they leave once the series is released."""
-        ledger, job = self._parts.ledger, self._parts.ledger.job(key)
+        ledger = self._parts.ledger
         self._parts.folders.clear_scratch(key)
         ledger.open_review(key, datetime.now(UTC))
-        for destination in self._parts.destinations:
-            ledger.add_delivery(key, destination)
         if not self._move(key, JobState.DELIVERING):
             return
-        series = ledger.series(job.series_uid, job.revision)
-        if series is not None and series.state is SeriesState.RELEASED:
-            ledger.release_deliveries(job.series_uid, job.revision, datetime.now(UTC))
+        for destination in self._parts.destinations:
+            ledger.add_delivery(key, destination)
 
     def _begin(self, key: str) -> JobRecord | None:
         job = self._parts.ledger.job(key)

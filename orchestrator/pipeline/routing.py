@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 
 from orchestrator.dicom import gather, is_image, machine_written
+from orchestrator.domain.errors import UnknownRecord
 from orchestrator.domain.job import JobState, Purpose, job_key
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.records import JobRecord, SeriesRecord, SeriesState
@@ -29,16 +31,16 @@ class Routing:
         Its jobs are queued and its explanation is kept. Nothing leaves before ``release``.
         """
         series_uid = next(iter(instances)).series_uid
-        newest = self._parts.ledger.series(series_uid)
-        if newest is not None and newest.digest == series_digest(instances):
+        newest, digest = self._parts.ledger.series(series_uid), series_digest(instances)
+        if newest is not None and newest.state is not SeriesState.SUPERSEDED and newest.digest == digest:
             record, series = newest, gather(tuple(instances), revision=newest.revision, host_facts=host_facts)
         else:
             revision = newest.revision + 1 if newest is not None else 1
             series = gather(tuple(instances), revision=revision, host_facts=host_facts)
             record = self._record(series, source=source, reason=reason)
             self._parts.ledger.put_series(record, series.instances)
-        if newest is not None and newest.revision < record.revision:
-            self.supersede(newest)
+            if newest is not None:
+                self.supersede(newest)
         self._route(series)
         return record
 
@@ -104,10 +106,14 @@ class Routing:
         return written_by_ai or bool(self._parts.ledger.wrote(uids))
 
     def _jobs(self, series: Series, matches: Collection[Match]) -> Iterator[JobRecord]:
+        """Yield one job for each model; where two rules name a model, the more urgent one counts."""
         models = self._parts.runner.models()
-        for match in matches:
+        chosen: dict[str, Match] = {}
+        for match in sorted(matches, key=lambda match: match.priority.rank):
             for name in match.models:
-                yield self._job(series, match, name, models.get(name))
+                chosen.setdefault(name, match)
+        for name, match in chosen.items():
+            yield self._job(series, match, name, models.get(name))
 
     def _job(self, series: Series, match: Match, name: str, model: ModelDescription | None) -> JobRecord:
         now = datetime.now(UTC)
@@ -118,7 +124,7 @@ class Routing:
             state, reason = JobState.FAILED, f"model {name!r} is not installed here; see: orchestrator models list"
         described = model or ModelDescription(name=name, version="", digest="")
         return JobRecord(
-            key=job_key(series.instances, described, Purpose.LIVE),
+            key=self._key(series, described),
             series_uid=series.series_uid,
             revision=series.revision,
             study_uid=series.study_uid,
@@ -132,3 +138,17 @@ class Routing:
             created_at=now,
             updated_at=now,
         )
+
+    def _key(self, series: Series, model: ModelDescription) -> str:
+        """Return the job's key; content that came back after a correction gets a new one.
+
+        Its first job was superseded, and what is superseded never runs again.
+        """
+        key = job_key(series.instances, model, Purpose.LIVE)
+        try:
+            earlier = self._parts.ledger.job(key)
+        except UnknownRecord:
+            return key
+        if earlier.state is JobState.SUPERSEDED and earlier.revision < series.revision:
+            return hashlib.sha256(f"{key} revision {series.revision}".encode()).hexdigest()
+        return key

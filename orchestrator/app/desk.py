@@ -1,0 +1,157 @@
+"""What a person does with jobs and results, by command line or page: look, retry, cancel, judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator.config import Settings, load_settings
+from orchestrator.domain.errors import ForbiddenTransition, UserError
+from orchestrator.domain.job import JobState
+from orchestrator.domain.records import (
+    DeliveryRecord,
+    DeliveryState,
+    EventRecord,
+    JobRecord,
+    ObjectRecord,
+    ReviewRecord,
+    SeriesRecord,
+)
+from orchestrator.domain.review import ReviewState
+from orchestrator.jobs import Client, Ledger
+from orchestrator.pipeline.parts import MODEL_QUEUE
+
+DEFAULT_SETTINGS = Path("orchestrator.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class JobFile:
+    """Everything the ledger holds about one job."""
+
+    job: JobRecord
+    series: SeriesRecord | None
+    objects: tuple[ObjectRecord, ...]
+    deliveries: tuple[DeliveryRecord, ...]
+    reviews: tuple[ReviewRecord, ...]
+    events: tuple[EventRecord, ...]
+
+
+class Desk:
+    """Acts on the ledger for a person; a running service takes up what is queued here."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        client: Client,
+        *,
+        on_review: Callable[[JobRecord, ReviewRecord, ReviewRecord], None] | None = None,
+    ) -> None:
+        self.ledger = ledger
+        self._client = client
+        self._on_review = on_review
+
+    def file(self, key: str) -> JobFile:
+        """Return all about a job.
+
+        Raises UnknownRecord.
+        """
+        job = self.ledger.job(key)
+        return JobFile(
+            job=job,
+            series=self.ledger.series(job.series_uid, job.revision),
+            objects=self.ledger.objects(job.key),
+            deliveries=self.ledger.deliveries(job.key),
+            reviews=self.ledger.reviews(job.key),
+            events=self.ledger.events(subject=job.key),
+        )
+
+    def retry(self, key: str, *, by: str) -> JobRecord:
+        """Queue a job that ended without a result again, or only its deliveries where it has one.
+
+        Raises UnknownRecord, ForbiddenTransition.
+        """
+        job = self.ledger.job(key)
+        if job.state is JobState.PARKED and self.ledger.objects(job.key):
+            return self._deliver_again(job, by=by)
+        job = self.ledger.move_job(job.key, JobState.WAITING, reason=f"tried again by {by}", by=by)
+        queued = self._client.enqueue("infer", job.key, job.key, queue=MODEL_QUEUE, priority=job.priority)
+        if not queued:
+            self._client.again("infer", job.key)
+        return job
+
+    def cancel(self, key: str, *, by: str) -> JobRecord:
+        """End a job before it delivers.
+
+        Raises UnknownRecord, ForbiddenTransition.
+        """
+        job = self.ledger.job(key)
+        if any(row.confirmed_at is not None for row in self.ledger.deliveries(job.key)):
+            raise ForbiddenTransition(
+                "this result was delivered already; reject it instead: orchestrator results reject"
+            )
+        return self.ledger.move_job(job.key, JobState.FAILED, reason=f"cancelled by {by}", by=by)
+
+    def judge(
+        self,
+        key: str,
+        verdict: ReviewState,
+        *,
+        by: str,
+        organization: str,
+        reason: str,
+        comment: str,
+        seen: ReviewState | None = None,
+    ) -> ReviewRecord:
+        """Return the verdict as the ledger keeps it; ``seen`` is the state the reviewer was looking at.
+
+        Raises UnknownRecord, ForbiddenTransition where another reviewer was faster, UserError without a name.
+        """
+        if not by.strip() or not organization.strip():
+            raise UserError("a verdict needs the reviewer's name and organisation")
+        job = self.ledger.job(key)
+        before = self.ledger.review(job.key)
+        if before is None:
+            raise ForbiddenTransition(f"job {job.key[:12]} is {job.state} and has no result to judge")
+        after = ReviewRecord(
+            job_key=job.key,
+            state=verdict,
+            by=by.strip(),
+            organization=organization.strip(),
+            reason=reason,
+            comment=comment.strip(),
+            at=datetime.now(UTC),
+        )
+        kept = self.ledger.add_review(after, seen=seen or before.state)
+        if self._on_review is not None:
+            self._on_review(job, before, kept)
+        return kept
+
+    def _deliver_again(self, job: JobRecord, *, by: str) -> JobRecord:
+        now = datetime.now(UTC)
+        for row in self.ledger.deliveries(job.key):
+            if row.state is DeliveryState.PARKED:
+                self.ledger.move_delivery(job.key, row.destination, DeliveryState.WAITING, next_attempt_at=now)
+        return self.ledger.move_job(job.key, JobState.DELIVERING, reason=f"delivery tried again by {by}", by=by)
+
+
+def settings_of(path: Path | None) -> Settings:
+    """Return the settings of a file, of ``orchestrator.toml`` beside the user, or the defaults."""
+    if path is None and DEFAULT_SETTINGS.exists():
+        path = DEFAULT_SETTINGS
+    return load_settings(path)
+
+
+@contextmanager
+def opened(path: Path | None) -> Iterator[Desk]:
+    """Open the ledger that the settings name and give a desk over it."""
+    settings = settings_of(path)
+    ledger = Ledger.open(settings.data.database)
+    client = Client(settings.data.database)
+    try:
+        yield Desk(ledger, client)
+    finally:
+        client.close()
+        ledger.close()

@@ -1,0 +1,86 @@
+"""``orchestrator jobs``: what is running, what ended and why."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.app import desk
+from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, table
+from orchestrator.domain.job import JobState
+from orchestrator.domain.records import JobRecord
+
+commands = typer.Typer(help="Jobs: their states, their reasons, and trying again.", no_args_is_help=True)
+Key = Annotated[str, typer.Argument(help="Job key, or its first 6 digits and more.")]
+
+
+@commands.command("list")
+def list_jobs(
+    settings: SettingsFile = None,
+    state: Annotated[list[JobState] | None, typer.Option(help="Only jobs in this state; may be repeated.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 50,
+    json: JsonFlag = False,
+) -> None:
+    """Show jobs, newest first."""
+    with desk.opened(settings) as office:
+        jobs = office.ledger.jobs(states=state or (), limit=limit)
+    if json:
+        as_json(jobs)
+        return
+    table(
+        ["key", "state", "model", "priority", "rule", "created", "reason"],
+        [_row(job) for job in jobs],
+        empty="no jobs",
+    )
+
+
+def _row(job: JobRecord) -> list[object]:
+    model = f"{job.model} {job.model_version}"
+    return [job.key[:12], job.state, model, job.priority, job.rule, job.created_at, job.reason]
+
+
+@commands.command()
+def show(key: Key, settings: SettingsFile = None, json: JsonFlag = False) -> None:
+    """Show one job with its objects, deliveries and history."""
+    with desk.opened(settings) as office:
+        file = office.file(key)
+    if json:
+        as_json(file)
+        return
+    job = file.job
+    console.print(f"[bold]{job.model} {job.model_version}[/bold] on series {job.series_uid} revision {job.revision}")
+    console.print(f"state {job.state}" + (f": {job.reason}" if job.reason else ""), markup=False)
+    table(
+        ["kind", "object", "file"], [(item.kind, item.sop_uid, item.path) for item in file.objects], empty="no objects"
+    )
+    table(
+        ["destination", "state", "attempts", "next attempt", "error"],
+        [(row.destination, row.state, row.attempts, row.next_attempt_at, row.error) for row in file.deliveries],
+        empty="no deliveries",
+    )
+    table(["when", "what", "by", "text"], [(event.at, event.kind, event.by, event.text) for event in file.events])
+
+
+@commands.command()
+def retry(
+    key: Key,
+    by: Annotated[str, typer.Option(help="Who asks for it; kept in the audit trail.")] = "command line",
+    settings: SettingsFile = None,
+) -> None:
+    """Try a failed, parked, held or unsupported job again."""
+    with desk.opened(settings) as office:
+        job = office.retry(key, by=by)
+    console.print(f"job {job.key[:12]} is {job.state}; a running service takes it up", markup=False)
+
+
+@commands.command()
+def cancel(
+    key: Key,
+    by: Annotated[str, typer.Option(help="Who asks for it; kept in the audit trail.")] = "command line",
+    settings: SettingsFile = None,
+) -> None:
+    """End a job that has not delivered anything."""
+    with desk.opened(settings) as office:
+        job = office.cancel(key, by=by)
+    console.print(f"job {job.key[:12]} is {job.state}", markup=False)

@@ -1,0 +1,88 @@
+"""``orchestrator results``: what waits for a radiologist, and the verdicts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.app import desk
+from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, finding_text, table
+from orchestrator.domain.review import RejectReason, ReviewState
+
+commands = typer.Typer(help="Results: list, show, accept, reject.", no_args_is_help=True)
+Key = Annotated[str, typer.Argument(help="Job key of the result, or its first 6 digits and more.")]
+By = Annotated[str, typer.Option("--by", help="Name of the reviewer.")]
+Organization = Annotated[str, typer.Option("--organization", help="The reviewer's organisation.")]
+Comment = Annotated[str, typer.Option(help="Free text for colleagues; no patient data.")]
+
+
+@commands.command("list")
+def list_results(
+    settings: SettingsFile = None,
+    state: Annotated[list[ReviewState] | None, typer.Option(help="Only in this state; may be repeated.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Show results: urgent ones first, then the oldest."""
+    with desk.opened(settings) as office:
+        results = office.ledger.results(states=state or ())
+    if json:
+        as_json([{"job": job, "review": review} for job, review in results])
+        return
+    table(
+        ["key", "review", "urgency", "model", "says", "since"],
+        [
+            (
+                job.key[:12],
+                review.state,
+                job.urgency,
+                f"{job.model} {job.model_version}",
+                finding_text(job.findings, job.measurements),
+                job.created_at,
+            )
+            for job, review in results
+        ],
+        empty="no results",
+    )
+
+
+@commands.command()
+def show(key: Key, settings: SettingsFile = None, json: JsonFlag = False) -> None:
+    """Show one result: what it says, where its objects are, and each verdict."""
+    with desk.opened(settings) as office:
+        file = office.file(key)
+    if json:
+        as_json(file)
+        return
+    console.print(f"[bold]{file.job.model} {file.job.model_version}[/bold] - AI result, not verified")
+    console.print(finding_text(file.job.findings, file.job.measurements), markup=False)
+    table(["kind", "object", "file"], [(item.kind, item.sop_uid, item.path) for item in file.objects])
+    table(
+        ["when", "verdict", "by", "organisation", "reason", "comment"],
+        [(r.at, r.state, r.by, r.organization, r.reason, r.comment) for r in file.reviews],
+    )
+
+
+@commands.command()
+def accept(key: Key, by: By, organization: Organization, comment: Comment = "", settings: SettingsFile = None) -> None:
+    """Note that a reviewer agrees with the result. The verdict stays in the ledger."""
+    with desk.opened(settings) as office:
+        review = office.judge(key, ReviewState.ACCEPTED, by=by, organization=organization, reason="", comment=comment)
+    console.print(f"result {review.job_key[:12]} is {review.state}", markup=False)
+
+
+@commands.command()
+def reject(
+    key: Key,
+    by: By,
+    organization: Organization,
+    reason: Annotated[RejectReason, typer.Option(help="Why.")],
+    comment: Comment = "",
+    settings: SettingsFile = None,
+) -> None:
+    """Note that a reviewer rejects the result, and why. The verdict stays in the ledger."""
+    with desk.opened(settings) as office:
+        review = office.judge(
+            key, ReviewState.REJECTED, by=by, organization=organization, reason=reason.value, comment=comment
+        )
+    console.print(f"result {review.job_key[:12]} is {review.state} ({review.reason})", markup=False)

@@ -1,0 +1,103 @@
+"""How the command line shows things: a table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", "-s", help="Settings file; orchestrator.toml beside you if there is one.")
+]
+
+COLOURS = {
+    "done": "green",
+    "accepted": "green",
+    "confirmed": "green",
+    "failed": "red",
+    "parked": "red",
+    "rejected": "red",
+    "unsupported": "yellow",
+    "held": "yellow",
+    "pending": "cyan",
+    "running": "cyan",
+    "delivering": "cyan",
+}
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+def plain(value: Any) -> Any:
+    """Return a value of the domain as JSON can say it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.astimezone().isoformat(timespec="seconds")
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    return value
+
+
+def as_json(value: Any) -> None:
+    """Print JSON without colour or wrapping."""
+    typer.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "nothing to show") -> None:
+    """Print rows under their columns; long cells fold."""
+    found = [[_cell(item) for item in row] for row in rows]
+    if not found:
+        console.print(f"[dim]{empty}[/dim]")
+        return
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        grid.add_column(column, overflow="fold")
+    for row in found:
+        grid.add_row(*row)
+    console.print(grid)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    text = "" if value is None else str(value)
+    colour = COLOURS.get(text)
+    safe = text.replace("[", r"\[")
+    return f"[{colour}]{safe}[/{colour}]" if colour else safe
+
+
+def amount(value: object, unit: object) -> str:
+    """Return a number as a radiologist writes it: ``1,502 ml``, ``3.2 mm``."""
+    if not isinstance(value, (int, float)):
+        return f"{value} {unit}".strip()
+    digits = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{digits} {unit}".strip()
+
+
+def finding_text(findings: Iterable[Mapping[str, object]], measurements: Iterable[Mapping[str, object]]) -> str:
+    """Return one line that says what a result says."""
+    said = [_finding(item) for item in findings]
+    said += [f"{item.get('name')} {amount(item.get('value'), item.get('unit'))}" for item in measurements]
+    return "; ".join(said)
+
+
+def _finding(item: Mapping[str, object]) -> str:
+    text = f"{item.get('name')}: {item.get('value')}"
+    return f"{text} (score {item['score']:.2f})" if isinstance(item.get("score"), float) else text
