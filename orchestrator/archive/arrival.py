@@ -1,0 +1,38 @@
+"""What a receiver tells: an instance arrived, an association ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """One acknowledged instance, durable under ``path``.
+
+    association: names the association that brought it; empty where only the file is left to tell.
+    duplicate: the same bytes were there before, and ``path`` is the file from then.
+    conflict: the spool holds other bytes under this SOP Instance UID too; those of ``path`` count.
+    """
+
+    path: Path
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    sop_class: str
+    transfer_syntax: str
+    calling: str
+    called: str
+    association: str = ""
+    duplicate: bool = False
+    conflict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """The end of one association. ``released``: by A-RELEASE, as a sender does when it has sent all."""
+
+    association: str
+    released: bool
+    calling: str
+    called: str

@@ -1,0 +1,144 @@
+"""What we agree to when a peer asks for an association (PS3.8 section 7, PS3.7 annex D)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import cast
+
+from pydicom._uid_dict import UID_dictionary
+from pydicom.uid import UID
+from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    ImplementationClassUIDNotification,
+    ImplementationVersionNameNotification,
+    MaximumLengthNotification,
+)
+from pynetdicom.presentation import AllStoragePresentationContexts, PresentationContext
+
+from orchestrator.archive.encoded import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+
+VERIFICATION = "1.2.840.10008.1.1"
+ANNOUNCED_PDU_BYTES = 128 << 10
+"""The longest P-DATA-TF that we ask for; longer ones gain nothing."""
+
+_ACCEPTED, _ABSTRACT_SYNTAX_NOT_SUPPORTED, _TRANSFER_SYNTAXES_NOT_SUPPORTED = 0x00, 0x03, 0x04
+"""Results of one presentation context (PS3.8 table 9-18)."""
+
+
+def _storage_classes() -> frozenset[str]:
+    """Return every Storage SOP Class that pydicom or pynetdicom knows, retired ones too.
+
+    Old devices send retired classes, and each of the two libraries knows new ones that the other lacks.
+    """
+    named = {uid for uid, (name, kind, *_) in UID_dictionary.items() if kind == "SOP Class" and "Storage" in name}
+    services = {uid for uid in named if not uid.startswith("1.2.840.10008.5.1.4.")}  # media, commitment
+    return frozenset(named - services) | {str(context.abstract_syntax) for context in AllStoragePresentationContexts}
+
+
+STORAGE_CLASSES = _storage_classes()
+
+
+def is_file_encoding(transfer_syntax: str) -> bool:
+    """Return True for every standard Transfer Syntax of files, those of coming editions too.
+
+    They hang under one root (PS3.6 annex A), as do MIME and XML (.6) and real-time video (.7), which
+    are no encodings of files. What private ones mean nobody could tell when the file is read.
+    """
+    root = "1.2.840.10008.1.2"
+    no_files = (f"{root}.6.", f"{root}.7.")
+    return f"{transfer_syntax}.".startswith(f"{root}.") and not transfer_syntax.startswith(no_files)
+
+
+class Rejection(Enum):
+    """Result, source and reason of an A-ASSOCIATE-RJ (PS3.8 table 9-21)."""
+
+    CALLING_NOT_RECOGNIZED = (1, 1, 3)
+    CALLED_NOT_RECOGNIZED = (1, 1, 7)
+    LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
+
+    def encode(self) -> bytes:
+        """Return the A-ASSOCIATE-RJ PDU."""
+        primitive = A_ASSOCIATE()
+        primitive.result, primitive.result_source, primitive.diagnostic = self.value
+        return A_ASSOCIATE_RJ(primitive).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One accepted presentation context."""
+
+    abstract_syntax: str
+    transfer_syntax: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A peer's A-ASSOCIATE-RQ. ``maximum_pdu``: the longest P-DATA-TF it takes in bytes, 0 = any."""
+
+    primitive: A_ASSOCIATE
+    calling: str
+    called: str
+    maximum_pdu: int
+
+    @classmethod
+    def decode(cls, pdu: bytes) -> Proposal:
+        """Return the proposal of a whole PDU, its header included.
+
+        Raises ValueError, or anything that pynetdicom raises on a malformed PDU.
+        """
+        request = A_ASSOCIATE_RQ()
+        request.decode(pdu)
+        primitive = request.to_primitive()
+        calling, called = primitive.calling_ae_title.strip(), primitive.called_ae_title.strip()
+        if not (calling + called).isprintable():
+            raise ValueError("an AE title with control characters")
+        return cls(primitive, calling, called, primitive.maximum_length_received or 0)
+
+    def answer(self) -> tuple[bytes, Mapping[int, Context]]:
+        """Return the A-ASSOCIATE-AC PDU and what it accepts by presentation context ID."""
+        results = [_judge(proposed) for proposed in self.primitive.presentation_context_definition_list]
+        accept = A_ASSOCIATE()
+        accept.application_context_name = UID("1.2.840.10008.3.1.1.1")
+        accept.calling_ae_title = self.primitive.calling_ae_title
+        accept.called_ae_title = self.primitive.called_ae_title
+        accept.result, accept.result_source = 0x00, 0x01
+        accept.presentation_context_definition_results_list = results
+        accept.user_information.extend(_user_information())
+        return A_ASSOCIATE_AC(accept).encode(), _accepted(results)
+
+
+def _judge(proposed: PresentationContext) -> PresentationContext:
+    """Return the answer to one presentation context: a known object comes in its sender's first choice."""
+    result = PresentationContext()
+    result.context_id = proposed.context_id
+    result.abstract_syntax = proposed.abstract_syntax
+    known = [syntax for syntax in proposed.transfer_syntax if is_file_encoding(syntax)]
+    if proposed.abstract_syntax != VERIFICATION and proposed.abstract_syntax not in STORAGE_CLASSES:
+        result.result = _ABSTRACT_SYNTAX_NOT_SUPPORTED
+    else:
+        result.result = _ACCEPTED if known else _TRANSFER_SYNTAXES_NOT_SUPPORTED
+    result.transfer_syntax = [(known or proposed.transfer_syntax)[0]]
+    return result
+
+
+def _accepted(results: Iterable[PresentationContext]) -> dict[int, Context]:
+    return {
+        cast(int, result.context_id): Context(str(result.abstract_syntax), str(result.transfer_syntax[0]))
+        for result in results
+        if result.result == _ACCEPTED
+    }
+
+
+def _user_information() -> list[
+    MaximumLengthNotification | ImplementationClassUIDNotification | ImplementationVersionNameNotification
+]:
+    maximum = MaximumLengthNotification()
+    maximum.maximum_length_received = ANNOUNCED_PDU_BYTES
+    implementation = ImplementationClassUIDNotification()
+    implementation.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    version = ImplementationVersionNameNotification()
+    version.implementation_version_name = IMPLEMENTATION_VERSION
+    return [maximum, implementation, version]

@@ -1,0 +1,275 @@
+"""Received instances on disk: one immutable file per content, durable before it is acknowledged."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from pydicom import dcmread
+
+from orchestrator.archive.arrival import Arrival
+from orchestrator.archive.durable import DurableFolders, sync_folder
+from orchestrator.archive.encoded import Identity, file_header, read_identity
+from orchestrator.archive.uid import is_uid, shown
+from orchestrator.domain.errors import StorageFull, UnreadableFile
+
+_DIGEST_DIGITS = 12
+_BYTES_BETWEEN_CHECKS = 16 << 20
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where one instance comes from and what its sender says it is."""
+
+    sop_class: str
+    sop_uid: str
+    transfer_syntax: str
+    calling: str
+    called: str
+    association: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledFile:
+    """One instance in the spool. ``filed_ns``: when it was filed, ns since 1970, ordering contents of one SOP UID."""
+
+    path: Path
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    filed_ns: int
+
+
+class Mismatch(UnreadableFile):
+    """A data set says that it is another object than its sender announced."""
+
+
+class Spool:
+    """The truth about received instances; any number of processes may read and write it.
+
+    ``<StudyUID>/<SeriesUID>/<SOPUID>-<first 12 hex digits of sha256 over the data set's bytes>.dcm``;
+    other content under the same SOP Instance UID is a second file, and the newest counts.
+
+    What makes "acknowledged only when durable" true: an instance is written under ``incoming/`` while
+    it arrives, then fdatasync, rename, fsync of its folder; only then is it acknowledged, so neither
+    kill -9 nor a loss of power takes an acknowledged file or shows half of one. Senders wait for
+    each answer, so there is nothing to batch within an association. Both syncs together cost about
+    1 ms an instance on a solid-state disk (512 KiB files), a fifth of the time it takes to receive it.
+    """
+
+    def __init__(self, folder: Path, *, minimum_free_mb: int = 0) -> None:
+        self.folder = folder.absolute()
+        self.incoming = self.folder / "incoming"
+        self.incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._minimum_free = minimum_free_mb << 20
+        self._folders = DurableFolders(self.folder)
+
+    def sweep(self) -> int:
+        """Remove what a killed process left half-received and return how many files that were.
+
+        A file that is being received is locked by its process and stays.
+        """
+        swept = 0
+        for path in self.incoming.iterdir():
+            with suppress(OSError), path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+                swept += 1
+        return swept
+
+    def check_space(self) -> None:
+        """Raise StorageFull when less than the minimum is free."""
+        free = shutil.disk_usage(self.folder).free
+        if free < self._minimum_free:
+            raise StorageFull(
+                f"the spool's disk has {free >> 20} MB free and the minimum is {self._minimum_free >> 20} MB: "
+                "nothing more is received until space is made"
+            )
+
+    def receive(self, origin: Origin) -> Incoming:
+        """Return the place to write the data set of one instance to, as it comes.
+
+        Raises StorageFull.
+        """
+        self.check_space()
+        return Incoming(self, origin)
+
+    def scan(self) -> Iterator[SpooledFile]:
+        """Yield every instance once, with its newest content."""
+        for study in _folders(self.folder):
+            for series in _folders(study):
+                yield from _newest(series)
+
+    def series_files(self, series_uid: str) -> tuple[SpooledFile, ...]:
+        """Return the instances of one series, each with its newest content; empty if there are none."""
+        if not is_uid(series_uid):
+            return ()
+        return tuple(
+            file
+            for study in _folders(self.folder)
+            if (study / series_uid).is_dir()
+            for file in _newest(study / series_uid)
+        )
+
+    def arrival(self, file: SpooledFile) -> Arrival:
+        """Return what was told when the file arrived, as far as the file keeps it (not which association).
+
+        Raises UnreadableFile.
+        """
+        try:
+            meta = dcmread(file.path, specific_tags=[], stop_before_pixels=True).file_meta
+            return Arrival(
+                path=file.path,
+                study_uid=file.study_uid,
+                series_uid=file.series_uid,
+                sop_uid=file.sop_uid,
+                sop_class=meta.MediaStorageSOPClassUID,
+                transfer_syntax=meta.TransferSyntaxUID,
+                calling=str(meta.SourceApplicationEntityTitle),
+                called=str(meta.ReceivingApplicationEntityTitle),
+            )
+        except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes
+            raise UnreadableFile(f"{file.path}: its file meta cannot be read ({type(fault).__name__})") from None
+
+    def _place(self, identity: Identity, digest: str) -> Path:
+        folder = self.folder / identity.study_uid / identity.series_uid
+        self._folders.make(folder)
+        return folder / f"{identity.sop_uid}-{digest[:_DIGEST_DIGITS]}.dcm"
+
+    def _publish(self, temporary: Path, target: Path) -> None:
+        try:
+            temporary.rename(target)
+        except FileNotFoundError:  # the folder was cleared away after this process had made it
+            self._folders.forget(target.parent)
+            self._folders.make(target.parent)
+            temporary.rename(target)
+
+
+class Incoming:
+    """One instance on its way in: write the data set's bytes, then ``file`` it or ``discard`` it."""
+
+    def __init__(self, spool: Spool, origin: Origin) -> None:
+        self._spool = spool
+        self._origin = origin
+        self._path = spool.incoming / f"{uuid4().hex}.part"
+        self._file: BinaryIO = self._path.open("xb", buffering=0)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._digest = hashlib.sha256()
+        self._unchecked = 0
+        header = file_header(origin.sop_class, origin.sop_uid, origin.transfer_syntax, origin.calling, origin.called)
+        self._start = len(header)
+        self._append(memoryview(header))
+
+    def write(self, encoded: memoryview) -> None:
+        """Append the next part of the encoded data set, in any portions.
+
+        Raises StorageFull, OSError.
+        """
+        self._digest.update(encoded)
+        self._append(encoded)
+        self._unchecked += len(encoded)
+        if self._unchecked > _BYTES_BETWEEN_CHECKS:
+            self._unchecked = 0
+            self._spool.check_space()
+
+    def file(self) -> Arrival:
+        """Return the arrival when the instance is durable in its place.
+
+        Raises Mismatch, UnreadableFile, OSError; the instance is discarded then.
+        """
+        try:
+            identity = self._identity()
+            target = self._spool._place(identity, self._digest.hexdigest())
+            duplicate = target.exists()
+            if not duplicate:
+                os.fdatasync(self._file.fileno())
+                self._spool._publish(self._path, target)
+            conflict = _make_newest(target, identity.sop_uid)
+            sync_folder(target.parent)
+        finally:
+            self.discard()
+        return self._arrival(target, identity, duplicate=duplicate, conflict=conflict)
+
+    def discard(self) -> None:
+        """Leave nothing of the instance under ``incoming``; after ``file`` there is nothing to leave."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+    def _append(self, content: memoryview) -> None:
+        while content:
+            content = content[self._file.write(content) :]
+
+    def _identity(self) -> Identity:
+        with self._path.open("rb") as stream:
+            stream.seek(self._start)
+            identity = read_identity(stream, self._origin.transfer_syntax)
+        for name, uid in (("Study", identity.study_uid), ("Series", identity.series_uid)):
+            if not is_uid(uid):
+                raise UnreadableFile(f"its {name} Instance UID is missing or no UID")
+        announced = (self._origin.sop_class, self._origin.sop_uid)
+        if (identity.sop_class, identity.sop_uid) != announced:
+            raise Mismatch(f"the data set says it is {shown(identity.sop_uid)} of class {shown(identity.sop_class)}")
+        return identity
+
+    def _arrival(self, path: Path, identity: Identity, *, duplicate: bool, conflict: bool) -> Arrival:
+        return Arrival(
+            path=path,
+            study_uid=identity.study_uid,
+            series_uid=identity.series_uid,
+            sop_uid=identity.sop_uid,
+            sop_class=identity.sop_class,
+            transfer_syntax=self._origin.transfer_syntax,
+            calling=self._origin.calling,
+            called=self._origin.called,
+            association=self._origin.association,
+            duplicate=duplicate,
+            conflict=conflict,
+        )
+
+
+def _folders(parent: Path) -> Iterator[Path]:
+    """Yield the subfolders that are named by a UID; a folder that vanished meanwhile has none."""
+    with suppress(FileNotFoundError):
+        yield from sorted(path for path in parent.iterdir() if is_uid(path.name))
+
+
+def _newest(series: Path) -> Iterator[SpooledFile]:
+    newest: dict[str, SpooledFile] = {}
+    with suppress(FileNotFoundError), os.scandir(series) as entries:
+        for entry in entries:
+            sop_uid, _, digest = entry.name.partition("-")
+            if not digest.endswith(".dcm") or not is_uid(sop_uid):
+                continue
+            file = SpooledFile(Path(entry.path), series.parent.name, series.name, sop_uid, entry.stat().st_mtime_ns)
+            if sop_uid not in newest or file.filed_ns > newest[sop_uid].filed_ns:
+                newest[sop_uid] = file
+    yield from newest.values()
+
+
+def _make_newest(target: Path, sop_uid: str) -> bool:
+    """Return True where the folder holds other content under the SOP UID; the target then counts as the newest.
+
+    File times tick in milliseconds and clocks go backwards, so the order is made, not hoped for.
+    """
+    prefix = f"{sop_uid}-"
+    names = os.listdir(target.parent)  # noqa: PTH208  # ten times faster than Path.iterdir, and once per instance
+    others = [name for name in names if name.startswith(prefix) and name != target.name]
+    if not others:
+        return False
+    latest = max((target.parent / name).stat().st_mtime_ns for name in others)
+    filed = max(time.time_ns(), latest + 1)
+    with target.open("rb") as file:
+        os.utime(file.fileno(), ns=(filed, filed))
+        os.fsync(file.fileno())
+    return True
