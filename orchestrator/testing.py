@@ -39,7 +39,7 @@ ORIENTATIONS: Mapping[str, tuple[float, ...]] = {
     "axial": (1, 0, 0, 0, 1, 0),
     "coronal": (1, 0, 0, 0, 0, -1),
     "sagittal": (0, 1, 0, 0, 0, -1),
-    "oblique": (math.cos(_TURN), math.sin(_TURN), 0, -math.sin(_TURN) * 0.8, math.cos(_TURN) * 0.8, 0.6),
+    "oblique": (math.cos(_TURN), math.sin(_TURN), 0, -math.sin(_TURN) * 0.6, math.cos(_TURN) * 0.6, 0.8),
     "feet-first": (-1, 0, 0, 0, 1, 0),  # normal towards the feet
     "prone": (-1, 0, 0, 0, -1, 0),
 }

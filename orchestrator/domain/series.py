@@ -22,12 +22,30 @@ class Plane:
 
 
 @dataclass(frozen=True, slots=True)
+class PixelLocation:
+    """Where the pixel values lie in a file, so that they are read without parsing it again.
+
+    keyword: PixelData, FloatPixelData or DoubleFloatPixelData.
+    offset: of the value's first byte; None in a deflated file.
+    length: of the value in bytes; None where it is encapsulated (compressed frames).
+    file_size: bytes of the whole file; any other size later means that it is another file.
+    """
+
+    transfer_syntax: str
+    keyword: str
+    offset: int | None
+    length: int | None
+    file_size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Instance:
     """One stored file: its identity, its digest and what its header says.
 
     digest: sha256 over pixels, geometry, laterality and identity; equal for a plain re-send,
         different for a corrected one.
     plane: None for multi-frame images and for images without patient geometry.
+    pixels: None where the object has none (reports, presentation states).
     """
 
     study_uid: str
@@ -39,6 +57,7 @@ class Instance:
     frames: int = 1
     plane: Plane | None = None
     headers: Headers = field(default_factory=dict)
+    pixels: PixelLocation | None = None
 
 
 @dataclass(frozen=True, slots=True)
