@@ -1,5 +1,47 @@
-"""The ledger of series, jobs and reviews."""
+"""The ledger of series, jobs and reviews, and the durable engine that runs flows.
 
+The engine's library takes a second to import, so Engine, Client and what belongs to them come at first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from orchestrator.jobs.flows import FlowRaised, OutsideFlow, StepRaised, durable, step
 from orchestrator.jobs.ledger import Ledger, StoredInstance
+from orchestrator.jobs.supervision import ExecutorInUse
 
-__all__ = ["Ledger", "StoredInstance"]
+if TYPE_CHECKING:
+    from orchestrator.jobs.client import Client, FlowState, FlowStatus
+    from orchestrator.jobs.engine import Engine, Queue
+
+__all__ = [
+    "Client",
+    "Engine",
+    "ExecutorInUse",
+    "FlowRaised",
+    "FlowState",
+    "FlowStatus",
+    "Ledger",
+    "OutsideFlow",
+    "Queue",
+    "StepRaised",
+    "StoredInstance",
+    "durable",
+    "step",
+]
+
+_AT_FIRST_USE = {
+    "Client": "client",
+    "FlowState": "client",
+    "FlowStatus": "client",
+    "Engine": "engine",
+    "Queue": "engine",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _AT_FIRST_USE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_AT_FIRST_USE[name]}"), name)

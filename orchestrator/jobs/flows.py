@@ -1,0 +1,126 @@
+"""Durable flows and their steps: plain functions that the engine runs to their end across crashes.
+
+This module knows no engine, so that flows can be written, read and imported without one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from types import MappingProxyType
+from typing import ParamSpec, Protocol, TypeVar
+
+from orchestrator.domain.errors import OrchestratorError
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Flow = TypeVar("Flow", bound=Callable[..., None])
+
+
+class OutsideFlow(OrchestratorError, RuntimeError):
+    """A step was called where nothing would remember its result."""
+
+
+class StepRaised(OrchestratorError):
+    """A step ended with an exception; the message says which, also where a crash lies between."""
+
+
+class FlowRaised(OrchestratorError):
+    """A flow ended with an exception that it did not expect; its status shows the message."""
+
+
+class Remember(Protocol):
+    """The engine's memory of steps."""
+
+    def __call__(self, name: str, run: Callable[[], object]) -> object:
+        """Return what ``run`` returns, or what it returned before a crash.
+
+        Raises StepRaised.
+        """
+
+
+_flows: dict[str, Callable[..., None]] = {}
+_memory: ContextVar[Remember | None] = ContextVar("memory of the running flow", default=None)
+
+
+def durable(name: str) -> Callable[[Flow], Flow]:
+    """Return a decorator that registers a durable flow by a name that never changes; the newest of a name counts.
+
+    The flow takes JSON-able references (keys, names), never pixels, and is the same each time it is
+    called: whatever may differ between two runs, or has an effect, belongs into a step.
+    """
+
+    def register(flow: Flow) -> Flow:
+        _flows[name] = flow
+        return flow
+
+    return register
+
+
+def registered() -> Mapping[str, Callable[..., None]]:
+    """Return the durable flows by name."""
+    return MappingProxyType(_flows)
+
+
+def step(name: str, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what ``fn`` returns, which is kept: after a crash a finished step does not run again.
+
+    A step that was interrupted does run again, so it must be repeatable. What is kept is JSON, and a
+    step returns the same after a crash as before it: tuples come back as lists in both cases.
+    Raises OutsideFlow outside a running flow and within another step; StepRaised where fn raised;
+    TypeError (as StepRaised) where fn returned what JSON cannot hold.
+    """
+    remember = _memory.get()
+    if remember is None:
+        raise OutsideFlow(f"step {name!r} was called outside a durable flow; enqueue the flow in an engine")
+
+    def run() -> object:
+        with remembering(None):  # a step within a step would not be kept
+            try:
+                return _as_json(name, fn(*args, **kwargs))
+            except Exception as error:  # noqa: BLE001  # whatever it was is kept, and raised again
+                log.error("step %s: %s\n%s", name, describe(error), frames(error))
+                # from None: the message of an error that is not ours could hold patient data
+                raise StepRaised(describe(error)) from None
+
+    return remember(name, run)  # type: ignore[return-value]  # JSON of a T, as the docstring says
+
+
+@contextmanager
+def remembering(memory: Remember | None) -> Iterator[None]:
+    """Give the steps of this block, in this thread, a memory."""
+    before = _memory.set(memory)
+    try:
+        yield
+    finally:
+        _memory.reset(before)
+
+
+def describe(error: BaseException) -> str:
+    """Return the error in words without patient data: only messages of our own errors are known to hold none."""
+    kind = type(error).__name__
+    if isinstance(error, StepRaised):
+        return str(error)
+    if isinstance(error, OrchestratorError):
+        return f"{kind}: {error}"
+    *_, last = traceback.extract_tb(error.__traceback__)
+    return f"{kind} at {Path(last.filename).name}:{last.lineno}"
+
+
+def frames(error: BaseException) -> str:
+    """Return the lines of code that the error came through, without any value."""
+    return "".join(traceback.format_tb(error.__traceback__))
+
+
+def _as_json(name: str, value: object) -> object:
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError):
+        raise TypeError(f"step {name!r} returned a {type(value).__name__} that JSON cannot hold") from None
