@@ -1,1 +1,24 @@
-"""."""
+"""Which series go to which models: rules that people write, explained to people."""
+
+from orchestrator.rules.explanation import ConditionExplanation, Explanation, RuleExplanation
+from orchestrator.rules.loading import default_rules, load_rules, parse_rules
+from orchestrator.rules.query import to_query
+from orchestrator.rules.reference import reference
+from orchestrator.rules.rule import Match, Rule
+from orchestrator.rules.ruleset import RuleSet
+from orchestrator.rules.watched import WatchedRules
+
+__all__ = [
+    "ConditionExplanation",
+    "Explanation",
+    "Match",
+    "Rule",
+    "RuleExplanation",
+    "RuleSet",
+    "WatchedRules",
+    "default_rules",
+    "load_rules",
+    "parse_rules",
+    "reference",
+    "to_query",
+]

@@ -1,0 +1,118 @@
+"""What rules can ask for: DICOM keywords, facts of this host and facts that plugins add."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from pydicom.datadict import dictionary_VR, keyword_dict, keyword_for_tag
+
+from orchestrator.domain.errors import RulesError
+from orchestrator.rules.kinds import VR_KINDS, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class HostFact:
+    """A fact that the host finds out about a series; ``values`` lists all that there can be, if so few."""
+
+    name: str
+    kind: Kind
+    description: str
+    values: tuple[str, ...] = ()
+
+
+HOST_FACTS: Mapping[str, HostFact] = {
+    fact.name: fact
+    for fact in (
+        HostFact("InstanceCount", Kind.NUMBER, "Stored instances of the series; an enhanced multi-frame image is one."),
+        HostFact("FrameCount", Kind.NUMBER, "Images: the frames of all instances."),
+        HostFact("SliceSpacing", Kind.NUMBER, "Distance between neighbouring slices in mm, where all are equal."),
+        HostFact(
+            "Orientation",
+            Kind.TEXT,
+            "The plane of the slices, from ImageOrientationPatient; OBLIQUE beyond 30 degrees from each.",
+            ("AXIAL", "CORONAL", "SAGITTAL", "OBLIQUE"),
+        ),
+        HostFact("TimePoints", Kind.NUMBER, "How often each place was imaged: 1, or more in a dynamic series."),
+        HostFact("Source", Kind.TEXT, "Where the series came from: the name of the watched archive, or `receiver`."),
+        HostFact("CallingAETitle", Kind.TEXT, "AE title of the sender."),
+        HostFact("CalledAETitle", Kind.TEXT, "AE title under which the sender called this host."),
+        HostFact(
+            "MachineWritten",
+            Kind.TEXT,
+            "`yes` where this host or another AI wrote the objects. Such a series matches no rule anyway.",
+            ("yes", "no"),
+        ),
+    )
+}
+
+# PS3.3 C.7.3.1.1.1, with the retired terms that old studies still hold
+_MODALITIES = (
+    "ANN AR ASMT AU BDUS BI BMD CD CF CFM CP CR CS CT CTPROTOCOL DD DF DG DM DMS DOC DS DX EC ECG EEG EM EMG EOG EPS "
+    "ES FA FID FS GM HC HD IO IOL IVOCT IVUS KER KO LEN LP LS MA MG MR M3D MS NM OAM OCT OP OPM OPR OPT OPTBSV OPTENF "
+    "OPV OSS OT PA PLAN PLETH POS PR PT PX REG RESP RF RG RTDOSE RTIMAGE RTINTENT RTPLAN RTRAD RTRECORD RTSEGANN "
+    "RTSTRUCT RWV SEG SM SMR SR SRF ST STAIN TEXTUREMAP TG US VA VF XA XAPROTOCOL XC"
+)
+_YES_NO = ("YES", "NO")
+TERMS: Mapping[str, tuple[str, ...]] = {
+    "Modality": tuple(_MODALITIES.split()),
+    "PatientSex": ("M", "F", "O"),
+    "Laterality": ("L", "R"),
+    "ImageLaterality": ("L", "R", "U", "B"),
+    "QualityControlImage": (*_YES_NO, "BOTH"),
+    "QualityControlSubject": _YES_NO,
+    "BurnedInAnnotation": _YES_NO,
+    "RecognizableVisualFeatures": _YES_NO,
+    "PatientIdentityRemoved": _YES_NO,
+    "LossyImageCompression": ("00", "01"),
+    **{fact.name: fact.values for fact in HOST_FACTS.values() if fact.values},
+}
+"""Values beyond which there is nothing to find, so that ``Modality = "MRI"`` is a fault and not silently false."""
+
+
+class Keywords:
+    """The keywords one rules file may use: DICOM's, the host's and ``extra_facts`` (name -> kind) of plugins."""
+
+    def __init__(self, extra_facts: Mapping[str, str]) -> None:
+        """Raise RulesError for a plugin's fact that hides a keyword or is of no known kind."""
+        self._facts = {fact.name: fact.kind for fact in HOST_FACTS.values()}
+        for name, kind in extra_facts.items():
+            if name in self._facts or name in keyword_dict:
+                raise RulesError(f"a plugin adds the fact {name!r}, but that name has a meaning already.")
+            if kind not in list(Kind):
+                raise RulesError(f"a plugin adds the fact {name!r} of the kind {kind!r}; kinds are {', '.join(Kind)}.")
+            self._facts[name] = Kind(kind)
+
+    def kind(self, keyword: str) -> Kind:
+        """Return what the keyword holds.
+
+        Raises LookupError for an unknown one and ValueError, with a sentence, for one that rules
+        cannot compare.
+        """
+        if keyword in self._facts:
+            return self._facts[keyword]
+        if not keyword or keyword not in keyword_dict:  # retired elements have an empty keyword
+            raise LookupError(keyword)
+        vr = dictionary_VR(keyword_dict[keyword])
+        if vr not in VR_KINDS:
+            raise ValueError(f"{keyword!r} has the VR {vr}: sequences and binary values cannot be compared")
+        return VR_KINDS[vr]
+
+    def names(self) -> frozenset[str]:
+        """Return every name that can be asked for."""
+        return _comparable() | self._facts.keys()
+
+
+@cache
+def _comparable() -> frozenset[str]:
+    return frozenset(name for name, tag in keyword_dict.items() if name and dictionary_VR(tag) in VR_KINDS)
+
+
+def keyword_of_tag(written: str) -> str:
+    """Return the keyword of a tag written as (0008,0060) or 00080060, else an empty text."""
+    digits = written.strip("() ").replace(",", "").replace(" ", "")
+    try:
+        return keyword_for_tag(int(digits, 16)) if len(digits) == 8 else ""
+    except ValueError:
+        return ""
