@@ -1,1 +1,18 @@
-"""."""
+"""The pages on which a radiologist sees, accepts and rejects results."""
+
+from orchestrator.web.assembly import create_app
+from orchestrator.web.permissions import Permission
+from orchestrator.web.pictures import LegendEntry, Overlay, Pictures
+from orchestrator.web.server import Server, serve
+from orchestrator.web.site import ModelCardText
+
+__all__ = [
+    "LegendEntry",
+    "ModelCardText",
+    "Overlay",
+    "Permission",
+    "Pictures",
+    "Server",
+    "create_app",
+    "serve",
+]

@@ -1,0 +1,69 @@
+"""The web application, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+from fastapi import FastAPI
+
+from orchestrator.domain.errors import ForbiddenTransition
+from orchestrator.domain.records import ReviewRecord
+from orchestrator.jobs import Ledger
+from orchestrator.web import arrivals, assets, health, live, results, verdict, viewer, work, worklist
+from orchestrator.web.guards import LOOPBACK, Guards
+from orchestrator.web.permissions import May, anyone
+from orchestrator.web.pictures import Gallery, Pictures
+from orchestrator.web.refusals import refusal, show_refusals
+from orchestrator.web.rendering import environment
+from orchestrator.web.site import ModelCardText, OnReview, Order, Site
+
+PAGES = (worklist, results, viewer, verdict, work, arrivals, live, assets, health)
+
+
+def create_app(
+    ledger: Ledger,
+    *,
+    pictures: Pictures,
+    models: Mapping[str, ModelCardText],
+    retry: Order | None = None,
+    cancel: Order | None = None,
+    on_review: OnReview | None = None,
+    ready: Callable[[], Mapping[str, str]] = dict,
+    may: May = anyone,
+    hosts: Collection[str] = LOOPBACK,
+) -> FastAPI:
+    """Return the pages over this ledger.
+
+    retry, cancel: take (job key, who asked); without them the pages refuse these orders.
+    on_review: takes the verdict before and after, once it is in the ledger.
+    ready: names each part that cannot work now, and why.
+    may: says what a request may do; anyone may do anything until login exists, on loopback only.
+    hosts: the names under which this server may be addressed.
+    """
+    site = Site(
+        ledger=ledger,
+        gallery=Gallery(pictures),
+        models=models,
+        may=may,
+        retry=retry or _refused,
+        cancel=cancel or _refused,
+        on_review=on_review or _untold,
+        ready=ready,
+        templates=environment(),
+    )
+    # no schema and no documentation pages: they load scripts from elsewhere
+    app = FastAPI(title="orchestrator", openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.site = site
+    for page in PAGES:
+        app.include_router(page.router)
+    show_refusals(app, site)
+    app.add_middleware(Guards, hosts=hosts, refuse=lambda status, text: refusal(site, status, text))
+    return app
+
+
+def _refused(_job_key: str, _by: str) -> None:
+    raise ForbiddenTransition("jobs cannot be changed from this page here")
+
+
+def _untold(_before: ReviewRecord, _after: ReviewRecord) -> None:
+    """Tell nobody."""

@@ -1,0 +1,36 @@
+"""Style sheet, scripts and icon, read once from the package and addressed by their content."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+from functools import cache
+from importlib import resources
+
+from fastapi import APIRouter, HTTPException, Response
+
+from orchestrator.web.permissions import Permission, needs
+
+router = APIRouter()
+
+
+@cache
+def _assets() -> dict[str, bytes]:
+    folder = resources.files("orchestrator.web") / "static"
+    return {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.is_file()}
+
+
+@cache
+def asset_url(name: str) -> str:
+    """Return the address of a file of ours; it changes with the file's content."""
+    return f"/static/{name}?v={hashlib.sha256(_assets()[name]).hexdigest()[:12]}"
+
+
+@router.get("/static/{name}", dependencies=[needs(Permission.PUBLIC)])
+def asset(name: str) -> Response:
+    """Return one of our own files; no other path can be named."""
+    if name not in _assets():
+        raise HTTPException(404)
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    # modules import each other without a version: revalidated, never stale
+    return Response(_assets()[name], media_type=kind, headers={"Cache-Control": "no-cache"})

@@ -1,0 +1,62 @@
+"""What changed, as server-sent events; read from the audit trail, which other processes write too."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from orchestrator.domain.records import EventRecord
+from orchestrator.web.permissions import Permission, needs
+from orchestrator.web.site import Site, SiteOf
+
+router = APIRouter(dependencies=[needs(Permission.SEE)])
+
+POLL_SECONDS = 1.0
+HEARTBEAT_SECONDS = 15.0
+"""The page says that it is out of date after three heartbeats without one."""
+
+
+@router.get("/events")
+async def events(
+    site: SiteOf,
+    after: Annotated[int, Query(ge=0, le=2**53)] = 0,
+    last_event_id: Annotated[int | None, Header(ge=0, le=2**53)] = None,
+) -> StreamingResponse:
+    """Return the endless stream of changes after the event ``after``, or after the last one a browser got."""
+    start = after if last_event_id is None else last_event_id
+    return StreamingResponse(changes(site, start), media_type="text/event-stream")
+
+
+async def changes(
+    site: Site, after: int, *, poll: float = POLL_SECONDS, heartbeat: float = HEARTBEAT_SECONDS
+) -> AsyncIterator[str]:
+    """Yield one message per batch of events and a heartbeat in between, until the server ends."""
+    yield "retry: 2000\n\n"
+    silent = 0.0
+    while not site.closing.is_set():
+        found = await run_in_threadpool(site.ledger.events, after=after)
+        if found:
+            after, silent = found[-1].sequence, 0.0
+            yield _message(found)
+        elif silent >= heartbeat:
+            silent = 0.0
+            yield "event: heartbeat\ndata: {}\n\n"
+        silent += poll
+        await _pause(site.closing, poll)
+
+
+def _message(found: tuple[EventRecord, ...]) -> str:
+    subjects = sorted({event.subject for event in found})
+    return f"id: {found[-1].sequence}\nevent: change\ndata: {json.dumps({'subjects': subjects})}\n\n"
+
+
+async def _pause(closing: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(closing.wait(), seconds)

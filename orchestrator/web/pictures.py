@@ -1,0 +1,161 @@
+"""Pictures of results: drawn elsewhere from the DICOM objects, kept here while somebody looks at them."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from orchestrator.domain.errors import OrchestratorError
+
+THUMBNAIL_PIXELS = 192
+"""Twice the size on the page, for dense screens."""
+
+
+class LegendEntry(Protocol):
+    """One coloured outline: whose it is, its colour and what is said about it."""
+
+    @property
+    def label(self) -> str:
+        """The segment's or region's label."""
+
+    @property
+    def colour(self) -> tuple[int, int, int]:
+        """Red, green, blue, 0..255."""
+
+    @property
+    def text(self) -> str:
+        """What the objects say about it, for people."""
+
+
+class Overlay(Protocol):
+    """The source images of one result with its outlines, in the order of the slices."""
+
+    @property
+    def slices(self) -> int:
+        """How many there are."""
+
+    @property
+    def best_slice(self) -> int:
+        """The index, from 0, of the slice that shows most."""
+
+    @property
+    def legend(self) -> Sequence[LegendEntry]:
+        """What the colours mean."""
+
+    def png(
+        self,
+        index: int,
+        *,
+        opacity: float = 0.45,
+        outline: bool = True,
+        window: tuple[float, float] | None = None,
+        size: int | None = None,
+    ) -> bytes:
+        """Return one slice as PNG; window (centre, width) in the image's unit, size of the longer side in pixels."""
+
+
+class Pictures(Protocol):
+    """Where the overlay of a result comes from."""
+
+    def open(self, job_key: str) -> Overlay:
+        """Return the overlay; raises OrchestratorError or OSError where a file is gone or broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a slice is to be drawn: opacity 0..1, window (centre, width), size in pixels."""
+
+    opacity: float = 0.45
+    outline: bool = True
+    window: tuple[float, float] | None = None
+    size: int | None = None
+
+
+class NoPicture(OrchestratorError):
+    """A result cannot be shown; its source images or objects are gone or broken."""
+
+
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class _Place(Generic[_T]):
+    """Where one value will be; its lock lets only one thread make it and keeps others from using it meanwhile."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    value: _T | None = None
+
+
+class _Shelf(Generic[_T]):
+    """The ``room`` values used last."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._places: OrderedDict[Hashable, _Place[_T]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def place(self, key: Hashable) -> _Place[_T]:
+        """Return the place of this key and forget the one unused for longest."""
+        with self._lock:
+            place = self._places.setdefault(key, _Place())
+            self._places.move_to_end(key)
+            while len(self._places) > self._room:
+                self._places.popitem(last=False)
+            return place
+
+
+class Gallery:
+    """Overlays that are looked at stay open; thumbnails stay as PNG and their overlays are closed again.
+
+    ``version`` in every call names the objects that the picture shows, so that objects written anew are drawn anew.
+    """
+
+    def __init__(self, pictures: Pictures, *, overlays: int = 3, thumbnails: int = 512) -> None:
+        self._pictures = pictures
+        self._overlays = _Shelf[Overlay](overlays)
+        self._thumbnails = _Shelf[bytes](thumbnails)
+        # opening costs seconds of one core for a large series: a full worklist must not open all at once
+        self._drawing = threading.Semaphore(2)
+
+    def see(self, job_key: str, version: str, look: Callable[[Overlay], _T]) -> _T:
+        """Return what ``look`` gets from the open overlay; one thread at a time per overlay.
+
+        Raises NoPicture.
+        """
+        place = self._overlays.place((job_key, version))
+        with place.lock:
+            if place.value is None:
+                place.value = self._open(job_key)
+            return _drawn(job_key, look, place.value)
+
+    def thumbnail(self, job_key: str, version: str) -> bytes:
+        """Return a small PNG of the best slice.
+
+        Raises NoPicture.
+        """
+        place = self._thumbnails.place((job_key, version))
+        with place.lock:
+            if place.value is None:
+                with self._drawing:
+                    place.value = _drawn(job_key, _small, self._open(job_key))
+            return place.value
+
+    def _open(self, job_key: str) -> Overlay:
+        try:
+            return self._pictures.open(job_key)
+        except (OrchestratorError, OSError) as fault:
+            raise NoPicture(f"result {job_key[:12]} cannot be shown: {type(fault).__name__}") from fault
+
+
+def _drawn(job_key: str, look: Callable[[Overlay], _T], overlay: Overlay) -> _T:
+    try:
+        return look(overlay)
+    except (OrchestratorError, OSError) as fault:  # files are read on demand and may have gone meanwhile
+        raise NoPicture(f"result {job_key[:12]} cannot be drawn: {type(fault).__name__}") from fault
+
+
+def _small(overlay: Overlay) -> bytes:
+    return overlay.png(overlay.best_slice, size=THUMBNAIL_PIXELS)

@@ -1,0 +1,54 @@
+"""The templates and the words they may use."""
+
+from __future__ import annotations
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from orchestrator.domain.job import JobState
+from orchestrator.domain.review import ReviewState
+from orchestrator.web import wording
+from orchestrator.web.assets import asset_url
+
+# js-default knows no raw HTML and refuses javascript: links; pictures of elsewhere are blocked by the policy anyway
+_MARKDOWN = MarkdownIt("js-default").disable("image")
+
+
+def markdown(text: str) -> Markup:
+    """Return Markdown as HTML; HTML inside it is escaped."""
+    return Markup(_MARKDOWN.render(text))  # noqa: S704  the renderer escapes everything that is not Markdown
+
+
+def environment() -> Environment:
+    """Return the templates; everything is escaped and a missing value is an error."""
+    found = Environment(
+        loader=PackageLoader("orchestrator.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters.update(
+        age=wording.age,
+        confidence=wording.confidence,
+        delivery=wording.delivery,
+        finding=wording.finding,
+        local=wording.local,
+        markdown=markdown,
+        measurement=wording.measurement,
+        number=wording.number,
+        presence=wording.presence,
+        quantity=wording.quantity,
+        short=wording.short,
+    )
+    found.globals.update(
+        asset=asset_url,
+        JobState=JobState,
+        PRIORITY=wording.PRIORITY,
+        PURPOSE=wording.PURPOSE,
+        REASONS=wording.REASONS,
+        ReviewState=ReviewState,
+        URGENCY=wording.URGENCY,
+    )
+    return found

@@ -1,0 +1,71 @@
+"""The page of one result: its pictures, what was found, where it came from, and what was said about it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+
+from orchestrator.domain.job import JobState
+from orchestrator.domain.records import JobRecord
+from orchestrator.domain.review import ReviewState
+from orchestrator.web.addresses import Key
+from orchestrator.web.arrivals import explanation
+from orchestrator.web.permissions import Permission, needs
+from orchestrator.web.reviewer import remembered
+from orchestrator.web.site import Site, SiteOf
+from orchestrator.web.verdict import allowed, result_of
+from orchestrator.web.viewer import PRESETS, viewing
+
+router = APIRouter(dependencies=[needs(Permission.SEE)])
+
+STAGES = ("complete", "read", "infer", "write", "deliver")
+
+
+@router.get("/results/{key}")
+def result(
+    site: SiteOf, request: Request, key: Key, slice: Annotated[int | None, Query(ge=0, le=100_000)] = None
+) -> HTMLResponse:
+    """Return the page; ``slice`` (from 0) is shown first, the best one where it is not given."""
+    sequence = site.ledger.last_event()
+    job, review = result_of(site, key)
+    series = site.ledger.series(job.series_uid, job.revision)
+    return site.page(
+        "result.html",
+        sequence=sequence,
+        job=job,
+        review=review,
+        reviews=site.ledger.reviews(job.key),
+        allowed=allowed(job, review),
+        reviewer=remembered(request),
+        series=series,
+        rules=explanation(series) if series else None,
+        viewing=viewing(site, job.key, slice),
+        presets=PRESETS.get(series.modality, ()) if series else (),
+        objects=site.ledger.objects(job.key),
+        deliveries=site.ledger.deliveries(job.key),
+        events=site.ledger.events(subject=job.key),
+        card=site.models.get(job.model),
+        stages=stages(job),
+        newer=_newer(site, job),
+        following=_following(site, job.key),
+    )
+
+
+def stages(job: JobRecord) -> list[tuple[str, float]]:
+    """Return the seconds of each stage that was measured, in their order, others after them."""
+    order = [*STAGES, *(stage for stage in job.seconds if stage not in STAGES)]
+    return [(stage, job.seconds[stage]) for stage in order if stage in job.seconds]
+
+
+def _newer(site: Site, job: JobRecord) -> JobRecord | None:
+    """Return the same model's newest job on the same series, where it is not this one."""
+    found = site.ledger.jobs(series_uid=job.series_uid, model=job.model, limit=1)
+    return found[0] if found and found[0].created_at > job.created_at else None
+
+
+def _following(site: Site, job_key: str) -> JobRecord | None:
+    """Return the first of the worklist that is not this one."""
+    waiting = site.ledger.results(states=(ReviewState.PENDING,), limit=2)
+    return next((job for job, _ in waiting if job.key != job_key and job.state is not JobState.SUPERSEDED), None)

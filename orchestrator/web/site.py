@@ -1,0 +1,61 @@
+"""What the pages are made of: the ledger, the pictures and who is told of what a visitor does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment
+
+from orchestrator.domain.model import ModelDescription
+from orchestrator.domain.records import ReviewRecord
+from orchestrator.jobs import Ledger
+from orchestrator.web.permissions import May
+from orchestrator.web.pictures import Gallery
+
+Order = Callable[[str, str], object]
+"""Takes (job key, who asked); raises UserError where the job's state forbids it."""
+OnReview = Callable[[ReviewRecord, ReviewRecord], object]
+"""Takes (before, after) once a verdict is in the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCardText:
+    """What people should know of a model: its description and its card in Markdown."""
+
+    description: ModelDescription
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """The parts that the pages share. ``closing`` is set when the server ends."""
+
+    ledger: Ledger
+    gallery: Gallery
+    models: Mapping[str, ModelCardText]
+    may: May
+    retry: Order
+    cancel: Order
+    on_review: OnReview
+    ready: Callable[[], Mapping[str, str]]
+    templates: Environment
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def page(self, template: str, *, status: int = 200, **content: Any) -> HTMLResponse:
+        """Return the page; every value in it is escaped."""
+        now = datetime.now(UTC)
+        return HTMLResponse(self.templates.get_template(template).render(now=now, **content), status)
+
+
+def _site(request: Request) -> Site:
+    site: Site = request.app.state.site
+    return site
+
+
+SiteOf = Annotated[Site, Depends(_site)]

@@ -1,0 +1,35 @@
+// One result: says when it changed elsewhere, and the keys of the verdict.
+
+import { listen } from "./live.js";
+import { onLetter } from "./page.js";
+import "./viewer.js";
+
+const result = document.getElementById("result");
+const form = document.getElementById("verdict-form");
+const fault = document.getElementById("verdict-fault");
+
+listen((subjects) => {
+  if (subjects.has(result.dataset.key)) document.getElementById("changed").hidden = false;
+});
+
+onLetter("n", () => document.getElementById("following").click());
+onLetter("w", () => (location.href = "/"));
+
+if (form) {
+  onLetter("a", () => document.getElementById("accept")?.focus());
+  onLetter("r", () => form.querySelector("[name=reason]")?.focus());
+  form.addEventListener("submit", check);
+  form.addEventListener("change", () => (fault.textContent = ""));
+}
+
+function check(event) {
+  const rejects = event.submitter?.value === "rejected";
+  if (rejects && !form.querySelector("[name=reason]:checked")) {
+    event.preventDefault();
+    fault.textContent = "Please choose why the result is rejected.";
+    form.querySelector("[name=reason]").focus();
+    return;
+  }
+  if (form.dataset.sent) event.preventDefault(); // a double click gives one verdict
+  form.dataset.sent = "yes";
+}

@@ -1,0 +1,104 @@
+"""The pictures of a result: thumbnails, slices, and what the page says about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi.responses import RedirectResponse, Response
+
+from orchestrator.web.addresses import Key
+from orchestrator.web.assets import asset_url
+from orchestrator.web.permissions import Permission, needs
+from orchestrator.web.pictures import LegendEntry, NoPicture, Overlay
+from orchestrator.web.site import Site, SiteOf
+from orchestrator.web.worklist import picture_version
+
+router = APIRouter(dependencies=[needs(Permission.SEE)])
+
+PRESETS: Mapping[str, tuple[tuple[str, float, float], ...]] = {
+    "CT": (
+        ("Brain", 40, 80),
+        ("Stroke", 35, 40),
+        ("Subdural", 75, 215),
+        ("Soft tissue", 50, 400),
+        ("Lung", -600, 1500),
+        ("Bone", 500, 2000),
+    )
+}
+"""Window centre and width in HU, the usual ones; the numbers of other modalities mean nothing across scanners."""
+
+Version = Annotated[str, Query(pattern=r"^[0-9a-f]{0,16}$")]
+Slice = Annotated[int, Path(ge=0, le=100_000)]
+
+
+@dataclass(frozen=True, slots=True)
+class Viewing:
+    """What the page says about the pictures of a result; slices count from 0, ``start`` is shown first."""
+
+    slices: int
+    best_slice: int
+    start: int
+    legend: tuple[LegendEntry, ...]
+    version: str
+
+
+def viewing(site: Site, job_key: str, start: int | None) -> Viewing | None:
+    """Return what is to be said about the pictures, None where there are none to be shown."""
+    version = picture_version(site, job_key)
+
+    def look(overlay: Overlay) -> Viewing:
+        first = overlay.best_slice if start is None else min(start, overlay.slices - 1)
+        return Viewing(overlay.slices, overlay.best_slice, first, tuple(overlay.legend), version)
+
+    try:
+        return site.gallery.see(job_key, version, look)
+    except NoPicture:
+        return None
+
+
+@router.get("/results/{key}/thumbnail.png")
+def thumbnail(site: SiteOf, key: Key, v: Version = "") -> Response:
+    """Return the best slice as a small PNG; a drawing that says so where there is no picture."""
+    job = site.ledger.job(key)
+    version = picture_version(site, job.key)
+    try:
+        return _png(site.gallery.thumbnail(job.key, version), kept=v == version)
+    except NoPicture:
+        return RedirectResponse(asset_url("no-picture.svg"), 307)
+
+
+@router.get("/results/{key}/slices/{index}.png")
+def picture(
+    site: SiteOf,
+    key: Key,
+    index: Slice,
+    v: Version = "",
+    opacity: Annotated[int, Query(ge=0, le=100)] = 45,
+    outline: bool = True,
+    centre: Annotated[float | None, Query(ge=-100_000, le=100_000)] = None,
+    width: Annotated[float | None, Query(gt=0, le=200_000)] = None,
+    size: Annotated[int | None, Query(ge=64, le=1024)] = None,
+) -> Response:
+    """Return one slice as PNG; opacity in percent, centre and width in the image's unit, size in pixels."""
+    job = site.ledger.job(key)
+    version = picture_version(site, job.key)
+    window = None if centre is None or width is None else (centre, width)
+
+    def look(overlay: Overlay) -> bytes:
+        if index >= overlay.slices:
+            raise HTTPException(404, f"This result has {overlay.slices} slices.")
+        return overlay.png(index, opacity=opacity / 100, outline=outline, window=window, size=size)
+
+    try:
+        return _png(site.gallery.see(job.key, version, look), kept=v == version)
+    except NoPicture as fault:
+        raise HTTPException(404, "This picture cannot be drawn: its files are gone or broken.") from fault
+
+
+def _png(drawn: bytes, *, kept: bool) -> Response:
+    """Return the answer; the browser keeps it where its address names the very objects that it shows."""
+    headers = {"Cache-Control": "private, max-age=3600, immutable"} if kept else {}
+    return Response(drawn, media_type="image/png", headers=headers)

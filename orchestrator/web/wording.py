@@ -1,0 +1,144 @@
+"""Records in words for people: ages, numbers, findings, deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from orchestrator.domain.job import Priority, Purpose
+from orchestrator.domain.records import DeliveryRecord, DeliveryState
+from orchestrator.domain.result import Urgency
+from orchestrator.domain.review import RejectReason
+
+Entry = Mapping[str, object]
+
+URGENCY: Mapping[Urgency | None, str] = {
+    Urgency.IMMEDIATE: "Immediate: act within minutes",
+    Urgency.URGENT: "Urgent: act within hours",
+    Urgency.NON_URGENT: "Not urgent: act within days",
+    None: "No urgency stated",
+}
+REASONS: Mapping[RejectReason, str] = {
+    RejectReason.WRONG: "Finding or outline is wrong",
+    RejectReason.INCOMPLETE: "Something is missing",
+    RejectReason.NOT_USEFUL: "Correct but not useful here",
+    RejectReason.WRONG_PATIENT: "Wrong patient",
+    RejectReason.WRONG_SIDE: "Wrong side",
+    RejectReason.WRONG_GEOMETRY: "Outline is in the wrong place (geometry)",
+}
+PRIORITY: Mapping[Priority, str] = {
+    Priority.STAT: "Stat",
+    Priority.URGENT: "Urgent",
+    Priority.ROUTINE: "Routine",
+    Priority.BACKFILL: "Backfill",
+}
+PURPOSE: Mapping[Purpose, str] = {
+    Purpose.LIVE: "Live",
+    Purpose.SHADOW: "Shadow run: not delivered",
+    Purpose.REPLAY: "Replay of an earlier series",
+}
+COMPLETE_BY_UNKNOWN = "not decided yet"
+UNITS: Mapping[str, str] = {
+    "1": "",
+    "[hnsf'U]": "HU",
+    "mm2": "mm²",
+    "mm3": "mm³",
+    "cm2": "cm²",
+    "cm3": "cm³",
+    "um": "µm",
+    "Cel": "°C",
+}
+"""UCUM codes whose printed form differs."""
+
+
+def age(since: datetime, now: datetime) -> str:
+    """Return how long ago that was, in its two largest units at most."""
+    minutes = int((now - since) / timedelta(minutes=1))
+    if minutes < 1:
+        return "under 1 min"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours and days < 7 else f"{days} d"
+
+
+def local(at: datetime) -> str:
+    """Return date and time in this machine's zone, with the zone."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def short(uid: str) -> str:
+    """Return the end of a UID, which is what differs between its neighbours."""
+    return uid if len(uid) <= 14 else f"…{uid[-12:]}"
+
+
+def number(value: object) -> str:
+    """Return a number with about three significant digits, thousands separated; other values as text."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if abs(value) >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def quantity(entry: Entry) -> str:
+    """Return value and unit of a measurement."""
+    unit = str(entry.get("unit", ""))
+    return f"{number(entry.get('value', ''))} {UNITS.get(unit, unit)}".strip()
+
+
+def measurement(entry: Entry) -> str:
+    """Return one measurement in a line: "Brain 1,502 ml"; a volume goes without saying."""
+    name, segment = str(entry.get("name", "")), str(entry.get("segment") or "")
+    if segment and name.casefold() == "volume":
+        name = ""
+    return " ".join(part for part in (segment, name.lower() if segment else name, quantity(entry)) if part)
+
+
+def presence(entry: Entry) -> str:
+    """Return what is said about a finding: present, absent, undetermined."""
+    return str(entry.get("value") or entry.get("presence") or "present")
+
+
+def confidence(entry: Entry) -> str:
+    """Return how sure the model is: a calibrated certainty in percent, else its raw score; "" where none is given."""
+    certainty = entry.get("certainty_percent")
+    if certainty is None and entry.get("probability") is not None:
+        certainty = float(str(entry["probability"])) * 100
+    if certainty is not None:
+        return f"certainty {number(certainty)} %"
+    return "" if entry.get("score") is None else f"score {float(str(entry['score'])):.2f}"
+
+
+def finding(entry: Entry) -> str:
+    """Return one finding in a line: "Burned-in text: present, score 0.93"."""
+    place = " ".join(str(entry[key]) for key in ("laterality", "site") if entry.get(key))
+    name = f"{entry.get('name', 'Finding')}" + (f", {place}" if place else "")
+    return f"{name}: {', '.join(filter(None, (presence(entry), confidence(entry))))}"
+
+
+def delivery(record: DeliveryRecord) -> str:
+    """Return where the objects are on their way to one destination, and why they wait."""
+    at = record.destination
+    match record.state:
+        case DeliveryState.CONFIRMED:
+            return f"Confirmed in {at}"
+        case DeliveryState.UNCONFIRMED:
+            return f"Sent to {at}, not confirmed"
+        case DeliveryState.SENDING:
+            return f"Being sent to {at}"
+        case DeliveryState.PARKED:
+            return f"Stopped on the way to {at}: {record.error or 'no reason given'}"
+        case DeliveryState.DISCARDED:
+            return f"Not sent to {at}: replaced before it left"
+        case _ if record.next_attempt_at is None:
+            return f"Waits for {at}: the series is not known to be complete"
+    return f"Waits for {at}" + (f": {record.error}" if record.error else "")
+
+
+def deliveries(records: Iterable[DeliveryRecord]) -> tuple[tuple[DeliveryState, str], ...]:
+    """Return state and words for each delivery."""
+    return tuple((record.state, delivery(record)) for record in records)

@@ -1,0 +1,81 @@
+"""Jobs: every one with its state and reason, and the orders to retry or cancel it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Form, HTTPException, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from orchestrator.domain.errors import UserError
+from orchestrator.domain.job import ENDED, MOVES, JobState
+from orchestrator.web.addresses import Key, Name
+from orchestrator.web.permissions import Permission, needs
+from orchestrator.web.results import stages
+from orchestrator.web.reviewer import remembered
+from orchestrator.web.site import Order, Site, SiteOf
+
+router = APIRouter()
+
+SHOWN: Final = 200
+RETRIED: Final = frozenset(state for state in ENDED if JobState.WAITING in MOVES[state])
+CANCELLED: Final = frozenset(JobState) - ENDED
+
+
+@router.get("/jobs", dependencies=[needs(Permission.SEE)])
+def jobs(
+    site: SiteOf, state: JobState | None = None, model: Annotated[str, Query(max_length=128)] = ""
+) -> HTMLResponse:
+    """Return the newest jobs, of one state or model where asked for."""
+    sequence = site.ledger.last_event()
+    found = site.ledger.jobs(states=(state,) if state else (), model=model or None, limit=SHOWN)
+    counts = site.ledger.count_jobs()
+    return site.page(
+        "jobs.html",
+        sequence=sequence,
+        jobs=found,
+        state=state,
+        counts={each: counts[each] for each in JobState if counts.get(each)},
+        model=model,
+        models=sorted({*site.models, *(job.model for job in found)}),
+    )
+
+
+@router.get("/jobs/{key}", dependencies=[needs(Permission.SEE)])
+def job(site: SiteOf, request: Request, key: Key) -> HTMLResponse:
+    """Return one job with everything that happened to it."""
+    sequence = site.ledger.last_event()
+    found = site.ledger.job(key)
+    return site.page(
+        "job.html",
+        sequence=sequence,
+        job=found,
+        review=site.ledger.review(found.key),
+        deliveries=site.ledger.deliveries(found.key),
+        events=site.ledger.events(subject=found.key),
+        stages=stages(found),
+        may_retry=found.state in RETRIED,
+        may_cancel=found.state in CANCELLED,
+        reviewer=remembered(request),
+    )
+
+
+@router.post("/jobs/{key}/retry", dependencies=[needs(Permission.OPERATE)])
+def retry(site: SiteOf, key: Key, by: Annotated[Name, Form()]) -> Response:
+    """Have the job run again and return to it; 409 where its state forbids that."""
+    return _order(site, key, by, site.retry)
+
+
+@router.post("/jobs/{key}/cancel", dependencies=[needs(Permission.OPERATE)])
+def cancel(site: SiteOf, key: Key, by: Annotated[Name, Form()]) -> Response:
+    """Have the job stopped and return to it; 409 where its state forbids that."""
+    return _order(site, key, by, site.cancel)
+
+
+def _order(site: Site, key: str, by: str, order: Order) -> Response:
+    job_key = site.ledger.job(key).key
+    try:
+        order(job_key, by)
+    except UserError as refused:
+        raise HTTPException(409, f"{refused}. Nothing was changed.") from refused
+    return RedirectResponse(f"/jobs/{job_key}", 303)
