@@ -1,1 +1,32 @@
-"""."""
+"""Runs models in caged processes of their own."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.worker.catalogue import CataloguedModel
+    from orchestrator.worker.discovery import ModelSource, discover
+    from orchestrator.worker.manifest_file import read_manifest
+    from orchestrator.worker.weights import pull, weights_folder
+    from orchestrator.worker.workers import Workers
+
+_HOMES = {
+    "CataloguedModel": "catalogue",
+    "ModelSource": "discovery",
+    "Workers": "workers",
+    "discover": "discovery",
+    "pull": "weights",
+    "read_manifest": "manifest_file",
+    "weights_folder": "weights",
+}
+
+__all__ = ["CataloguedModel", "ModelSource", "Workers", "discover", "pull", "read_manifest", "weights_folder"]
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public name; loaded late, since the model process passes through here without pydantic."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,147 @@
+"""The host's reading of what a model process wrote: nothing in it is believed before it is checked."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from orchestrator.domain.checks import check_result
+from orchestrator.domain.code import Code
+from orchestrator.domain.errors import InvalidResult
+from orchestrator.domain.model import Accepts, Empty, Intended, Resources
+from orchestrator.domain.result import Finding, Measurement, Presence, Region, Result, Segment, Shape, Urgency
+
+LARGEST_DOCUMENT = 64 << 20
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class _Segment(_Answer):
+    label: str
+    type: Code
+    category: Code
+    anatomy: Code | None
+    laterality: Code | None
+    colour: tuple[int, int, int] | None
+
+
+class _Region(_Answer):
+    slice: int
+    points: list[tuple[float, float]]
+    shape: Shape
+    score: float | None
+    label: str
+
+    def region(self) -> Region:
+        return Region(
+            self.slice, np.array(self.points, dtype=np.float64).reshape(-1, 2), self.shape, self.score, self.label
+        )
+
+
+class _Finding(_Answer):
+    name: Code
+    presence: Presence
+    score: float | None
+    certainty_percent: float | None
+    site: Code | None
+    laterality: Code | None
+    urgency: Urgency | None
+    regions: list[_Region]
+    segment: str | None
+
+    def finding(self) -> Finding:
+        plain = {key: getattr(self, key) for key in _Finding.model_fields if key != "regions"}
+        return Finding(**plain, regions=tuple(region.region() for region in self.regions))
+
+
+class _Result(_Answer):
+    segments: list[_Segment]
+    findings: list[_Finding]
+    measurements: list[Measurement]
+    notes: dict[str, str]
+
+
+def read_result(document: Path, masks: Path, shape: tuple[int, int, int]) -> Result:
+    """Return the checked result that a process wrote; its masks are mapped read-only, not copied.
+
+    Raises InvalidResult.
+    """
+    if document.stat().st_size > LARGEST_DOCUMENT:
+        raise InvalidResult("the result without its masks is larger than 64 MiB")
+    try:
+        told = _Result.model_validate_json(document.read_bytes())
+    except ValidationError as invalid:
+        raise InvalidResult(f"the result {first_fault(invalid)}") from None
+    if masks.stat().st_size != len(told.segments) * int(np.prod(shape)):
+        raise InvalidResult("the masks in the file are not those of the result")
+    result = Result(
+        segments=tuple(
+            Segment(mask=_mask(masks, index, shape), **{key: getattr(segment, key) for key in _Segment.model_fields})
+            for index, segment in enumerate(told.segments)
+        ),
+        findings=tuple(finding.finding() for finding in told.findings),
+        measurements=tuple(told.measurements),
+        notes=told.notes,
+    )
+    check_result(result, shape)
+    return result
+
+
+def _mask(masks: Path, index: int, shape: tuple[int, int, int]) -> npt.NDArray[Any]:
+    return np.memmap(masks, dtype=np.uint8, mode="r", offset=index * int(np.prod(shape)), shape=shape)
+
+
+class ModelSaid(_Answer):
+    """What a model's attributes say; None where they say nothing."""
+
+    key: str
+    name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$", max_length=64)] | None = None
+    version: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    description: str | None = None
+    manufacturer: Annotated[str, Field(max_length=64)] | None = None
+    licence: str | None = None
+    empty: Empty | None = None
+    qualification: str | None = None
+    parameters: dict[str, str] | None = None
+    intended: Intended | None = None
+    accepts: Accepts | None = None
+    resources: Resources | None = None
+    manifest: Path | None = None
+    network: dict[str, Any] | None = None
+
+    def stated(self) -> dict[str, Any]:
+        """Return the fields of a ModelDescription that the model itself states."""
+        fields = {
+            key: getattr(self, key) for key in ModelSaid.model_fields if key not in ("key", "manifest", "network")
+        }
+        return {key: value for key, value in fields.items() if value is not None}
+
+
+class PluginSaid(_Answer):
+    """What a plugin holds."""
+
+    contract: int
+    hooks: tuple[str, ...]
+    models: tuple[ModelSaid, ...]
+
+
+def first_fault(invalid: ValidationError) -> str:
+    """Return the first fault in words, without the value that is at fault."""
+    error = invalid.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, error['loc'])) or 'as a whole'}: {error['msg']}"
+
+
+def durable(path: Path) -> None:
+    """Return when the file's bytes are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

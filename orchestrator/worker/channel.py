@@ -1,0 +1,94 @@
+"""One JSON line at a time between host and model process, open files riding along (SCM_RIGHTS)."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+LONGEST_LINE = 1 << 20
+MOST_FILES = 4
+
+
+class ChannelClosed(Exception):
+    """The other side is gone."""
+
+
+class ChannelGarbled(Exception):
+    """The other side sent something that is no JSON object on one line of bounded length."""
+
+
+class Channel:
+    """One end of a private socket pair; the caged end can use it but cannot make another."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+        self._received = b""
+        self._files: list[int] = []
+
+    def send(self, message: Mapping[str, Any], files: Sequence[int] = ()) -> None:
+        """Send one message and duplicates of the open files.
+
+        Raises ChannelClosed.
+        """
+        line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        try:
+            sent = socket.send_fds(self._end, [line], list(files)) if files else 0
+            self._end.sendall(line[sent:])
+        except (BrokenPipeError, ConnectionError) as gone:
+            raise ChannelClosed from gone
+
+    def receive(self, seconds: float | None = None, process: int | None = None) -> tuple[dict[str, Any], list[int]]:
+        """Return the next message and the files that came with it.
+
+        process: a pidfd; the end of the process ends the wait, though a fork of it may hold the other end.
+        Raises TimeoutError, ChannelClosed and ChannelGarbled.
+        """
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while b"\n" not in self._received:
+            if len(self._received) > LONGEST_LINE:
+                raise ChannelGarbled("a line longer than 1 MiB")
+            self._await(deadline, process)
+            self._read()
+        line, _, self._received = self._received.partition(b"\n")
+        files, self._files = self._files, []
+        return _object(line), files
+
+    def _await(self, deadline: float | None, process: int | None) -> None:
+        watched = [self._end.fileno(), *([] if process is None else [process])]
+        remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+        ready, _, _ = select.select(watched, [], [], remaining)
+        if not ready:
+            raise TimeoutError
+        if self._end.fileno() not in ready:
+            raise ChannelClosed
+
+    def _read(self) -> None:
+        try:
+            data, files, _, _ = socket.recv_fds(self._end, 1 << 16, MOST_FILES)
+        except ConnectionError as gone:
+            raise ChannelClosed from gone
+        self._files += files
+        if not data:
+            raise ChannelClosed
+        self._received += data
+
+    def close(self) -> None:
+        """Close this end; the other reads its end as closed."""
+        for file in self._files:
+            os.close(file)
+        self._end.close()
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError) as fault:
+        raise ChannelGarbled("a line that is no JSON") from fault
+    if not isinstance(message, dict):
+        raise ChannelGarbled("a line that is no JSON object")
+    return message

@@ -1,0 +1,5 @@
+"""The side of the worker that runs inside the cage, in the model's own interpreter."""
+
+from orchestrator.worker.child.serving import serve
+
+__all__ = ["serve"]

@@ -1,0 +1,105 @@
+"""Loads one plugin and reports, in JSON values, what it holds."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from operator import attrgetter
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from orchestrator.domain.model import CONTRACT
+from orchestrator.sdk import Model, hookspecs
+
+ATTRIBUTES = ("name", "version", "description", "manufacturer", "licence", "empty", "qualification", "parameters")
+GROUPS = ("intended", "accepts", "resources")
+
+
+class Plugin:
+    """One loaded plugin: the hooks it implements and the models it registered, by a key of their own."""
+
+    def __init__(self, hooks: tuple[str, ...], models: Mapping[str, Model], manifests: Mapping[str, Path]) -> None:
+        self.hooks = hooks
+        self.models = models
+        self._manifests = manifests
+
+    def report(self) -> dict[str, Any]:
+        """Return what the host has to know of the plugin."""
+        return {
+            "contract": CONTRACT,
+            "hooks": list(self.hooks),
+            "models": [_described(key, model, self._manifests.get(key)) for key, model in self.models.items()],
+        }
+
+
+def load(plugin: Mapping[str, Any]) -> Plugin:
+    """Return the plugin at ``module`` (``package.module:object``), ``file``, or the network of a ``recipe``."""
+    if "recipe" in plugin:
+        from orchestrator.worker.child.network import Network
+
+        model = Network(plugin["recipe"])
+        return Plugin((), {model.name: model}, {})
+    return _registered(_imported(plugin), str(plugin["name"]))
+
+
+def _imported(plugin: Mapping[str, Any]) -> object:
+    if "file" in plugin:
+        return import_file(Path(plugin["file"]))
+    module, _, attribute = plugin["module"].partition(":")
+    imported = importlib.import_module(module)
+    return attrgetter(attribute)(imported) if attribute else imported
+
+
+def import_file(path: Path) -> ModuleType:
+    """Return the module in that file; modules beside it can be imported by it."""
+    sys.path.insert(0, str(path.parent))
+    name = path.parent.name.replace("-", "_") if path.name == "__init__.py" else path.stem
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path.name} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _registered(plugin: object, name: str) -> Plugin:
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(plugin, name)
+    hooks = tuple(sorted(caller.name for caller in manager.get_hookcallers(plugin) or ()))
+    if not hooks:
+        raise LookupError("it implements no hook; is a function missing its @hookimpl?")
+    manager.check_pending()
+    models: dict[str, Model] = {}
+    manifests: dict[str, Path] = {}
+
+    def register(model: Model, manifest: Path | None = None) -> None:
+        key = getattr(model, "name", None) or str(manifest)
+        if key in models:
+            raise ValueError(f"it registers two models named {key!r}")
+        if not callable(getattr(model, "predict", None)):
+            raise TypeError(f"model {key!r} has no method predict(volume)")
+        models[key] = model
+        if manifest is not None:
+            manifests[key] = Path(manifest).resolve()
+
+    manager.hook.register_models(register=register)
+    return Plugin(hooks, models, manifests)
+
+
+def _described(key: str, model: Model, manifest: Path | None) -> dict[str, Any]:
+    """Return what the model's attributes say; what it does not say is left out, for the manifest or the default."""
+    said: dict[str, Any] = {key: getattr(model, key) for key in ATTRIBUTES if hasattr(model, key)}
+    said |= {key: asdict(getattr(model, key)) for key in GROUPS if hasattr(model, key)}
+    said["key"] = key
+    said["manifest"] = None if manifest is None else str(manifest)
+    if hasattr(model, "network"):
+        said["network"] = model.network()
+    return said

@@ -1,0 +1,120 @@
+"""The loop of a model process: one request in, one answer out, until the host closes the channel."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator.domain.errors import InvalidResult, UnsupportedInput
+from orchestrator.sdk import Model
+from orchestrator.worker.channel import Channel, ChannelClosed
+from orchestrator.worker.child import plugin as plugins
+from orchestrator.worker.exchange import read_volume, write_result
+
+LONGEST_MESSAGE = 300
+
+
+def serve(channel: int, layers: Collection[str]) -> None:
+    """Greet the host, be told the plugin, and answer requests; never returns."""
+    end = Channel(socket.socket(fileno=channel))
+    end.send({"hello": {"cage": sorted(layers), "python": sys.version.split()[0]}})
+    told, _ = end.receive()
+    session = Session(told["plugin"])
+    process = os.getpid()
+    while True:
+        try:
+            request, files = end.receive()
+            answer = session.answer(request, files)
+            if os.getpid() != process:  # a fork that the model let run on; the request is its parent's
+                os._exit(0)
+            end.send(answer)
+        except ChannelClosed:
+            os._exit(0)
+
+
+class Session:
+    """One plugin and, once loaded, the one model of it that this process runs."""
+
+    def __init__(self, plugin: Mapping[str, Any]) -> None:
+        self._spec = plugin
+        self._plugin: plugins.Plugin | None = None
+        self._model: Model | None = None
+
+    def answer(self, request: Mapping[str, Any], files: Sequence[int]) -> dict[str, Any]:
+        """Return the answer to one request; whatever the model does becomes an answer too."""
+        try:
+            return self._answer(request, files)
+        except UnsupportedInput as refusal:
+            return {"error": "unsupported", "fault": refusal.fault, "message": _brief(refusal.reason)}
+        except InvalidResult as fault:
+            return {"error": "invalid", "message": _brief(str(fault))}
+        except MemoryError:
+            return {"error": "memory", "message": ""}
+        except BaseException as raised:  # noqa: BLE001 - the model's own code: sys.exit is an outcome as well
+            traceback.print_exc()
+            kind = "memory" if _ran_out_of_memory(raised) else "raised"
+            return {"error": kind, "message": _brief(f"{type(raised).__name__}: {raised}")}
+
+    def _answer(self, request: Mapping[str, Any], files: Sequence[int]) -> dict[str, Any]:
+        ask = request["ask"]
+        if ask == "describe":
+            return self._loaded().report()
+        if ask == "load":
+            return self._load(request["model"], request["weights"], request["device"])
+        if ask == "predict":
+            return self._predict(files)
+        if ask == "convert":
+            return self._convert(request["function"], Path(request["source"]), Path(request["target"]))
+        raise LookupError(f"unknown request {ask!r}")
+
+    def _loaded(self) -> plugins.Plugin:
+        if self._plugin is None:
+            self._plugin = plugins.load(self._spec)
+        return self._plugin
+
+    def _load(self, key: str, weights: str | None, device: str) -> dict[str, Any]:
+        self._model = self._loaded().models[key]
+        if hasattr(self._model, "load"):
+            self._model.load(Path(weights) if weights else None, device)
+        return {"device": device}
+
+    def _predict(self, files: Sequence[int]) -> dict[str, Any]:
+        assert self._model is not None, "predict before load"
+        voxels, document, masks, result = (
+            os.fdopen(file, mode) for file, mode in zip(files, ("rb", "rb", "r+b", "r+b"), strict=True)
+        )
+        with voxels, document, masks, result:
+            volume = read_volume(voxels, document)
+            start = time.perf_counter()
+            returned = self._model.predict(volume)
+            seconds = time.perf_counter() - start
+            try:
+                write_result(returned, volume.shape, result, masks)
+            except InvalidResult:
+                raise
+            except (TypeError, ValueError, AttributeError) as fault:
+                raise InvalidResult(f"the result cannot be written: {fault}") from fault
+        return {"seconds": seconds}
+
+    def _convert(self, function: str, source: Path, target: Path) -> dict[str, Any]:
+        module, _, name = function.partition(":")
+        imported = plugins.import_file(Path(module)) if module.endswith(".py") else __import__(module, fromlist=[name])
+        getattr(imported, name)(source, target)
+        return {}
+
+
+def _brief(text: str) -> str:
+    """Return the first line, bounded: the rest of what a model says stays in its own stderr."""
+    return (text.splitlines() or [""])[0][:LONGEST_MESSAGE]
+
+
+def _ran_out_of_memory(raised: BaseException) -> bool:
+    """True for what numpy, onnxruntime and torch raise; the latter two have no type of their own for it."""
+    said = str(raised).lower()
+    return any(words in said for words in ("bad_alloc", "allocate memory", "out of memory", "failed to allocate"))

@@ -1,0 +1,142 @@
+"""Finds models and plugins on disk and among installed packages; imports none of them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.domain.errors import ManifestError
+from orchestrator.sdk.entry_points import InstalledPlugin, installed_plugins
+from orchestrator.worker.manifest import Manifest
+from orchestrator.worker.manifest_file import read_manifest
+
+MANIFEST = "model.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSource:
+    """A place that models come from: an installed plugin, a plugin file or a model folder.
+
+    folders: its code and files, all that its process may read besides the interpreter and its weights.
+    digest: sha256 over those files but documentation; empty where ``error`` says why it is refused.
+    python: the interpreter that runs it.
+    manifest: of a model folder; a plugin names its manifests itself when it registers its models.
+    """
+
+    name: str
+    origin: str
+    version: str = ""
+    module: str | None = None
+    file: Path | None = None
+    folders: tuple[Path, ...] = ()
+    digest: str = ""
+    python: Path = Path(sys.executable)
+    manifest: Manifest | None = None
+    error: str = ""
+
+    def plugin(self) -> dict[str, Any]:
+        """Return, in JSON values, what the model process has to load."""
+        if self.manifest is not None and self.manifest.runtime == "onnx":
+            return {"recipe": self.manifest.model_dump(mode="json"), "folder": str(self.folders[0])}
+        if self.file is not None:
+            return {"name": self.name, "file": str(self.file)}
+        return {"name": self.name, "module": self.module}
+
+
+def discover(
+    model_folders: Sequence[Path], plugin_folders: Sequence[Path] = (), *, entry_points: bool = True
+) -> tuple[ModelSource, ...]:
+    """Return every source of models; a faulty one carries its error and stops no other.
+
+    model_folders: each a model folder (with a model.toml) or a folder of such.
+    plugin_folders: each a folder of ``*.py`` files and packages.
+    """
+    installed = installed_plugins() if entry_points else ()
+    return (
+        *(_installed(plugin) for plugin in installed),
+        *(_plugin_file(file) for folder in plugin_folders for file in _plugin_files(folder)),
+        *(_model_folder(folder) for folder in _model_folders(model_folders)),
+    )
+
+
+def _installed(plugin: InstalledPlugin) -> ModelSource:
+    found = {"name": plugin.name, "origin": plugin.origin, "version": plugin.version}
+    spec = None if plugin.error else importlib.util.find_spec(plugin.package)
+    if spec is None:
+        return ModelSource(**found, error=plugin.error or f"the package {plugin.package} is not there")
+    places = spec.submodule_search_locations or [spec.origin or ""]
+    folders = tuple(Path(place) for place in places)
+    return ModelSource(**found, module=plugin.value, folders=folders, digest=digest(folders))
+
+
+def _plugin_files(folder: Path) -> Iterator[Path]:
+    yield from sorted(file for file in folder.glob("*.py") if not file.name.startswith("_"))
+    yield from sorted(folder.glob("*/__init__.py"))
+
+
+def _plugin_file(file: Path) -> ModelSource:
+    file = file.resolve()
+    place = file.parent if file.name == "__init__.py" else file
+    return ModelSource(name=place.stem, origin=str(place), file=file, folders=(place,), digest=digest([place]))
+
+
+def _model_folders(folders: Iterable[Path]) -> Iterator[Path]:
+    for folder in folders:
+        if (folder / MANIFEST).is_file():
+            yield folder.resolve()
+        else:
+            yield from sorted(manifest.parent.resolve() for manifest in folder.glob(f"*/{MANIFEST}"))
+
+
+def _model_folder(folder: Path) -> ModelSource:
+    found: dict[str, Any] = {"name": folder.name, "origin": str(folder), "folders": (folder,)}
+    try:
+        manifest = read_manifest(folder / MANIFEST)
+    except ManifestError as fault:
+        return ModelSource(**found, error=str(fault))
+    found |= {"manifest": manifest, "version": manifest.version, "digest": digest([folder])}
+    if manifest.runtime == "onnx":
+        return ModelSource(**found)
+    entry = _entry(folder, manifest.entry or "")
+    if entry is None:
+        return ModelSource(
+            **found, error=f"{folder / MANIFEST}: a Python model needs entry, the file that registers it"
+        )
+    python = folder / manifest.python if manifest.python else Path(sys.executable)
+    if not python.exists():
+        return ModelSource(**found, error=f"{folder / MANIFEST}: the interpreter {python} is not there")
+    return ModelSource(**found, file=entry, python=python)
+
+
+def _entry(folder: Path, name: str) -> Path | None:
+    candidates = (folder / name, folder / f"{name}.py", folder / name / "__init__.py")
+    return next((path for path in candidates if name and path.is_file()), None)
+
+
+def digest(places: Sequence[Path]) -> str:
+    """Return the sha256 over names and contents of all files there, whatever the order of the folder.
+
+    Left out: compiled and hidden files, documentation, a model's own virtual environment.
+    """
+    total = hashlib.sha256()
+    for place in places:
+        for file in [place] if place.is_file() else sorted(_files(place)):
+            name = file.name if file == place else file.relative_to(place).as_posix()
+            with file.open("rb") as content:
+                total.update(f"{name} {hashlib.file_digest(content, 'sha256').hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for entry in folder.iterdir():
+        if entry.name.startswith(".") or entry.name in ("__pycache__", "node_modules"):
+            continue
+        if entry.is_dir() and not (entry / "pyvenv.cfg").exists():
+            yield from _files(entry)
+        elif entry.is_file() and entry.suffix not in (".md", ".pyc"):
+            yield entry

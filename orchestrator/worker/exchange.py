@@ -1,0 +1,151 @@
+"""How a volume goes into a model process and a result comes out of it; used by both sides.
+
+A request's folder holds ``input/voxels.raw`` and ``input/volume.json``, which the process gets as open
+read-only files, and ``output/masks.raw`` and ``output/result.json``, which it gets to write. It is told
+no path, so that it reaches no other series. Masks lie one after the other, one byte a voxel; a slice
+without any voxel is left a hole in the file.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.domain.errors import InvalidResult
+from orchestrator.domain.result import Finding, Region, Result, Segment
+from orchestrator.domain.volume import Volume
+
+
+def volume_document(volume: Volume) -> dict[str, Any]:
+    """Return all of a volume but its voxels as JSON values."""
+    return {
+        "shape": list(volume.voxels.shape),
+        "dtype": volume.voxels.dtype.str,
+        "affine": _listed(volume.affine),
+        "positions": _listed(volume.positions),
+        "unit": volume.unit,
+        "modality": volume.modality,
+        "facts": dict(volume.facts),
+    }
+
+
+def read_volume(voxels: BinaryIO, document: BinaryIO) -> Volume:
+    """Return the volume whose read-only voxels are mapped, not copied, from the open file."""
+    told = json.load(document)
+    count = int(np.prod(told["shape"]))
+    mapped = mmap.mmap(voxels.fileno(), 0, access=mmap.ACCESS_READ)
+    array = np.frombuffer(mapped, dtype=told["dtype"], count=count).reshape(told["shape"])
+    return Volume(
+        voxels=array,
+        affine=_array(told["affine"]),
+        unit=told["unit"],
+        modality=told["modality"],
+        positions=_array(told["positions"]),
+        facts=told["facts"],
+    )
+
+
+def write_result(result: Any, shape: tuple[int, int, int], document: BinaryIO, masks: BinaryIO) -> None:
+    """Write what a model returned to the two open files.
+
+    Raises InvalidResult for what cannot even be written; all else the host checks.
+    """
+    if not isinstance(result, Result):
+        raise InvalidResult(f"the model returned {type(result).__name__}, expected a Result")
+    told = {
+        "segments": [_segment(segment, shape) for segment in result.segments],
+        "findings": [_finding(finding) for finding in result.findings],
+        "measurements": [asdict(measurement) for measurement in result.measurements],
+        "notes": dict(result.notes),
+    }
+    text = json.dumps(told, default=plain_number).encode()
+    for index, segment in enumerate(result.segments):
+        _write_mask(np.asarray(segment.mask), index * int(np.prod(shape)), masks)
+    masks.truncate(len(result.segments) * int(np.prod(shape)))
+    document.write(text)
+    document.flush()
+
+
+def _segment(segment: Segment, shape: tuple[int, int, int]) -> dict[str, Any]:
+    mask = np.asarray(segment.mask)
+    if mask.shape != shape:
+        raise InvalidResult(f"segment {segment.label!r} has the shape {mask.shape}, the volume has {shape}")
+    if mask.dtype != bool and not (np.issubdtype(mask.dtype, np.integer) and mask.min() >= 0 and mask.max() <= 1):
+        raise InvalidResult(f"segment {segment.label!r} is {mask.dtype}, expected bool or uint8 of 0 and 1")
+    return {
+        "label": segment.label,
+        "type": _coded(segment.type),
+        "category": _coded(segment.category),
+        "anatomy": _coded(segment.anatomy),
+        "laterality": _coded(segment.laterality),
+        "colour": segment.colour,
+    }
+
+
+def _write_mask(mask: npt.NDArray[Any], start: int, masks: BinaryIO) -> None:
+    per_slice = mask[0].size if len(mask) else 0
+    for index in np.flatnonzero(mask.any(axis=(1, 2))):
+        plane = np.ascontiguousarray(mask[index], dtype=np.uint8)
+        _write_all(masks.fileno(), plane.data.cast("B"), start + int(index) * per_slice)
+
+
+def _write_all(file: int, data: memoryview, offset: int) -> None:
+    while data:
+        written = os.pwrite(file, data, offset)
+        data, offset = data[written:], offset + written
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "name": _coded(finding.name),
+        "presence": finding.presence,
+        "score": finding.score,
+        "certainty_percent": finding.certainty_percent,
+        "site": _coded(finding.site),
+        "laterality": _coded(finding.laterality),
+        "urgency": finding.urgency,
+        "regions": [_region(region) for region in finding.regions],
+        "segment": finding.segment,
+    }
+
+
+def _region(region: Region) -> dict[str, Any]:
+    return {
+        "slice": region.slice,
+        "points": np.asarray(region.points, dtype=np.float64).tolist(),
+        "shape": region.shape,
+        "score": region.score,
+        "label": region.label,
+    }
+
+
+def _coded(code: Any) -> Any:
+    """Return the code's three parts; what a plugin gave that is no Code becomes its own InvalidResult."""
+    if code is None:
+        return None
+    try:
+        return {"value": code.value, "scheme": code.scheme, "meaning": code.meaning}
+    except AttributeError:
+        raise InvalidResult(f"{code!r} is no Code; look one up with codes[...] or give Code(...)") from None
+
+
+def plain_number(value: object) -> object:
+    """Return a numpy number as Python's; models compute with numpy, JSON knows none of it."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise InvalidResult(f"the result holds {type(value).__name__}, which is no number, text or code")
+
+
+def _listed(array: npt.NDArray[np.float64] | None) -> list[Any] | None:
+    return None if array is None else array.tolist()
+
+
+def _array(values: Sequence[Any] | None) -> npt.NDArray[np.float64] | None:
+    return None if values is None else np.array(values, dtype=np.float64)

@@ -1,0 +1,49 @@
+"""The place that model processes are started from: one thread, one folder for all they write."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from orchestrator.worker.discovery import ModelSource
+from orchestrator.worker.process import PACKAGE, ModelProcess, Sandbox, Start
+
+
+class Launcher:
+    """Starts model processes; ``close`` removes what they left behind."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox: Sandbox = sandbox
+        self._folder = Path(tempfile.mkdtemp(prefix="orchestrator-workers-"))
+        (self._folder / "sdk").mkdir()
+        # the SDK alone, for interpreters that must not see the packages of the host's
+        (self._folder / "sdk" / PACKAGE.name).symlink_to(PACKAGE)
+        self._thread = ThreadPoolExecutor(1, "model launcher")
+
+    def start(
+        self, source: ModelSource, memory_mb: int, *, read: Sequence[Path] = (), write: Sequence[Path] = ()
+    ) -> ModelProcess:
+        """Return a process that holds the source's plugin.
+
+        Raises SandboxUnavailable and WorkerCrashed.
+        """
+        start = Start(
+            name=source.name,
+            python=source.python,
+            plugin=source.plugin(),
+            sdk=self._folder / "sdk",
+            scratch=Path(tempfile.mkdtemp(prefix=f"{source.name}-", dir=self._folder)),
+            read=(*source.folders, *read),
+            write=write,
+            sandbox=self.sandbox,
+            memory_mb=memory_mb,
+        )
+        return ModelProcess(start, self._thread)
+
+    def close(self) -> None:
+        """End the thread, and with it every process that it started."""
+        self._thread.shutdown()
+        shutil.rmtree(self._folder, ignore_errors=True)

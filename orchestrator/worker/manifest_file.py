@@ -1,0 +1,158 @@
+"""Reads a model.toml and lists all its faults together, each with its line."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from orchestrator.domain.errors import ManifestError
+from orchestrator.toml import Faults, Key, read
+from orchestrator.worker import manifest as schema
+from orchestrator.worker.manifest import Manifest
+
+Fault = tuple[Key, str]
+
+SECTIONS: Mapping[str, type[BaseModel]] = {
+    "input": schema.Input,
+    "window": schema.Window,
+    "output": schema.Output,
+    "segment": schema.SegmentOf,
+    "finding": schema.FindingOf,
+    "measurement": schema.MeasurementOf,
+    "intended": schema.IntendedFor,
+    "resources": schema.Needs,
+    "weights": schema.Weights,
+}
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Return the manifest in the file.
+
+    Raises ManifestError, one line ``file:line: sentence`` for each fault.
+    """
+    faults = Faults(read(path, ManifestError))
+    try:
+        manifest = Manifest.model_validate(faults.document.values)
+    except ValidationError as invalid:
+        for error in invalid.errors(include_url=False, include_input=False):
+            _add(faults, error)
+        faults.raise_as(ManifestError)
+        raise
+    for place, sentence in (
+        *_runtime_faults(manifest),
+        *_reference_faults(manifest),
+        *_file_faults(manifest, path.parent),
+    ):
+        faults.add(place, sentence)
+    faults.raise_as(ManifestError)
+    return manifest
+
+
+def check_network(path: Path, manifest: Manifest, network: Mapping[str, Any]) -> None:
+    """Return when the network in the file is the one that the manifest speaks of.
+
+    Raises ManifestError.
+    """
+    faults = Faults(read(path, ManifestError))
+    for place, sentence in _network_faults(manifest, network):
+        faults.add(place, sentence)
+    faults.raise_as(ManifestError)
+
+
+def _add(faults: Faults, error: ErrorDetails) -> None:
+    place: Key = tuple(error["loc"])
+    key = str(place[-1]) if place else "the file"
+    if error["type"] == "extra_forbidden":
+        faults.add(place, f"unknown key {key!r}", key, _known_beside(place))
+    elif error["type"] == "missing":
+        faults.add(place[:-1], f"{key!r} is missing")
+    elif place == ("runtime",):
+        faults.add(place, 'runtime must be "onnx" or "python"; other runtimes do not exist in this version')
+    else:
+        faults.add(place, f"{_named(place)}: {error['msg'].removeprefix('Value error, ').rstrip('.')}")
+
+
+def _named(place: Key) -> str:
+    return ".".join(str(part) for part in place if isinstance(part, str)) or "the file"
+
+
+def _known_beside(place: Key) -> Collection[str]:
+    sections = [part for part in place[:-1] if part in SECTIONS]
+    return (SECTIONS[str(sections[-1])] if sections else Manifest).model_fields
+
+
+def _runtime_faults(manifest: Manifest) -> Iterator[Fault]:
+    if manifest.runtime == "onnx":
+        if not (manifest.segment or manifest.finding):
+            yield (), "an ONNX model needs at least one [[segment]] or [[finding]] that says what its output means"
+        if manifest.segment and manifest.finding:
+            yield ("finding", 0), "a network gives either segments or findings, not both"
+        if not (manifest.weights or (manifest.file and manifest.sha256)):
+            yield (), "an ONNX model needs file and sha256, or [[weights]]"
+        for key in ("entry", "python"):
+            if getattr(manifest, key) is not None:
+                yield (key,), f'{key!r} is for runtime = "python"'
+        return
+    for key in ("segment", "finding", "measurement"):
+        if getattr(manifest, key):
+            yield (key, 0), f'[[{key}]] is for runtime = "onnx"; a Python model returns its own Result'
+
+
+def _reference_faults(manifest: Manifest) -> Iterator[Fault]:
+    labels = [segment.label for segment in manifest.segment]
+    for index, measurement in enumerate(manifest.measurement):
+        if measurement.segment not in labels:
+            yield ("measurement", index, "segment"), f"no [[segment]] has the label {measurement.segment!r}"
+    for index, label in enumerate(labels):
+        if label in labels[:index]:
+            yield ("segment", index, "label"), f"two segments have the label {label!r}"
+
+
+def _file_faults(manifest: Manifest, folder: Path) -> Iterator[Fault]:
+    for key in ("file", "entry"):
+        name = getattr(manifest, key)
+        if name and not manifest.weights and not _there(folder, name):
+            yield (key,), f"{name!r} is not in {folder}"
+    if manifest.file and manifest.sha256 and (folder / manifest.file).is_file():
+        found = sha256(folder / manifest.file)
+        if found != manifest.sha256:
+            yield ("sha256",), f"{manifest.file} has the sha256 {found}, not the one declared"
+
+
+def _there(folder: Path, name: str) -> bool:
+    return any((folder / candidate).exists() for candidate in (name, f"{name}.py", f"{name}/__init__.py"))
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of the file's bytes, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _network_faults(manifest: Manifest, network: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield where the manifest asks for what the network lacks; None in a shape is a free dimension."""
+    channels = network["channels"]
+    for section in ("segment", "finding"):
+        for index, item in enumerate(getattr(manifest, section)):
+            if channels is not None and item.channel >= channels:
+                yield (
+                    (section, index, "channel"),
+                    f"channel {item.channel} of a network with {channels} output channels",
+                )
+    axes = network["axes"]
+    for key in ("spacing", "size", "patch"):
+        given = getattr(manifest.input, key)
+        wanted = 3 if key == "spacing" else axes
+        if given is not None and len(given) != wanted:
+            yield ("input", key), f"{key} has {len(given)} numbers, the network works on {wanted} axes"
+    if network["scores"] != bool(manifest.finding):
+        kind = "scores: say what they mean with [[finding]]" if network["scores"] else "maps: they need [[segment]]"
+        yield (), f"the network gives {kind}"
+    wanted_channels = 3 if manifest.input.colour else 1
+    if network["input_channels"] not in (None, wanted_channels):
+        yield ("input",), f"the network takes {network['input_channels']} channels, it would be given {wanted_channels}"

@@ -1,0 +1,257 @@
+"""Runs models: one warm process for each, kept in a cage, asked one volume at a time."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.domain.errors import (
+    InvalidResult,
+    ModelRaised,
+    OrchestratorError,
+    UnknownRecord,
+    UnsupportedInput,
+    WorkerOutOfMemory,
+)
+from orchestrator.domain.model import ModelDescription
+from orchestrator.domain.plugin import PluginListing
+from orchestrator.domain.ports import Prediction
+from orchestrator.domain.volume import Volume
+from orchestrator.worker import exchange
+from orchestrator.worker.answer import durable, read_result
+from orchestrator.worker.catalogue import CataloguedModel, Described, read_report, refused, without_conflicts
+from orchestrator.worker.discovery import ModelSource
+from orchestrator.worker.launch import Launcher
+from orchestrator.worker.process import ModelProcess, Sandbox
+from orchestrator.worker.weights import weights_folder
+
+DESCRIBE_SECONDS = 60.0
+DESCRIBE_MEMORY_MB = 4096
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Slot:
+    """The process of one model; the lock is held while it is asked."""
+
+    model: CataloguedModel
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    process: ModelProcess | None = None
+    device: str = "cpu"
+
+
+class Workers:
+    """Implements domain.ports.Runner; safe to be used by several threads."""
+
+    def __init__(
+        self,
+        sources: Sequence[ModelSource],
+        *,
+        sandbox: Sandbox = "required",
+        weights: Path,
+        log: logging.Logger = _log,
+    ) -> None:
+        """Describe all sources, each in a process of its own.
+
+        weights: the folder that ``pull`` puts weights into.
+        Raises SandboxUnavailable where the cage that is required cannot be had.
+        """
+        self._weights = weights
+        self._log = log
+        self._launcher = Launcher(sandbox)
+        with ThreadPoolExecutor(os.cpu_count(), "describe") as pool:
+            self._described = without_conflicts(pool.map(self._describe, sources))
+        models = [model for each in self._described for model in each.models]
+        self._slots = {model.description.name: _Slot(model) for model in models}
+        for listing in self.listing():
+            if listing.error:
+                log.warning("plugin %s of %s is refused: %s", listing.name, listing.origin, listing.error)
+
+    def models(self) -> Mapping[str, ModelDescription]:
+        """Return the models that can be run, by name."""
+        return {name: slot.model.description for name, slot in self._slots.items()}
+
+    def listing(self) -> tuple[PluginListing, ...]:
+        """Return every plugin and model folder that was found, and why it is refused where it is."""
+        return tuple(described.listing for described in self._described)
+
+    def catalogued(self, model: str) -> CataloguedModel:
+        """Return the model with its source and manifest.
+
+        Raises UnknownRecord.
+        """
+        return self._slot(model).model
+
+    def allocate(self, folder: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """Return a writable array, memory-mapped in the folder, that the worker will map too."""
+        path = folder / "input" / "voxels.raw"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return np.memmap(path, dtype=dtype, mode="w+", shape=shape)
+
+    def warm(self, model: str) -> None:
+        """Start the model's process and load the model, if that is not done yet.
+
+        Raises WeightsError, UnknownRecord or an InferenceError.
+        """
+        slot = self._slot(model)
+        with slot.lock:
+            self._ready(slot)
+
+    def rest(self, model: str) -> None:
+        """End the model's process once it is idle; its next use starts it again."""
+        slot = self._slot(model)
+        with slot.lock:
+            self._end(slot)
+
+    def predict(self, model: str, volume: Volume, folder: Path) -> Prediction:
+        """Return the model's checked result, kept in the folder as well.
+
+        volume.voxels must be the array that ``allocate`` gave for the folder.
+        Raises UnsupportedInput, InvalidResult, WeightsError or an InferenceError.
+        """
+        slot = self._slot(model)
+        self._put_input(volume, folder)
+        with slot.lock:
+            process = self._ready(slot)
+            with _RequestFiles(folder) as files:
+                answer = self._asked(slot, process, {"ask": "predict"}, files)
+        return self._finish(volume.shape, folder, slot.device, float(answer["seconds"]))
+
+    def kept(self, folder: Path) -> Prediction:
+        """Return the prediction that ``predict`` left in the folder, after a restart too.
+
+        Raises UnknownRecord where there is none.
+        """
+        try:
+            told = json.loads((folder / "output" / "prediction.json").read_text())
+        except FileNotFoundError:
+            raise UnknownRecord(f"no prediction is kept in {folder}") from None
+        return _prediction(folder, told)
+
+    def output(self, model: str) -> str:
+        """Return what the model's process printed lately; for its author only."""
+        process = self._slot(model).process
+        return "" if process is None else process.output
+
+    def close(self) -> None:
+        """End all processes and remove what they left."""
+        for slot in self._slots.values():
+            self._end(slot)
+        self._launcher.close()
+
+    def _slot(self, model: str) -> _Slot:
+        try:
+            return self._slots[model]
+        except KeyError:
+            raise UnknownRecord(f"no model is named {model!r}; known are {', '.join(sorted(self._slots))}") from None
+
+    def _describe(self, source: ModelSource) -> Described:
+        if source.error:
+            return refused(source, source.error)
+        process = None
+        try:
+            process = self._launcher.start(source, DESCRIBE_MEMORY_MB)
+            report = process.ask({"ask": "describe"}, DESCRIBE_SECONDS)
+            if "error" in report:
+                return refused(source, report["message"] or report["error"])
+            return read_report(source, report)
+        except OrchestratorError as fault:
+            return refused(source, fault)
+        finally:
+            if process is not None:
+                process.kill()
+
+    def _ready(self, slot: _Slot) -> ModelProcess:
+        """Return the slot's process with its model loaded; called with the lock held."""
+        if slot.process is not None and slot.process.alive():
+            return slot.process
+        self._end(slot)
+        weights = weights_folder(slot.model, self._weights)
+        memory_mb = slot.model.description.resources.memory_mb
+        process = self._launcher.start(slot.model.source, memory_mb, read=[weights] if weights else [])
+        slot.process = process
+        told = {"model": slot.model.key, "weights": str(weights) if weights else None, "device": "cpu"}
+        slot.device = str(self._asked(slot, process, {"ask": "load", **told})["device"])
+        return process
+
+    def _asked(
+        self, slot: _Slot, process: ModelProcess, request: Mapping[str, Any], files: Sequence[int] = ()
+    ) -> dict[str, Any]:
+        answer = process.ask(request, slot.model.description.resources.timeout_seconds, files)
+        kind, message = answer.get("error"), str(answer.get("message", ""))
+        name = slot.model.description.name
+        if kind == "unsupported":
+            raise UnsupportedInput(str(answer["fault"]), message)
+        if kind == "invalid":
+            raise InvalidResult(message)
+        if kind == "memory":
+            self._end(slot)
+            raise WorkerOutOfMemory(
+                f"{name} needs more than the {slot.model.description.resources.memory_mb} MB it declares"
+            )
+        if kind is not None:
+            raise ModelRaised(f"{name} raised {message}")
+        return answer
+
+    def _end(self, slot: _Slot) -> None:
+        if slot.process is not None:
+            slot.process.kill()
+            slot.process = None
+
+    def _put_input(self, volume: Volume, folder: Path) -> None:
+        voxels = folder / "input" / "voxels.raw"
+        if not voxels.exists() or voxels.stat().st_size != volume.voxels.nbytes:
+            raise ValueError("the voxels of the volume are not the array that allocate() gave for this folder")
+        document = json.dumps(exchange.volume_document(volume), default=exchange.plain_number)
+        (folder / "input" / "volume.json").write_text(document)
+
+    def _finish(self, shape: tuple[int, int, int], folder: Path, device: str, seconds: float) -> Prediction:
+        """Check the result and leave a note that it is whole; on disk before anybody relies on it."""
+        output = folder / "output"
+        told = {"shape": list(shape), "device": device, "seconds": seconds}
+        prediction = _prediction(folder, told)
+        for name in ("result.json", "masks.raw"):
+            durable(output / name)
+        (output / "prediction.part").write_text(json.dumps(told))
+        durable(output / "prediction.part")
+        (output / "prediction.part").replace(output / "prediction.json")
+        return prediction
+
+
+class _RequestFiles:
+    """The four files of a request, open: voxels and volume to read, masks and result to write."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open: list[int] = []
+
+    def __enter__(self) -> list[int]:
+        (self._folder / "output").mkdir(exist_ok=True)
+        (self._folder / "output" / "prediction.json").unlink(missing_ok=True)
+        for name in ("input/voxels.raw", "input/volume.json"):
+            self._open.append(os.open(self._folder / name, os.O_RDONLY))
+        for name in ("output/masks.raw", "output/result.json"):
+            self._open.append(os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
+        return self._open
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._open:
+            os.close(file)
+
+
+def _prediction(folder: Path, told: Mapping[str, Any]) -> Prediction:
+    slices, rows, columns = told["shape"]
+    output = folder / "output"
+    result = read_result(output / "result.json", output / "masks.raw", (slices, rows, columns))
+    return Prediction(result, str(told["device"]), float(told["seconds"]), result.notes)
