@@ -22,7 +22,7 @@ from orchestrator.domain.records import (
 )
 from orchestrator.domain.review import ReviewState
 from orchestrator.jobs import Client, Ledger
-from orchestrator.pipeline.parts import MODEL_QUEUE
+from orchestrator.pipeline import queue_job
 
 DEFAULT_SETTINGS = Path("orchestrator.toml")
 
@@ -77,9 +77,7 @@ class Desk:
         if job.state is JobState.PARKED and self.ledger.objects(job.key):
             return self._deliver_again(job, by=by)
         job = self.ledger.move_job(job.key, JobState.WAITING, reason=f"tried again by {by}", by=by)
-        queued = self._client.enqueue("infer", job.key, job.key, queue=MODEL_QUEUE, priority=job.priority)
-        if not queued:
-            self._client.again("infer", job.key)
+        queue_job(self._client, job)
         return job
 
     def cancel(self, key: str, *, by: str) -> JobRecord:
@@ -89,9 +87,7 @@ class Desk:
         """
         job = self.ledger.job(key)
         if any(row.confirmed_at is not None for row in self.ledger.deliveries(job.key)):
-            raise ForbiddenTransition(
-                "this result was delivered already; reject it instead: orchestrator results reject"
-            )
+            raise ForbiddenTransition("this result was delivered; reject it: orchestrator results reject")
         return self.ledger.move_job(job.key, JobState.FAILED, reason=f"cancelled by {by}", by=by)
 
     def judge(

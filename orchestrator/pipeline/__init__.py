@@ -4,8 +4,8 @@ from orchestrator.pipeline.completion import Completion, Due, Step
 from orchestrator.pipeline.delivery import Delivery
 from orchestrator.pipeline.flow import Inference
 from orchestrator.pipeline.intake import Intake, Received
-from orchestrator.pipeline.parts import DELIVERY_QUEUE, MODEL_QUEUE, Destination, Enqueue, Folders, Observers, Parts
-from orchestrator.pipeline.routing import Routing
+from orchestrator.pipeline.parts import DELIVERY_QUEUE, MODEL_QUEUE, Destination, Folders, Observers, Parts
+from orchestrator.pipeline.routing import Routing, queue_job
 
 __all__ = [
     "DELIVERY_QUEUE",
@@ -14,7 +14,6 @@ __all__ = [
     "Delivery",
     "Destination",
     "Due",
-    "Enqueue",
     "Folders",
     "Inference",
     "Intake",
@@ -23,4 +22,5 @@ __all__ = [
     "Received",
     "Routing",
     "Step",
+    "queue_job",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 from orchestrator.domain.series import Instance
 
@@ -71,6 +72,11 @@ class Completion:
 
     def __contains__(self, series_uid: str) -> bool:
         return series_uid in self._pending
+
+    def paths(self, series_uid: str) -> frozenset[Path]:
+        """Return the files in hand of a series, none where it is not in hand."""
+        pending = self._pending.get(series_uid)
+        return frozenset(item.path for item in pending.instances.values()) if pending else frozenset()
 
     def arrived(
         self, instance: Instance, *, now: float, quiet_seconds: float, association: str = "", sender: str = ""

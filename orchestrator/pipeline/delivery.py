@@ -22,7 +22,8 @@ from orchestrator.domain.job import JobState
 from orchestrator.domain.ports import ObjectReference
 from orchestrator.domain.records import DeliveryRecord, DeliveryState, JobRecord, ObjectRecord
 from orchestrator.domain.series import StudyIdentity
-from orchestrator.pipeline.parts import DELIVERY_QUEUE, Destination, Enqueue, Parts
+from orchestrator.jobs import Client
+from orchestrator.pipeline.parts import DELIVERY_QUEUE, Destination, Parts
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +43,16 @@ class Delivery:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    def queue_due(self, enqueue: Enqueue) -> int:
+    def queue_due(self, client: Client) -> int:
         """Queue each delivery whose time has come; return how many."""
         due = self._parts.ledger.due_deliveries(datetime.now(UTC))
         for row in due:
             attempt = row.attempts + 1
             priority = self._parts.ledger.job(row.job_key).priority
-            name = f"{row.job_key}:{row.destination}:{attempt}"
-            enqueue("deliver", name, row.job_key, row.destination, attempt, queue=DELIVERY_QUEUE, priority=priority)
+            once = f"{row.job_key}:{row.destination}:{attempt}"
+            client.enqueue(
+                "deliver", name, row.job_key, row.destination, attempt, queue=DELIVERY_QUEUE, priority=priority
+            )
         return len(due)
 
     def __call__(self, key: str, destination_name: str, attempt: int) -> None:
@@ -77,6 +80,10 @@ class Delivery:
             self._park(row, str(refusal), attempt)
         except OSError as fault:
             self._wait(row, destination, f"the outbox could not be read: {fault.strerror}", attempt)
+        except Exception:
+            # The job loop: a fault of ours must not leave the delivery under way for ever.
+            log.exception("delivery of job %s to %s has a fault of ours", key[:12], destination_name)
+            self._wait(row, destination, "internal error; the log has its trace", attempt)
         else:
             confirmed = destination.confirm != "none"
             state = DeliveryState.CONFIRMED if confirmed else DeliveryState.UNCONFIRMED

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,13 +74,17 @@ class Intake:
         """Note the end of an association."""
         self._completion.closed(association, released=released, sender=sender, others_open=others_open)
 
-    def recover(self, spooled: Mapping[str, Iterable[Received]]) -> int:
-        """Take up every series of the spool that the ledger does not know as released; return how many."""
+    def recover(self, spooled: Mapping[str, Collection[Path]], received: Callable[[Path], Received]) -> int:
+        """Take up the spooled files that neither the ledger nor this process knows; return how many.
+
+        spooled: series -> its files. received: says by which way a file came.
+        """
         taken = 0
-        for series_uid, files in spooled.items():
-            found = list(files)
-            if not self._is_settled(series_uid, {file.path for file in found}):
-                self._resume(found)
+        for series_uid, paths in spooled.items():
+            if self._is_settled(series_uid, set(paths)):
+                continue
+            for path in sorted(set(paths) - self._completion.paths(series_uid)):
+                self.received(received(path))
                 taken += 1
         return taken
 
@@ -127,10 +131,6 @@ class Intake:
         if newest is None or newest.state is not SeriesState.RELEASED:
             return False
         return paths == {row.path for row in self._ledger.series_instances(series_uid, newest.revision)}
-
-    def _resume(self, files: list[Received]) -> None:
-        for file in files:
-            self.received(file)
 
     def _readable(self, paths: Iterable[Path]) -> list[Instance]:
         found = []

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from orchestrator.domain.job import Priority
 from orchestrator.domain.ports import Archive, Runner
 from orchestrator.domain.records import JobRecord, ObjectRecord
 from orchestrator.domain.series import Headers, Series
@@ -17,13 +16,6 @@ from orchestrator.rules import RuleSet
 
 MODEL_QUEUE = "models"
 DELIVERY_QUEUE = "deliveries"
-
-
-class Enqueue(Protocol):
-    """Puts a durable flow into a queue; the same flow and key run once for ever."""
-
-    def __call__(self, flow: str, key: str, *args: object, queue: str, priority: Priority) -> bool:
-        """Return False where that flow and key were queued before."""
 
 
 class Observers(Protocol):

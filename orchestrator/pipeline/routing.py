@@ -12,18 +12,28 @@ from orchestrator.domain.job import JobState, Purpose, job_key
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.records import JobRecord, SeriesRecord, SeriesState
 from orchestrator.domain.series import Headers, Instance, Series, series_digest
-from orchestrator.pipeline.parts import MODEL_QUEUE, Enqueue, Parts
+from orchestrator.jobs import Client
+from orchestrator.pipeline.parts import MODEL_QUEUE, Parts
 from orchestrator.rules import Match
 
 SUPERSEDABLE = (JobState.WAITING, JobState.RUNNING, JobState.DELIVERING, JobState.HELD, JobState.PARKED)
 
 
+def queue_job(client: Client, job: JobRecord) -> None:
+    """Queue a waiting job's flow: for the first time, or again where it ended before; twice changes nothing."""
+    if client.enqueue("infer", job.key, job.key, queue=MODEL_QUEUE, priority=job.priority):
+        return
+    flow = client.status("infer", job.key)
+    if flow is not None and flow.ended:
+        client.again("infer", job.key)
+
+
 class Routing:
     """Turns complete series into ledger rows and queued jobs; every call may be repeated after a crash."""
 
-    def __init__(self, parts: Parts, enqueue: Enqueue) -> None:
+    def __init__(self, parts: Parts, client: Client) -> None:
         self._parts = parts
-        self._enqueue = enqueue
+        self._client = client
 
     def admit(self, instances: Collection[Instance], *, source: str, host_facts: Headers, reason: str) -> SeriesRecord:
         """Return the record of the revision that these instances make; new content is a new revision.
@@ -63,10 +73,6 @@ class Routing:
                 ledger.record("result-stale", job.key, "the series changed after the result was delivered")
         ledger.move_series(older.series_uid, older.revision, SeriesState.SUPERSEDED)
 
-    def queue(self, job: JobRecord) -> None:
-        """Queue the job's flow; a job that was queued before stays as it is."""
-        self._enqueue("infer", job.key, job.key, queue=MODEL_QUEUE, priority=job.priority)
-
     def _record(self, series: Series, *, source: str, reason: str) -> SeriesRecord:
         modality = series.facts.get("Modality", ("",))
         return SeriesRecord(
@@ -98,7 +104,7 @@ class Routing:
         for job in self._jobs(series, matches):
             self._parts.ledger.add_job(job)
             if self._parts.ledger.job(job.key).state is JobState.WAITING:
-                self.queue(job)
+                queue_job(self._client, job)
 
     def _is_ours(self, series: Series) -> bool:
         uids = [instance.sop_uid for instance in series.instances]

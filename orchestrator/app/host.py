@@ -1,0 +1,158 @@
+"""The host: all parts of one installation, put together from its settings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+
+from orchestrator.app.pulse import Pulse
+from orchestrator.app.shipped import models_folder
+from orchestrator.archive import connect
+from orchestrator.config import Settings
+from orchestrator.domain.errors import SettingsError
+from orchestrator.domain.job import ENDED, JobState
+from orchestrator.domain.ports import Archive
+from orchestrator.domain.records import DeliveryState
+from orchestrator.hooks import HostPlugins
+from orchestrator.jobs import Engine, Ledger, Queue, durable
+from orchestrator.pipeline import (
+    DELIVERY_QUEUE,
+    MODEL_QUEUE,
+    Delivery,
+    Destination,
+    Folders,
+    Inference,
+    Parts,
+    Routing,
+    queue_job,
+)
+from orchestrator.rules import WatchedRules
+from orchestrator.worker import Workers, discover
+
+log = logging.getLogger(__name__)
+
+DELIVERY_SECONDS = 0.1
+CARE_SECONDS = 5.0
+DIED = "its process died each time it was tried; the log may tell why"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A running engine with everything it needs."""
+
+    settings: Settings
+    ledger: Ledger
+    engine: Engine
+    workers: Workers
+    plugins: HostPlugins
+    rules: WatchedRules
+    parts: Parts
+    routing: Routing
+    delivery: Delivery
+
+
+def data_folders(settings: Settings) -> Folders:
+    """Return where volumes and objects are kept while they are worked on."""
+    return Folders(scratch=settings.data.folder / "scratch", outbox=settings.data.folder / "outbox")
+
+
+def start_workers(settings: Settings) -> Workers:
+    """Return the models that the settings and the installed plugins name, each described by its own process."""
+    sources = discover([models_folder(), *settings.models.folders], settings.models.plugins)
+    return Workers(sources, sandbox=settings.worker.sandbox, weights=settings.models.weights)
+
+
+def destinations_of(settings: Settings, plugins: HostPlugins) -> dict[str, Destination]:
+    """Return the destinations that the settings name.
+
+    Raises SettingsError.
+    """
+    return {
+        item.name: Destination(
+            name=item.name,
+            archive=_connected(item.url, item.name, item.ae_title, plugins),
+            ask=item.ask,
+            confirm=item.confirm,
+            retry_hours=item.retry_hours,
+        )
+        for item in settings.destinations
+    }
+
+
+def _connected(url: str, name: str, ae_title: str, plugins: HostPlugins) -> Archive:
+    """Return the archive behind a URL; a plugin's scheme goes before ours."""
+    return plugins.connect_archive(url, {"name": name, "ae_title": ae_title}) or connect(
+        url, name=name, ae_title=ae_title
+    )
+
+
+@contextmanager
+def opened(settings: Settings, destinations: Mapping[str, Destination] | None = None) -> Iterator[Host]:
+    """Give a launched host and close it at the end; what is in flight then goes on at the next start.
+
+    destinations: used instead of those of the settings.
+    """
+    with ExitStack() as stack:
+        ledger = stack.enter_context(closing(Ledger.open(settings.data.database)))
+        workers = stack.enter_context(closing(start_workers(settings)))
+        plugins = HostPlugins.load(workers.listing())
+        rules = WatchedRules(settings.rules.file, models=workers.models(), extra_facts=plugins.facts)
+        if destinations is None:
+            destinations = destinations_of(settings, plugins)
+        parts = Parts(
+            ledger=ledger,
+            runner=workers,
+            rules=rules.current,
+            destinations=destinations,
+            folders=data_folders(settings),
+            observers=plugins,
+            label_map=_label_map(settings),
+        )
+        inference, delivery = Inference(parts), Delivery(parts)
+        durable("infer")(inference)
+        durable("deliver")(delivery)
+        engine = stack.enter_context(closing(_engine(settings)))
+        routing = Routing(parts, engine)
+        engine.launch()
+        host = Host(settings, ledger, engine, workers, plugins, rules, parts, routing, delivery)
+        stack.enter_context(Pulse("deliveries", DELIVERY_SECONDS, lambda: delivery.queue_due(engine)))
+        stack.enter_context(Pulse("care", CARE_SECONDS, lambda: take_care(host)))
+        yield host
+
+
+def _engine(settings: Settings) -> Engine:
+    return Engine(
+        settings.data.database,
+        executor_id=settings.engine.executor_id,
+        lock_folder=settings.data.folder / "locks",
+        queues=[Queue(MODEL_QUEUE, settings.worker.slots), Queue(DELIVERY_QUEUE, 1)],
+        poll_seconds=settings.engine.poll_seconds,
+    )
+
+
+def _label_map(settings: Settings) -> bool:
+    kinds = {item.seg for item in settings.destinations}
+    if len(kinds) > 1:
+        raise SettingsError('all destinations must agree on seg = "binary" or "labelmap" in this version')
+    return kinds == {"labelmap"}
+
+
+def take_care(host: Host) -> None:
+    """Give parked flows a state that people see, take over a dead executor's work, queue what was overlooked."""
+    host.engine.adopt()
+    for flow in host.engine.parked():
+        _park(host, flow.flow, flow.key)
+    for job in host.ledger.jobs(states=(JobState.WAITING,), limit=1000):
+        queue_job(host.engine, job)
+
+
+def _park(host: Host, flow: str, key: str) -> None:
+    """Park the job of a flow that ends its process each time; a delivery's key is job:destination:attempt."""
+    job_key, _, rest = key.partition(":")
+    if host.ledger.job(job_key).state in ENDED:
+        return
+    if flow == "deliver":
+        host.ledger.move_delivery(job_key, rest.rpartition(":")[0], DeliveryState.PARKED, error=DIED)
+    host.ledger.move_job(job_key, JobState.PARKED, reason=DIED)

@@ -1,0 +1,137 @@
+"""``orchestrator run``: every series of a folder through the whole path, once."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestrator.app import host as hosting
+from orchestrator.app.outcome import Outcome, outcomes
+from orchestrator.archive import FolderArchive, connect
+from orchestrator.config import Settings
+from orchestrator.dicom import read_instance
+from orchestrator.domain.errors import UnreadableFile, UserError
+from orchestrator.domain.job import ENDED, JobState
+from orchestrator.domain.series import Instance
+from orchestrator.pipeline import Destination
+
+STATE_FOLDER = ".orchestrator"
+REASON = "the folder is a closed set"
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A file that could not be read, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is; given to whoever shows it."""
+
+    series: int
+    ended: int
+    jobs: int
+    running: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What came of a folder."""
+
+    outcomes: tuple[Outcome, ...]
+    unread: tuple[Unread, ...]
+    seconds: float
+
+    @property
+    def failed(self) -> bool:
+        """True where an outcome is ``failed``: the command line then exits with status 1."""
+        return any(item.outcome == JobState.FAILED for item in self.outcomes)
+
+
+@dataclass(slots=True)
+class Folder:
+    """The readable instances of a folder by series, and what was not readable."""
+
+    series: dict[str, list[Instance]] = field(default_factory=lambda: defaultdict(list))
+    unread: list[Unread] = field(default_factory=list)
+
+
+def settings_for(output: Path, base: Settings) -> Settings:
+    """Return the settings of a run: its own ledger below OUTPUT, results into OUTPUT, nothing received."""
+    state = output / STATE_FOLDER
+    data = base.data.model_copy(update={"folder": state, "database": f"sqlite:///{state / 'ledger.db'}"})
+    return base.model_copy(update={"data": data, "archives": (), "destinations": ()})
+
+
+def read_folder(folder: Path) -> Folder:
+    """Return every instance below a folder; one file that is broken or no DICOM stops nothing.
+
+    Raises UserError where the folder is not there.
+    """
+    if not folder.exists():
+        raise UserError(f"there is no folder {folder}")
+    found = Folder()
+    archive = FolderArchive("input", folder)
+    with ThreadPoolExecutor(2, "headers") as pool:
+        for item in pool.map(_read, archive.files()):
+            if isinstance(item, Unread):
+                found.unread.append(item)
+            else:
+                found.series[item.series_uid].append(item)
+    return found
+
+
+def run(
+    source: Path, output: Path, settings: Settings, *, progress: Callable[[Progress], None] = lambda _: None
+) -> RunReport:
+    """Return what came of every series in ``source``; results lie below ``output``.
+
+    The same input again is the same work: nothing runs twice, and the report is the same.
+    """
+    started = time.perf_counter()
+    folder = read_folder(source)
+    output.mkdir(parents=True, exist_ok=True)
+    archive = connect(output.resolve().as_uri(), name="output")
+    target = Destination("output", archive, ask=False, retry_hours=0.0)  # nobody waits: a full disk is told at once
+    with hosting.opened(settings_for(output, settings), {"output": target}) as host:
+        for instances in folder.series.values():
+            record = host.routing.admit(_newest(instances), source=str(source), host_facts={}, reason=REASON)
+            host.routing.release(record.series_uid, record.revision, REASON)
+        _wait(host, list(folder.series), progress)
+        found = tuple(item for series_uid in folder.series for item in outcomes(host.ledger, series_uid))
+    return RunReport(found, tuple(folder.unread), time.perf_counter() - started)
+
+
+def _read(path: Path) -> Instance | Unread:
+    try:
+        return read_instance(path)
+    except UnreadableFile as fault:
+        return Unread(path, str(fault))
+
+
+def _newest(instances: Sequence[Instance]) -> tuple[Instance, ...]:
+    """Return one instance per SOP Instance UID: of several files with one UID the newest counts."""
+    by_uid: dict[str, Instance] = {}
+    for instance in sorted(instances, key=lambda item: (item.path.stat().st_mtime, str(item.path))):
+        by_uid[instance.sop_uid] = instance
+    return tuple(by_uid.values())
+
+
+def _wait(host: hosting.Host, series: Sequence[str], progress: Callable[[Progress], None]) -> None:
+    """Return when every job of these series has ended, or waits for an archive only."""
+    while True:
+        jobs = [job for series_uid in series for job in host.ledger.jobs(series_uid=series_uid)]
+        ended = [job for job in jobs if job.state in ENDED]
+        running = tuple(job.model for job in jobs if job.state is JobState.RUNNING)
+        progress(Progress(series=len(series), ended=len(ended), jobs=len(jobs), running=running))
+        if len(ended) == len(jobs):
+            return
+        time.sleep(POLL_SECONDS)
