@@ -11,7 +11,10 @@ GROUP = "orchestrator"
 
 @dataclass(frozen=True, slots=True)
 class InstalledPlugin:
-    """An entry point: ``value`` is ``package.module`` or ``package.module:object``; ``error`` says why it is refused."""
+    """An entry point.
+
+    value: ``package.module`` or ``package.module:object``; error: why it is refused, else empty.
+    """
 
     name: str
     value: str

@@ -98,6 +98,16 @@ def _mask(masks: Path, index: int, shape: tuple[int, int, int]) -> npt.NDArray[A
     return np.memmap(masks, dtype=np.uint8, mode="r", offset=index * int(np.prod(shape)), shape=shape)
 
 
+class NetworkSaid(_Answer):
+    """What an ONNX network says of itself; None for a dimension that is free."""
+
+    axes: int
+    input_channels: int | None
+    channels: int | None
+    scores: bool
+    dimensions: tuple[int | None, ...]
+
+
 class ModelSaid(_Answer):
     """What a model's attributes say; None where they say nothing."""
 
@@ -114,7 +124,7 @@ class ModelSaid(_Answer):
     accepts: Accepts | None = None
     resources: Resources | None = None
     manifest: Path | None = None
-    network: dict[str, Any] | None = None
+    network: NetworkSaid | None = None
 
     def stated(self) -> dict[str, Any]:
         """Return the fields of a ModelDescription that the model itself states."""

@@ -65,7 +65,7 @@ def discover(
 
 
 def _installed(plugin: InstalledPlugin) -> ModelSource:
-    found = {"name": plugin.name, "origin": plugin.origin, "version": plugin.version}
+    found: dict[str, Any] = {"name": plugin.name, "origin": plugin.origin, "version": plugin.version}
     spec = None if plugin.error else importlib.util.find_spec(plugin.package)
     if spec is None:
         return ModelSource(**found, error=plugin.error or f"the package {plugin.package} is not there")

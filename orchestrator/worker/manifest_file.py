@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -13,6 +12,7 @@ from pydantic_core import ErrorDetails
 from orchestrator.domain.errors import ManifestError
 from orchestrator.toml import Faults, Key, read
 from orchestrator.worker import manifest as schema
+from orchestrator.worker.answer import NetworkSaid
 from orchestrator.worker.manifest import Manifest
 
 Fault = tuple[Key, str]
@@ -53,7 +53,7 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
-def check_network(path: Path, manifest: Manifest, network: Mapping[str, Any]) -> None:
+def check_network(path: Path, manifest: Manifest, network: NetworkSaid) -> None:
     """Return when the network in the file is the one that the manifest speaks of.
 
     Raises ManifestError.
@@ -134,25 +134,30 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _network_faults(manifest: Manifest, network: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield where the manifest asks for what the network lacks; None in a shape is a free dimension."""
-    channels = network["channels"]
+def _network_faults(manifest: Manifest, network: NetworkSaid) -> Iterator[Fault]:
+    if network.scores and not manifest.finding:
+        yield (), "the network gives scores: name them with [[finding]]"
+    if manifest.finding and not network.scores:
+        yield ("finding", 0), "the network gives maps and no scores: name them with [[segment]]"
+    wanted = 3 if manifest.input.colour else 1
+    if network.input_channels not in (None, wanted):
+        yield ("input",), f"the network takes {network.input_channels} channels, it would be given {wanted}"
+    yield from _channel_faults(manifest, network.channels)
+    yield from _axis_faults(manifest.input, network)
+
+
+def _channel_faults(manifest: Manifest, channels: int | None) -> Iterator[Fault]:
     for section in ("segment", "finding"):
         for index, item in enumerate(getattr(manifest, section)):
             if channels is not None and item.channel >= channels:
-                yield (
-                    (section, index, "channel"),
-                    f"channel {item.channel} of a network with {channels} output channels",
-                )
-    axes = network["axes"]
-    for key in ("spacing", "size", "patch"):
-        given = getattr(manifest.input, key)
-        wanted = 3 if key == "spacing" else axes
-        if given is not None and len(given) != wanted:
-            yield ("input", key), f"{key} has {len(given)} numbers, the network works on {wanted} axes"
-    if network["scores"] != bool(manifest.finding):
-        kind = "scores: say what they mean with [[finding]]" if network["scores"] else "maps: they need [[segment]]"
-        yield (), f"the network gives {kind}"
-    wanted_channels = 3 if manifest.input.colour else 1
-    if network["input_channels"] not in (None, wanted_channels):
-        yield ("input",), f"the network takes {network['input_channels']} channels, it would be given {wanted_channels}"
+                yield (section, index, "channel"), f"the network has no channel {item.channel}, it has {channels}"
+
+
+def _axis_faults(wanted: schema.Input, network: NetworkSaid) -> Iterator[Fault]:
+    for key, axes in (("spacing", 3), ("size", network.axes), ("patch", network.axes)):
+        given = getattr(wanted, key)
+        if given is not None and len(given) != axes:
+            yield ("input", key), f"{key} has {len(given)} numbers, expected {axes}"
+    fixed = [(have, want) for have, want in zip(wanted.patch or (), network.dimensions, strict=False) if want]
+    if any(have != want for have, want in fixed):
+        yield ("input", "patch"), f"the network takes windows of {network.dimensions} only"

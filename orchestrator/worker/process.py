@@ -75,7 +75,7 @@ class ModelProcess:
         if "refused" in greeting:
             self.kill()
             raise SandboxUnavailable(
-                f'this machine cannot give the cage that sandbox = "required" asks for; missing: {greeting["refused"]}. '
+                f'sandbox = "required" asks for a cage that this machine cannot give; missing: {greeting["refused"]}. '
                 'It needs Landlock (Linux 5.13 or later) and libseccomp2; sandbox = "best" takes what there is.'
             )
         self._channel.send({"plugin": dict(plugin)})

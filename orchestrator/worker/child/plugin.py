@@ -43,7 +43,7 @@ def load(plugin: Mapping[str, Any]) -> Plugin:
     if "recipe" in plugin:
         from orchestrator.worker.child.network import Network
 
-        model = Network(plugin["recipe"])
+        model = Network(plugin["recipe"], Path(plugin["folder"]))
         return Plugin((), {model.name: model}, {})
     return _registered(_imported(plugin), str(plugin["name"]))
 
@@ -97,6 +97,7 @@ def _registered(plugin: object, name: str) -> Plugin:
 def _described(key: str, model: Model, manifest: Path | None) -> dict[str, Any]:
     """Return what the model's attributes say; what it does not say is left out, for the manifest or the default."""
     said: dict[str, Any] = {key: getattr(model, key) for key in ATTRIBUTES if hasattr(model, key)}
+    said["parameters"] = dict(said.get("parameters", {}))
     said |= {key: asdict(getattr(model, key)) for key in GROUPS if hasattr(model, key)}
     said["key"] = key
     said["manifest"] = None if manifest is None else str(manifest)

@@ -86,10 +86,13 @@ class Session:
 
     def _predict(self, files: Sequence[int]) -> dict[str, Any]:
         assert self._model is not None, "predict before load"
-        voxels, document, masks, result = (
-            os.fdopen(file, mode) for file, mode in zip(files, ("rb", "rb", "r+b", "r+b"), strict=True)
-        )
-        with voxels, document, masks, result:
+        voxels_file, volume_file, masks_file, result_file = files
+        with (
+            open(voxels_file, "rb") as voxels,
+            open(volume_file, "rb") as document,
+            open(masks_file, "r+b") as masks,
+            open(result_file, "r+b") as result,
+        ):
             volume = read_volume(voxels, document)
             start = time.perf_counter()
             returned = self._model.predict(volume)

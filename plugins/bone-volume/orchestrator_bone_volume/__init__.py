@@ -1,5 +1,7 @@
 """Bone on CT by a threshold: an honest example and a check of the whole path, no diagnostic device."""
 
+from typing import ClassVar
+
 from orchestrator.sdk import Accepts, Empty, Intended, Result, Segment, Volume, codes, hookimpl
 
 THRESHOLD_HU = 300
@@ -16,7 +18,7 @@ class BoneVolume:
     intended = Intended(modality=("CT",))
     accepts = Accepts()
     empty = Empty.NEGATIVE
-    parameters = {"threshold": f"{THRESHOLD_HU} HU"}
+    parameters: ClassVar = {"threshold": f"{THRESHOLD_HU} HU"}
 
     def predict(self, volume: Volume) -> Result:
         """Return one segment, all that is denser than the threshold."""
