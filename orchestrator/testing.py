@@ -1,6 +1,8 @@
 """The kit for plugin authors: a DICOM series whose lesion is known, and the volume a model gets of it.
 
     series = synthetic_series(tmp_path, slices=30, orientation="oblique")
+    result = MyModel().predict(series.read())
+    assert (result.segments[0].mask == series.phantom.mask).all()
 
 Synthetic headers, synthetic anatomy: an ellipse of tissue with one bright lesion on its left side.
 """
@@ -30,9 +32,11 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import format_number_as_ds
 
-from orchestrator.domain.volume import Affine
+from orchestrator.dicom import fill, gather, plan, read_instance
+from orchestrator.domain.model import Accepts
+from orchestrator.domain.volume import Affine, Volume
 
-__all__ = ["ORIENTATIONS", "Lesion", "Patient", "Phantom", "SyntheticSeries", "synthetic_series"]
+__all__ = ["ORIENTATIONS", "Lesion", "Patient", "Phantom", "SyntheticSeries", "read_series", "synthetic_series"]
 
 _TURN = math.radians(20)
 ORIENTATIONS: Mapping[str, tuple[float, ...]] = {
@@ -279,11 +283,25 @@ class SyntheticSeries:
     phantom: Phantom
     paths: tuple[Path, ...]
 
+    def read(self, accepts: Accepts | None = None) -> Volume:
+        """Return the volume that the host would give to a model. Raises as ``read_series`` does."""
+        return read_series(self.paths, accepts)
+
 
 def synthetic_series(folder: Path, **parameters: Any) -> SyntheticSeries:
     """Return a series written into the folder; the parameters are those of Phantom."""
     phantom = Phantom(**parameters)
     return SyntheticSeries(phantom, tuple(phantom.write(folder)))
+
+
+def read_series(paths: Sequence[Path], accepts: Accepts | None = None) -> Volume:
+    """Return the files as the (first) volume that a model which takes ``accepts`` is given.
+
+    Raises UnreadableFile and UnsupportedInput, as the host does.
+    """
+    series = gather([read_instance(path) for path in paths])
+    grid = plan(series, accepts or Accepts())[0]
+    return fill(grid, np.empty(grid.shape, grid.dtype))
 
 
 def put_pixels(dataset: Dataset, stored: npt.NDArray[Any], *, bits: tuple[int, int], signed: bool) -> None:

@@ -14,24 +14,36 @@ from tests.data.codecs import ENCODERS, compress
 Edit = Callable[[Dataset], None]
 
 
-def enhanced_ct(folder: Path, *, edit: Edit | None = None, frame_order: Sequence[int] | None = None, **parameters: Any) -> Path:
+def enhanced_ct(
+    folder: Path, *, edit: Edit | None = None, frame_order: Sequence[int] | None = None, **parameters: Any
+) -> Path:
     """Write one Enhanced CT object and return its path; parameters are Phantom's."""
     phantom = Phantom(**({"modality": "CT", "intercept": -1024.0} | parameters))
     return _write(folder, phantom, EnhancedCTImageStorage, edit, frame_order)
 
 
-def enhanced_mr(folder: Path, *, edit: Edit | None = None, frame_order: Sequence[int] | None = None, **parameters: Any) -> Path:
+def enhanced_mr(
+    folder: Path, *, edit: Edit | None = None, frame_order: Sequence[int] | None = None, **parameters: Any
+) -> Path:
     """Write one Enhanced MR object, with a Pixel Value Transformation in each frame, and return its path."""
     phantom = Phantom(**({"modality": "MR", "slope": 0.5, "intercept": -20.0, "signed": False} | parameters))
     return _write(folder, phantom, EnhancedMRImageStorage, edit, frame_order)
 
 
-def _write(folder: Path, phantom: Phantom, sop_class: str, edit: Edit | None, frame_order: Sequence[int] | None) -> Path:
+def _write(
+    folder: Path, phantom: Phantom, sop_class: str, edit: Edit | None, frame_order: Sequence[int] | None
+) -> Path:
     present = [index for index in range(phantom.slices) if index not in set(phantom.missing)]
     order = list(frame_order) if frame_order is not None else [*present, *phantom.duplicate]
     single = Phantom(
         **{name: getattr(phantom, name) for name in Phantom.__dataclass_fields__}
-        | {"missing": (), "duplicate": (), "time_points": 1, "order": "ascending", "transfer_syntax": "1.2.840.10008.1.2.1"}
+        | {
+            "missing": (),
+            "duplicate": (),
+            "time_points": 1,
+            "order": "ascending",
+            "transfer_syntax": "1.2.840.10008.1.2.1",
+        }
     ).datasets()
     dataset = _frame_free(single[0], sop_class, phantom)
     images = [(time, single[index]) for time in range(phantom.time_points) for index in order]

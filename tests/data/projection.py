@@ -41,7 +41,9 @@ def cr_image(
     return _save(dataset, folder, number, attributes)
 
 
-def us_cine(folder: Path, *, frames: int = 5, rows: int = 48, columns: int = 64, seed: str = "us", **attributes: Any) -> Path:
+def us_cine(
+    folder: Path, *, frames: int = 5, rows: int = 48, columns: int = 64, seed: str = "us", **attributes: Any
+) -> Path:
     """Write one colour ultrasound loop and return its path; the lesion is white, the rest dark red."""
     stored = np.zeros((frames, rows, columns, 3), np.uint8)
     stored[..., 0] = 60

@@ -40,10 +40,10 @@ def pet_series(folder: Path, **parameters: Any) -> list[Path]:
     return write(folder, **({"modality": "PT", "slope": slopes, "intercept": 0.0} | parameters))
 
 
-def write(folder: Path, *, transfer_syntax: str = "1.2.840.10008.1.2.1", fragments: int = 1, **parameters: Any) -> list[Path]:
+def write(
+    folder: Path, *, transfer_syntax: str = "1.2.840.10008.1.2.1", fragments: int = 1, **parameters: Any
+) -> list[Path]:
     """Write a Phantom in any transfer syntax that the kit or imagecodecs can encode."""
     if transfer_syntax not in ENCODERS:
         return Phantom(transfer_syntax=transfer_syntax, **parameters).write(folder)
     return [recompress(path, transfer_syntax, fragments) for path in Phantom(**parameters).write(folder)]
-
-
