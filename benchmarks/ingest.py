@@ -105,7 +105,8 @@ def main() -> None:
         ]
     ratio = statistics.median(b / a for a, b in rounds)
     yardstick, wall = (statistics.median(walls) for walls in zip(*rounds, strict=True))
-    print(f"R1 ingest, {chosen.images} CT: {ratio:.2f} (storescp {yardstick:.3f} s, ours {wall:.3f} s; target 7, then 1.5)")
+    walls = f"storescp {yardstick:.3f} s, ours {wall:.3f} s"
+    print(f"R1 ingest, {chosen.images} CT, one association: {ratio:.2f} ({walls}; target 7, then 1.5)")
 
 
 if __name__ == "__main__":
