@@ -1,0 +1,69 @@
+"""What a model said about one grid, with the SEG that shows it: what the SR is written from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydicom import Dataset
+
+from orchestrator.dicom.grid import FrameReference
+from orchestrator.dicom.masks import DrawnSegment
+from orchestrator.dicom.source import Source
+from orchestrator.domain.result import Finding, Presence, Region, Result
+
+MOST_REGIONS = 50
+"""How many regions of one finding are written; the rest is counted in a comment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One grid, the Result on it, its segments that have voxels and their SEG (None where there is none)."""
+
+    source: Source
+    result: Result
+    segments: tuple[DrawnSegment, ...]
+    seg: Dataset | None
+
+    def findings_of(self, segment: DrawnSegment) -> tuple[Finding, ...]:
+        """Return the findings that this segment shows."""
+        return tuple(finding for finding in self.result.findings if finding.segment == segment.segment.label)
+
+    def is_shown(self, finding: Finding) -> bool:
+        """Return whether a segment with voxels shows the finding."""
+        return any(segment.segment.label == finding.segment for segment in self.segments)
+
+    @property
+    def placeless_findings(self) -> tuple[Finding, ...]:
+        """The findings that neither a region nor a segment with voxels shows."""
+        return tuple(finding for finding in self.result.findings if not finding.regions and not self.is_shown(finding))
+
+    @property
+    def has_place(self) -> bool:
+        """Whether anything can be drawn on an image."""
+        return bool(self.segments) or any(finding.regions for finding in self.result.findings)
+
+    @property
+    def is_negative(self) -> bool:
+        """Whether the model found nothing: no voxel, no measurement, nothing but absent findings."""
+        return (
+            not self.segments
+            and not self.result.measurements
+            and all(finding.presence is Presence.ABSENT for finding in self.result.findings)
+        )
+
+    @property
+    def empty_labels(self) -> tuple[str, ...]:
+        """Labels of the segments without a voxel."""
+        drawn = {segment.segment.label for segment in self.segments}
+        return tuple(segment.label for segment in self.result.segments if segment.label not in drawn)
+
+    def frame(self, index: int) -> FrameReference:
+        """Return the image that a slice of the grid was read from."""
+        return self.source.grid.frames[index]
+
+
+def best(regions: Sequence[Region]) -> list[Region]:
+    """Return the regions to write, the highest score first; those without a score keep their order at the end."""
+    ranked = sorted(regions, key=lambda region: -1.0 if region.score is None else region.score, reverse=True)
+    return ranked[:MOST_REGIONS]

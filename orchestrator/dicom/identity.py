@@ -1,0 +1,86 @@
+"""Patient and study as the host writes them: copied from the source, complete, and in one character set."""
+
+from __future__ import annotations
+
+import contextlib
+
+from pydicom import Dataset
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.multival import MultiValue
+
+from orchestrator.domain.series import StudyIdentity
+
+CHARACTER_SET = "ISO_IR 192"
+"""UTF-8: every name that any source can hold."""
+
+_TYPE_2 = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
+    *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
+)
+_COPIED = (
+    *("IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "TypeOfPatientID", "OtherPatientIDsSequence"),
+    *("EthnicGroup", "PatientBirthTime", "PatientAge", "PatientSize", "PatientWeight", "PatientSpeciesDescription"),
+    *("PatientSpeciesCodeSequence", "PatientBreedDescription", "PatientBreedCodeSequence"),
+    *("BreedRegistrationSequence", "ResponsiblePerson", "ResponsiblePersonRole", "ResponsibleOrganization"),
+    *("PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence"),
+    *("StudyInstanceUID", "StudyDescription", "ProcedureCodeSequence", "IssuerOfAccessionNumberSequence"),
+    *("ClinicalTrialSponsorName", "ClinicalTrialProtocolID", "ClinicalTrialProtocolName", "ClinicalTrialSiteID"),
+    *("ClinicalTrialSiteName", "ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID"),
+    *("ClinicalTrialTimePointID", "ClinicalTrialTimePointDescription", "TimezoneOffsetFromUTC"),
+)
+_OF_IDENTITY = {
+    "PatientID": "patient_id",
+    "IssuerOfPatientID": "issuer_of_patient_id",
+    "PatientName": "patient_name",
+    "PatientBirthDate": "birth_date",
+    "PatientSex": "sex",
+    "AccessionNumber": "accession_number",
+    "StudyInstanceUID": "study_uid",
+}
+
+
+def study_identity(header: Dataset) -> StudyIdentity:
+    """Return the identity that a header carries; absent is empty text."""
+    return StudyIdentity(**{field: _text(header, keyword) for keyword, field in _OF_IDENTITY.items()})
+
+
+def patient_and_study(header: Dataset, identity: StudyIdentity | None = None) -> Dataset:
+    """Return the patient and study modules (PS3.3 C.7.1, C.7.2) of a header, in UTF-8.
+
+    Type 2 attributes that the source lacks are there and empty. ``identity``, the study as an archive
+    holds it now, takes precedence over what the source says.
+    """
+    header.decode()
+    modules = Dataset()
+    modules.SpecificCharacterSet = CHARACTER_SET
+    for keyword in _TYPE_2:
+        setattr(modules, keyword, _value(header, keyword))
+    for keyword in _COPIED:
+        if header.get(keyword) not in (None, "", []):
+            with contextlib.suppress(ValueError):  # an optional number that is none is left out
+                setattr(modules, keyword, _value(header, keyword))
+    if identity is not None:
+        _override(modules, identity)
+    return modules
+
+
+def _override(modules: Dataset, identity: StudyIdentity) -> None:
+    for keyword, field in _OF_IDENTITY.items():
+        value = getattr(identity, field)
+        if value or keyword in _TYPE_2:
+            setattr(modules, keyword, value)
+        elif keyword in modules:
+            del modules[keyword]
+
+
+def _value(header: Dataset, keyword: str) -> object:
+    """Return a value fit to be set anew: names as text, since a PersonName remembers its old character set."""
+    if dictionary_VR(tag_for_keyword(keyword) or 0) == "SQ":
+        return header[keyword].value
+    value = header.get(keyword)
+    return list(map(str, value)) if isinstance(value, MultiValue) else _text(header, keyword)
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    value = header.get(keyword)
+    return "" if value is None else str(value)

@@ -1,0 +1,115 @@
+"""Masks as the frames of a segmentation: which segments have voxels, on which slices, packed for DICOM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.domain.result import Segment
+
+COLOURS = (
+    *((230, 60, 60), (60, 160, 235), (70, 190, 90), (245, 175, 40), (170, 95, 220), (40, 190, 185)),
+    *((240, 115, 180), (150, 190, 45), (235, 120, 50), (110, 120, 235), (190, 140, 100), (120, 200, 240)),
+)
+"""Display colours of segments that name none, RGB 0..255, in turn."""
+
+MOST_LABELS = 255
+"""What one byte of a label map tells apart, besides the background."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnSegment:
+    """A segment that holds at least one voxel.
+
+    number: Segment Number in the SEG, from 1. mask: (slice, row, column) bool.
+    counts: voxels on each slice of the grid.
+    """
+
+    number: int
+    segment: Segment
+    mask: npt.NDArray[np.bool_]
+    counts: npt.NDArray[np.int64]
+
+    @property
+    def slices(self) -> npt.NDArray[np.int64]:
+        """The slices on which the segment has voxels."""
+        return np.flatnonzero(self.counts)
+
+    @property
+    def voxels(self) -> int:
+        """How many voxels the segment has."""
+        return int(self.counts.sum())
+
+    @property
+    def colour(self) -> tuple[int, int, int]:
+        """The display colour, RGB 0..255."""
+        return self.segment.colour or COLOURS[(self.number - 1) % len(COLOURS)]
+
+
+def drawn(segments: Iterable[Segment]) -> tuple[DrawnSegment, ...]:
+    """Return the segments that are not empty, numbered from 1 in their order."""
+    found: list[DrawnSegment] = []
+    for segment in segments:
+        mask = np.ascontiguousarray(segment.mask).view(np.bool_)
+        counts = np.array([np.count_nonzero(plane) for plane in mask], dtype=np.int64)
+        if counts.any():
+            found.append(DrawnSegment(len(found) + 1, segment, mask, counts))
+    return tuple(found)
+
+
+def overlap(segments: Sequence[DrawnSegment]) -> bool:
+    """Return whether two segments share a voxel."""
+    for index in range(len(segments[0].mask)):
+        here = [segment for segment in segments if segment.counts[index]]
+        if len(here) > 1:
+            united = np.logical_or.reduce([segment.mask[index] for segment in here])
+            if np.count_nonzero(united) < sum(segment.counts[index] for segment in here):
+                return True
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFrames:
+    """Pixels of a SEG and what each frame shows: (segment number or None for a label map, slice of the grid)."""
+
+    labelmap: bool
+    overlapping: bool
+    shown: tuple[tuple[int | None, int], ...]
+    pixels: bytes
+
+
+def encode(segments: Sequence[DrawnSegment], *, labelmap: bool) -> EncodedFrames:
+    """Return the frames of these segments, empty ones left out.
+
+    BINARY: one frame per segment and slice, one bit per pixel, frames packed without gaps (PS3.5 8.1.1).
+    LABELMAP: one frame per slice, one byte per pixel; overlapping segments, or more than 255, become BINARY.
+    """
+    overlapping = overlap(segments)
+    if labelmap and not overlapping and len(segments) <= MOST_LABELS:
+        slices = sorted({int(index) for segment in segments for index in segment.slices})
+        pixels = b"".join(_labels(segments, index).tobytes() for index in slices)
+        return EncodedFrames(True, False, tuple((None, index) for index in slices), pixels)
+    shown = tuple((segment.number, int(index)) for segment in segments for index in segment.slices)
+    planes = (segment.mask[index] for segment in segments for index in segment.slices)
+    return EncodedFrames(False, overlapping, shown, b"".join(_packed(planes)))
+
+
+def _labels(segments: Sequence[DrawnSegment], index: int) -> npt.NDArray[np.uint8]:
+    labels = np.zeros(segments[0].mask.shape[1:], dtype=np.uint8)
+    for segment in segments:
+        labels[segment.mask[index]] = segment.number
+    return labels
+
+
+def _packed(planes: Iterable[npt.NDArray[np.bool_]]) -> Iterator[bytes]:
+    """Yield the bits of all planes as one stream; a frame may start within a byte."""
+    rest = np.empty(0, dtype=np.bool_)
+    for plane in planes:
+        bits = np.concatenate([rest, plane.ravel()]) if rest.size else plane.ravel()
+        whole = bits.size // 8 * 8
+        yield np.packbits(bits[:whole], bitorder="little").tobytes()
+        rest = bits[whole:]
+    yield np.packbits(rest, bitorder="little").tobytes()

@@ -1,0 +1,67 @@
+"""The outline of a mask on one slice, along the edges of its pixels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from orchestrator.domain.checks import MOST_POINTS
+
+Points = npt.NDArray[np.float64]
+"""(n, 2): row and column, pixel centres at whole numbers."""
+
+
+def outline(plane: npt.NDArray[Any]) -> Points:
+    """Return the corners of the outer border of a mask's largest piece, clockwise, not closed.
+
+    plane: (row, column), not empty. Pieces touch along edges; holes are not outlined. The border runs
+    along pixel edges, so the polygon's area is that of the piece, holes included. Very long borders
+    are thinned to what one SCOORD can hold.
+    """
+    border = _corners(_walk(ndimage.binary_fill_holes(_largest_piece(plane))))
+    step = -(-len(border) // MOST_POINTS)
+    return border[::step]
+
+
+def polygon_area(points: Points) -> float:
+    """Return the area within a closed polygon in pixels (shoelace formula)."""
+    rows, columns = points.T
+    return float(abs(np.dot(rows, np.roll(columns, 1)) - np.dot(columns, np.roll(rows, 1))) / 2)
+
+
+def _largest_piece(plane: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    pieces, _ = ndimage.label(plane)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    return np.asarray(pieces == sizes.argmax())
+
+
+def _walk(piece: npt.NDArray[np.bool_]) -> Points:
+    """Return every pixel corner along the border of one piece without holes, clockwise.
+
+    Each border edge points with the piece to its right. A 4-connected piece without (4-connected)
+    holes meets no corner twice, so each corner has exactly one edge that leaves it.
+    """
+    padded = np.pad(piece, 1)
+    inside, above, left = padded[1:, 1:], padded[:-1, 1:], padded[1:, :-1]
+    width = inside.shape[1]
+    corner = np.arange(inside.size).reshape(inside.shape)
+    following = np.full(inside.size, -1)
+    following[corner[inside & ~above]] = corner[inside & ~above] + 1
+    following[corner[above & ~inside] + 1] = corner[above & ~inside]
+    following[corner[inside & ~left] + width] = corner[inside & ~left]
+    following[corner[left & ~inside]] = corner[left & ~inside] + width
+    start = int(np.argmax(following >= 0))
+    path = [start]
+    while (there := int(following[path[-1]])) != start:
+        path.append(there)
+    return np.stack(np.divmod(np.array(path), width), axis=1) - 0.5
+
+
+def _corners(path: Points) -> Points:
+    """Return a closed path without the points on straight stretches."""
+    turns = np.any(np.roll(path, -1, axis=0) - path != path - np.roll(path, 1, axis=0), axis=1)
+    return np.asarray(path[turns])

@@ -1,0 +1,165 @@
+"""The SR of a job: Comprehensive 3D (or Comprehensive) SR, TID 1500, unverified (PS3.3 A.35.13, C.17)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from highdicom import sr
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code as PydicomCode
+
+from orchestrator.dicom import provenance
+from orchestrator.dicom.answer import Answer
+from orchestrator.dicom.groups import Group, groups
+from orchestrator.dicom.identity import CHARACTER_SET
+from orchestrator.dicom.library import library_headers
+from orchestrator.dicom.provenance import Clock, Uids
+from orchestrator.dicom.statement import statement
+from orchestrator.domain.model import ModelDescription
+
+_PROCEDURES: dict[str, PydicomCode] = {
+    "CT": codes.cid100.CTUnspecifiedBodyRegion,
+    "MR": codes.cid100.MRIUnspecifiedBodyRegion,
+    "PT": codes.cid100.PETUnspecifiedBodyRegion,
+    "NM": codes.cid100.NMUnspecifiedBodyRegion,
+    **dict.fromkeys(("CR", "DX", "RF"), codes.cid100.XRUnspecifiedBodyRegion),
+}
+_ANY_PROCEDURE: PydicomCode = codes.cid100.ImagingProcedure
+_IDENTIFYING = (
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"),
+    *("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
+)
+
+
+def report(
+    answers: Sequence[Answer], *, model: ModelDescription, clock: Clock, uids: Uids, comprehensive_3d: bool = True
+) -> Dataset:
+    """Return the SR of a job, complete but for being checked and stored.
+
+    Findings with a place make an Imaging Measurement Report (126000, DCM; TID 1500); where none has one,
+    the root has a local title, since a viewer shows such a report without 2-D coordinates as a black field.
+    """
+    write = sr.Comprehensive3DSR if comprehensive_3d else sr.ComprehensiveSR
+    source = answers[0].source
+    document: Dataset = write(
+        evidence=_evidence(answers),
+        content=_content(answers, model, uids),
+        series_instance_uid=uids.of("SR", "series"),
+        series_number=provenance.series_number(model, "SR"),
+        sop_instance_uid=uids.of("SR"),
+        instance_number=1,
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        specific_character_set=CHARACTER_SET,
+        series_description=provenance.series_description(model, "SR"),
+    )
+    for module in (source.modules, provenance.equipment(model)):
+        document.update(module)
+    document.ContentQualification = provenance.qualification(model, source.header.get("ContentQualification") or "")
+    document.ContributingEquipmentSequence = [provenance.contribution(model, clock)]
+    document.CodingSchemeIdentificationSequence = coding_schemes(document)
+    provenance.stamp(document, clock, uids, "SR")
+    return document
+
+
+def algorithm(answers: Iterable[Answer], model: ModelDescription) -> sr.AlgorithmIdentification:
+    """Return TID 4019: which algorithm, with its parameters, weights digest and the notes of the run."""
+    parameters = {**model.parameters, "weights_sha256": model.digest}
+    for answer in answers:
+        parameters.update(answer.result.notes)
+    return sr.AlgorithmIdentification(
+        name=provenance.text_of(model.name),
+        version=provenance.text_of(model.version) or "unknown",
+        parameters=[f"{key} = {value}" for key, value in parameters.items() if value],
+        family=codes.DCM.ArtificialIntelligence,
+        manufacturer=provenance.text_of(model.manufacturer) or None,
+    )
+
+
+def coding_schemes(document: Dataset) -> list[Dataset]:
+    """Return the Coding Scheme Identification items of the local schemes that a document uses (PS3.3 C.12.1)."""
+    found: set[str] = set()
+    document.walk(lambda _, element: found.add(element.value) if element.keyword == "CodingSchemeDesignator" else None)
+    items = []
+    for designator in sorted(scheme for scheme in found if scheme.startswith("99")):
+        item = Dataset()
+        item.CodingSchemeDesignator = designator
+        if designator == provenance.OWN_SCHEME:
+            item.CodingSchemeName = "Concepts of radiology-orchestrator"
+            item.CodingSchemeResponsibleOrganization = provenance.HOST
+        items.append(item)
+    return items
+
+
+def _content(answers: Sequence[Answer], model: ModelDescription, uids: Uids) -> Dataset:
+    context = sr.ObservationContext(observer_device_context=_observer(model))
+    identification = algorithm(answers, model)
+    if not any(answer.has_place for answer in answers):
+        return statement(answers, context, identification)
+    return _measurement_report(answers, context, identification, uids)
+
+
+def _measurement_report(
+    answers: Sequence[Answer], context: sr.ObservationContext, identification: sr.AlgorithmIdentification, uids: Uids
+) -> Dataset:
+    measured: list[Group] = [group for answer in answers for group in groups(answer, identification, uids)]
+    root: Dataset = sr.MeasurementReport(
+        observation_context=context,
+        procedure_reported=_procedure(answers[0].source.header),
+        imaging_measurements=measured,
+        title=codes.cid7021.ImagingMeasurementReport,
+        referenced_images=library_headers(answers, measured),
+    )[0]
+    for answer in answers:
+        if answer.empty_labels:
+            text = f"Looked for and not found: {', '.join(answer.empty_labels)}"
+            root.ContentSequence.append(sr.TextContentItem(codes.DCM.Comment, text, sr.RelationshipTypeValues.CONTAINS))
+    return root
+
+
+def _observer(model: ModelDescription) -> sr.ObserverContext:
+    """Return the device that observed (TID 1004); its UID is stable for a version of the model."""
+    made = provenance.equipment(model)
+    return sr.ObserverContext(
+        observer_type=codes.DCM.Device,
+        observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
+            uid=provenance.device_uid(model),
+            name=made.ManufacturerModelName,
+            manufacturer_name=made.Manufacturer,
+            model_name=made.ManufacturerModelName,
+            serial_number=made.DeviceSerialNumber,
+        ),
+    )
+
+
+def _procedure(header: Dataset) -> PydicomCode:
+    return _PROCEDURES.get(str(header.get("Modality")), _ANY_PROCEDURE)
+
+
+def _evidence(answers: Iterable[Answer]) -> list[Dataset]:
+    """Return every image that was read and every SEG, with no more of their headers than references need.
+
+    Patient and study are left empty here and copied afterwards: highdicom refuses values that it
+    finds odd, but what the source says must stay as it is.
+    """
+    evidence: list[Dataset] = []
+    for answer in answers:
+        source = answer.source
+        study_uid = source.modules.StudyInstanceUID
+        for image in source.instances:
+            evidence.append(_stub(study_uid, source.series_uid, image.sop_class, image.sop_uid))
+        if answer.seg is not None:
+            seg = answer.seg
+            evidence.append(_stub(study_uid, seg.SeriesInstanceUID, seg.SOPClassUID, seg.SOPInstanceUID))
+    return evidence
+
+
+def _stub(study_uid: str, series_uid: str, sop_class: str, sop_uid: str) -> Dataset:
+    stub = Dataset()
+    stub.StudyInstanceUID, stub.SeriesInstanceUID = study_uid, series_uid
+    stub.SOPClassUID, stub.SOPInstanceUID = sop_class, sop_uid
+    for keyword in _IDENTIFYING:
+        setattr(stub, keyword, None)
+    return stub

@@ -1,0 +1,108 @@
+"""The SR of a result that has no place in any image: a local title, no TID 1500, its meaning in the text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from highdicom import sr
+from highdicom.sr import RelationshipTypeValues as Relation
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from orchestrator.dicom import concepts as own
+from orchestrator.dicom.answer import Answer
+from orchestrator.dicom.concepts import coded
+from orchestrator.dicom.groups import round_to_ds
+from orchestrator.domain.code import Code as DomainCode
+from orchestrator.domain.result import Finding, Measurement, Presence
+
+_SAID = {
+    Presence.PRESENT: "present",
+    Presence.ABSENT: "no sign of it found",
+    Presence.UNDETERMINED: "undetermined",
+}
+_MOST_IMAGES = 10  # of one grid that are referred to one by one; Evidence lists all
+
+
+def statement(
+    answers: Sequence[Answer], context: sr.ObservationContext, algorithm: sr.AlgorithmIdentification
+) -> sr.ContainerContentItem:
+    """Return the root of an SR that states findings and measurements of the images as a whole."""
+    root = sr.ContainerContentItem(name=own.UNPLACED_TITLE)
+    root.ContentSequence = sr.ContentSequence(
+        [
+            *sr.LanguageOfContentItemAndDescendants(own.ENGLISH),
+            *context,
+            *algorithm,
+            _text(own.STATEMENT, "AI analysis result, not verified by a physician."),
+            *_read(answers),
+            *_said(answers),
+        ]
+    )
+    return root
+
+
+def _read(answers: Iterable[Answer]) -> Iterator[sr.ContentItem]:
+    """Yield which images were read: in words for every grid, by reference for the first few."""
+    for answer in answers:
+        instances = answer.source.instances
+        count, frames = len(instances), len(answer.source.grid.frames)
+        of_frames = "" if frames == count else f" ({frames} frames)"
+        yield _text(own.IMAGES_READ, f"{count} images{of_frames} of series {answer.source.series_uid}.")
+        for image in instances[:_MOST_IMAGES]:
+            yield sr.ImageContentItem(
+                name=own.IMAGES_READ,
+                referenced_sop_class_uid=image.sop_class,
+                referenced_sop_instance_uid=image.sop_uid,
+                relationship_type=Relation.CONTAINS,
+            )
+
+
+def _said(answers: Iterable[Answer]) -> Iterator[sr.ContentItem]:
+    for answer in answers:
+        if answer.is_negative and not answer.result.findings:
+            labels = ", ".join(answer.empty_labels)
+            yield _text(own.NOTHING_FOUND, f"Nothing found{f': {labels}' if labels else ''}.")
+        for finding in answer.result.findings:
+            yield _text(own.STATEMENT, f"{finding.name.meaning}: {_SAID[finding.presence]}.")
+            yield _finding(finding)
+        for measurement in answer.result.measurements:
+            yield _number(coded(measurement.name), measurement, Relation.CONTAINS)
+
+
+def _finding(finding: Finding) -> sr.ContentItem:
+    """Return the disease with its presence (CID 240) and, below it, what else is said of it."""
+    item = sr.CodeContentItem(coded(finding.name), own.PRESENCE[finding.presence], Relation.CONTAINS)
+    below = [
+        *_codes(finding.site, codes.SCT.FindingSite),
+        *_codes(finding.laterality, own.LATERALITY),
+    ]
+    if finding.urgency is not None:
+        below.append(sr.CodeContentItem(own.ACTIONABLE, own.URGENCY[finding.urgency], Relation.HAS_PROPERTIES))
+    if finding.score is not None:
+        below.append(_num(own.SCORE, finding.score, "1", Relation.HAS_PROPERTIES))
+    if finding.certainty_percent is not None:
+        below.append(_num(own.CERTAINTY, finding.certainty_percent, "%", Relation.HAS_PROPERTIES))
+    if below:
+        item.ContentSequence = sr.ContentSequence(below)
+    return item
+
+
+def _codes(code: DomainCode | None, name: Code) -> list[sr.ContentItem]:
+    return [] if code is None else [sr.CodeContentItem(name, coded(code), Relation.HAS_CONCEPT_MOD)]
+
+
+def _number(name: Code, measurement: Measurement, relation: Relation) -> sr.ContentItem:
+    item = _num(name, measurement.value, measurement.unit, relation)
+    if measurement.method:
+        method = sr.TextContentItem(own.METHOD_TEXT, measurement.method, Relation.HAS_CONCEPT_MOD)
+        item.ContentSequence = sr.ContentSequence([method])
+    return item
+
+
+def _num(name: Code, value: float, unit: str, relation: Relation) -> sr.ContentItem:
+    return sr.NumContentItem(name=name, value=round_to_ds(value), unit=own.unit(unit), relationship_type=relation)
+
+
+def _text(name: Code, text: str) -> sr.TextContentItem:
+    return sr.TextContentItem(name, text, Relation.CONTAINS)

@@ -1,0 +1,184 @@
+"""A Result becomes DICOM objects in a folder: SEG and SR, checked, durable, the same bytes at every attempt."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal
+
+import highdicom
+import numpy as np
+import pydicom
+from pydicom import Dataset, dcmwrite
+
+from orchestrator import __version__
+from orchestrator.dicom.answer import Answer
+from orchestrator.dicom.conformance import check_object, check_set
+from orchestrator.dicom.grid import Grid
+from orchestrator.dicom.laterality import check_sides
+from orchestrator.dicom.masks import DrawnSegment, EncodedFrames, drawn, encode
+from orchestrator.dicom.provenance import Clock, Uids
+from orchestrator.dicom.seg import segmentation
+from orchestrator.dicom.source import Source
+from orchestrator.dicom.sr import report
+from orchestrator.domain.checks import check_result
+from orchestrator.domain.errors import InvalidResult
+from orchestrator.domain.model import Empty, ModelDescription
+from orchestrator.domain.records import JobRecord, ObjectKind, ObjectRecord
+from orchestrator.domain.result import Result
+from orchestrator.domain.series import StudyIdentity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteOptions:
+    """What a destination takes.
+
+    seg: BINARY is what every archive takes; LABELMAP is smaller, but 3D Slicer and others refuse it.
+    sr: Comprehensive 3D SR, or plain Comprehensive SR for an archive that does not know the former.
+    """
+
+    seg: Literal["binary", "labelmap"] = "binary"
+    sr: Literal["comprehensive-3d", "comprehensive"] = "comprehensive-3d"
+
+
+def write(
+    findings: Sequence[tuple[Grid, Result]],
+    *,
+    job: JobRecord,
+    model: ModelDescription,
+    folder: Path,
+    options: WriteOptions,
+    identity: StudyIdentity | None = None,
+) -> tuple[ObjectRecord, ...]:
+    """Return the objects of a job, each a file ``folder/<SOP Instance UID>.dcm`` that survives a crash.
+
+    One SEG per grid whose segments have voxels, one SR per job. UIDs, dates and bytes follow from the job and the
+    content. ``identity``, the study as the archive holds it now, takes the place of the source's.
+    Raises InvalidResult (not a Result on its grid, a side that contradicts the images, nothing found by
+    a model that must find something) and ConformanceError.
+    """
+    sources = [Source.read(number, grid, identity) for number, (grid, _) in enumerate(findings, 1)]
+    masks = [_checked(source, result) for source, (_, result) in zip(sources, findings, strict=True)]
+    encoded = [encode(segments, labelmap=options.seg == "labelmap") if segments else None for segments in masks]
+    results = [result for _, result in findings]
+    uids = Uids(job.key, _content_digest(sources, results, encoded, model, options))
+    clock = Clock.of(job.created_at, str(sources[0].header.get("TimezoneOffsetFromUTC") or ""))
+    segs = [
+        segmentation(source, segments, frames, model=model, clock=clock, uids=uids) if frames else None
+        for source, segments, frames in zip(sources, masks, encoded, strict=True)
+    ]
+    answers = [Answer(*parts) for parts in zip(sources, results, masks, segs, strict=True)]
+    _refuse_empty(answers, model)
+    comprehensive_3d = options.sr == "comprehensive-3d"
+    document = report(answers, model=model, clock=clock, uids=uids, comprehensive_3d=comprehensive_3d)
+    objects = [*(answer.seg for answer in answers if answer.seg is not None), document]
+    for written in objects:
+        check_object(written, sources[0].modules)
+    check_set(objects)
+    return tuple(_store(written, job, folder) for written in objects)
+
+
+def _checked(source: Source, result: Result) -> tuple[DrawnSegment, ...]:
+    slices, rows, columns = source.grid.shape[:3]
+    check_result(result, (slices, rows, columns))
+    segments = drawn(result.segments)
+    check_sides(source, segments, result.findings)
+    return segments
+
+
+def _refuse_empty(answers: Sequence[Answer], model: ModelDescription) -> None:
+    """Refuse a negative answer of a model that does not say that it may have none."""
+    if model.empty is not Empty.NEGATIVE and all(answer.is_negative for answer in answers):
+        raise InvalidResult(
+            f"{model.name} found nothing, and its manifest does not call that a negative result; "
+            'set empty = "negative" where finding nothing is an answer'
+        )
+
+
+def _content_digest(
+    sources: Sequence[Source],
+    results: Sequence[Result],
+    encoded: Sequence[EncodedFrames | None],
+    model: ModelDescription,
+    options: WriteOptions,
+) -> str:
+    """Return a digest over all that shapes the objects: one UID never carries two contents."""
+    content = hashlib.sha256()
+    software = [__version__, pydicom.__version__, highdicom.__version__]
+    content.update(_canonical([software, options, model]))
+    for source, result, frames in zip(sources, results, encoded, strict=True):
+        content.update(_canonical([source.modules.to_json_dict(), source.sides.to_json_dict(), _place(source)]))
+        content.update(_canonical([_segments(result), result.findings, result.measurements, result.notes]))
+        if frames is not None:
+            content.update(_canonical(frames.shown))
+            content.update(frames.pixels)
+    return content.hexdigest()
+
+
+def _place(source: Source) -> list[Any]:
+    images = [(frame.sop_uid, frame.frame) for frame in source.grid.frames]
+    return [source.number, images, source.frame_of_reference, source.grid.affine, source.grid.positions]
+
+
+def _segments(result: Result) -> list[list[Any]]:
+    """Return what is said of the segments; their masks are in the encoded frames."""
+    return [
+        [segment.label, segment.type, segment.category, segment.anatomy, segment.laterality, segment.colour]
+        for segment in result.segments
+    ]
+
+
+def _canonical(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain).encode()
+
+
+def _plain(value: Any) -> object:
+    if isinstance(value, np.ndarray | np.generic):
+        return list(np.atleast_1d(value).tolist())
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    return dict(value)
+
+
+def encoded_file(written: Dataset) -> bytes:
+    """Return the bytes of an object as a DICOM file (PS3.10)."""
+    buffer = BytesIO()
+    dcmwrite(buffer, written, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _store(written: Dataset, job: JobRecord, folder: Path) -> ObjectRecord:
+    content = encoded_file(written)
+    path = folder / f"{written.SOPInstanceUID}.dcm"
+    store_durably(path, content)
+    return ObjectRecord(
+        sop_uid=str(written.SOPInstanceUID),
+        job_key=job.key,
+        kind=ObjectKind(written.Modality),
+        sop_class=str(written.SOPClassUID),
+        series_uid=str(written.SeriesInstanceUID),
+        study_uid=str(written.StudyInstanceUID),
+        path=path,
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def store_durably(path: Path, content: bytes) -> None:
+    """Put content at a path so that after a crash the file is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
