@@ -1,1 +1,31 @@
-"""."""
+"""Settings from a file, the environment and secret files, checked and frozen."""
+
+from orchestrator.config.loading import load_settings
+from orchestrator.config.reference import reference
+from orchestrator.config.settings import (
+    ArchiveSettings,
+    DataSettings,
+    DestinationSettings,
+    EngineSettings,
+    ModelsSettings,
+    ReceiverSettings,
+    RulesSettings,
+    Settings,
+    WebSettings,
+    WorkerSettings,
+)
+
+__all__ = [
+    "ArchiveSettings",
+    "DataSettings",
+    "DestinationSettings",
+    "EngineSettings",
+    "ModelsSettings",
+    "ReceiverSettings",
+    "RulesSettings",
+    "Settings",
+    "WebSettings",
+    "WorkerSettings",
+    "load_settings",
+    "reference",
+]

@@ -27,12 +27,12 @@ HOST_FACTS: Mapping[str, HostFact] = {
     for fact in (
         HostFact("InstanceCount", Kind.NUMBER, "Stored instances of the series; an enhanced multi-frame image is one."),
         HostFact("FrameCount", Kind.NUMBER, "Images: the frames of all instances."),
-        HostFact("SliceSpacing", Kind.NUMBER, "Distance between neighbouring slices in mm, where all are equal."),
+        HostFact("SliceSpacing", Kind.NUMBER, "Usual distance between neighbouring slices in mm."),
         HostFact(
             "Orientation",
             Kind.TEXT,
-            "The plane of the slices, from ImageOrientationPatient; OBLIQUE beyond 30 degrees from each.",
-            ("AXIAL", "CORONAL", "SAGITTAL", "OBLIQUE"),
+            "The plane of the slices, from ImageOrientationPatient; oblique where it is far from all three.",
+            ("axial", "coronal", "sagittal", "oblique"),
         ),
         HostFact("TimePoints", Kind.NUMBER, "How often each place was imaged: 1, or more in a dynamic series."),
         HostFact("Source", Kind.TEXT, "Where the series came from: the name of the watched archive, or `receiver`."),
@@ -71,6 +71,13 @@ TERMS: Mapping[str, tuple[str, ...]] = {
 """Values beyond which there is nothing to find, so that ``Modality = "MRI"`` is a fault and not silently false."""
 
 
+_NOT_OF_THE_IMAGE = (0x0000, 0x0002, 0x0004)
+"""Groups of network messages, file meta information and DICOMDIR (PS3.6 tables 7-1 and 8-1, PS3.7 E)."""
+
+_NESTED = "CodeMeaning CodeValue CodingSchemeDesignator CodingSchemeVersion ReferencedSOPClassUID ReferencedSOPInstanceUID"
+"""Keywords that stand in items of sequences only, of which series have no facts (PS3.3 8.8 and 10.8)."""
+
+
 class Keywords:
     """The keywords one rules file may use: DICOM's, the host's and ``extra_facts`` (name -> kind) of plugins."""
 
@@ -94,6 +101,8 @@ class Keywords:
             return self._facts[keyword]
         if not keyword or keyword not in keyword_dict:  # retired elements have an empty keyword
             raise LookupError(keyword)
+        if not _is_of_the_image(keyword):
+            raise ValueError(f"{keyword!r} is not in the image itself, and nothing would ever satisfy it")
         vr = dictionary_VR(keyword_dict[keyword])
         if vr not in VR_KINDS:
             raise ValueError(f"{keyword!r} has the VR {vr}: sequences and binary values cannot be compared")
@@ -106,7 +115,13 @@ class Keywords:
 
 @cache
 def _comparable() -> frozenset[str]:
-    return frozenset(name for name, tag in keyword_dict.items() if name and dictionary_VR(tag) in VR_KINDS)
+    return frozenset(
+        name for name, tag in keyword_dict.items() if _is_of_the_image(name) and dictionary_VR(tag) in VR_KINDS
+    )
+
+
+def _is_of_the_image(keyword: str) -> bool:
+    return keyword_dict[keyword] >> 16 not in _NOT_OF_THE_IMAGE and keyword not in _NESTED.split()
 
 
 def keyword_of_tag(written: str) -> str:

@@ -1,0 +1,296 @@
+"""The settings of the host; each field's description is its line in the reference."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+
+from orchestrator.config.showing import as_json, as_toml
+from orchestrator.config.values import (
+    AETitle,
+    ArchiveURL,
+    FilePath,
+    Host,
+    Name,
+    Port,
+    Secret,
+    base_folder,
+    database_url,
+    is_loopback,
+    read_secret,
+    split_url,
+)
+
+
+class Section(BaseModel):
+    """One table of the settings file: frozen, and refusing keys that it does not know.
+
+    Relative paths start at the folder given as validation context ``{"base": Path}``, else at the
+    working directory. Defaults are treated like written values.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        validate_default=True,
+        allow_inf_nan=False,
+        validate_by_name=True,  # Settings(archives=...) in code; a file has [[archive]]
+        validate_by_alias=True,
+    )
+
+
+class ReceiverSettings(Section):
+    """The DICOM port that modalities and archives push images to."""
+
+    enabled: bool = Field(default=True, description="Whether the host listens for pushed images.")
+    ae_title: AETitle = Field(default="ORCHESTRATOR", description="AE title under which senders call this host.")
+    allow: tuple[AETitle, ...] = Field(
+        default=(), description="Calling AE titles that may send; empty lets any send, on loopback only."
+    )
+    host: Host = Field(default="127.0.0.1", description="Address to listen on; any but loopback needs `allow`.")
+    port: Port = Field(default=11112, description="TCP port; 0 takes any free one.")
+    quiet_seconds: float = Field(
+        default=30,
+        ge=0,
+        le=3600,
+        description="Silence after which a series is complete when nothing else says so.",
+    )
+    maximum_pdu: int = Field(default=131072, ge=4096, le=1048576, description="Largest PDU that is taken, in bytes.")
+    maximum_associations: int = Field(default=32, ge=1, le=1024, description="Associations that may be open at once.")
+    maximum_waiting: int = Field(
+        default=64,
+        ge=1,
+        le=4096,
+        description="Connections that may be open without an association; then the oldest goes.",
+    )
+    request_seconds: float = Field(
+        default=5, gt=0, le=60, description="A connection that has not asked for an association by then is closed."
+    )
+    idle_seconds: float = Field(
+        default=60, gt=0, le=3600, description="An association that is silent for so long is aborted."
+    )
+    minimum_free_mb: int = Field(
+        default=2048, ge=0, description="With less free disk space senders are told A700, out of resources."
+    )
+
+    @field_validator("host")
+    @classmethod
+    def _knows_its_senders(cls, host: str, info: ValidationInfo) -> str:
+        if info.data.get("enabled") and info.data.get("allow") == () and not is_loopback(host):
+            raise ValueError(
+                f"host {host} lets anybody on the network send; "
+                'name the senders, as in allow = ["CT1"], or listen on 127.0.0.1'
+            )
+        return host
+
+
+class RemoteSettings(Section):
+    """What archives and destinations have in common."""
+
+    name: Name = Field(description="Name by which records and messages know it.")
+    url: ArchiveURL = Field(
+        description="`dimse://AET@host:port`, `file:///folder` or a scheme that a plugin adds; no password in it."
+    )
+    ae_title: AETitle = Field(default="ORCHESTRATOR", description="AE title under which this host calls it.")
+    username: str = Field(default="", description="User name, where it asks for one.")
+    password_file: FilePath | None = Field(default=None, description="File that holds the password and nothing else.")
+    password: Secret = Field(
+        default=SecretStr(""), description="The password itself; by environment only, never in the settings file."
+    )
+
+    @field_validator("username")
+    @classmethod
+    def _is_of_use(cls, username: str, info: ValidationInfo) -> str:
+        if username and "url" in info.data and split_url(info.data["url"]).scheme in ("dimse", "file"):
+            raise ValueError("dimse and file urls take no username and password")
+        return username
+
+    @field_validator("password")
+    @classmethod
+    def _comes_from_a_file(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
+        file = info.data.get("password_file")
+        if file is None:
+            return password
+        if password.get_secret_value():
+            raise ValueError("give either password or password_file, not both")
+        return read_secret(file)
+
+
+class ArchiveSettings(RemoteSettings):
+    """An archive that the host knows."""
+
+    watch: bool = Field(default=False, description="Whether the host looks there for new series.")
+
+
+class DestinationSettings(RemoteSettings):
+    """An archive that results are sent to."""
+
+    seg: Literal["binary", "labelmap"] = Field(default="binary", description="How segmentations are encoded.")
+    ask: bool = Field(
+        default=True,
+        description="`false`: it cannot be asked whether it holds the source images and the same patient; "
+        "that is recorded with each result.",
+    )
+    confirm: Literal["readback", "none"] = Field(
+        default="readback",
+        description="`readback`: it is asked for the objects; `none`: recorded as sent, unconfirmed.",
+    )
+    retry_hours: float = Field(
+        default=72, gt=0, le=720, description="How long an outage is waited out; then a result is parked."
+    )
+
+    @field_validator("confirm", mode="before")
+    @classmethod
+    def _commitment_comes_later(cls, confirm: object) -> object:
+        if confirm == "commitment":
+            raise ValueError('storage commitment comes in a later version; write confirm = "readback" or "none"')
+        return confirm
+
+    @field_validator("confirm")
+    @classmethod
+    def _can_be_read_back(cls, confirm: str, info: ValidationInfo) -> str:
+        if confirm == "readback" and info.data.get("ask") is False:
+            raise ValueError('what cannot be asked cannot be read back; beside ask = false write confirm = "none"')
+        return confirm
+
+
+class DataSettings(Section):
+    """Where the host keeps what it receives, writes and remembers."""
+
+    folder: FilePath = Field(default=Path("data"), description="Folder of spool, outbox and caches.")
+    database_password_file: FilePath | None = Field(
+        default=None, description="File that holds the password of a PostgreSQL database and nothing else."
+    )
+    database: str = Field(
+        default="",
+        description="`sqlite:///FILE` or `postgresql://user@host/name`; no password in it, but by environment.",
+        json_schema_extra={"shown_default": "`orchestrator.db` in `data.folder`"},
+    )
+    retain_days: int = Field(
+        default=14,
+        ge=0,
+        le=3650,
+        description="Days that images and delivered objects stay on disk; records stay longer.",
+    )
+
+    @field_validator("database")
+    @classmethod
+    def _is_complete(cls, database: str, info: ValidationInfo) -> str:
+        folder, password_file = info.data.get("folder"), info.data.get("database_password_file")
+        if folder is None:  # its own fault is reported
+            return database
+        return database_url(database, folder, password_file, base_folder(info))
+
+
+class RulesSettings(Section):
+    """Which series go to which models."""
+
+    file: FilePath | None = Field(
+        default=None,
+        description="The rules file; a change is picked up while the host runs.",
+        json_schema_extra={"shown_default": "the shipped rules"},
+    )
+
+
+class ModelsSettings(Section):
+    """Where models come from, besides installed packages."""
+
+    folders: tuple[FilePath, ...] = Field(
+        default=(), description="Folders of models, each a folder with a `model.toml`."
+    )
+    plugins: tuple[FilePath, ...] = Field(default=(), description="Folders of plugins, each a `*.py` file.")
+    weights: FilePath = Field(
+        default_factory=lambda: platformdirs.user_data_path("radiology-orchestrator") / "weights",
+        description="Folder of the weights that were pulled.",
+        json_schema_extra={"shown_default": "`radiology-orchestrator/weights` in the user's data folder"},
+    )
+
+
+class WebSettings(Section):
+    """The pages where radiologists review results."""
+
+    enabled: bool = Field(default=True, description="Whether the pages are served.")
+    host: Host = Field(default="127.0.0.1", description="Address to listen on: loopback only, until there is a login.")
+    port: Port = Field(default=8080, description="TCP port; 0 takes any free one.")
+
+    @field_validator("host")
+    @classmethod
+    def _stays_on_this_machine(cls, host: str, info: ValidationInfo) -> str:
+        if info.data.get("enabled") and not is_loopback(host):
+            raise ValueError(f"host {host} would show results to anybody; until there is a login write 127.0.0.1")
+        return host
+
+
+def _machine_name() -> str:
+    """Return the host name as a plain word: the same after each restart."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:64] or "orchestrator"
+
+
+class EngineSettings(Section):
+    """What runs jobs and deliveries so that a crash loses none."""
+
+    executor_id: str = Field(
+        default_factory=_machine_name,
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="Name of this process among those that share a database; the same after each restart.",
+        json_schema_extra={"shown_default": "the machine's name"},
+    )
+    poll_seconds: float = Field(default=0.1, gt=0, le=60, description="How often the queues are looked at.")
+
+
+class WorkerSettings(Section):
+    """The processes that models run in."""
+
+    sandbox: Literal["required", "best", "off"] = Field(
+        default="best",
+        description="`required`: no model runs without the full cage; `best`: what the kernel gives; `off`: none.",
+    )
+    slots: int = Field(default=1, ge=1, le=64, description="Models that may run at once.")
+    idle_seconds: float = Field(default=900, gt=0, description="A model unused for so long gives its memory back.")
+
+
+class Settings(Section):
+    """Everything that can be set; ``[[archive]]`` and ``[[destination]]`` may come several times."""
+
+    receiver: ReceiverSettings = Field(default_factory=ReceiverSettings)
+    archives: tuple[ArchiveSettings, ...] = Field(default=(), alias="archive")
+    destinations: tuple[DestinationSettings, ...] = Field(default=(), alias="destination")
+    data: DataSettings = Field(default_factory=DataSettings)
+    rules: RulesSettings = Field(default_factory=RulesSettings)
+    models: ModelsSettings = Field(default_factory=ModelsSettings)
+    web: WebSettings = Field(default_factory=WebSettings)
+    engine: EngineSettings = Field(default_factory=EngineSettings)
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
+
+    @field_validator("archives", "destinations")
+    @classmethod
+    def _have_names_of_their_own(cls, remotes: Sequence[RemoteSettings]) -> Sequence[RemoteSettings]:
+        names = Counter(remote.name for remote in remotes)
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise ValueError(f"the name {twice[0]!r} is given twice")
+        return remotes
+
+    @field_validator("web")
+    @classmethod
+    def _has_a_port_of_its_own(cls, web: WebSettings, info: ValidationInfo) -> WebSettings:
+        receiver = info.data.get("receiver")
+        if receiver and receiver.enabled and web.enabled and web.port and web.port == receiver.port:
+            raise ValueError(f"port {web.port} is the receiver's already")
+        return web
+
+    def shown(self) -> str:
+        """Return the effective settings as a settings file, secrets masked."""
+        return as_toml(self.model_dump(mode="json", by_alias=True))
+
+    def to_json(self) -> str:
+        """Return the effective settings as JSON, secrets masked."""
+        return as_json(self.model_dump(mode="json", by_alias=True))
