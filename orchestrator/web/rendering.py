@@ -35,12 +35,16 @@ def environment() -> Environment:
         delivery=wording.delivery,
         finding=wording.finding,
         local=wording.local,
+        found=wording.found,
         markdown=markdown,
+        measured=wording.measured,
         measurement=wording.measurement,
+        nearest_miss=wording.nearest_miss,
         number=wording.number,
         presence=wording.presence,
         quantity=wording.quantity,
         short=wording.short,
+        wanted=wording.wanted,
     )
     found.globals.update(
         asset=asset_url,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from orchestrator.domain.job import Priority, Purpose
 from orchestrator.domain.records import DeliveryRecord, DeliveryState
@@ -11,6 +12,9 @@ from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import RejectReason
 
 Entry = Mapping[str, object]
+Condition = Mapping[str, Any]
+"""A condition of a rule with what it found, as rules.Explanation writes it."""
+WANTED_SHOWN = 6
 
 URGENCY: Mapping[Urgency | None, str] = {
     Urgency.IMMEDIATE: "Immediate: act within minutes",
@@ -24,7 +28,7 @@ REASONS: Mapping[RejectReason, str] = {
     RejectReason.NOT_USEFUL: "Correct but not useful here",
     RejectReason.WRONG_PATIENT: "Wrong patient",
     RejectReason.WRONG_SIDE: "Wrong side",
-    RejectReason.WRONG_GEOMETRY: "Outline is in the wrong place (geometry)",
+    RejectReason.WRONG_GEOMETRY: "Wrong place (geometry)",
 }
 PRIORITY: Mapping[Priority, str] = {
     Priority.STAT: "Stat",
@@ -37,7 +41,6 @@ PURPOSE: Mapping[Purpose, str] = {
     Purpose.SHADOW: "Shadow run: not delivered",
     Purpose.REPLAY: "Replay of an earlier series",
 }
-COMPLETE_BY_UNKNOWN = "not decided yet"
 UNITS: Mapping[str, str] = {
     "1": "",
     "[hnsf'U]": "HU",
@@ -76,12 +79,10 @@ def short(uid: str) -> str:
 
 
 def number(value: object) -> str:
-    """Return a number with about three significant digits, thousands separated; other values as text."""
+    """Return a number with three significant digits or all before the point, thousands separated; others as text."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    if abs(value) >= 100 or value == int(value):
-        return f"{value:,.0f}"
-    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def quantity(entry: Entry) -> str:
@@ -90,12 +91,15 @@ def quantity(entry: Entry) -> str:
     return f"{number(entry.get('value', ''))} {UNITS.get(unit, unit)}".strip()
 
 
+def measured(entry: Entry) -> str:
+    """Return what was measured: "Brain volume", "Midline shift"."""
+    name, segment = str(entry.get("name", "Measurement")), str(entry.get("segment") or "")
+    return f"{segment} {name.lower()}" if segment else name
+
+
 def measurement(entry: Entry) -> str:
     """Return one measurement in a line: "Brain 1,502 ml"; a volume goes without saying."""
-    name, segment = str(entry.get("name", "")), str(entry.get("segment") or "")
-    if segment and name.casefold() == "volume":
-        name = ""
-    return " ".join(part for part in (segment, name.lower() if segment else name, quantity(entry)) if part)
+    return f"{measured(entry).removesuffix(' volume')} {quantity(entry)}"
 
 
 def presence(entry: Entry) -> str:
@@ -118,6 +122,25 @@ def finding(entry: Entry) -> str:
     place = " ".join(str(entry[key]) for key in ("laterality", "site") if entry.get(key))
     name = f"{entry.get('name', 'Finding')}" + (f", {place}" if place else "")
     return f"{name}: {', '.join(filter(None, (presence(entry), confidence(entry))))}"
+
+
+def found(condition: Condition) -> str:
+    """Return the values that a condition of a rule met in the series."""
+    return ", ".join(map(str, condition["found"])) or "absent"
+
+
+def wanted(condition: Condition) -> str:
+    """Return the values that a condition of a rule asks for."""
+    shown = [str(value) for value in condition["wanted"]]
+    return " or ".join(shown[:WANTED_SHOWN]) + (f" or {len(shown) - WANTED_SHOWN} more" * (len(shown) > WANTED_SHOWN))
+
+
+def nearest_miss(rule: Mapping[str, Any]) -> str:
+    """Return why a rule did not match: what excludes the series, else what the nearest alternative lacks."""
+    vetoes = [f"{each['keyword']} is {found(each)}, which it excludes" for each in rule["unless"] if each["satisfied"]]
+    lacks = [[each for each in clause if not each["satisfied"]] for clause in rule["when"]]
+    nearest = min(lacks, key=len, default=[])
+    return "; ".join([*vetoes, *(f"{each['keyword']} is {found(each)}, wanted {wanted(each)}" for each in nearest)])
 
 
 def delivery(record: DeliveryRecord) -> str:

@@ -32,6 +32,7 @@ class Row:
     job: JobRecord
     review: ReviewRecord
     deliveries: tuple[DeliveryRecord, ...]
+    modality: str
     picture: str
 
     @property
@@ -73,7 +74,9 @@ def _results(site: Site, states: Collection[ReviewState], model: str) -> list[tu
 
 
 def _row(site: Site, job: JobRecord, review: ReviewRecord) -> Row:
-    return Row(job, review, site.ledger.deliveries(job.key), picture_version(site, job.key))
+    series = site.ledger.series(job.series_uid, job.revision)
+    modality = series.modality if series else ""
+    return Row(job, review, site.ledger.deliveries(job.key), modality, picture_version(site, job.key))
 
 
 def _state_filters(counts: Mapping[ReviewState, int]) -> list[tuple[str, int]]:

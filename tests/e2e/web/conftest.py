@@ -1,0 +1,126 @@
+"""The pages on a real server, seen with a real browser."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from orchestrator.jobs import Ledger
+from orchestrator.web import Server, create_app
+from tests.data.reading_room import CARDS, Drawings, ReadingRoom, fill
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+PICTURES = Path(__file__).parents[3] / "docs" / "pictures"
+READING_ROOM_MONITOR = {"width": 1366, "height": 768}
+
+
+@dataclass
+class Hospital:
+    """A running server and the ledger behind it."""
+
+    room: ReadingRoom
+    url: str
+    server: Server
+    thread: threading.Thread
+
+    def stop(self) -> float:
+        """Return the seconds that the server took to end."""
+        began = time.monotonic()
+        self.server.should_exit = True
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+        return time.monotonic() - began
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[ReadingRoom]:
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    yield fill(ReadingRoom(ledger))
+    ledger.close()
+
+
+@pytest.fixture
+def hospital(room: ReadingRoom) -> Iterator[Hospital]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = Server(create_app(room.ledger, pictures=Drawings(), models=CARDS), port=port)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    hospital = Hospital(room, f"http://localhost:{port}", server, thread)
+    yield hospital
+    hospital.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def complaints() -> Iterator[list[str]]:
+    """What browsers said in their console: violations of the policy, failed loads, errors of scripts."""
+    heard: list[str] = []
+    yield heard
+    assert not heard
+
+
+@pytest.fixture
+def seat(chromium: Browser, hospital: Hospital, complaints: list[str]) -> Iterator[Callable[..., Page]]:
+    """Opens the pages as one more person, with cookies of their own."""
+    contexts: list[BrowserContext] = []
+
+    def sit(**options: object) -> Page:
+        context = chromium.new_context(base_url=hospital.url, **{"viewport": READING_ROOM_MONITOR, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: _listen(message, complaints))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        return page
+
+    yield sit
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(seat: Callable[..., Page]) -> Page:
+    return seat()
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Callable[[Page, str], Path]:
+    """Keeps a picture of a page; in the documentation's folder where ORCHESTRATOR_PICTURES=1 asks for it."""
+    folder = PICTURES if os.environ.get("ORCHESTRATOR_PICTURES") == "1" else tmp_path
+
+    def take(page: Page, name: str, *, full: bool = False) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{name}.png"
+        page.screenshot(path=path, full_page=full)
+        return path
+
+    return take
+
+
+def _listen(message: ConsoleMessage, complaints: list[str]) -> None:
+    if message.type in {"error", "warning"}:
+        complaints.append(message.text)

@@ -1,0 +1,73 @@
+"""A reading room over a ledger of its own, and a browser that talks to the pages without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from orchestrator.jobs import Ledger
+from orchestrator.web import create_app
+from tests.data.reading_room import CARDS, Drawings, ReadingRoom
+
+
+@dataclass
+class Visitor:
+    """Asks for pages as a browser on this machine does."""
+
+    app: FastAPI
+    headers: dict[str, str] = field(default_factory=lambda: {"sec-fetch-site": "same-origin"})
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return asyncio.run(self._ask("GET", path, options))
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return asyncio.run(self._ask("POST", path, options))
+
+    async def _ask(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
+        headers = {**self.headers, **options.pop("headers", {})}
+        # the page of an unexpected fault is what is looked at, not the fault
+        wire = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=wire, base_url="http://localhost:8080") as client:
+            return await client.request(method, path, headers=headers, **options)
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[ReadingRoom]:
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    yield ReadingRoom(ledger)
+    ledger.close()
+
+
+@pytest.fixture
+def pictures() -> Drawings:
+    return Drawings()
+
+
+@pytest.fixture
+def told() -> list[tuple[Any, ...]]:
+    """What the application told the lead's callables."""
+    return []
+
+
+@pytest.fixture
+def app(room: ReadingRoom, pictures: Drawings, told: list[tuple[Any, ...]]) -> FastAPI:
+    return create_app(
+        room.ledger,
+        pictures=pictures,
+        models=CARDS,
+        retry=lambda key, by: told.append(("retry", key, by)),
+        cancel=lambda key, by: told.append(("cancel", key, by)),
+        on_review=lambda before, after: told.append(("review", before, after)),
+    )
+
+
+@pytest.fixture
+def visitor(app: FastAPI) -> Visitor:
+    return Visitor(app)
