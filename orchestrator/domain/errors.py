@@ -114,6 +114,10 @@ class WeightsError(OrchestratorError):
     """Weights are missing, differ from their declared digest or could not be converted."""
 
 
+class PluginError(OrchestratorError):
+    """A host plugin raised or broke its contract; the message names it."""
+
+
 class ConformanceError(OrchestratorError):
     """An object that was written breaks a rule of results.md and must not leave."""
 

@@ -23,7 +23,15 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 
 MODEL_HOOKS = frozenset({"register_models"})
 HOST_HOOKS = frozenset(
-    {"connect_archive", "series_facts", "extra_objects", "result_delivered", "review_changed", "register_commands"}
+    {
+        "connect_archive",
+        "declare_facts",
+        "series_facts",
+        "extra_objects",
+        "result_delivered",
+        "review_changed",
+        "register_commands",
+    }
 )
 
 
@@ -32,8 +40,10 @@ class Model(Protocol):
 
     Besides these, a model may have ``description``, ``manufacturer``, ``licence``,
     ``intended: Intended``, ``accepts: Accepts``, ``resources: Resources``, ``empty: Empty``,
-    ``parameters: dict[str, str]``, and ``load(weights: Path, device: str)``, called once before the
-    first ``predict`` with the folder of its pulled weights and ``cpu`` or ``cuda:N``.
+    ``qualification``, ``parameters: dict[str, str]``, and ``load(weights: Path | None, device: str)``,
+    called once before the first ``predict`` with the folder of its pulled weights (None where its
+    manifest names none) and ``cpu`` or ``cuda:N``. What the class leaves out, ``name`` and
+    ``version`` too, a model.toml given to ``register`` may say.
     """
 
     name: str
@@ -64,8 +74,17 @@ def connect_archive(url: str, settings: Mapping[str, Any]) -> Archive | None:
 
 
 @hookspec
+def declare_facts() -> Mapping[str, str]:
+    """Return the names of your facts with their kinds (text, number, date ...), so that rules may use them."""
+
+
+@hookspec
 def series_facts(series: Series, headers: Headers) -> Mapping[str, Any]:
-    """Return facts that rules can ask for, before matching. Two plugins giving one key is an error."""
+    """Return facts that rules can ask for, before matching; a tuple where there are several values.
+
+    Each name must be declared. Two plugins giving one name is an error; so is whatever this raises:
+    the series then waits and the administrator is told.
+    """
 
 
 @hookspec

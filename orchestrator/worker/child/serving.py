@@ -88,10 +88,10 @@ class Session:
         assert self._model is not None, "predict before load"
         voxels_file, volume_file, masks_file, result_file = files
         with (
-            open(voxels_file, "rb") as voxels,
-            open(volume_file, "rb") as document,
-            open(masks_file, "r+b") as masks,
-            open(result_file, "r+b") as result,
+            os.fdopen(voxels_file, "rb") as voxels,
+            os.fdopen(volume_file, "rb") as document,
+            os.fdopen(masks_file, "r+b") as masks,
+            os.fdopen(result_file, "r+b") as result,
         ):
             volume = read_volume(voxels, document)
             start = time.perf_counter()
