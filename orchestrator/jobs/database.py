@@ -80,7 +80,8 @@ class Database:
 def insert_new(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> bool:
     """Return True where the row was inserted, False where one with the same key was there and stays."""
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    return connection.execute(insert(table).values(**row).on_conflict_do_nothing()).rowcount == 1
+    inserted = insert(table).values(**row).on_conflict_do_nothing().returning(sa.literal(1))
+    return connection.execute(inserted).first() is not None
 
 
 def insert_all(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from orchestrator.domain.errors import SettingsError
+from orchestrator.jobs import Ledger, migrations
+from orchestrator.jobs.database import Database
+from orchestrator.jobs.tables import metadata
+
+OPEN = "import sys; from orchestrator.jobs import Ledger; Ledger.open(sys.argv[1]).close()"
+
+
+@pytest.fixture
+def database(ledger: Ledger, database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+def test_the_steps_make_the_tables_that_the_code_uses(database: Database) -> None:
+    with database.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_the_newest_step_is_the_one_that_the_code_names() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    assert ScriptDirectory.from_config(config).get_heads() == [migrations.HEAD]
+
+
+def test_a_ledger_that_is_opened_again_keeps_what_it_holds(ledger: Ledger, database_url: str) -> None:
+    event = ledger.record("note", "a", "text")
+    again = Ledger.open(database_url)
+    assert again.events() == (event,)
+    again.close()
+
+
+def test_several_processes_may_open_a_new_database_at_once(database_url: str) -> None:
+    openers = [subprocess.Popen([sys.executable, "-W", "error", "-c", OPEN, database_url]) for _ in range(4)]
+    assert [opener.wait(60) for opener in openers] == [0, 0, 0, 0]
+
+
+def test_a_database_of_a_newer_version_is_refused_with_a_sentence(database: Database, database_url: str) -> None:
+    with database.writing() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SettingsError, match=r"stands at version 9999.*run the newer version"):
+        Ledger.open(database_url)
+
+
+def test_a_new_sqlite_ledger_makes_its_folder_and_is_durable(tmp_path: Path) -> None:
+    file = tmp_path / "new folder" / "50%" / "orchestrator.db"
+    Ledger.open(f"sqlite:///{file}").close()
+    database = Database(f"sqlite:///{file}")
+    with database.reading() as connection:
+        pragmas = [
+            connection.scalar(sa.text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+    database.close()
+    assert pragmas == ["wal", 2, 1]
