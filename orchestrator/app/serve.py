@@ -20,10 +20,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from orchestrator.app import host as hosting
+from orchestrator.app import pages
 from orchestrator.app.watch import FolderWatch
 from orchestrator.archive import Arrival, Closed, FolderArchive, Listener, Receiver, Ringer, Spool, connect
 from orchestrator.config import Settings
 from orchestrator.pipeline import Intake, Received
+from orchestrator.web import serve as serve_pages
 
 log = logging.getLogger(__name__)
 
@@ -199,3 +201,14 @@ def end_with_supervisor(supervisor: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != supervisor:  # it died before the kernel was told
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def show_pages(settings: Settings) -> None:
+    """Serve the review pages until told to end."""
+    with pages.opened(settings) as app:
+        serve_pages(app, host=settings.web.host, port=settings.web.port)
+
+
+def play(role: Role, settings: Settings) -> None:
+    """Be one role until told to end."""
+    {Role.RECEIVER: receive, Role.ENGINE: work, Role.WEB: show_pages}[role](settings)

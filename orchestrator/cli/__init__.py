@@ -1,1 +1,25 @@
-"""."""
+"""The command line ``orchestrator``."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; a user's fault is one sentence and exit status 2, ours has status 1."""
+    from orchestrator.cli.root import build
+    from orchestrator.cli.show import errors
+    from orchestrator.domain.errors import OrchestratorError, UserError
+
+    try:
+        build()()
+    except UserError as fault:
+        errors.print(f"[red]error:[/red] {_plain(fault)}")
+        sys.exit(2)
+    except OrchestratorError as fault:
+        errors.print(f"[red]failed:[/red] {_plain(fault)}")
+        sys.exit(1)
+
+
+def _plain(fault: Exception) -> str:
+    return str(fault).replace("[", r"\[")

@@ -50,9 +50,8 @@ class Delivery:
             attempt = row.attempts + 1
             priority = self._parts.ledger.job(row.job_key).priority
             once = f"{row.job_key}:{row.destination}:{attempt}"
-            client.enqueue(
-                "deliver", name, row.job_key, row.destination, attempt, queue=DELIVERY_QUEUE, priority=priority
-            )
+            reference = (row.job_key, row.destination, attempt)
+            client.enqueue("deliver", once, *reference, queue=DELIVERY_QUEUE, priority=priority)
         return len(due)
 
     def __call__(self, key: str, destination_name: str, attempt: int) -> None:

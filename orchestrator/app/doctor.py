@@ -1,0 +1,117 @@
+"""``orchestrator doctor``: what is not right yet, and what to do about it."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orchestrator.app.host import start_workers
+from orchestrator.archive import connect
+from orchestrator.config import Settings
+from orchestrator.domain.errors import ArchiveError, OrchestratorError
+from orchestrator.jobs import Ledger
+from orchestrator.rules import WatchedRules
+from orchestrator.worker import Workers, cage_level, weights_folder
+
+
+class Health(StrEnum):
+    """How a check came out."""
+
+    GOOD = "good"
+    WARNING = "warning"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at, how it is, and what to do where it is not good."""
+
+    name: str
+    health: Health
+    found: str
+    advice: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """Yield one check after the other; none of them changes anything but an empty ledger."""
+    yield _disk(settings)
+    yield _tried("ledger", lambda: _ledger(settings), "see [data] database in the settings")
+    yield _tried("rules", lambda: _rules(settings), "orchestrator rules check shows each fault with its line")
+    yield _cage(settings)
+    with closing(start_workers(settings)) as workers:
+        yield from _models(workers, settings)
+    yield _port(settings)
+    for item in (*settings.archives, *settings.destinations):
+        yield _archive(item.name, item.url, item.ae_title)
+    if not settings.destinations:
+        yield Check(
+            "destinations", Health.WARNING, "none", "results stay in the outbox; add [[destination]] to the settings"
+        )
+
+
+def _disk(settings: Settings) -> Check:
+    folder = next(path for path in (settings.data.folder, *settings.data.folder.parents) if path.exists())
+    free = shutil.disk_usage(folder).free >> 20
+    enough = free >= settings.receiver.minimum_free_mb
+    advice = "" if enough else "the receiver refuses images (A700) until space is made"
+    return Check("disk", Health.GOOD if enough else Health.BAD, f"{free:,} MB free for {settings.data.folder}", advice)
+
+
+def _tried(name: str, look: Callable[[], str], advice: str) -> Check:
+    try:
+        return Check(name, Health.GOOD, look())
+    except (OrchestratorError, OSError) as fault:
+        return Check(name, Health.BAD, str(fault), advice)
+
+
+def _ledger(settings: Settings) -> str:
+    with closing(Ledger.open(settings.data.database)) as ledger:
+        counts = {state: count for state, count in ledger.count_jobs().items() if count}
+    return ", ".join(f"{count} {state}" for state, count in counts.items()) or "no jobs yet"
+
+
+def _rules(settings: Settings) -> str:
+    return f"{len(WatchedRules(settings.rules.file).current().rules)} rules without a fault"
+
+
+def _cage(settings: Settings) -> Check:
+    level = cage_level()
+    health = Health.GOOD if level.full else Health.WARNING
+    advice = "" if level.full else "a newer kernel (6.12 or later) gives models the full cage"
+    return Check("worker cage", health, f"{level} (sandbox = {settings.worker.sandbox!r})", advice)
+
+
+def _models(workers: Workers, settings: Settings) -> Iterator[Check]:
+    for listing in workers.listing():
+        if listing.error:
+            yield Check(f"plugin {listing.name}", Health.BAD, listing.error, f"it came from {listing.origin}")
+    for name, model in workers.models().items():
+        try:
+            weights_folder(workers.catalogued(name), settings.models.weights)
+        except OrchestratorError as fault:
+            yield Check(f"model {name}", Health.WARNING, str(fault))
+        else:
+            yield Check(f"model {name}", Health.GOOD, f"{model.version}, {model.runtime}")
+
+
+def _port(settings: Settings) -> Check:
+    told = settings.receiver
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        listening = probe.connect_ex((told.host, told.port)) == 0
+    found = f"{told.ae_title} at {told.host}:{told.port} " + ("listens" if listening else "does not listen")
+    return Check(
+        "receiver", Health.GOOD if listening else Health.WARNING, found, "" if listening else "orchestrator serve"
+    )
+
+
+def _archive(name: str, url: str, ae_title: str) -> Check:
+    try:
+        seconds = connect(url, name=name, ae_title=ae_title).echo()
+    except (ArchiveError, OrchestratorError) as fault:
+        return Check(f"archive {name}", Health.BAD, str(fault), "check address, AE titles and that it knows this host")
+    return Check(f"archive {name}", Health.GOOD, f"answered in {seconds * 1000:.0f} ms")

@@ -1,0 +1,84 @@
+"""``orchestrator models try``: one model on every series of a folder, with a picture of each result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.app import running
+from orchestrator.app.outcome import Outcome
+from orchestrator.config import Settings
+from orchestrator.dicom import Overlay
+from orchestrator.domain.errors import UserError
+from orchestrator.jobs import Ledger
+
+RULE = """[[rule]]
+name  = "try {name}"
+model = "{name}"
+
+[rule.when]
+InstanceCount = {{ min = 1 }}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a model said and the pictures of it."""
+
+    report: running.RunReport
+    pictures: tuple[Path, ...]
+
+
+def locate(what: str, settings: Settings) -> tuple[str, Settings]:
+    """Return the model's name, and the settings with its folder where ``what`` is a folder or a model.toml.
+
+    Raises UserError, ManifestError.
+    """
+    path = Path(what)
+    folder = path.parent if path.is_file() else path
+    if not folder.is_dir() or folder == Path():
+        return what, settings
+    if not (folder / "model.toml").is_file():
+        raise UserError(f"{folder} holds no model.toml")
+    from orchestrator.worker import read_manifest
+
+    manifest = read_manifest(folder / "model.toml")
+    return manifest.name, running.with_folders(settings, rules=None, models=[folder], plugins=())
+
+
+def try_model(
+    name: str,
+    source: Path,
+    output: Path,
+    settings: Settings,
+    *,
+    progress: Callable[[running.Progress], None] = lambda _: None,
+) -> Trial:
+    """Return what the model says about each series in ``source``; objects and pictures lie below ``output``."""
+    rules = output / running.STATE_FOLDER / "try.toml"
+    rules.parent.mkdir(parents=True, exist_ok=True)
+    rules.write_text(RULE.format(name=name))
+    effective = running.with_folders(settings, rules=rules, models=(), plugins=())
+    report = running.run(source, output, effective, progress=progress)
+    ledger = Ledger.open(running.settings_for(output, settings).data.database)
+    try:
+        return Trial(report, tuple(_pictures(ledger, report.outcomes, output)))
+    finally:
+        ledger.close()
+
+
+def _pictures(ledger: Ledger, outcomes: tuple[Outcome, ...], output: Path) -> Iterator[Path]:
+    for item in outcomes:
+        if item.objects:
+            overlay = overlay_of(ledger, item)
+            path = output / f"{item.model}-{item.series}.png"
+            path.write_bytes(overlay.png(overlay.best_slice, size=768))
+            yield path
+
+
+def overlay_of(ledger: Ledger, item: Outcome) -> Overlay:
+    """Return the picture of an outcome that has objects."""
+    job = ledger.job(item.key)
+    sources = [row.path for row in ledger.series_instances(job.series_uid, job.revision)]
+    return Overlay.open(sources, [written.path for written in item.objects])

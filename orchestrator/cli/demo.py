@@ -1,0 +1,44 @@
+"""``orchestrator demo``: see the whole path work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.app import pages
+from orchestrator.app.demo import Demo, demo
+from orchestrator.app.desk import settings_of
+from orchestrator.cli.run import show, watched
+from orchestrator.cli.show import SettingsFile, console
+from orchestrator.web import serve as serve_pages
+
+NAME = "demo"
+
+
+def command(
+    output: Annotated[Path, typer.Option(help="Folder for images, results and the page.")] = Path("demo-output"),
+    once: Annotated[bool, typer.Option("--once", help="End when the page is written; show no review page.")] = False,
+    settings: SettingsFile = None,
+) -> None:
+    """Run real anatomy through the whole path and show each result over its image."""
+    shown = watched(lambda progress: demo(output, settings_of(settings), _say, progress))
+    show(shown.report)
+    _tell(shown)
+    if once:
+        raise typer.Exit(1 if shown.report.failed else 0)
+    with pages.opened(shown.settings) as app:
+        console.print(f"\nreview page: http://localhost:{shown.settings.web.port}/   (Ctrl-C ends)", style="bold")
+        serve_pages(app, host=shown.settings.web.host, port=shown.settings.web.port)
+
+
+def _say(line: str) -> None:
+    console.print(line, markup=False)
+
+
+def _tell(shown: Demo) -> None:
+    for item in shown.report.outcomes:
+        for path in (str(written["path"]) for written in item.to_json(shown.page.parent / "results")["objects"]):  # type: ignore[attr-defined]
+            console.print(f"  {item.model}: {path}", markup=False, soft_wrap=True)
+    console.print(f"each result over its image: {shown.page.resolve().as_uri()}", markup=False, soft_wrap=True)

@@ -1,0 +1,25 @@
+"""``orchestrator plugins``: what was found, where it came from, what is wrong with it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from orchestrator.app.desk import settings_of
+from orchestrator.app.host import start_workers
+from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, table
+
+NAME = "plugins"
+
+
+def command(settings: SettingsFile = None, json: JsonFlag = False) -> None:
+    """Show every plugin and model folder: name, version, origin, hooks, error."""
+    with closing(start_workers(settings_of(settings))) as workers:
+        listing = workers.listing()
+    if json:
+        as_json(listing)
+        return
+    table(
+        ["name", "version", "origin", "hooks", "models", "error"],
+        [(p.name, p.version, p.origin, ", ".join(p.hooks), ", ".join(p.models), p.error) for p in listing],
+        empty="no plugins",
+    )

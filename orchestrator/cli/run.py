@@ -1,0 +1,76 @@
+"""``orchestrator run``: a folder in, results out."""
+
+from __future__ import annotations
+
+import json as jsons
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from orchestrator.app import running
+from orchestrator.app.desk import settings_of
+from orchestrator.app.running import Progress as Step
+from orchestrator.app.running import RunReport
+from orchestrator.cli.show import SettingsFile, console, errors, finding_text, table
+
+NAME = "run"
+T = TypeVar("T")
+
+
+def command(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Folder with DICOM files, at any depth.")],
+    output: Annotated[Path, typer.Argument(help="Folder for results: OUTPUT/StudyUID/SeriesUID/SOPUID.dcm.")],
+    rules: Annotated[Path | None, typer.Option(help="Rules file instead of the shipped rules.")] = None,
+    models: Annotated[list[Path] | None, typer.Option(help="Folder of models; may be repeated.")] = None,
+    plugins: Annotated[list[Path] | None, typer.Option(help="Folder of plugin files; may be repeated.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write what came of each series as JSON here.")] = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Put every series of a folder through the whole path, once."""
+
+    effective = running.with_folders(settings_of(settings), rules=rules, models=models or (), plugins=plugins or ())
+    report = watched(lambda progress: running.run(source, output, effective, progress=progress))
+    show(report)
+    if json is not None:
+        json.write_text(jsons.dumps([item.to_json(output) for item in report.outcomes], indent=2, ensure_ascii=False))
+    raise typer.Exit(1 if report.failed else 0)
+
+
+def watched(work: Callable[[Callable[[Step], None]], T]) -> T:
+    """Return what the work returns, and show meanwhile how far it is."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, transient=True) as bar:
+        task = bar.add_task("reading headers", total=None)
+
+        def progress(step: Step) -> None:
+            running = f", running {', '.join(step.running)}" if step.running else ""
+            text = f"{step.series} series, {step.ended} of {step.jobs} jobs ended{running}"
+            bar.update(task, description=text, total=step.jobs, completed=step.ended)
+
+        return work(progress)
+
+
+def show(report: RunReport) -> None:
+    """Print one line for each series and model, and what could not be read."""
+    table(
+        ["series", "rule", "model", "outcome", "says"],
+        [
+            (
+                f"{item.modality} …{item.series[-12:]}",
+                item.rule or "-",
+                item.model or "-",
+                item.outcome,
+                item.reason or finding_text(item.findings, item.measurements),
+            )
+            for item in report.outcomes
+        ],
+        empty="no DICOM series was found",
+    )
+    for file in report.unread[:20]:
+        console.print(f"not read: {file.path.name}: {file.reason}", markup=False)
+    if len(report.unread) > 20:
+        console.print(f"and {len(report.unread) - 20} more files that are no readable DICOM")
+    console.print(f"{len(report.outcomes)} outcome(s) in {report.seconds:.1f} s")

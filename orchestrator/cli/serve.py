@@ -1,0 +1,46 @@
+"""``orchestrator serve``: the service."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+import typer
+
+from orchestrator.app import serve
+from orchestrator.app.desk import DEFAULT_SETTINGS, settings_of
+from orchestrator.cli.show import SettingsFile, console
+from orchestrator.config import Settings
+
+NAME = "serve"
+
+
+def command(
+    settings: SettingsFile = None,
+    role: Annotated[
+        list[serve.Role] | None, typer.Option(help="Only this part of the service; may be repeated. All if not given.")
+    ] = None,
+    supervisor: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Receive images, run models, deliver results and show the review page until told to end."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    effective = settings_of(settings)
+    if supervisor is not None:
+        serve.end_with_supervisor(supervisor)
+    roles = role or _roles(effective)
+    if len(roles) == 1:
+        serve.play(roles[0], effective)
+        return
+    if effective.web.enabled:
+        console.print(f"review page: http://localhost:{effective.web.port}/", markup=False)
+    file = settings if settings is not None else (DEFAULT_SETTINGS if DEFAULT_SETTINGS.exists() else None)
+    serve.supervise(file, roles)
+
+
+def _roles(settings: Settings) -> list[serve.Role]:
+    roles = [serve.Role.ENGINE]
+    if settings.receiver.enabled:
+        roles.insert(0, serve.Role.RECEIVER)
+    if settings.web.enabled:
+        roles.append(serve.Role.WEB)
+    return roles
