@@ -1,4 +1,7 @@
-"""DICOM files in and out: series to volumes, results to SEG and SR. Loaded on first use: highdicom is slow to import."""
+"""DICOM files in and out: series to volumes, results to SEG and SR.
+
+Names are loaded on first use: reading must not wait for highdicom, which writing needs.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrator.dicom.grid import FrameReference, Grid, plan
-    from orchestrator.dicom.header import read_instance
-    from orchestrator.dicom.pixels import fill
-    from orchestrator.dicom.series import (
-        check_intended,
-        expected_count,
-        gap_free,
-        gather,
-        is_image,
-        machine_written,
-    )
+    from orchestrator.dicom.grid import FrameReference as FrameReference
+    from orchestrator.dicom.grid import Grid as Grid
+    from orchestrator.dicom.grid import plan as plan
+    from orchestrator.dicom.header import read_instance as read_instance
+    from orchestrator.dicom.pixels import fill as fill
+    from orchestrator.dicom.series import check_intended as check_intended
+    from orchestrator.dicom.series import expected_count as expected_count
+    from orchestrator.dicom.series import gap_free as gap_free
+    from orchestrator.dicom.series import gather as gather
+    from orchestrator.dicom.series import is_image as is_image
+    from orchestrator.dicom.series import machine_written as machine_written
 
-_PLACES = {
+_READING = {
     "FrameReference": "grid",
     "Grid": "grid",
-    "LegendEntry": "overlay",
-    "Overlay": "overlay",
-    "Summary": "sr",
-    "WriteOptions": "write",
-    "attest": "review",
     "check_intended": "series",
     "expected_count": "series",
     "fill": "pixels",
@@ -35,15 +33,26 @@ _PLACES = {
     "machine_written": "series",
     "plan": "grid",
     "read_instance": "header",
+}
+_WRITING = {
+    "LegendEntry": "overlay",
+    "Overlay": "overlay",
+    "Summary": "sr",
+    "WriteOptions": "write",
+    "attest": "review",
     "reject": "review",
     "summarize": "sr",
     "write": "write",
 }
+_PLACES = _READING | _WRITING
 
 __all__ = sorted(_PLACES)
 
 
 def __getattr__(name: str) -> Any:
+    """Return a public name from its module (PEP 562)."""
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    value = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    globals()[name] = value  # a function may be called like its module: the function stays
+    return value

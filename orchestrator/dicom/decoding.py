@@ -1,4 +1,4 @@
-"""Frames that cannot be read in place: compressed, big-endian, deflated, in colour; decoded by pydicom, one at a time."""
+"""Frames that cannot be read in place (compressed, big-endian, deflated, in colour), decoded one at a time."""
 
 from __future__ import annotations
 

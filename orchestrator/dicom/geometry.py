@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.domain.errors import InputFault, UnsupportedInput
-from orchestrator.domain.series import Headers, Plane
+from orchestrator.domain.series import HeaderValue, Plane
 from orchestrator.domain.volume import Affine
 
 Points = npt.NDArray[np.float64]
+Facts = dict[str, tuple[HeaderValue, ...]]
 
 SAME_PLACE_MM = 0.01
-"""Slices nearer than this are at one place: positions are written to 0.01 mm or better, and no scanner makes such slices."""
+"""Slices nearer than this are at one place: no scanner makes slices that thin."""
 
 DIRECTION_TOLERANCE = 1e-3
 """Largest difference of a direction cosine within one orientation: 0.3 mm at the edge of a 300 mm image."""
@@ -50,12 +51,12 @@ def orientation_name(orientation: Sequence[float]) -> str:
     return _NAMES[int(along.argmax())] if along.max() >= _OBLIQUE_BELOW else "oblique"
 
 
-def geometry_facts(planes: Sequence[Plane]) -> Headers:
+def geometry_facts(planes: Sequence[Plane]) -> Facts:
     """Return Orientation, SliceSpacing (mm, the usual gap) and TimePoints of the images that have a plane."""
     planes = [plane for plane in planes if _is_valid(plane.orientation)]
     if not planes:
         return {}
-    facts: dict[str, tuple[str | float | int, ...]] = {
+    facts: Facts = {
         "Orientation": tuple(sorted({orientation_name(plane.orientation) for plane in planes})),
     }
     if len(_orientations(planes)) == 1:
@@ -105,10 +106,9 @@ def stack(planes: Sequence[Plane], *, slice_mm: float | None, regular: bool, gan
     """Return the planes in order; ``slice_mm`` stands in for the spacing of a single slice.
 
     regular: equal gaps are needed; else the affine of an irregular stack is None.
-    Places must be distinct. Raises UnsupportedInput (NO_GEOMETRY, MIXED_ORIENTATION, MISSING_SLICE,
-    IRREGULAR_SPACING, GANTRY_TILT).
+    The orientation must be one and the places distinct (``check_orientation``, ``places_of``).
+    Raises UnsupportedInput (NO_GEOMETRY, MISSING_SLICE, IRREGULAR_SPACING, GANTRY_TILT).
     """
-    check_orientation(planes)
     order = np.argsort(distances(planes), kind="stable")
     positions = np.array([planes[index].position for index in order])
     first = planes[int(order[0])]
@@ -175,6 +175,10 @@ def _check_tilt(positions: Points, normal: Points, *, allowed: bool) -> None:
 
 
 def check_orientation(planes: Sequence[Plane]) -> None:
+    """Return where all planes have one and the same valid orientation.
+
+    Raises UnsupportedInput (NO_GEOMETRY, MIXED_ORIENTATION).
+    """
     if not all(_is_valid(plane.orientation) for plane in planes):
         raise UnsupportedInput(InputFault.NO_GEOMETRY, "the orientation is not two perpendicular unit vectors")
     if (count := len(_orientations(planes))) > 1:

@@ -15,7 +15,7 @@ from orchestrator.dicom import geometry
 from orchestrator.dicom.attributes import distinct, number, text
 from orchestrator.dicom.frames import Frame, frames_of
 from orchestrator.dicom.series import is_image
-from orchestrator.dicom.values import Rescale, Stored, common_dtype
+from orchestrator.dicom.values import UNSCALED, Rescale, Stored, common_dtype
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.model import Accepts, Geometry
 from orchestrator.domain.series import Headers, HeaderValue, Instance, Plane, Series
@@ -52,7 +52,7 @@ class FrameReference:
     sop_class: str
     frame: int | None = None
     stored: Stored | None = None
-    rescale: Rescale = Rescale()
+    rescale: Rescale = UNSCALED
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,10 +86,7 @@ def plan(series: Series, accepts: Accepts) -> tuple[Grid, ...]:
         raise UnsupportedInput(InputFault.NO_PIXELS, f"series {series.series_uid} has no images")
     _check_identity(images)
     frames = list(frames_of(images))
-    if accepts.geometry is Geometry.IMAGE:
-        grids = _pictures(frames, accepts)
-    else:
-        grids = (_stack(frames, accepts),)
+    grids = _pictures(frames, accepts) if accepts.geometry is Geometry.IMAGE else (_stack(frames, accepts),)
     for grid in grids:
         if grid.shape[0] < accepts.minimum_slices:
             found = f"{grid.shape[0]} slices where the model takes {accepts.minimum_slices} or more"

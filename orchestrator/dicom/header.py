@@ -92,7 +92,7 @@ def read_instance(path: Path) -> Instance:
             return _read(path, stream, path.stat().st_size)
     except UnreadableFile:
         raise
-    except Exception as error:  # noqa: BLE001 - a parser trips over broken bytes in ways of its own; all are one fault
+    except Exception as error:  # a parser trips over broken bytes in ways of its own; all are one fault
         raise UnreadableFile(f"{path.name} cannot be read as DICOM ({type(error).__name__})") from error
 
 
@@ -140,7 +140,7 @@ def _parse(stream: BinaryIO, size: int) -> tuple[FileDataset, PixelLocation | No
     """
     found: list[tuple[str, int, int]] = []
 
-    def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
+    def at_pixels(tag: BaseTag, _: str | None, length: int) -> bool:
         value_at = stream.tell()
         if tag in _PIXELS:
             found.append((_PIXELS[tag], value_at, length))

@@ -106,7 +106,7 @@ def _read_values(frame: FrameReference, stored: Stored, values: Array) -> None:
     """Read one frame's stored values into the array; raises UnsupportedInput where the file ends before."""
     assert stored.location.offset is not None
     offset = stored.location.offset + ((frame.frame or 1) - 1) * values.nbytes
-    left = memoryview(values).cast("B")
+    left = memoryview(values.data).cast("B")
     file = os.open(frame.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
         _check_same_file(file, frame, stored)
@@ -141,7 +141,7 @@ def _named(frame: FrameReference) -> Iterator[None]:
         yield
     except UnsupportedInput:
         raise
-    except Exception as error:  # noqa: BLE001 - codecs raise errors of their own kinds; all mean that the pixels are broken
+    except Exception as error:  # codecs raise errors of their own kinds; all mean broken pixels
         how = UID(_stored(frame).location.transfer_syntax).name
         raise UnsupportedInput(
             InputFault.UNREADABLE,
@@ -151,7 +151,7 @@ def _named(frame: FrameReference) -> Iterator[None]:
 
 def _check_same_file(file: int | Path, frame: FrameReference, stored: Stored) -> None:
     """Refuse a file that was replaced since its header was read: offsets would point anywhere."""
-    if os.stat(file).st_size != stored.location.file_size:
+    if os.stat(file).st_size != stored.location.file_size:  # noqa: PTH116 - of an open file, too
         raise UnsupportedInput(InputFault.UNREADABLE, f"the file of image {frame.sop_uid} changed after it was read")
 
 

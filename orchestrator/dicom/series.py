@@ -19,7 +19,10 @@ _NO_IMAGES = tuple(
 """Waveforms, presentation states, maps, segmentations, reports, documents, radiotherapy (PS3.4 B.5)."""
 
 _NO_IMAGE_MODALITIES = frozenset(
-    "ANN ASMT AU DOC ECG FID KO M3D PLAN PR REG RTDOSE RTIMAGE RTPLAN RTRECORD RTSTRUCT RWV SEG SMR SR SRF".split()
+    (
+        *("ANN", "ASMT", "AU", "DOC", "ECG", "FID", "KO", "M3D", "PLAN", "PR", "REG", "RTDOSE", "RTIMAGE", "RTPLAN"),
+        *("RTRECORD", "RTSTRUCT", "RWV", "SEG", "SMR", "SR", "SRF"),
+    )
 )
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 

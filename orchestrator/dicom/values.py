@@ -100,6 +100,9 @@ class Rescale:
         return min(ends), max(ends)
 
 
+UNSCALED = Rescale()
+
+
 def stored_values(headers: Headers, location: PixelLocation, frames: int, sop_uid: str) -> Stored:
     """Return the image pixel module of one file.
 

@@ -68,11 +68,11 @@ _FRAME_TYPE = {  # derived: the macros that describe an acquisition are not aske
     "MR": ["DERIVED", "PRIMARY", "T1", "NONE"],
 }
 _IN_FRAMES = (
-    "ImagePositionPatient ImageOrientationPatient PixelSpacing SliceThickness SliceLocation RescaleSlope "
-    "RescaleIntercept RescaleType KVP BodyPartExamined TemporalPositionIdentifier NumberOfTemporalPositions "
-    "EchoTime RepetitionTime EchoTrainLength InversionTime ScanningSequence SequenceVariant ScanOptions "
-    "MRAcquisitionType AcquisitionTime AcquisitionDate"
-).split()
+    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SliceLocation"),
+    *("RescaleSlope", "RescaleIntercept", "RescaleType", "KVP", "BodyPartExamined", "TemporalPositionIdentifier"),
+    *("NumberOfTemporalPositions", "EchoTime", "RepetitionTime", "EchoTrainLength", "InversionTime"),
+    *("ScanningSequence", "SequenceVariant", "ScanOptions", "MRAcquisitionType", "AcquisitionTime", "AcquisitionDate"),
+)
 
 
 def _frame_free(source: Dataset, sop_class: str, phantom: Phantom) -> Dataset:
