@@ -82,7 +82,7 @@ def test_a_raising_observer_leaves_the_others_their_turn(
     told = tmp_path / "told"
     host = plugins(
         first="@hookimpl\ndef result_delivered(job): raise ValueError('Doe^John')",
-        second=f"@hookimpl\ndef result_delivered(job, objects): open({str(told)!r}, 'w').write(job.key)",
+        second=f"import pathlib\n@hookimpl\ndef result_delivered(job): pathlib.Path({str(told)!r}).write_text(job.key)",
     )
     with caplog.at_level(logging.ERROR):
         host.result_delivered(JOB, [])

@@ -1,0 +1,65 @@
+"""Model plugins written by a test and run in real model processes."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from orchestrator.domain.ports import Prediction
+from orchestrator.domain.volume import Volume
+from orchestrator.worker import Workers, discover
+from orchestrator.worker.process import Sandbox
+
+HEAD = "import os, sys, time, numpy as np\nfrom orchestrator.sdk import *\n"
+
+
+class Bench:
+    """A host's worker side with one plugin file, and a folder for its requests."""
+
+    def __init__(self, folder: Path, source: str, sandbox: Sandbox) -> None:
+        plugins = folder / "plugins"
+        plugins.mkdir(parents=True)
+        (plugins / "subject.py").write_text(HEAD + textwrap.dedent(source))
+        self.folder = folder
+        self.workers = Workers(
+            discover([], [plugins], entry_points=False), sandbox=sandbox, weights=folder / "weights"
+        )
+
+    def predict(self, voxels: Any = None, model: str = "subject", **facts: str) -> Prediction:
+        """Return what the model says about the voxels (slice, row, column), by default 4 x 5 x 6 zeros."""
+        given = np.zeros((4, 5, 6), np.int16) if voxels is None else voxels
+        request = self.folder / f"request-{model}"
+        array = self.workers.allocate(request, given.shape, given.dtype)
+        array[:] = given
+        volume = Volume(array, np.eye(4), unit="[hnsf'U]", modality="CT", facts=facts)
+        return self.workers.predict(model, volume, request)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
+    """Give a function that builds a Bench from a plugin's source and closes it after the test."""
+    built: list[Bench] = []
+
+    def build(source: str, sandbox: Sandbox = "required") -> Bench:
+        built.append(Bench(tmp_path / f"bench-{len(built)}", source, sandbox))
+        return built[-1]
+
+    yield build
+    for each in built:
+        each.workers.close()
+
+
+def subject(predict: str, attributes: str = "") -> str:
+    """Return the source of a plugin with one model, ``subject``, whose predict has this body."""
+    return (
+        "class Subject:\n    name = 'subject'\n    version = '1'\n"
+        + textwrap.indent(textwrap.dedent(attributes), "    ")
+        + "\n    def predict(self, volume):\n"
+        + textwrap.indent(textwrap.dedent(predict), "        ")
+        + "\n\n@hookimpl\ndef register_models(register):\n    register(Subject())\n"
+    )
