@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 from pydicom import Dataset
 from pydicom.charset import decode_bytes
@@ -130,19 +131,17 @@ def _values(dataset: Dataset, tag: BaseTag) -> tuple[HeaderValue, ...]:
     Converted here and not by pydicom: a header costs a third of the time, and a value that breaks the
     rules of its VR is one odd text among the facts instead of an exception.
     """
-    raw = dataset.get_item(tag)
+    raw = cast("RawDataElement | DataElement | None", dataset.get_item(tag))
     if not isinstance(raw, RawDataElement) or not raw.value:
         return ()
     vr = dictionary_VR(tag) if raw.VR in (None, "UN") else str(raw.VR)
+    if vr in _LEFT_OUT:
+        return ()
     if vr in _BINARY_NUMBERS:
         return tuple(_binary(raw, _BINARY_NUMBERS[vr]))
-    if vr in _LEFT_OUT or not isinstance(raw.value, bytes):
-        return ()
-    parts = [
-        part.strip(" \0") for part in _decoded(raw.value, vr, dataset).split(_SEPARATOR.get(vr, "\\"), MOST_VALUES)
-    ]
     convert = _NUMBERS.get(vr, _shortened)
-    return tuple(convert(part) for part in parts[:MOST_VALUES] if part)
+    parts = _decoded(raw.value, vr, dataset).split(_SEPARATOR.get(vr, "\\"), MOST_VALUES)
+    return tuple(convert(part) for part in (part.strip(" \0") for part in parts[:MOST_VALUES]) if part)
 
 
 def _binary(raw: RawDataElement, code: str) -> Iterator[HeaderValue]:
