@@ -21,18 +21,19 @@ def unit(text: str) -> PydicomCode:
     return PydicomCode(text, "UCUM", "no units" if text == "1" else text)
 
 
-def _own(value: str, meaning: str) -> PydicomCode:
+def own_code(value: str, meaning: str) -> PydicomCode:
+    """Return a concept of this project's own."""
     return PydicomCode(value, OWN_SCHEME, meaning)
 
 
-UNPLACED_TITLE = _own("ai-result", "AI analysis result, unverified")
-STATEMENT = _own("statement", "Statement")
-IMAGES_READ = _own("images-read", "Images read by the model")
-NOTHING_FOUND = _own("nothing-found", "Nothing found by the model")
-SCORE = _own("score", "Model score, not a probability")
-REGION_SCORE = _own("region-score", "Score of this place, not a probability")
-ACTIONABLE = _own("actionable", "Actionable finding category")
-METHOD_TEXT = _own("method", "Method as text")
+UNPLACED_TITLE = own_code("ai-result", "AI analysis result, unverified")
+STATEMENT = own_code("statement", "Statement")
+IMAGES_READ = own_code("images-read", "Images read by the model")
+NOTHING_FOUND = own_code("nothing-found", "Nothing found by the model")
+SCORE = own_code("score", "Model score, not a probability")
+REGION_SCORE = own_code("region-score", "Score of this place, not a probability")
+ACTIONABLE = own_code("actionable", "Actionable finding category")
+METHOD_TEXT = own_code("method", "Method as text")
 ENGLISH = PydicomCode("en-US", "RFC5646", "English (United States)")
 LATERALITY = PydicomCode("272741003", "SCT", "Laterality")
 

@@ -31,6 +31,22 @@ def check_object(written: Dataset, modules: Dataset) -> None:
         raise ConformanceError(f"{written.Modality} {written.SOPInstanceUID} must not leave: {'; '.join(broken)}")
 
 
+def check_attestation(written: Dataset, modules: Dataset) -> None:
+    """Return when a verified SR says who verified what (PS3.3 C.17.2) and is on no research content.
+
+    Raises ConformanceError.
+    """
+    broken = [*_common(written, modules), *_unlisted(written)]
+    if written.VerificationFlag != "VERIFIED" or not written.get("VerifyingObserverSequence"):
+        broken.append("nobody verified it")
+    if not written.get("PredecessorDocumentsSequence"):
+        broken.append("PredecessorDocumentsSequence is missing")
+    if written.ContentQualification != "PRODUCT":
+        broken.append("ContentQualification is not PRODUCT")
+    if broken:
+        raise ConformanceError(f"attestation {written.SOPInstanceUID} must not leave: {'; '.join(broken)}")
+
+
 def check_set(objects: Iterable[Dataset]) -> None:
     """Return when the objects of one job fit together: one study, tracking UIDs of the SEG in the SR.
 

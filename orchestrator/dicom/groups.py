@@ -62,7 +62,7 @@ def _volumetric(
             source_series=sr.SourceSeriesForSegmentation(answer.source.series_uid),
         ),
         finding_type=coded(segment.type),
-        finding_sites=_sites(*_segment_site(drawn)),
+        finding_sites=_sites(_segment_site(drawn), *((each.site, each.laterality) for each in findings)),
         algorithm_id=algorithm,
         measurements=[*measured, *map(_measurement, given), *_scores(findings)],
         qualitative_evaluations=[*_side(*_segment_site(drawn)), *_evaluations(findings)],
@@ -81,7 +81,7 @@ def _cross_section(
         tracking_identifier=tracking,
         referenced_region=_image_region(answer.frame(index), points, Shape.POLYGON),
         finding_type=coded(drawn.segment.type),
-        finding_sites=_sites(*_segment_site(drawn)),
+        finding_sites=_sites(_segment_site(drawn)),
         algorithm_id=algorithm,
         measurements=measured,
     )
@@ -101,7 +101,7 @@ def _regions(
             ),
             referenced_region=_image_region(answer.frame(region.slice), np.asarray(region.points), region.shape),
             finding_type=_finding_type(finding),
-            finding_sites=_sites(finding.site, finding.laterality),
+            finding_sites=_sites((finding.site, finding.laterality)),
             algorithm_id=algorithm,
             measurements=[*_region_score(region), *_scores(whole)],
             qualitative_evaluations=_evaluations(whole),
@@ -121,7 +121,7 @@ def _placeless(
             tracking_id(answer.source, f"{finding.name.meaning} (whole series)"),
         ),
         finding_type=_finding_type(finding),
-        finding_sites=_sites(finding.site, finding.laterality),
+        finding_sites=_sites((finding.site, finding.laterality)),
         algorithm_id=algorithm,
         measurements=_scores([finding]),
         qualitative_evaluations=_evaluations([finding]),
@@ -195,11 +195,13 @@ def _segment_site(drawn: DrawnSegment) -> tuple[Code | None, Code | None]:
     return segment.anatomy or (segment.type if is_anatomy else None), segment.laterality
 
 
-def _sites(site: Code | None, laterality: Code | None) -> list[sr.FindingSite] | None:
-    """Return the Finding Site with its side (CID 244)."""
-    if site is None:
-        return None
-    return [sr.FindingSite(coded(site), None if laterality is None else coded(laterality))]
+def _sites(*places: tuple[Code | None, Code | None]) -> list[sr.FindingSite]:
+    """Return each Finding Site once, with its side (CID 244)."""
+    return [
+        sr.FindingSite(coded(site), None if laterality is None else coded(laterality))
+        for site, laterality in dict.fromkeys(places)
+        if site is not None
+    ]
 
 
 def _side(site: Code | None, laterality: Code | None) -> list[sr.QualitativeEvaluation]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.multival import MultiValue
 
@@ -37,6 +38,11 @@ _OF_IDENTITY = {
     "AccessionNumber": "accession_number",
     "StudyInstanceUID": "study_uid",
 }
+
+
+def identity_of(path: Path) -> StudyIdentity:
+    """Return the identity that an object in a file was written for."""
+    return study_identity(dcmread(path, stop_before_pixels=True))
 
 
 def study_identity(header: Dataset) -> StudyIdentity:

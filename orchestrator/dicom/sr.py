@@ -11,6 +11,7 @@ from pydicom.sr.coding import Code as PydicomCode
 
 from orchestrator.dicom import provenance
 from orchestrator.dicom.answer import Answer
+from orchestrator.dicom.evidence import reference, reference_to
 from orchestrator.dicom.groups import Group, groups
 from orchestrator.dicom.identity import CHARACTER_SET
 from orchestrator.dicom.library import library_headers
@@ -26,10 +27,6 @@ _PROCEDURES: dict[str, PydicomCode] = {
     **dict.fromkeys(("CR", "DX", "RF"), codes.cid100.XRUnspecifiedBodyRegion),
 }
 _ANY_PROCEDURE: PydicomCode = codes.cid100.ImagingProcedure
-_IDENTIFYING = (
-    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"),
-    *("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
-)
 
 
 def report(
@@ -59,7 +56,7 @@ def report(
         document.update(module)
     document.ContentQualification = provenance.qualification(model, source.header.get("ContentQualification") or "")
     document.ContributingEquipmentSequence = [provenance.contribution(model, clock)]
-    document.CodingSchemeIdentificationSequence = coding_schemes(document)
+    name_coding_schemes(document)
     provenance.stamp(document, clock, uids, "SR")
     return document
 
@@ -78,19 +75,22 @@ def algorithm(answers: Iterable[Answer], model: ModelDescription) -> sr.Algorith
     )
 
 
-def coding_schemes(document: Dataset) -> list[Dataset]:
-    """Return the Coding Scheme Identification items of the local schemes that a document uses (PS3.3 C.12.1)."""
+def name_coding_schemes(document: Dataset) -> None:
+    """Add Coding Scheme Identification (PS3.3 C.12.1) for the local schemes that a document uses."""
     found: set[str] = set()
     document.walk(lambda _, element: found.add(element.value) if element.keyword == "CodingSchemeDesignator" else None)
-    items = []
-    for designator in sorted(scheme for scheme in found if scheme.startswith("99")):
-        item = Dataset()
-        item.CodingSchemeDesignator = designator
-        if designator == provenance.OWN_SCHEME:
-            item.CodingSchemeName = "Concepts of radiology-orchestrator"
-            item.CodingSchemeResponsibleOrganization = provenance.HOST
-        items.append(item)
-    return items
+    local = sorted(scheme for scheme in found if scheme.startswith("99"))
+    if local:
+        document.CodingSchemeIdentificationSequence = [_coding_scheme(scheme) for scheme in local]
+
+
+def _coding_scheme(designator: str) -> Dataset:
+    item = Dataset()
+    item.CodingSchemeDesignator = designator
+    if designator == provenance.OWN_SCHEME:
+        item.CodingSchemeName = "Concepts of radiology-orchestrator"
+        item.CodingSchemeResponsibleOrganization = provenance.HOST
+    return item
 
 
 def _content(answers: Sequence[Answer], model: ModelDescription, uids: Uids) -> Dataset:
@@ -139,27 +139,13 @@ def _procedure(header: Dataset) -> PydicomCode:
 
 
 def _evidence(answers: Iterable[Answer]) -> list[Dataset]:
-    """Return every image that was read and every SEG, with no more of their headers than references need.
-
-    Patient and study are left empty here and copied afterwards: highdicom refuses values that it
-    finds odd, but what the source says must stay as it is.
-    """
+    """Return every image that was read and every SEG."""
     evidence: list[Dataset] = []
     for answer in answers:
-        source = answer.source
-        study_uid = source.modules.StudyInstanceUID
-        for image in source.instances:
-            evidence.append(_stub(study_uid, source.series_uid, image.sop_class, image.sop_uid))
+        source, study_uid = answer.source, answer.source.modules.StudyInstanceUID
+        evidence += [
+            reference(study_uid, source.series_uid, image.sop_class, image.sop_uid) for image in source.instances
+        ]
         if answer.seg is not None:
-            seg = answer.seg
-            evidence.append(_stub(study_uid, seg.SeriesInstanceUID, seg.SOPClassUID, seg.SOPInstanceUID))
+            evidence.append(reference_to(answer.seg))
     return evidence
-
-
-def _stub(study_uid: str, series_uid: str, sop_class: str, sop_uid: str) -> Dataset:
-    stub = Dataset()
-    stub.StudyInstanceUID, stub.SeriesInstanceUID = study_uid, series_uid
-    stub.SOPClassUID, stub.SOPInstanceUID = sop_class, sop_uid
-    for keyword in _IDENTIFYING:
-        setattr(stub, keyword, None)
-    return stub

@@ -31,7 +31,7 @@ def statement(
     root = sr.ContainerContentItem(name=own.UNPLACED_TITLE)
     root.ContentSequence = sr.ContentSequence(
         [
-            *sr.LanguageOfContentItemAndDescendants(own.ENGLISH),
+            *sr.LanguageOfContentItemAndDescendants(sr.CodedConcept(*own.ENGLISH[:3])),
             *context,
             *algorithm,
             _text(own.STATEMENT, "AI analysis result, not verified by a physician."),

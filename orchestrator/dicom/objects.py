@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import highdicom
 import numpy as np
 import pydicom
-from pydicom import Dataset, dcmwrite
 
 from orchestrator import __version__
 from orchestrator.dicom.answer import Answer
@@ -26,10 +23,11 @@ from orchestrator.dicom.provenance import Clock, Uids
 from orchestrator.dicom.seg import segmentation
 from orchestrator.dicom.source import Source
 from orchestrator.dicom.sr import report
+from orchestrator.dicom.storage import store
 from orchestrator.domain.checks import check_result
 from orchestrator.domain.errors import InvalidResult
 from orchestrator.domain.model import Empty, ModelDescription
-from orchestrator.domain.records import JobRecord, ObjectKind, ObjectRecord
+from orchestrator.domain.records import JobRecord, ObjectRecord
 from orchestrator.domain.result import Result
 from orchestrator.domain.series import StudyIdentity
 
@@ -38,12 +36,12 @@ from orchestrator.domain.series import StudyIdentity
 class WriteOptions:
     """What a destination takes.
 
-    seg: BINARY is what every archive takes; LABELMAP is smaller, but 3D Slicer and others refuse it.
-    sr: Comprehensive 3D SR, or plain Comprehensive SR for an archive that does not know the former.
+    label_map: BINARY is what every archive takes; LABELMAP is smaller, but 3D Slicer and others refuse it.
+    comprehensive_3d: False for an archive that knows only plain Comprehensive SR.
     """
 
-    seg: Literal["binary", "labelmap"] = "binary"
-    sr: Literal["comprehensive-3d", "comprehensive"] = "comprehensive-3d"
+    label_map: bool = False
+    comprehensive_3d: bool = True
 
 
 def write(
@@ -64,7 +62,7 @@ def write(
     """
     sources = [Source.read(number, grid, identity) for number, (grid, _) in enumerate(findings, 1)]
     masks = [_checked(source, result) for source, (_, result) in zip(sources, findings, strict=True)]
-    encoded = [encode(segments, labelmap=options.seg == "labelmap") if segments else None for segments in masks]
+    encoded = [encode(segments, labelmap=options.label_map) if segments else None for segments in masks]
     results = [result for _, result in findings]
     uids = Uids(job.key, _content_digest(sources, results, encoded, model, options))
     clock = Clock.of(job.created_at, str(sources[0].header.get("TimezoneOffsetFromUTC") or ""))
@@ -74,13 +72,12 @@ def write(
     ]
     answers = [Answer(*parts) for parts in zip(sources, results, masks, segs, strict=True)]
     _refuse_empty(answers, model)
-    comprehensive_3d = options.sr == "comprehensive-3d"
-    document = report(answers, model=model, clock=clock, uids=uids, comprehensive_3d=comprehensive_3d)
+    document = report(answers, model=model, clock=clock, uids=uids, comprehensive_3d=options.comprehensive_3d)
     objects = [*(answer.seg for answer in answers if answer.seg is not None), document]
     for written in objects:
         check_object(written, sources[0].modules)
     check_set(objects)
-    return tuple(_store(written, job, folder) for written in objects)
+    return tuple(store(written, job.key, folder) for written in objects)
 
 
 def _checked(source: Source, result: Result) -> tuple[DrawnSegment, ...]:
@@ -143,42 +140,3 @@ def _plain(value: Any) -> object:
     if hasattr(value, "__dataclass_fields__"):
         return {name: getattr(value, name) for name in value.__dataclass_fields__}
     return dict(value)
-
-
-def encoded_file(written: Dataset) -> bytes:
-    """Return the bytes of an object as a DICOM file (PS3.10)."""
-    buffer = BytesIO()
-    dcmwrite(buffer, written, enforce_file_format=True)
-    return buffer.getvalue()
-
-
-def _store(written: Dataset, job: JobRecord, folder: Path) -> ObjectRecord:
-    content = encoded_file(written)
-    path = folder / f"{written.SOPInstanceUID}.dcm"
-    store_durably(path, content)
-    return ObjectRecord(
-        sop_uid=str(written.SOPInstanceUID),
-        job_key=job.key,
-        kind=ObjectKind(written.Modality),
-        sop_class=str(written.SOPClassUID),
-        series_uid=str(written.SeriesInstanceUID),
-        study_uid=str(written.StudyInstanceUID),
-        path=path,
-        sha256=hashlib.sha256(content).hexdigest(),
-    )
-
-
-def store_durably(path: Path, content: bytes) -> None:
-    """Put content at a path so that after a crash the file is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -1,0 +1,52 @@
+"""Objects on disk: encoded once, durable before anybody is told of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from io import BytesIO
+from pathlib import Path
+
+from pydicom import Dataset, dcmwrite
+
+from orchestrator.domain.records import ObjectKind, ObjectRecord
+
+
+def encoded(written: Dataset) -> bytes:
+    """Return the bytes of an object as a DICOM file (PS3.10)."""
+    buffer = BytesIO()
+    dcmwrite(buffer, written, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def store(written: Dataset, job_key: str, folder: Path) -> ObjectRecord:
+    """Return the record of an object that is now the file ``folder/<SOP Instance UID>.dcm``, also after a crash."""
+    content = encoded(written)
+    path = folder / f"{written.SOPInstanceUID}.dcm"
+    _put(path, content)
+    return ObjectRecord(
+        sop_uid=str(written.SOPInstanceUID),
+        job_key=job_key,
+        kind=ObjectKind(written.Modality),
+        sop_class=str(written.SOPClassUID),
+        series_uid=str(written.SeriesInstanceUID),
+        study_uid=str(written.StudyInstanceUID),
+        path=path,
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Put content at a path so that after a crash the file is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
