@@ -3,7 +3,8 @@
 from orchestrator.archive.arrival import Arrival, Closed
 from orchestrator.archive.connect import connect
 from orchestrator.archive.doorbell import Listener, Ringer
+from orchestrator.archive.folder import FolderArchive
 from orchestrator.archive.receiver import Receiver
 from orchestrator.archive.spool import Spool, SpooledFile
 
-__all__ = ["Arrival", "Closed", "Listener", "Receiver", "Ringer", "Spool", "SpooledFile", "connect"]
+__all__ = ["Arrival", "Closed", "FolderArchive", "Listener", "Receiver", "Ringer", "Spool", "SpooledFile", "connect"]

@@ -138,15 +138,18 @@ class DimseArchive:
     @contextmanager
     def _association(self, contexts: list[PresentationContext], purpose: str) -> Iterator[Association]:
         """Yield an open association; released at the end, aborted where something went wrong."""
+        sockets: list[socket.socket] = []
         association = self._entity.associate(
             self._host,
             self._port,
             contexts=contexts,
             ae_title=self._called,
             max_pdu=ANNOUNCED_PDU_BYTES,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _without_delay)],
+            evt_handlers=[(evt.EVT_ACSE_SENT, _prepare, [sockets])],
         )
         if not association.is_established:
+            for unconnected in sockets:
+                unconnected.close()
             raise self._not_established(association, purpose)
         try:
             yield association
@@ -237,7 +240,9 @@ def _outgoing(path: Path) -> _Outgoing:
         raise UnreadableFile(f"{path} is no DICOM file that can be sent ({type(fault).__name__})") from None
 
 
-def _without_delay(event: evt.Event) -> None:
+def _prepare(event: evt.Event, sockets: list[socket.socket]) -> None:
+    """Set the socket up before it connects, and keep it: pynetdicom forgets to close one that could not."""
     transport = event.assoc.dul.socket
-    if transport is not None and transport.socket is not None:
+    if not sockets and transport is not None and transport.socket is not None:
         transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sockets.append(transport.socket)

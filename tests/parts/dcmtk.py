@@ -96,7 +96,7 @@ def echoscu(port: int, *, calling: str = "ECHOSCU", called: str = "ORCHESTRATOR"
 def findscu(port: int, *keys: str, called: str = "ARCHIVE") -> subprocess.CompletedProcess[str]:
     """Ask a study root query with ``keys`` such as QueryRetrieveLevel=STUDY and return what came of it."""
     wanted = [part for key in keys for part in ("-k", key)]
-    return _run([program("findscu"), "-S", "-aec", called, *wanted, "127.0.0.1", str(port)])
+    return _run([program("findscu"), "-v", "-S", "-aec", called, *wanted, "127.0.0.1", str(port)])
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
