@@ -26,14 +26,10 @@ def serve(channel: int, layers: Collection[str]) -> None:
     end.send({"hello": {"cage": sorted(layers), "python": sys.version.split()[0]}})
     told, _ = end.receive()
     session = Session(told["plugin"])
-    process = os.getpid()
     while True:
         try:
             request, files = end.receive()
-            answer = session.answer(request, files)
-            if os.getpid() != process:  # a fork that the model let run on; the request is its parent's
-                os._exit(0)
-            end.send(answer)
+            end.send(session.answer(request, files))
         except ChannelClosed:
             os._exit(0)
 
@@ -45,6 +41,7 @@ class Session:
         self._spec = plugin
         self._plugin: plugins.Plugin | None = None
         self._model: Model | None = None
+        self._process = os.getpid()
 
     def answer(self, request: Mapping[str, Any], files: Sequence[int]) -> dict[str, Any]:
         """Return the answer to one request; whatever the model does becomes an answer too."""
@@ -60,6 +57,8 @@ class Session:
             traceback.print_exc()
             kind = "memory" if _ran_out_of_memory(raised) else "raised"
             return {"error": kind, "message": _brief(f"{type(raised).__name__}: {raised}")}
+        finally:
+            self._end_a_fork()
 
     def _answer(self, request: Mapping[str, Any], files: Sequence[int]) -> dict[str, Any]:
         ask = request["ask"]
@@ -97,6 +96,7 @@ class Session:
             start = time.perf_counter()
             returned = self._model.predict(volume)
             seconds = time.perf_counter() - start
+            self._end_a_fork()
             try:
                 write_result(returned, volume.shape, result, masks)
             except InvalidResult:
@@ -104,6 +104,11 @@ class Session:
             except (TypeError, ValueError, AttributeError) as fault:
                 raise InvalidResult(f"the result cannot be written: {fault}") from fault
         return {"seconds": seconds}
+
+    def _end_a_fork(self) -> None:
+        """End a fork that the model let run out of its predict: the request is its parent's to answer."""
+        if os.getpid() != self._process:
+            os._exit(0)
 
     def _convert(self, function: str, source: Path, target: Path) -> dict[str, Any]:
         module, _, name = function.partition(":")

@@ -1,6 +1,6 @@
 """What a hostile model might try; each returns when it got through and raises when it was stopped."""
 
-ATTACKS = '''
+ATTACKS = """
 import ctypes, mmap, pathlib, resource, shutil, signal, socket, subprocess, tempfile
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -93,4 +93,4 @@ def io_uring(facts):
 
 def kernel_keyring(facts):
     raw(250, 0, -3, 1)
-'''
+"""

@@ -26,9 +26,7 @@ class Bench:
         plugins.mkdir(parents=True)
         (plugins / "subject.py").write_text(HEAD + textwrap.dedent(source))
         self.folder = folder
-        self.workers = Workers(
-            discover([], [plugins], entry_points=False), sandbox=sandbox, weights=folder / "weights"
-        )
+        self.workers = Workers(discover([], [plugins], entry_points=False), sandbox=sandbox, weights=folder / "weights")
 
     def predict(self, voxels: Any = None, model: str = "subject", **facts: str) -> Prediction:
         """Return what the model says about the voxels (slice, row, column), by default 4 x 5 x 6 zeros."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.integration.worker.attacks import ATTACKS
 from tests.integration.worker.conftest import Bench, subject
 

@@ -115,9 +115,7 @@ def test_extra_objects_of_all_plugins_are_sent(plugins: Plugins) -> None:
         ("raise SystemError('x')", "SystemError: x"),
     ],
 )
-def test_a_broken_plugin_is_listed_with_its_error_and_stops_no_other(
-    plugins: Plugins, source: str, error: str
-) -> None:
+def test_a_broken_plugin_is_listed_with_its_error_and_stops_no_other(plugins: Plugins, source: str, error: str) -> None:
     host = plugins(broken=source, sound="@hookimpl\ndef connect_archive(url): return url")
     assert error in next(plugin.error for plugin in host.listing if plugin.name == "broken")
     assert host.connect_archive("x://", {}) == "x://"
