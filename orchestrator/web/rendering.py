@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
@@ -20,6 +22,7 @@ def markdown(text: str) -> Markup:
     return Markup(_MARKDOWN.render(text))  # noqa: S704  the renderer escapes everything that is not Markdown
 
 
+@cache
 def environment() -> Environment:
     """Return the templates; everything is escaped and a missing value is an error."""
     found = Environment(

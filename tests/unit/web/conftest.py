@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,13 +35,21 @@ class Visitor:
         headers = {**self.headers, **options.pop("headers", {})}
         # the page of an unexpected fault is what is looked at, not the fault
         wire = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=wire, base_url="http://localhost:8080") as client:
+        async with httpx.AsyncClient(transport=wire, base_url="http://localhost:8080", trust_env=False) as client:
             return await client.request(method, path, headers=headers, **options)
 
 
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a ledger that was made once: making it takes longer than most tests here."""
+    path = tmp_path_factory.mktemp("ledger") / "empty.db"
+    Ledger.open(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[ReadingRoom]:
-    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+def room(empty_ledger: Path, tmp_path: Path) -> Iterator[ReadingRoom]:
+    ledger = Ledger.open(f"sqlite:///{shutil.copy(empty_ledger, tmp_path)}")
     yield ReadingRoom(ledger)
     ledger.close()
 

@@ -1,0 +1,124 @@
+"""The page of one result says what was found, by what, and from what."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.domain.records import DeliveryState
+from orchestrator.domain.review import ReviewState
+from tests.data.reading_room import Drawings, ReadingRoom, fill, uid
+
+
+def page_of(visitor, room: ReadingRoom, word: str, query: str = "") -> str:
+    answer = visitor.get(f"/results/{room.keys[word]}{query}")
+    assert answer.status_code == 200
+    return answer.text
+
+
+def test_it_says_that_nobody_verified_it(visitor, room: ReadingRoom):
+    room.result("brain")
+    assert "AI result &ndash; not verified.</strong> Not a diagnosis." in page_of(visitor, room, "brain")
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["brain on T1", "cpu", "2.93 s", "quiet for 30 s", "Brain volume", "1,502 ml", "Confirmed in pacs", "readback"],
+)
+def test_it_says_where_the_result_comes_from(visitor, room: ReadingRoom, said):
+    room.result("brain")
+    assert said in page_of(visitor, room, "brain")
+
+
+def test_it_names_every_object(visitor, room: ReadingRoom):
+    job = room.result("brain")
+    text = page_of(visitor, room, "brain")
+    assert all(f'data-copy="{each.sop_uid}"' in text for each in room.ledger.objects(job.key))
+
+
+def test_a_delivery_that_waits_says_why(visitor, room: ReadingRoom):
+    room.result("brain", delivery=DeliveryState.WAITING)
+    assert "Waits for pacs: the archive does not answer" in page_of(visitor, room, "brain")
+
+
+def test_the_rule_that_fired_is_explained(visitor, room: ReadingRoom):
+    facts = {"Modality": ("MR",), "SeriesDescription": ("T1 MPRAGE",)}
+    room.result("brain", series=room.series("brain", facts=facts))
+    text = page_of(visitor, room, "brain")
+    assert "Why the rule fired" in text
+    assert "T1 MPRAGE" in text
+
+
+def test_the_model_card_is_shown_without_its_markup(visitor, room: ReadingRoom):
+    room.result("brain")
+    text = page_of(visitor, room, "brain")
+    assert "<h2>Limits</h2>" in text
+    assert "&lt;script&gt;" in text
+    assert "<script>alert" not in text
+
+
+def test_a_card_of_another_version_says_so(visitor, room: ReadingRoom):
+    room.result("brain", model_version="0.8.0")
+    assert "this result was made by 0.8.0" in page_of(visitor, room, "brain")
+
+
+def test_a_model_that_is_gone_leaves_its_results(visitor, room: ReadingRoom):
+    room.result("brain", model="bygone")
+    assert "no longer installed" in page_of(visitor, room, "brain")
+
+
+def test_the_best_slice_is_shown_first(visitor, room: ReadingRoom):
+    room.result("brain")
+    assert "/slices/11.png?v=" in page_of(visitor, room, "brain")
+
+
+def test_a_slice_can_be_asked_for_without_scripts(visitor, room: ReadingRoom):
+    room.result("brain")
+    text = page_of(visitor, room, "brain", "?slice=4")
+    assert "/slices/4.png?v=" in text
+    assert 'href="?slice=3"' in text
+    assert 'href="?slice=5"' in text
+
+
+def test_a_result_whose_files_are_gone_is_still_a_page(visitor, room: ReadingRoom, pictures: Drawings):
+    pictures.gone.add(room.result("brain").key)
+    text = page_of(visitor, room, "brain")
+    assert "There is no picture" in text
+    assert "1,502 ml" in text
+
+
+def test_the_next_waiting_result_is_one_click_away(visitor, room: ReadingRoom):
+    fill(room)
+    text = page_of(visitor, room, "haemorrhage")
+    assert f'href="/results/{room.keys["nodule"]}">Next waiting result' in text
+
+
+def test_every_verdict_stays_in_the_history(visitor, room: ReadingRoom):
+    room.result("brain")
+    room.verdict("brain", ReviewState.ACCEPTED, comment="agreed at first")
+    room.verdict("brain", ReviewState.REJECTED, reason="wrong", by="Ben Yilmaz")
+    text = page_of(visitor, room, "brain")
+    assert "agreed at first" in text
+    assert "Ben Yilmaz" in text
+
+
+def test_the_beginning_of_a_key_is_enough(visitor, room: ReadingRoom):
+    assert visitor.get(f"/results/{room.result('brain').key[:8]}").status_code == 200
+
+
+@pytest.mark.parametrize("key", ["abcdef123456", "zz", "..%2f..%2fetc", "A" * 200, "abcdef'--"])
+def test_an_unknown_result_is_a_page_of_its_own(visitor, room: ReadingRoom, key):
+    room.result("brain")
+    answer = visitor.get(f"/results/{key}")
+    assert answer.status_code == 404
+    assert "Back to the results" in answer.text
+
+
+def test_a_job_without_a_result_has_no_result_page(visitor, room: ReadingRoom):
+    assert visitor.get(f"/results/{room.job('waits').key}").status_code == 404
+
+
+def test_pages_hold_uids_and_no_path_of_this_machine(visitor, room: ReadingRoom):
+    room.result("brain")
+    text = page_of(visitor, room, "brain")
+    assert uid("study brain") in text
+    assert "/outbox/" not in text

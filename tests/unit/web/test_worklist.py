@@ -1,0 +1,92 @@
+"""The worklist shows what waits, the most urgent first."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from orchestrator.domain.records import DeliveryState
+from orchestrator.domain.result import Urgency
+from orchestrator.domain.review import ReviewState
+from tests.data.reading_room import ReadingRoom, fill
+
+
+def keys_of(text: str) -> list[str]:
+    return re.findall(r'<li class="row" data-key="([0-9a-f]{64})"', text)
+
+
+def test_waiting_results_are_listed_by_urgency_then_by_wait(visitor, room: ReadingRoom):
+    fill(room)
+    words = ("haemorrhage", "nodule", "no text", "bone", "text", "brain")
+    assert keys_of(visitor.get("/").text) == [room.keys[word] for word in words]
+
+
+def test_urgency_is_worded_and_not_only_coloured(visitor, room: ReadingRoom):
+    room.result("bleeding", urgency=Urgency.IMMEDIATE)
+    assert "Immediate: act within minutes" in visitor.get("/").text
+
+
+def test_a_measured_volume_is_said_in_one_line(visitor, room: ReadingRoom):
+    room.result("brain")
+    assert "<li>Brain 1,502 ml</li>" in visitor.get("/").text
+
+
+def test_a_finding_is_said_with_its_score(visitor, room: ReadingRoom):
+    room.result("text", findings=({"name": "Burned-in text", "value": "present", "score": 0.93},))
+    assert "<li>Burned-in text: present, score 0.93</li>" in visitor.get("/").text
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (DeliveryState.CONFIRMED, "Confirmed in pacs"),
+        (DeliveryState.UNCONFIRMED, "Sent to pacs, not confirmed"),
+        (DeliveryState.WAITING, "Waits for pacs: the archive does not answer"),
+    ],
+)
+def test_the_row_says_where_the_objects_are(visitor, room: ReadingRoom, state, words):
+    room.result("brain", delivery=state)
+    assert words in visitor.get("/").text
+
+
+def test_filters_show_other_states(visitor, room: ReadingRoom):
+    fill(room)
+    assert keys_of(visitor.get("/?state=rejected").text) == [room.keys["rejected"]]
+    assert len(keys_of(visitor.get("/?state=all").text)) == 9
+
+
+def test_the_model_filter_keeps_only_its_results(visitor, room: ReadingRoom):
+    fill(room)
+    found = keys_of(visitor.get("/?model=burned-in-text").text)
+    assert found == [room.keys["no text"], room.keys["text"]]
+
+
+def test_an_unknown_state_is_refused(visitor):
+    assert visitor.get("/?state=unheard-of").status_code == 422
+
+
+def test_an_empty_worklist_says_so(visitor):
+    assert "No result waits for a verdict." in visitor.get("/").text
+
+
+def test_a_row_looks_new_when_its_verdict_changes(visitor, room: ReadingRoom):
+    room.result("brain")
+    before = re.findall(r'data-version="(\w+)"', visitor.get("/?state=all").text)
+    assert before == re.findall(r'data-version="(\w+)"', visitor.get("/?state=all").text)
+    room.verdict("brain", ReviewState.ACCEPTED)
+    assert before != re.findall(r'data-version="(\w+)"', visitor.get("/?state=all").text)
+
+
+def test_the_page_names_the_event_that_it_shows(visitor, room: ReadingRoom):
+    room.result("brain")
+    assert f'data-after="{room.ledger.last_event()}"' in visitor.get("/").text
+
+
+def test_text_from_a_model_is_never_markup(visitor, room: ReadingRoom):
+    nasty = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+    room.result("brain", model=nasty, rule=nasty, findings=({"name": nasty, "value": nasty},))
+    for path in ("/", f"/results/{room.keys['brain']}", "/jobs", f"/jobs/{room.keys['brain']}"):
+        text = visitor.get(path).text
+        assert "<script>alert" not in text
+        assert "<img src=x" not in text
