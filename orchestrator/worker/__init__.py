@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestrator.worker.catalogue import CataloguedModel
     from orchestrator.worker.discovery import ModelSource, discover
+    from orchestrator.worker.launch import cage_layers
     from orchestrator.worker.manifest_file import read_manifest
     from orchestrator.worker.weights import pull, weights_folder
     from orchestrator.worker.workers import Workers
@@ -16,13 +17,23 @@ _HOMES = {
     "CataloguedModel": "catalogue",
     "ModelSource": "discovery",
     "Workers": "workers",
+    "cage_layers": "launch",
     "discover": "discovery",
     "pull": "weights",
     "read_manifest": "manifest_file",
     "weights_folder": "weights",
 }
 
-__all__ = ["CataloguedModel", "ModelSource", "Workers", "discover", "pull", "read_manifest", "weights_folder"]
+__all__ = [
+    "CataloguedModel",
+    "ModelSource",
+    "Workers",
+    "cage_layers",
+    "discover",
+    "pull",
+    "read_manifest",
+    "weights_folder",
+]
 
 
 def __getattr__(name: str) -> Any:

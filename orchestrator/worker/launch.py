@@ -47,3 +47,14 @@ class Launcher:
         """End the thread, and with it every process that it started."""
         self._thread.shutdown()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def cage_layers() -> frozenset[str]:
+    """Return the layers of the cage that this machine can give; ``files``, ``network``, ``signals`` and ``seccomp``."""
+    launcher = Launcher("best")
+    try:
+        process = launcher.start(ModelSource(name="cage", origin="this machine"), memory_mb=1024)
+        process.kill()
+        return process.cage
+    finally:
+        launcher.close()

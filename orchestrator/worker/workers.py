@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from orchestrator.domain.errors import (
     InvalidResult,
     ModelRaised,
     OrchestratorError,
+    SandboxUnavailable,
     UnknownRecord,
     UnsupportedInput,
     WorkerOutOfMemory,
@@ -30,6 +32,7 @@ from orchestrator.domain.volume import Volume
 from orchestrator.worker import exchange
 from orchestrator.worker.answer import durable, read_result
 from orchestrator.worker.catalogue import CataloguedModel, Described, read_report, refused, without_conflicts
+from orchestrator.worker.descriptions import Descriptions
 from orchestrator.worker.discovery import ModelSource
 from orchestrator.worker.launch import Launcher
 from orchestrator.worker.process import ModelProcess, Sandbox
@@ -49,6 +52,7 @@ class _Slot:
     lock: threading.Lock = field(default_factory=threading.Lock)
     process: ModelProcess | None = None
     device: str = "cpu"
+    used: float = 0.0
 
 
 class Workers:
@@ -70,6 +74,7 @@ class Workers:
         self._weights = weights
         self._log = log
         self._launcher = Launcher(sandbox)
+        self._descriptions = Descriptions(weights / ".descriptions")
         with ThreadPoolExecutor(os.cpu_count(), "describe") as pool:
             self._described = without_conflicts(pool.map(self._describe, sources))
         models = [model for each in self._described for model in each.models]
@@ -113,6 +118,15 @@ class Workers:
         slot = self._slot(model)
         with slot.lock:
             self._end(slot)
+
+    def rest_idle(self, seconds: float) -> None:
+        """End the processes that nobody asked for so long."""
+        for slot in self._slots.values():
+            if time.monotonic() - slot.used >= seconds and slot.lock.acquire(blocking=False):
+                try:
+                    self._end(slot)
+                finally:
+                    slot.lock.release()
 
     def predict(self, model: str, volume: Volume, folder: Path) -> Prediction:
         """Return the model's checked result, kept in the folder as well.
@@ -159,18 +173,23 @@ class Workers:
     def _describe(self, source: ModelSource) -> Described:
         if source.error:
             return refused(source, source.error)
-        process = None
         try:
-            process = self._launcher.start(source, DESCRIBE_MEMORY_MB)
-            report = process.ask({"ask": "describe"}, DESCRIBE_SECONDS)
-            if "error" in report:
-                return refused(source, report["message"] or report["error"])
-            return read_report(source, report)
+            return read_report(source, self._descriptions.find(source) or self._ask_to_describe(source))
+        except SandboxUnavailable:
+            raise
         except OrchestratorError as fault:
             return refused(source, fault)
+
+    def _ask_to_describe(self, source: ModelSource) -> dict[str, Any]:
+        process = self._launcher.start(source, DESCRIBE_MEMORY_MB)
+        try:
+            report = process.ask({"ask": "describe"}, DESCRIBE_SECONDS)
         finally:
-            if process is not None:
-                process.kill()
+            process.kill()
+        if "error" in report:
+            raise ModelRaised(str(report["message"]) or "it needs too much memory to describe itself")
+        self._descriptions.keep(source, report)
+        return report
 
     def _ready(self, slot: _Slot) -> ModelProcess:
         """Return the slot's process with its model loaded; called with the lock held."""
@@ -189,6 +208,7 @@ class Workers:
         self, slot: _Slot, process: ModelProcess, request: Mapping[str, Any], files: Sequence[int] = ()
     ) -> dict[str, Any]:
         answer = process.ask(request, slot.model.description.resources.timeout_seconds, files)
+        slot.used = time.monotonic()
         kind, message = answer.get("error"), str(answer.get("message", ""))
         name = slot.model.description.name
         if kind == "unsupported":
