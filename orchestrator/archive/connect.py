@@ -26,6 +26,8 @@ def connect(
     timeout_seconds: how long one answer of the archive may take.
     Raises UserError where the URL does not name an archive.
     """
+    if not _AE_TITLE.fullmatch(ae_title.strip()):
+        raise UserError(f"{ae_title!r} is no AE title: up to 16 characters of ASCII without backslash")
     parts = urlsplit(url)
     if parts.scheme == "dimse":
         from orchestrator.archive.dimse import DimseArchive

@@ -29,7 +29,8 @@ class Receiver:
     allow: calling AE titles that may associate; empty = any, on a loopback address only.
     association_seconds: how long a connection may take to ask for an association; it has a count
         of its own (maximum_waiting), and when that is full the longest silent one goes.
-    idle_seconds: how long an association may be silent, and a PDU may take.
+    idle_seconds: how long an association may be silent, and a PDU may take; scanners keep one open
+        while they reconstruct.
     on_stored, on_closed: called in the connection's thread after the answer has left; what they raise
         is logged and changes nothing.
     """
@@ -47,7 +48,7 @@ class Receiver:
         maximum_associations: int = 32,
         maximum_waiting: int = 64,
         association_seconds: float = 5.0,
-        idle_seconds: float = 60.0,
+        idle_seconds: float = 120.0,
     ) -> None:
         if not allow and not _is_loopback(host):
             raise SettingsError(
@@ -89,12 +90,11 @@ class Receiver:
 
     def stop(self, limit_seconds: float = 10.0) -> None:
         """Return when all connections are closed; a message in flight is filed and answered first."""
-        if self._listener is None:
+        listener, self._listener = self._listener, None
+        if listener is None:
             return
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept
-        self._listener.close()
-        self._listener = None
+        _shut(listener)  # wakes accept
+        listener.close()
         with self._lock:
             for connection in self._waiting:
                 _shut(connection)

@@ -72,6 +72,7 @@ class Spool:
         self.folder = folder.absolute()
         self.incoming = self.folder / "incoming"
         self.incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sync_folder(self.folder.parent)
         self._minimum_free = minimum_free_mb << 20
         self._folders = DurableFolders(self.folder)
 
@@ -169,7 +170,11 @@ class Incoming:
         self._unchecked = 0
         header = file_header(origin.sop_class, origin.sop_uid, origin.transfer_syntax, origin.calling, origin.called)
         self._start = len(header)
-        self._append(memoryview(header))
+        try:
+            self._append(memoryview(header))
+        except OSError:
+            self.discard()
+            raise
 
     def write(self, encoded: memoryview) -> None:
         """Append the next part of the encoded data set, in any portions.

@@ -183,7 +183,7 @@ def test_a_message_in_flight_is_filed_and_answered_before_the_receiver_stops(
     station: Station, associated: socket.socket
 ) -> None:
     dataset = instance()
-    content = encode_dataset(dataset, False, True)
+    content = encode_dataset(dataset, True, True)
     assert content is not None
     associated.sendall(pdu(4, value(store_command(dataset.SOPInstanceUID), control=3) + value(content[:50], control=0)))
     wait_until(lambda: len(list(station.spool.incoming.iterdir())) == 1)

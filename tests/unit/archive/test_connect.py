@@ -36,3 +36,8 @@ def test_an_unknown_scheme_names_those_there_are(url: str) -> None:
 def test_a_wrong_address_shows_a_right_one(url: str) -> None:
     with pytest.raises(UserError, match=r"write (dimse|file)://"):
         connect(url, name="pacs")
+
+
+def test_our_own_title_is_checked_too() -> None:
+    with pytest.raises(UserError, match="is no AE title"):
+        connect("dimse://PACS@host:104", name="pacs", ae_title="A TITLE THAT IS TOO LONG")
