@@ -9,17 +9,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orchestrator.dicom.correction import readdress as readdress
     from orchestrator.dicom.grid import FrameReference as FrameReference
     from orchestrator.dicom.grid import Grid as Grid
     from orchestrator.dicom.grid import plan as plan
     from orchestrator.dicom.header import read_instance as read_instance
+    from orchestrator.dicom.identity import identity_of as identity_of
+    from orchestrator.dicom.objects import WriteOptions as WriteOptions
+    from orchestrator.dicom.objects import prewarm as prewarm
+    from orchestrator.dicom.objects import write as write
+    from orchestrator.dicom.overlay import LegendEntry as LegendEntry
+    from orchestrator.dicom.overlay import Overlay as Overlay
     from orchestrator.dicom.pixels import fill as fill
+    from orchestrator.dicom.review import attest as attest
+    from orchestrator.dicom.review import reject as reject
     from orchestrator.dicom.series import check_intended as check_intended
     from orchestrator.dicom.series import expected_count as expected_count
     from orchestrator.dicom.series import gap_free as gap_free
     from orchestrator.dicom.series import gather as gather
     from orchestrator.dicom.series import is_image as is_image
     from orchestrator.dicom.series import machine_written as machine_written
+    from orchestrator.dicom.summary import Summary as Summary
+    from orchestrator.dicom.summary import summarize as summarize
 
 _READING = {
     "FrameReference": "grid",
@@ -37,12 +48,15 @@ _READING = {
 _WRITING = {
     "LegendEntry": "overlay",
     "Overlay": "overlay",
-    "Summary": "sr",
-    "WriteOptions": "write",
+    "Summary": "summary",
+    "WriteOptions": "objects",
     "attest": "review",
+    "identity_of": "identity",
+    "prewarm": "objects",
+    "readdress": "correction",
     "reject": "review",
-    "summarize": "sr",
-    "write": "write",
+    "summarize": "summary",
+    "write": "objects",
 }
 _PLACES = _READING | _WRITING
 

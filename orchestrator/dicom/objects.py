@@ -12,6 +12,8 @@ from typing import Any
 import highdicom
 import numpy as np
 import pydicom
+from highdicom import sr
+from pydicom.uid import CTImageStorage
 
 from orchestrator import __version__
 from orchestrator.dicom.answer import Answer
@@ -24,6 +26,7 @@ from orchestrator.dicom.seg import segmentation
 from orchestrator.dicom.source import Source
 from orchestrator.dicom.sr import report
 from orchestrator.dicom.storage import store
+from orchestrator.dicom.uid import derived_uid
 from orchestrator.domain.checks import check_result
 from orchestrator.domain.errors import InvalidResult
 from orchestrator.domain.model import Empty, ModelDescription
@@ -78,6 +81,12 @@ def write(
         check_object(written, sources[0].modules)
     check_set(objects)
     return tuple(store(written, job.key, folder) for written in objects)
+
+
+def prewarm() -> None:
+    """Load what the first object of a process would wait half a second for: highdicom's tables of the standard."""
+    image = sr.SourceImageForRegion(CTImageStorage, derived_uid("prewarm"))
+    sr.ImageRegion(sr.GraphicTypeValues.POINT, np.zeros((1, 2)), image)
 
 
 def _checked(source: Source, result: Result) -> tuple[DrawnSegment, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 
 from highdicom import sr
@@ -39,9 +40,10 @@ def report(
     """
     write = sr.Comprehensive3DSR if comprehensive_3d else sr.ComprehensiveSR
     source = answers[0].source
+    root = _content(answers, model, uids)
     document: Dataset = write(
         evidence=_evidence(answers),
-        content=_content(answers, model, uids),
+        content=_without_children(root),
         series_instance_uid=uids.of("SR", "series"),
         series_number=provenance.series_number(model, "SR"),
         sop_instance_uid=uids.of("SR"),
@@ -52,7 +54,7 @@ def report(
         specific_character_set=CHARACTER_SET,
         series_description=provenance.series_description(model, "SR"),
     )
-    for module in (source.modules, provenance.equipment(model)):
+    for module in (root, source.modules, provenance.equipment(model)):
         document.update(module)
     document.ContentQualification = provenance.qualification(model, source.header.get("ContentQualification") or "")
     document.ContributingEquipmentSequence = [provenance.contribution(model, clock)]
@@ -99,6 +101,13 @@ def _content(answers: Sequence[Answer], model: ModelDescription, uids: Uids) -> 
     if not any(answer.has_place for answer in answers):
         return statement(answers, context, identification)
     return _measurement_report(answers, context, identification, uids)
+
+
+def _without_children(root: Dataset) -> Dataset:
+    """Return the root alone: highdicom copies and parses again all it is given, which is most of its time."""
+    bare = copy.copy(root)
+    bare.ContentSequence = sr.ContentSequence()
+    return bare
 
 
 def _measurement_report(

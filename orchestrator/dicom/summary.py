@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pydicom import Dataset, dcmread
 
 from orchestrator.dicom import concepts as own
+from orchestrator.dicom import content
 from orchestrator.domain import concepts
 from orchestrator.domain.records import ObjectKind, ObjectRecord
 from orchestrator.domain.result import Urgency
 
 _PRESENCE = {code.value: presence for presence, code in own.PRESENCE.items()}
 _URGENCY = {code.value: urgency for urgency, code in own.URGENCY.items()}
-_GROUP, _TRACKING_ID, _FINDING_SITE = "125007", "112039", "363698007"
-_LATERALITY = own.LATERALITY.value
-_NUMBERS = {"score": own.SCORE.value, "certainty_percent": own.CERTAINTY.value}
-_OF_A_FINDING = frozenset({own.SCORE.value, own.REGION_SCORE.value, own.CERTAINTY.value})
+_TRACKING_ID, _FINDING_SITE, _LATERALITY = "112039", "363698007", own.LATERALITY.value
+_NUMBERS = {own.SCORE.value: "score", own.CERTAINTY.value: "certainty_percent"}
+_OF_A_FINDING = frozenset({*_NUMBERS, own.REGION_SCORE.value})
 _OF_AN_OUTLINE = frozenset({concepts.AREA.value})
 
 
@@ -28,7 +28,6 @@ class Summary:
     findings: name, value (present, absent, undetermined) and, where stated, score, certainty_percent,
         site, laterality, urgency, segment.
     measurements: name, value, unit (UCUM) and, where it was measured on one, segment.
-    urgency: the highest of the findings that are not absent.
     """
 
     findings: tuple[Mapping[str, object], ...] = ()
@@ -37,10 +36,8 @@ class Summary:
     @property
     def urgency(self) -> Urgency | None:
         """The highest urgency of a finding that is not absent, None where none is stated."""
-        stated = [
-            Urgency(str(each["urgency"])) for each in self.findings if "urgency" in each and each["value"] != "absent"
-        ]
-        return min(stated, key=list(Urgency).index, default=None)
+        said = [each for each in self.findings if "urgency" in each and each["value"] != "absent"]
+        return min((Urgency(str(each["urgency"])) for each in said), key=list(Urgency).index, default=None)
 
 
 def summarize(objects: Sequence[ObjectRecord]) -> Summary:
@@ -53,96 +50,54 @@ def summarize(objects: Sequence[ObjectRecord]) -> Summary:
 
 
 def _findings(document: Dataset) -> Iterator[Mapping[str, object]]:
-    for group in _containers(document):
-        children = _children(group)
-        for position, item in enumerate(children):
-            if item.ValueType == "CODE" and _code(item) in _PRESENCE:
-                yield _finding(item, group, children[position + 1 :])
+    for group in content.groups(document):
+        items = content.children(group)
+        for position, item in enumerate(items):
+            if content.code(item) in _PRESENCE:
+                yield _finding(item, group, items[position + 1 : position + 2])
 
 
 def _finding(item: Dataset, group: Dataset, following: Sequence[Dataset]) -> Mapping[str, object]:
-    """Return one finding; in a group, site, scores and segment stand beside it, in a statement below it."""
-    said: dict[str, object] = {"name": _name(item), "value": str(_PRESENCE[_code(item)])}
-    around = _children(item) or _children(group)
-    numbers = {_concept(each): float(each.MeasuredValueSequence[0].NumericValue) for each in around if _is_number(each)}
-    said |= {key: numbers[name] for key, name in _NUMBERS.items() if name in numbers}
-    for each in around:
+    """Return one finding; in a group, site, scores and urgency stand beside it, in a statement below it."""
+    said: dict[str, object] = {"name": content.name(item), "value": str(_PRESENCE[content.code(item)])}
+    for each in content.children(item) or content.children(group):
         said |= _place(each)
-    for each in (*following[:1], *_children(item)):
-        if _concept(each) == own.ACTIONABLE.value:
-            said["urgency"] = str(_URGENCY[_code(each)])
+        if content.is_number(each) and content.concept(each) in _NUMBERS:
+            said[_NUMBERS[content.concept(each)]] = content.number(each)
+    for each in (*following, *content.children(item)):
+        if content.concept(each) == own.ACTIONABLE.value:
+            said["urgency"] = str(_URGENCY[content.code(each)])
     return {**said, **_segment(group)}
 
 
-def _place(item: Dataset) -> Mapping[str, object]:
+def _place(item: Dataset) -> dict[str, object]:
     """Return the site that an item names and the side that goes with it."""
-    if _concept(item) == _LATERALITY:
-        return {"laterality": _meaning(item)}
-    if _concept(item) != _FINDING_SITE:
+    if content.concept(item) == _LATERALITY:
+        return {"laterality": content.meaning(item)}
+    if content.concept(item) != _FINDING_SITE:
         return {}
-    named: dict[str, object] = {"site": _meaning(item)}
-    for side in _children(item):
+    named: dict[str, object] = {"site": content.meaning(item)}
+    for side in content.children(item):
         named |= _place(side)
     return named
 
 
 def _measurements(document: Dataset) -> Iterator[Mapping[str, object]]:
     """Yield what was measured; scores belong to their findings, the area of a drawn outline to the drawing."""
-    for group in _containers(document):
-        drawn = any(item.ValueType == "SCOORD" for item in _children(group))
+    for group in content.groups(document):
+        items = content.children(group)
+        drawn = any(item.ValueType == "SCOORD" for item in items)
         left_out = _OF_A_FINDING | _OF_AN_OUTLINE if drawn else _OF_A_FINDING
-        for item in _children(group):
-            if _is_number(item) and _concept(item) not in left_out:
-                measured = item.MeasuredValueSequence[0]
-                unit = measured.MeasurementUnitsCodeSequence[0]
-                said = {"name": _name(item), "value": float(measured.NumericValue), "unit": _value_of(unit)}
+        for item in items:
+            if content.is_number(item) and content.concept(item) not in left_out:
+                said = {"name": content.name(item), "value": content.number(item), "unit": content.unit(item)}
                 yield {**said, **_segment(group)}
-
-
-def _containers(document: Dataset) -> Iterator[Dataset]:
-    """Yield the measurement groups, or the root itself where a statement has none."""
-    groups = [
-        group
-        for part in _children(document)
-        for group in _children(part)
-        if group.ValueType == "CONTAINER" and _concept(group) == _GROUP
-    ]
-    yield from groups or [document]
 
 
 def _segment(group: Dataset) -> Mapping[str, object]:
     """Return the label of the segment that a group is about: its tracking identifier, where it refers to a segment."""
-    children = _children(group)
-    references = [each for item in children for each in item.get("ReferencedSOPSequence", [])]
+    items = content.children(group)
+    references = [each for item in items for each in item.get("ReferencedSOPSequence", [])]
     if not any("ReferencedSegmentNumber" in each for each in references):
         return {}
-    return {"segment": next(each.TextValue for each in children if _concept(each) == _TRACKING_ID)}
-
-
-def _children(item: Dataset) -> Sequence[Dataset]:
-    children: Sequence[Dataset] = item.get("ContentSequence", [])
-    return children
-
-
-def _concept(item: Dataset) -> str:
-    return _value_of(item.ConceptNameCodeSequence[0]) if "ConceptNameCodeSequence" in item else ""
-
-
-def _name(item: Dataset) -> str:
-    return str(item.ConceptNameCodeSequence[0].CodeMeaning)
-
-
-def _code(item: Dataset) -> str:
-    return _value_of(item.ConceptCodeSequence[0]) if "ConceptCodeSequence" in item else ""
-
-
-def _meaning(item: Dataset) -> str:
-    return str(item.ConceptCodeSequence[0].CodeMeaning)
-
-
-def _value_of(code: Dataset) -> str:
-    return str(code.get("CodeValue") or code.get("LongCodeValue") or "")
-
-
-def _is_number(item: Dataset) -> bool:
-    return item.get("ValueType") == "NUM" and bool(item.get("MeasuredValueSequence"))
+    return {"segment": next(each.TextValue for each in items if content.concept(each) == _TRACKING_ID)}

@@ -1,0 +1,147 @@
+"""What SEG and SR say can be drawn, read back from the files; nothing here knows the Result they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from highdicom.color import CIELabColor
+from pydicom import Dataset
+
+from orchestrator.dicom import concepts as own
+from orchestrator.dicom import content
+from orchestrator.dicom.masks import COLOURS
+from orchestrator.dicom.outline import Points
+from orchestrator.domain import concepts
+
+Place = tuple[str, int]
+"""SOP Instance UID and frame number; frame 1 for a single-frame image."""
+Colour = tuple[int, int, int]
+
+_TRACKING_ID, _TRACKING_UID, _FINDING = "112039", "112040", "121071"
+_PRESENCE = {code.value for code in own.PRESENCE.values()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentMark:
+    """One segment of one SEG. frames: index of its frame by the place it shows."""
+
+    number: int
+    label: str
+    tracking_uid: str
+    colour: Colour
+    frames: Mapping[Place, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentationMarks:
+    """The segments of a SEG and its pixels."""
+
+    segments: tuple[SegmentMark, ...]
+    rows: int
+    columns: int
+    label_map: bool
+    pixels: bytes
+
+    def mask(self, segment: SegmentMark, place: Place) -> npt.NDArray[np.bool_] | None:
+        """Return (row, column) of a segment on an image, None where it has no frame there."""
+        frame = segment.frames.get(place)
+        if frame is None:
+            return None
+        size = self.rows * self.columns
+        if self.label_map:
+            labels = np.frombuffer(self.pixels, np.uint8, size, frame * size)
+            return np.asarray(labels.reshape(self.rows, self.columns) == segment.number)
+        first, last = frame * size, (frame + 1) * size
+        packed = np.frombuffer(self.pixels[first // 8 : -(-last // 8)], np.uint8)
+        bits = np.unpackbits(packed, bitorder="little")[first % 8 : first % 8 + size]
+        return bits.reshape(self.rows, self.columns).astype(bool)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutlineMark:
+    """One SCOORD of the SR. points: (row, column), pixel centres at whole numbers; one = a point."""
+
+    name: str
+    finding: str
+    tracking_uid: str
+    place: Place
+    points: Points
+    score: float | None
+
+
+def segmentation_marks(seg: Dataset) -> SegmentationMarks:
+    """Return the segments of a SEG with the images that each of their frames shows."""
+    shown: dict[int, dict[Place, int]] = {}
+    label_map = seg.SegmentationType == "LABELMAP"
+    numbers = [int(segment.SegmentNumber) for segment in seg.SegmentSequence]
+    for index, groups in enumerate(seg.PerFrameFunctionalGroupsSequence):
+        source = groups.DerivationImageSequence[0].SourceImageSequence[0]
+        own_numbers = numbers if label_map else [groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber]
+        for number in own_numbers:
+            shown.setdefault(int(number), {})[_place_of(source)] = index
+    segments = tuple(
+        SegmentMark(
+            int(segment.SegmentNumber),
+            segment.SegmentLabel,
+            segment.get("TrackingUID", ""),
+            _rgb(segment),
+            shown.get(int(segment.SegmentNumber), {}),
+        )
+        for segment in seg.SegmentSequence
+        if segment.SegmentNumber != 0
+    )
+    return SegmentationMarks(segments, seg.Rows, seg.Columns, label_map, seg.PixelData)
+
+
+def outline_marks(document: Dataset) -> Iterator[OutlineMark]:
+    """Yield the 2-D coordinates of an SR."""
+    for group in content.groups(document):
+        items = content.children(group)
+        by_concept = {content.concept(item): item for item in items}
+        score = by_concept.get(own.REGION_SCORE.value)
+        for item in items:
+            if item.ValueType == "SCOORD":
+                yield OutlineMark(
+                    name=by_concept[_TRACKING_ID].TextValue,
+                    finding=content.meaning(by_concept[_FINDING]) if _FINDING in by_concept else "",
+                    tracking_uid=by_concept[_TRACKING_UID].UID,
+                    place=_place_of(item.ContentSequence[0].ReferencedSOPSequence[0]),
+                    points=np.array(item.GraphicData, dtype=np.float64).reshape(-1, 2)[:, ::-1] - 0.5,
+                    score=None if score is None else content.number(score),
+                )
+
+
+def words(document: Dataset) -> Mapping[str, tuple[str, ...]]:
+    """Return by tracking UID what a legend says: the volume, then findings with their presence and score."""
+    said: dict[str, tuple[str, ...]] = {}
+    for group in content.groups(document):
+        items = content.children(group)
+        for item in items:
+            if content.concept(item) == _TRACKING_UID:
+                said[item.UID] = (*said.get(item.UID, ()), *_words(items))
+    return said
+
+
+def _words(items: Sequence[Dataset]) -> Iterator[str]:
+    for item in items:
+        if content.is_number(item) and content.concept(item) == concepts.VOLUME.value:
+            yield f"{content.number(item):,.4g} ml"
+        if content.code(item) in _PRESENCE:
+            yield f"{content.name(item)}: {content.meaning(item).lower()}"
+        if content.is_number(item) and content.concept(item) == own.SCORE.value:
+            yield f"score {content.number(item):.2f}"
+
+
+def _place_of(reference: Dataset) -> Place:
+    frame = reference.get("ReferencedFrameNumber", 1)
+    return str(reference.ReferencedSOPInstanceUID), int(frame if isinstance(frame, int) else frame[0])
+
+
+def _rgb(segment: Dataset) -> Colour:
+    if "RecommendedDisplayCIELabValue" not in segment:
+        return COLOURS[(int(segment.SegmentNumber) - 1) % len(COLOURS)]
+    red, green, blue = CIELabColor.from_dicom_value(segment.RecommendedDisplayCIELabValue).to_rgb(clip=True)
+    return int(red), int(green), int(blue)

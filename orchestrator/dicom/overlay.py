@@ -1,0 +1,250 @@
+"""Pictures of a result, drawn from the DICOM files alone: source images with what SEG and SR say about them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset, dcmread
+
+from orchestrator.dicom.attributes import number
+from orchestrator.dicom.frames import Frame, frames_of
+from orchestrator.dicom.geometry import distances, normal_of
+from orchestrator.dicom.grid import FrameReference, Grid
+from orchestrator.dicom.header import read_instance
+from orchestrator.dicom.marks import (
+    Colour,
+    OutlineMark,
+    Place,
+    SegmentationMarks,
+    SegmentMark,
+    outline_marks,
+    segmentation_marks,
+    words,
+)
+from orchestrator.dicom.masks import COLOURS
+from orchestrator.dicom.outline import polygon_area
+from orchestrator.dicom.picture import Picture, Scale, grey
+from orchestrator.dicom.pixels import fill
+from orchestrator.dicom.series import is_image
+from orchestrator.dicom.values import common_dtype
+from orchestrator.domain.errors import InputFault, UnsupportedInput
+
+SMALLEST_PICTURE, LARGEST_PICTURE = 512, 1024
+"""Longer side in pixels of a picture whose size nobody chose: readable, and not larger than a page."""
+
+_SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
+_SOFT_TISSUE = (40.0, 400.0)
+_ALL_BUT_EXTREMES = (0.5, 99.5)
+
+
+@dataclass(frozen=True, slots=True)
+class LegendEntry:
+    """One colour: whose it is and what is said about it."""
+
+    label: str
+    colour: Colour
+    text: str
+
+
+class Overlay:
+    """The source images of one result in anatomical order, with its segments, outlines and points.
+
+    Not for several threads at once.
+    """
+
+    def __init__(self, frames: Sequence[Frame], segs: Sequence[Dataset], documents: Sequence[Dataset]) -> None:
+        self._frames = _ordered(_referenced(frames, documents))
+        self._segmentations = [segmentation_marks(seg) for seg in segs]
+        self._outlines = [mark for document in documents for mark in outline_marks(document)]
+        self._words = {uid: said for document in documents for uid, said in words(document).items()}
+        self._stating = {uid for uid, said in self._words.items() if any(": " in word for word in said)}
+
+    @classmethod
+    def open(cls, sources: Sequence[Path], objects: Sequence[Path]) -> Overlay:
+        """Return the overlay of some objects over the images they were made from, whatever the files' order.
+
+        Raises UnreadableFile and UnsupportedInput.
+        """
+        written = [dcmread(path) for path in objects]
+        frames = list(frames_of(instance for instance in map(read_instance, sources) if is_image(instance)))
+        if not frames:
+            raise UnsupportedInput(InputFault.NO_PIXELS, "none of the source files holds an image")
+        by_modality = {kind: [each for each in written if each.Modality == kind] for kind in ("SEG", "SR")}
+        return cls(frames, by_modality["SEG"], by_modality["SR"])
+
+    @property
+    def slices(self) -> int:
+        """How many images there are."""
+        return len(self._frames)
+
+    @cached_property
+    def best_slice(self) -> int:
+        """The index, from 0, of the image that shows most: of a finding, else the largest outline, else the middle."""
+        places = {_place(frame): index for index, frame in enumerate(self._frames)}
+        drawn = [mark for mark in self._outlines if mark.place in places]
+        stating = [mark for mark in drawn if mark.tracking_uid in self._stating]
+        if drawn:
+            telling = stating[0] if stating else max(drawn, key=lambda mark: polygon_area(mark.points))
+            return places[telling.place]
+        shown = Counter(place for _, segment in self._segments() for place in segment.frames if place in places)
+        return places[shown.most_common(1)[0][0]] if shown else len(self._frames) // 2
+
+    @cached_property
+    def legend(self) -> tuple[LegendEntry, ...]:
+        """What the colours mean: one entry for each segment, then one for each kind of finding."""
+        entries = [
+            LegendEntry(segment.label, segment.colour, ", ".join(self._words.get(segment.tracking_uid, ())))
+            for _, segment in self._segments()
+        ]
+        for name, colour in self._finding_colours.items():
+            marks = [mark for mark in self._loose_outlines if _kind(mark) == name]
+            said = [word for mark in marks for word in self._words.get(mark.tracking_uid, ())]
+            places = f"{len(marks)} places" if len(marks) > 1 else ""
+            entries.append(LegendEntry(name, colour, ", ".join(filter(None, (*said, places)))))
+        return tuple(entries)
+
+    def png(
+        self,
+        index: int,
+        *,
+        opacity: float = 0.45,
+        outline: bool = True,
+        window: tuple[float, float] | None = None,
+        size: int | None = None,
+        banner: bool = True,
+    ) -> bytes:
+        """Return one image as PNG with all that is drawn on it, anisotropic pixels in their true aspect.
+
+        index: from 0, along the normal of the images. size: of the longer side in pixels.
+        window: (centre, width) in the images' unit; None = the header's, else by the distribution of values.
+        banner: "AI - not verified" and the legend of what this image shows.
+        Raises IndexError and UnsupportedInput.
+        """
+        frame = self._frame(index)
+        pixels = _pixels(frame)
+        shape = (pixels.shape[0], pixels.shape[1])
+        chosen = size or min(LARGEST_PICTURE, max(SMALLEST_PICTURE, *shape))
+        shown = pixels if pixels.ndim == 3 else grey(pixels, window or _window(frame, pixels))
+        picture = Picture(shown.astype(np.uint8), Scale.fitting(shape, _spacing(frame), chosen))
+        seen = [*self._paint(picture, frame, opacity, outline), *self._draw(picture, frame)]
+        if banner:
+            picture.banner()
+            picture.legend([(entry.colour, _line(entry)) for entry in self.legend if entry.label in seen])
+        return picture.png()
+
+    def _paint(self, picture: Picture, frame: Frame, opacity: float, outline: bool) -> Iterator[str]:
+        """Paint the segments; yields the labels of those that are on this image."""
+        for segmentation, segment in self._segments():
+            mask = segmentation.mask(segment, _place(frame))
+            if mask is not None and mask.any():
+                picture.paint(mask, segment.colour, opacity=opacity, outline=outline)
+                yield segment.label
+
+    def _draw(self, picture: Picture, frame: Frame) -> Iterator[str]:
+        """Draw the coordinates of the SR; yields the kinds of finding that are on this image."""
+        of_segments = {segment.tracking_uid: segment.colour for _, segment in self._segments()}
+        for mark in self._outlines:
+            if mark.place == _place(frame):
+                colour = of_segments.get(mark.tracking_uid) or self._finding_colours[_kind(mark)]
+                picture.draw(mark.points, colour)
+                yield _kind(mark)
+
+    def _frame(self, index: int) -> Frame:
+        if not 0 <= index < len(self._frames):
+            raise IndexError(f"there is no slice {index}; there are {len(self._frames)}, from 0")
+        return self._frames[index]
+
+    def _segments(self) -> Iterator[tuple[SegmentationMarks, SegmentMark]]:
+        for segmentation in self._segmentations:
+            for segment in segmentation.segments:
+                yield segmentation, segment
+
+    @property
+    def _loose_outlines(self) -> list[OutlineMark]:
+        """Outlines and points that belong to no segment."""
+        of_segments = {segment.tracking_uid for _, segment in self._segments()}
+        return [mark for mark in self._outlines if mark.tracking_uid not in of_segments]
+
+    @cached_property
+    def _finding_colours(self) -> Mapping[str, Colour]:
+        taken = sum(1 for _ in self._segments())
+        kinds = dict.fromkeys(_kind(mark) for mark in self._loose_outlines)
+        return {kind: COLOURS[(taken + position) % len(COLOURS)] for position, kind in enumerate(kinds)}
+
+
+def _kind(mark: OutlineMark) -> str:
+    return mark.finding or mark.name
+
+
+def _line(entry: LegendEntry) -> str:
+    return f"{entry.label}: {entry.text}" if entry.text else entry.label
+
+
+def _place(frame: Frame) -> Place:
+    return frame.instance.sop_uid, frame.number or 1
+
+
+def _referenced(frames: Sequence[Frame], documents: Iterable[Dataset]) -> Sequence[Frame]:
+    """Return the images that an SR lists as evidence; all where there is no SR or it lists none of them."""
+    listed = {
+        instance.ReferencedSOPInstanceUID
+        for document in documents
+        for study in document.get("CurrentRequestedProcedureEvidenceSequence", [])
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+    }
+    return [frame for frame in frames if frame.instance.sop_uid in listed] or frames
+
+
+def _ordered(frames: Sequence[Frame]) -> Sequence[Frame]:
+    """Return the images along their common normal, else by instance number."""
+    planes = [frame.plane for frame in frames if frame.plane is not None]
+    if len(planes) == len(frames):
+        normals = np.array([normal_of(plane.orientation) for plane in planes])
+        if np.allclose(normals, normals[0], atol=1e-3):
+            return [frames[index] for index in np.argsort(distances(planes), kind="stable")]
+    return sorted(frames, key=_turn)
+
+
+def _turn(frame: Frame) -> tuple[float, str, int]:
+    return number(frame.headers, "InstanceNumber") or 0.0, frame.instance.sop_uid, frame.number or 0
+
+
+def _pixels(frame: Frame) -> npt.NDArray[Any]:
+    """Return (row, column) in the unit of the image, or (row, column, 3)."""
+    stored, instance = frame.stored, frame.instance
+    reference = FrameReference(instance.path, instance.sop_uid, instance.sop_class, frame.number, stored, frame.rescale)
+    colour = (3,) if stored.colour else ()
+    dtype = np.dtype(np.uint8) if stored.colour else common_dtype([(stored, frame.rescale)])
+    grid = Grid((1, stored.rows, stored.columns, *colour), dtype, None, None, "1", "", {}, (reference,))
+    return np.asarray(fill(grid, np.empty(grid.shape, dtype)).voxels[0])
+
+
+def _spacing(frame: Frame) -> tuple[float, float]:
+    """Return the distance between (rows, columns); only their ratio matters."""
+    for keyword in _SPACINGS:
+        values = [float(value) for value in frame.headers.get(keyword, ()) if float(value) > 0]
+        if len(values) == len(("row", "column")):
+            return values[0], values[1]
+    return 1.0, 1.0
+
+
+def _window(frame: Frame, pixels: npt.NDArray[Any]) -> tuple[float, float]:
+    """Return the header's first window, soft tissue for a CT without one, else what holds nearly all values.
+
+    The window of an image that was turned round (MONOCHROME1) is one of the values before that.
+    """
+    centre, width = (number(frame.headers, keyword) for keyword in ("WindowCenter", "WindowWidth"))
+    if centre is not None and width is not None and width > 1 and not frame.stored.inverted:
+        return centre, width
+    if frame.headers.get("Modality") == ("CT",):
+        return _SOFT_TISSUE
+    low, high = np.percentile(pixels, _ALL_BUT_EXTREMES)
+    return float(low + high) / 2, max(float(high - low), 1.0)

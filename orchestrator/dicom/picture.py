@@ -1,0 +1,147 @@
+"""Painting: grey values through a window, coloured masks and outlines, a banner and a legend (Pillow)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+from orchestrator.dicom.outline import Points
+
+Colour = tuple[int, int, int]
+BANNER = "AI - not verified"
+
+_WHITE, _BLACK, _WARNING = (255, 255, 255), (0, 0, 0), (255, 196, 60)
+_BACKDROP = (0, 0, 0, 150)
+_LEGEND_LINES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How image pixels become picture pixels: factors along rows and columns, so that shapes keep their aspect."""
+
+    down: float
+    across: float
+
+    @classmethod
+    def fitting(cls, shape: tuple[int, int], spacing: tuple[float, float], size: int) -> Scale:
+        """Return the scale at which the longer side is ``size`` picture pixels; spacing is that of (rows, columns)."""
+        height, width = shape[0] * spacing[0], shape[1] * spacing[1]
+        factor = size / max(height, width)
+        return cls(spacing[0] * factor, spacing[1] * factor)
+
+    def size(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Return width and height of the picture."""
+        return max(1, round(shape[1] * self.across)), max(1, round(shape[0] * self.down))
+
+    def place(self, points: Points) -> list[tuple[float, float]]:
+        """Return (x, y) in the picture of (row, column), pixel centres at whole numbers."""
+        return [((column + 0.5) * self.across, (row + 0.5) * self.down) for row, column in points]
+
+
+def grey(values: npt.NDArray[Any], window: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    """Return 0..255 through a linear window (centre, width), PS3.3 C.11.2.1.2."""
+    centre, width = window[0], max(window[1], 1e-6)
+    low = centre - width / 2
+    return np.asarray(np.clip((values.astype(np.float32) - low) * (255.0 / width), 0, 255).astype(np.uint8))
+
+
+class Picture:
+    """One slice being painted."""
+
+    def __init__(self, pixels: npt.NDArray[np.uint8], scale: Scale) -> None:
+        self._scale = scale
+        self._size = scale.size((pixels.shape[0], pixels.shape[1]))
+        plain = Image.fromarray(pixels).convert("RGB")
+        self._image = plain.resize(self._size, Image.Resampling.BICUBIC)
+        self._stroke = max(2, round(max(self._size) / 300))
+
+    def paint(self, mask: npt.NDArray[np.bool_], colour: Colour, *, opacity: float, outline: bool) -> None:
+        """Lay a colour over the pixels of a mask, and a line along their border."""
+        enlarged = Image.fromarray(mask.astype(np.uint8) * 255).resize(self._size, Image.Resampling.NEAREST)
+        covered = np.asarray(enlarged) > 0
+        pixels = np.asarray(self._image, dtype=np.float32).copy()
+        pixels[covered] = pixels[covered] * (1 - opacity) + np.array(colour, dtype=np.float32) * opacity
+        if outline:
+            inner = ndimage.binary_erosion(covered, iterations=self._stroke, border_value=1)
+            pixels[covered & ~inner] = colour
+        self._image = Image.fromarray(pixels.astype(np.uint8))
+
+    def draw(self, points: Points, colour: Colour) -> None:
+        """Draw a closed polyline, or a ring with a cross where there is one point only."""
+        pen, places = ImageDraw.Draw(self._image), self._scale.place(points)
+        if len(places) == 1:
+            self._mark(pen, places[0], colour)
+            return
+        closed = [*places, places[0]]
+        pen.line(closed, fill=_BLACK, width=self._stroke + 2, joint="curve")
+        pen.line(closed, fill=colour, width=self._stroke, joint="curve")
+
+    def _mark(self, pen: ImageDraw.ImageDraw, place: tuple[float, float], colour: Colour) -> None:
+        (x, y), radius = place, max(7, max(self._size) // 50)
+        for width, ink in ((self._stroke + 2, _BLACK), (self._stroke, colour)):
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=ink, width=width)
+            pen.line((x - radius / 2, y, x + radius / 2, y), fill=ink, width=width)
+            pen.line((x, y - radius / 2, x, y + radius / 2), fill=ink, width=width)
+
+    def banner(self) -> None:
+        """Write along the upper edge that no physician has seen this."""
+        font = self._font()
+        width, line = self._size[0], self._line(font)
+        self._shade((0, 0, width, line + 4))
+        ImageDraw.Draw(self._image).text((6, 2), BANNER, font=font, fill=_WARNING)
+
+    def legend(self, entries: Sequence[tuple[Colour, str]]) -> None:
+        """Write along the lower edge what the colours mean, as many lines as fit."""
+        shown = list(entries[:_LEGEND_LINES])
+        if len(entries) > len(shown):
+            shown[-1] = (_WHITE, f"and {len(entries) - len(shown) + 1} more")
+        font = self._font()
+        line = self._line(font)
+        top = self._size[1] - line * len(shown) - 4
+        if not shown or top < line * 2:
+            return
+        lines = [(colour, self._cut(text, font)) for colour, text in shown]
+        longest = max(font.getlength(text) for _, text in lines)
+        self._shade((0, top - 4, round(longest + line * 2), self._size[1]))
+        self._write(lines, font, top)
+
+    def _write(self, lines: Iterable[tuple[Colour, str]], font: Any, top: int) -> None:
+        pen, line = ImageDraw.Draw(self._image), self._line(font)
+        for number, (colour, text) in enumerate(lines):
+            y = top + number * line
+            pen.rectangle((6, y + line * 0.2, 6 + line * 0.6, y + line * 0.8), fill=colour)
+            pen.text((12 + line * 0.7, y), text, font=font, fill=_WHITE)
+
+    def png(self) -> bytes:
+        """Return the picture as PNG."""
+        buffer = BytesIO()
+        self._image.save(buffer, "PNG", compress_level=4)
+        return buffer.getvalue()
+
+    def _shade(self, box: tuple[int, int, int, int]) -> None:
+        """Darken a part of the picture, so that text on it is readable over any image."""
+        layer = Image.new("RGBA", self._size, (0, 0, 0, 0))
+        ImageDraw.Draw(layer).rectangle(box, fill=_BACKDROP)
+        self._image = Image.alpha_composite(self._image.convert("RGBA"), layer).convert("RGB")
+
+    def _font(self) -> Any:
+        return ImageFont.load_default(size=min(28, max(11, max(self._size) // 34)))
+
+    def _line(self, font: Any) -> int:
+        return round(float(font.size) * 1.35)
+
+    def _cut(self, text: str, font: Any) -> str:
+        """Return the text, its end cut where it would leave the picture."""
+        room = self._size[0] - 2 * self._line(font)
+        if font.getlength(text) <= room:
+            return text
+        while text and font.getlength(text + "…") > room:
+            text = text[:-1]
+        return text + "…"
