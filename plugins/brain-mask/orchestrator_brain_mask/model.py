@@ -10,7 +10,7 @@ from orchestrator.sdk import Measurement, Register, Result, Segment, Unsupported
 if TYPE_CHECKING:
     from orchestrator_brain_mask.segmentation import Network
 
-METHOD = "voxels of the brain mask x voxel volume; the mask takes in ventricles and the CSF around the brain"
+METHOD = "brain mask with the CSF it encloses x voxel volume"
 
 
 class BrainMask:
