@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
 
 from highdicom import sr
@@ -105,8 +104,9 @@ def _content(answers: Sequence[Answer], model: ModelDescription, uids: Uids) -> 
 
 def _without_children(root: Dataset) -> Dataset:
     """Return the root alone: highdicom copies and parses again all it is given, which is most of its time."""
-    bare = copy.copy(root)
-    bare.ContentSequence = sr.ContentSequence()
+    bare = Dataset()
+    bare.update({element.tag: element for element in root if element.keyword != "ContentSequence"})
+    bare.ContentSequence = []
     return bare
 
 
