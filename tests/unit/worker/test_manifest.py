@@ -1,0 +1,178 @@
+"""model.toml: all faults together, each with its line and what to do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.domain.code import Code
+from orchestrator.domain.concepts import codes
+from orchestrator.domain.errors import ManifestError
+from orchestrator.domain.model import Accepts, Empty, Geometry, Intended
+from orchestrator.worker.answer import NetworkSaid
+from orchestrator.worker.manifest import Manifest, Window
+from orchestrator.worker.manifest_file import check_network, read_manifest
+
+NETWORK = b"network"
+SOUND = f"""contract = 1
+name = "liver"
+version = "2.1"
+runtime = "onnx"
+file = "liver.onnx"
+sha256 = "{hashlib.sha256(NETWORK).hexdigest()}"
+[input]
+modality = "CT"
+spacing = [1.5, 1.5, 3.0]
+orientation = "RAS"
+window = {{ center = 50, width = 400 }}
+patch = [96, 96, 96]
+[output]
+activation = "softmax"
+[[segment]]
+channel = 1
+label = "Liver"
+type = "liver"
+[[segment]]
+channel = 2
+label = "Lesion"
+type = ["4147007", "SCT", "Mass"]
+category = "abnormal structure"
+anatomy = "liver"
+[[measurement]]
+name = "mean"
+segment = "Liver"
+"""
+
+Read = Callable[[str], Manifest]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    def written(text: str) -> Manifest:
+        (tmp_path / "liver.onnx").write_bytes(NETWORK)
+        (tmp_path / "model.toml").write_text(text)
+        return read_manifest(tmp_path / "model.toml")
+
+    return written
+
+
+def test_a_sound_manifest_says_what_a_model_description_needs(read: Read) -> None:
+    described = read(SOUND + '[resources]\ntimeout_seconds = 60\n[intended]\nbody_part = "LIVER"').described()
+    assert described["intended"] == Intended(modality=("CT",), body_part=("LIVER",))
+    assert described["accepts"] == Accepts(geometry=Geometry.VOLUME)
+    assert described["resources"].timeout_seconds == 60
+    assert described["empty"] is Empty.FAILURE
+
+
+def test_concepts_are_named_or_spelt_out(read: Read) -> None:
+    liver, lesion = read(SOUND).segment
+    assert liver.type == codes["liver"]
+    assert lesion.type == Code("4147007", "SCT", "Mass")
+
+
+@pytest.mark.parametrize("window", [Window(min=-150, max=250), Window(center=50, width=400)])
+def test_a_window_is_two_ends_or_center_and_width(window: Window) -> None:
+    assert window.ends == (-150, 250)
+
+
+FAULTS = [
+    ('name = "liver"', 'nam = "liver"', ":1: 'name' is missing", ":2: unknown key 'nam' - did you mean 'name'?"),
+    ('name = "liver"', 'name = "Liver 2"', ":2: name: "),
+    ("contract = 1", "contract = 2", ":1: contract: "),
+    ('"onnx"', '"tensorflow"', ':4: runtime must be "onnx" or "python"'),
+    ('file = "liver.onnx"', 'file = "lung.onnx"', ":5: 'lung.onnx' is not in "),
+    ('file = "liver.onnx"', 'file = "../liver.onnx"', ":5: file: expected a path inside the folder"),
+    ('"liver.onnx"', '"/etc/passwd"', ":5: file: expected a path inside the folder"),
+    ("spacing = [1.5, 1.5, 3.0]", "spacing = [1.5]", ":9: input.spacing: expected one number for each axis"),
+    ("spacing = [1.5, 1.5, 3.0]", "spacing = [1.5, -1, 3.0]", ":9: input.spacing: "),
+    ('"RAS"', '"RAL"', ":10: input.orientation: expected three letters"),
+    ("width = 400", "widht = 400", ":11: unknown key 'widht' - did you mean 'width'?"),
+    ("center = 50, width = 400", "min = 3, max = 2", ":11: input.window: expected {min, max} with min below max"),
+    ('"softmax"', '"softmx"', ":14: output.activation: "),
+    ('type = "liver"', 'type = "livr"', ":18: segment.type: no coded concept is named 'livr' - did you mean 'liver'"),
+    ('label = "Lesion"', 'label = "Liver"', ":21: two segments have the label 'Liver'"),
+    ('["4147007", "SCT", "Mass"]', '["4147007", "SCT"]', ":22: segment.type: expected a plain name"),
+    ('segment = "Liver"', 'segment = "Spleen"', ":27: no [[segment]] has the label 'Spleen'"),
+    ("[output]", "[outptu]", ":13: unknown key 'outptu' - did you mean 'output'?"),
+    ("patch = [96, 96, 96]", "patch = [96, 96, 96]\nsize = [9, 9, 9]", ":7: input: give spacing or size, not both"),
+]
+
+
+@pytest.mark.parametrize(("part", "instead", "sentences"), [(part, instead, s) for part, instead, *s in FAULTS])
+def test_a_fault_is_named_with_its_line(read: Read, part: str, instead: str, sentences: list[str]) -> None:
+    assert SOUND.count(part) >= 1
+    with pytest.raises(ManifestError) as raised:
+        read(SOUND.replace(part, instead, 1))
+    assert all(sentence in str(raised.value) for sentence in sentences)
+
+
+def test_all_faults_come_together_in_the_order_of_the_file(read: Read) -> None:
+    faulty = SOUND.replace('"RAS"', '"XYZ"').replace('version = "2.1"', "").replace('"mean"', '"median"')
+    with pytest.raises(ManifestError) as raised:
+        read(faulty)
+    numbers = [int(line.split(":")[1]) for line in str(raised.value).splitlines()]
+    assert numbers == sorted(numbers)
+    assert len(numbers) == 3
+
+
+def test_a_file_of_another_sha256_is_refused(read: Read) -> None:
+    with pytest.raises(ManifestError, match=r":6: liver\.onnx has the sha256 [0-9a-f]{64}, not the one declared"):
+        read(SOUND.replace(hashlib.sha256(NETWORK).hexdigest(), "0" * 64))
+
+
+@pytest.mark.parametrize("text", ["a = [", "x" * 5000 + " = 1", "# " * 200_000, ".".join("a" * 40) + " = 1", "\x00"])
+def test_a_file_that_cannot_be_read_is_one_sentence(read: Read, text: str) -> None:
+    with pytest.raises(ManifestError) as raised:
+        read(text)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+PYTHON = 'contract = 1\nname = "x"\nversion = "1"\nruntime = "python"\n'
+
+
+def test_a_python_model_gives_its_own_segments(read: Read) -> None:
+    with pytest.raises(ManifestError, match=r":5: \[\[segment\]\] is for runtime"):
+        read(PYTHON + '[[segment]]\nlabel = "x"\ntype = "liver"')
+
+
+@pytest.mark.parametrize("geometry", ["stack", "image"])
+def test_spacing_needs_a_volume(read: Read, geometry: str) -> None:
+    with pytest.raises(ManifestError, match='need geometry = "volume"'):
+        read(PYTHON + f'input = {{ geometry = "{geometry}", spacing = [1, 1, 1] }}')
+
+
+def test_a_conversion_needs_the_fingerprint_of_what_it_makes(read: Read) -> None:
+    weights = f'[[weights]]\npackage = "p"\nversion = "1"\npath = "a/b"\nsha256 = "{"0" * 64}"\nconvert = "m:f"'
+    with pytest.raises(ManifestError, match=":5: weights: convert needs file"):
+        read(PYTHON + weights)
+
+
+def network(**said: object) -> NetworkSaid:
+    sound = {"axes": 3, "input_channels": 1, "channels": 3, "scores": False, "dimensions": (None, None, None)}
+    return NetworkSaid.model_validate({**sound, **said})
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ({"channels": 2}, ":20: the network has no channel 2, it has 2"),
+        ({"axes": 2, "dimensions": (None, None)}, ":12: patch has 3 numbers, expected 2"),
+        ({"dimensions": (64, 64, 64)}, ":12: the network takes windows of"),
+        ({"input_channels": 4}, ":7: the network takes 4 channels, it would be given 1"),
+        ({"scores": True}, ":1: the network gives scores: name them with"),
+    ],
+)
+def test_what_the_network_lacks_is_named_with_its_line(
+    read: Read, tmp_path: Path, said: dict[str, object], sentence: str
+) -> None:
+    manifest = read(SOUND)
+    with pytest.raises(ManifestError) as raised:
+        check_network(tmp_path / "model.toml", manifest, network(**said))
+    assert sentence in str(raised.value)
+
+
+def test_a_network_that_fits_passes(read: Read, tmp_path: Path) -> None:
+    check_network(tmp_path / "model.toml", read(SOUND), network(channels=None, dimensions=(96, 96, None)))
