@@ -7,4 +7,14 @@ from orchestrator.archive.folder import FolderArchive
 from orchestrator.archive.receiver import Receiver
 from orchestrator.archive.spool import Spool, SpooledFile
 
-__all__ = ["Arrival", "Closed", "FolderArchive", "Listener", "Receiver", "Ringer", "Spool", "SpooledFile", "connect"]
+__all__ = [
+    "Arrival",
+    "Closed",
+    "FolderArchive",
+    "Listener",
+    "Receiver",
+    "Ringer",
+    "Spool",
+    "SpooledFile",
+    "connect",
+]

@@ -30,9 +30,14 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closed:
-    """The end of one association. ``released``: by A-RELEASE, as a sender does when it has sent all."""
+    """The end of one association.
+
+    released: by A-RELEASE, as a sender does when it has sent all; False: aborted, silent or lost.
+    others_open: associations that the same calling AE title still has open.
+    """
 
     association: str
     released: bool
     calling: str
     called: str
+    others_open: int = 0

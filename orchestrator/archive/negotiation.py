@@ -22,7 +22,7 @@ from orchestrator.archive.encoded import IMPLEMENTATION_CLASS_UID, IMPLEMENTATIO
 
 VERIFICATION = "1.2.840.10008.1.1"
 ANNOUNCED_PDU_BYTES = 128 << 10
-"""The longest P-DATA-TF that we ask for; longer ones gain nothing."""
+"""The longest P-DATA-TF that we ask for unless told otherwise; longer ones gain nothing."""
 
 _ACCEPTED, _ABSTRACT_SYNTAX_NOT_SUPPORTED, _TRANSFER_SYNTAXES_NOT_SUPPORTED = 0x00, 0x03, 0x04
 """Results of one presentation context (PS3.8 table 9-18)."""
@@ -97,8 +97,11 @@ class Proposal:
             raise ValueError("an AE title with control characters")
         return cls(primitive, calling, called, primitive.maximum_length_received or 0)
 
-    def answer(self) -> tuple[bytes, Mapping[int, Context]]:
-        """Return the A-ASSOCIATE-AC PDU and what it accepts by presentation context ID."""
+    def answer(self, maximum_pdu: int = ANNOUNCED_PDU_BYTES) -> tuple[bytes, Mapping[int, Context]]:
+        """Return the A-ASSOCIATE-AC PDU and what it accepts by presentation context ID.
+
+        maximum_pdu: the longest P-DATA-TF that we ask for, in bytes.
+        """
         results = [_judge(proposed) for proposed in self.primitive.presentation_context_definition_list]
         accept = A_ASSOCIATE()
         accept.application_context_name = UID("1.2.840.10008.3.1.1.1")
@@ -106,7 +109,7 @@ class Proposal:
         accept.called_ae_title = self.primitive.called_ae_title
         accept.result, accept.result_source = 0x00, 0x01
         accept.presentation_context_definition_results_list = results
-        accept.user_information.extend(_user_information())
+        accept.user_information.extend(_user_information(maximum_pdu))
         return A_ASSOCIATE_AC(accept).encode(), _accepted(results)
 
 
@@ -132,11 +135,11 @@ def _accepted(results: Iterable[PresentationContext]) -> dict[int, Context]:
     }
 
 
-def _user_information() -> list[
-    MaximumLengthNotification | ImplementationClassUIDNotification | ImplementationVersionNameNotification
-]:
+def _user_information(
+    maximum_pdu: int,
+) -> list[MaximumLengthNotification | ImplementationClassUIDNotification | ImplementationVersionNameNotification]:
     maximum = MaximumLengthNotification()
-    maximum.maximum_length_received = ANNOUNCED_PDU_BYTES
+    maximum.maximum_length_received = maximum_pdu
     implementation = ImplementationClassUIDNotification()
     implementation.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
     version = ImplementationVersionNameNotification()

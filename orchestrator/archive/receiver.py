@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from orchestrator.archive.arrival import Arrival, Closed
 from orchestrator.archive.association import Association
-from orchestrator.archive.negotiation import Proposal, Rejection
+from orchestrator.archive.negotiation import ANNOUNCED_PDU_BYTES, Proposal, Rejection
 from orchestrator.archive.pdu import Abort, Pdu, PduConnection, ProtocolFault
 from orchestrator.archive.spool import Spool
 from orchestrator.domain.errors import SettingsError
@@ -27,6 +27,7 @@ class Receiver:
     of pynetdicom's associations cost 15 % of a core for four idle peers, and its reader bounds no PDU.
 
     allow: calling AE titles that may associate; empty = any, on a loopback address only.
+    maximum_pdu: the longest P-DATA-TF that senders are asked for, in bytes.
     association_seconds: how long a connection may take to ask for an association; it has a count
         of its own (maximum_waiting), and when that is full the longest silent one goes.
     idle_seconds: how long an association may be silent, and a PDU may take; scanners keep one open
@@ -45,6 +46,7 @@ class Receiver:
         allow: Collection[str] = (),
         on_stored: Callable[[Arrival], None],
         on_closed: Callable[[Closed], None],
+        maximum_pdu: int = ANNOUNCED_PDU_BYTES,
         maximum_associations: int = 32,
         maximum_waiting: int = 64,
         association_seconds: float = 5.0,
@@ -61,6 +63,7 @@ class Receiver:
         self._allow = frozenset(allow)
         self._on_stored = on_stored
         self._on_closed = on_closed
+        self._maximum_pdu = maximum_pdu
         self._maximum_associations = maximum_associations
         self._maximum_waiting = maximum_waiting
         self._association_seconds = association_seconds
@@ -106,7 +109,10 @@ class Receiver:
     def open_associations(self, calling: str) -> int:
         """Return how many associations that AE title has open now."""
         with self._lock:
-            return sum(association.calling == calling for association in self._open.values())
+            return self._count(calling)
+
+    def _count(self, calling: str) -> int:
+        return sum(association.calling == calling for association in self._open.values())
 
     def _join(self, limit_seconds: float) -> None:
         deadline = time.monotonic() + limit_seconds
@@ -178,7 +184,7 @@ class Receiver:
             return None
 
     def _decide(self, connection: socket.socket, stream: PduConnection, proposal: Proposal) -> Association | None:
-        answer, contexts = proposal.answer()
+        answer, contexts = proposal.answer(self._maximum_pdu)
         association = Association(
             stream,
             contexts,
@@ -228,11 +234,16 @@ class Receiver:
                 _farewell(stream, Abort.NOT_SPECIFIED)
             with self._lock:
                 self._open.pop(connection, None)
-            self._tell_closed(association, released)
+                others_open = self._count(association.calling)
+            self._tell_closed(association, released, others_open)
 
-    def _tell_closed(self, association: Association, released: bool) -> None:
+    def _tell_closed(self, association: Association, released: bool, others_open: int) -> None:
         closed = Closed(
-            association=association.id, released=released, calling=association.calling, called=association.called
+            association=association.id,
+            released=released,
+            calling=association.calling,
+            called=association.called,
+            others_open=others_open,
         )
         try:
             self._on_closed(closed)

@@ -106,11 +106,16 @@ class Spool:
         self.check_space()
         return Incoming(self, origin)
 
-    def scan(self) -> Iterator[SpooledFile]:
-        """Yield every instance once, with its newest content."""
+    def scan(self, *, changed_after: float = 0.0) -> Iterator[SpooledFile]:
+        """Yield every instance once, with its newest content.
+
+        changed_after: seconds since 1970; series that no instance came to since then are passed over.
+        """
         for study in _folders(self.folder):
             for series in _folders(study):
-                yield from _newest(series)
+                with suppress(FileNotFoundError):
+                    if series.stat().st_mtime >= changed_after:
+                        yield from _newest(series)
 
     def series_files(self, series_uid: str) -> tuple[SpooledFile, ...]:
         """Return the instances of one series, each with its newest content; empty if there are none."""
@@ -277,4 +282,5 @@ def _make_newest(target: Path, sop_uid: str) -> bool:
     with target.open("rb") as file:
         os.utime(file.fileno(), ns=(filed, filed))
         os.fsync(file.fileno())
+    os.utime(target.parent)  # a scan of what changed sees it, though no name is new
     return True

@@ -167,6 +167,17 @@ def test_open_associations_are_counted_by_their_sender(station: Station, associa
     wait_until(lambda: station.receiver.open_associations("CT1") == 1)
 
 
+def test_the_end_says_how_many_its_sender_has_still_open(
+    station: Station, associate: Callable[..., Association]
+) -> None:
+    first, second, _ = associate(station.port), associate(station.port), associate(station.port, calling="MR1")
+    first.release()
+    wait_until(lambda: len(station.closed) == 1)
+    second.release()
+    wait_until(lambda: len(station.closed) == 2)
+    assert [(closed.released, closed.others_open) for closed in station.closed] == [(True, 1), (True, 0)]
+
+
 def test_echo_is_answered(station: Station) -> None:
     assert echoscu(station.port).returncode == 0
 

@@ -86,6 +86,22 @@ def test_a_clock_that_goes_backwards_does_not_make_old_content_count(spool: Spoo
     assert [file.path for file in spool.scan()] == [second.path]
 
 
+def test_a_scan_of_what_changed_passes_over_the_rest(spool: Spool) -> None:
+    old = receive(spool, instance(series="1.3"))
+    os.utime(old.path.parent, (1000, 1000))
+    new = receive(spool, instance(series="1.4"))
+    assert [file.path for file in spool.scan(changed_after=2000)] == [new.path]
+
+
+def test_old_content_that_counts_again_is_a_change(spool: Spool) -> None:
+    one = instance(study="1.2", series="1.3", sop_uid="1.4")
+    receive(spool, one)
+    other = receive(spool, instance(study="1.2", series="1.3", sop_uid="1.4", patient_id="P2"))
+    os.utime(other.path.parent, (1000, 1000))
+    again = receive(spool, one)
+    assert [file.path for file in spool.scan(changed_after=2000)] == [again.path]
+
+
 def test_one_uid_that_begins_like_another_is_no_conflict(spool: Spool) -> None:
     receive(spool, instance(study="1.2", series="1.3", sop_uid="1.4"))
     assert not receive(spool, instance(study="1.2", series="1.3", sop_uid="1.40")).conflict
