@@ -115,7 +115,7 @@ def outline_marks(document: Dataset) -> Iterator[OutlineMark]:
 
 
 def words(document: Dataset) -> Mapping[str, tuple[str, ...]]:
-    """Return by tracking UID what a legend says: the volume, then findings with their presence and score."""
+    """Return by tracking UID what a legend says: the volume, findings with their presence, then the score."""
     said: dict[str, tuple[str, ...]] = {}
     for group in content.groups(document):
         items = content.children(group)
@@ -125,14 +125,31 @@ def words(document: Dataset) -> Mapping[str, tuple[str, ...]]:
     return said
 
 
+def stating(document: Dataset) -> frozenset[str]:
+    """Return the tracking UIDs of what shows a finding."""
+    return frozenset(
+        uid.UID
+        for group in content.groups(document)
+        for uid in content.children(group)
+        if content.concept(uid) == _TRACKING_UID and any(map(_is_finding, content.children(group)))
+    )
+
+
 def _words(items: Sequence[Dataset]) -> Iterator[str]:
-    for item in items:
-        if content.is_number(item) and content.concept(item) == concepts.VOLUME.value:
-            yield f"{content.number(item):,.4g} ml"
-        if content.code(item) in _PRESENCE:
-            yield f"{content.name(item)}: {content.meaning(item).lower()}"
-        if content.is_number(item) and content.concept(item) == own.SCORE.value:
-            yield f"score {content.number(item):.2f}"
+    yield from (f"{content.number(item):,.4g} ml" for item in items if _measures(item, concepts.VOLUME.value))
+    kind = next((content.meaning(item) for item in items if content.concept(item) == _FINDING), "")
+    for item in filter(_is_finding, items):
+        presence, name = content.meaning(item).lower(), content.name(item)
+        yield presence if name == kind else f"{name}: {presence}"
+    yield from (f"score {content.number(item):.2f}" for item in items if _measures(item, own.SCORE.value))
+
+
+def _measures(item: Dataset, concept: str) -> bool:
+    return content.is_number(item) and content.concept(item) == concept
+
+
+def _is_finding(item: Dataset) -> bool:
+    return content.code(item) in _PRESENCE
 
 
 def _place_of(reference: Dataset) -> Place:

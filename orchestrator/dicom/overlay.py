@@ -26,6 +26,7 @@ from orchestrator.dicom.marks import (
     SegmentMark,
     outline_marks,
     segmentation_marks,
+    stating,
     words,
 )
 from orchestrator.dicom.masks import COLOURS
@@ -64,7 +65,7 @@ class Overlay:
         self._segmentations = [segmentation_marks(seg) for seg in segs]
         self._outlines = [mark for document in documents for mark in outline_marks(document)]
         self._words = {uid: said for document in documents for uid, said in words(document).items()}
-        self._stating = {uid for uid, said in self._words.items() if any(": " in word for word in said)}
+        self._stating = {uid for document in documents for uid in stating(document)}
 
     @classmethod
     def open(cls, sources: Sequence[Path], objects: Sequence[Path]) -> Overlay:
@@ -89,10 +90,10 @@ class Overlay:
         """The index, from 0, of the image that shows most: of a finding, else the largest outline, else the middle."""
         places = {_place(frame): index for index, frame in enumerate(self._frames)}
         drawn = [mark for mark in self._outlines if mark.place in places]
-        stating = [mark for mark in drawn if mark.tracking_uid in self._stating]
+        telling = [mark for mark in drawn if mark.tracking_uid in self._stating]
         if drawn:
-            telling = stating[0] if stating else max(drawn, key=lambda mark: polygon_area(mark.points))
-            return places[telling.place]
+            best = telling[0] if telling else max(drawn, key=lambda mark: polygon_area(mark.points))
+            return places[best.place]
         shown = Counter(place for _, segment in self._segments() for place in segment.frames if place in places)
         return places[shown.most_common(1)[0][0]] if shown else len(self._frames) // 2
 
@@ -119,12 +120,13 @@ class Overlay:
         window: tuple[float, float] | None = None,
         size: int | None = None,
         banner: bool = True,
+        legend: bool = False,
     ) -> bytes:
         """Return one image as PNG with all that is drawn on it, anisotropic pixels in their true aspect.
 
-        index: from 0, along the normal of the images. size: of the longer side in pixels.
+        index: from 0, along the normal of the images. size: of the image's longer side in pixels.
         window: (centre, width) in the images' unit; None = the header's, else by the distribution of values.
-        banner: "AI - not verified" and the legend of what this image shows.
+        banner: a band above, "AI - not verified". legend: a band below, the same for every image.
         Raises IndexError and UnsupportedInput.
         """
         frame = self._frame(index)
@@ -133,28 +135,34 @@ class Overlay:
         chosen = size or min(LARGEST_PICTURE, max(SMALLEST_PICTURE, *shape))
         shown = pixels if pixels.ndim == 3 else grey(pixels, window or _window(frame, pixels))
         picture = Picture(shown.astype(np.uint8), Scale.fitting(shape, _spacing(frame), chosen))
-        seen = [*self._paint(picture, frame, opacity, outline), *self._draw(picture, frame)]
+        self._paint(picture, frame, opacity, outline)
+        self._draw(picture, frame)
         if banner:
             picture.banner()
-            picture.legend([(entry.colour, _line(entry)) for entry in self.legend if entry.label in seen])
+        if legend:
+            picture.legend([(entry.colour, _line(entry)) for entry in self.legend])
         return picture.png()
 
-    def _paint(self, picture: Picture, frame: Frame, opacity: float, outline: bool) -> Iterator[str]:
-        """Paint the segments; yields the labels of those that are on this image."""
+    def window(self, index: int) -> tuple[float, float] | None:
+        """Return the (centre, width) with which ``png`` shows an image where none is given, None for a colour image.
+
+        Raises IndexError and UnsupportedInput.
+        """
+        frame = self._frame(index)
+        return None if frame.stored.colour else _window(frame, _pixels(frame))
+
+    def _paint(self, picture: Picture, frame: Frame, opacity: float, outline: bool) -> None:
         for segmentation, segment in self._segments():
             mask = segmentation.mask(segment, _place(frame))
             if mask is not None and mask.any():
                 picture.paint(mask, segment.colour, opacity=opacity, outline=outline)
-                yield segment.label
 
-    def _draw(self, picture: Picture, frame: Frame) -> Iterator[str]:
-        """Draw the coordinates of the SR; yields the kinds of finding that are on this image."""
+    def _draw(self, picture: Picture, frame: Frame) -> None:
         of_segments = {segment.tracking_uid: segment.colour for _, segment in self._segments()}
         for mark in self._outlines:
             if mark.place == _place(frame):
                 colour = of_segments.get(mark.tracking_uid) or self._finding_colours[_kind(mark)]
                 picture.draw(mark.points, colour)
-                yield _kind(mark)
 
     def _frame(self, index: int) -> Frame:
         if not 0 <= index < len(self._frames):

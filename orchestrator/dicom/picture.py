@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -18,7 +18,6 @@ Colour = tuple[int, int, int]
 BANNER = "AI - not verified"
 
 _WHITE, _BLACK, _WARNING = (255, 255, 255), (0, 0, 0), (255, 196, 60)
-_BACKDROP = (0, 0, 0, 150)
 _LEGEND_LINES = 8
 
 
@@ -91,33 +90,26 @@ class Picture:
             pen.line((x, y - radius / 2, x, y + radius / 2), fill=ink, width=width)
 
     def banner(self) -> None:
-        """Write along the upper edge that no physician has seen this."""
+        """Add a band above that says that no physician has seen this; it hides nothing of the image."""
         font = self._font()
-        width, line = self._size[0], self._line(font)
-        self._shade((0, 0, width, line + 4))
-        ImageDraw.Draw(self._image).text((6, 2), BANNER, font=font, fill=_WARNING)
+        band = self._band(self._line(font) + 4)
+        ImageDraw.Draw(band).text((6, 2), BANNER, font=font, fill=_WARNING)
+        self._stack(band, self._image)
 
     def legend(self, entries: Sequence[tuple[Colour, str]]) -> None:
-        """Write along the lower edge what the colours mean, as many lines as fit."""
+        """Add a band below that says what the colours mean."""
         shown = list(entries[:_LEGEND_LINES])
         if len(entries) > len(shown):
-            shown[-1] = (_WHITE, f"and {len(entries) - len(shown) + 1} more")
+            shown[-1] = (_BLACK, f"and {len(entries) - len(shown) + 1} more")
         font = self._font()
         line = self._line(font)
-        top = self._size[1] - line * len(shown) - 4
-        if not shown or top < line * 2:
-            return
-        lines = [(colour, self._cut(text, font)) for colour, text in shown]
-        longest = max(font.getlength(text) for _, text in lines)
-        self._shade((0, top - 4, round(longest + line * 2), self._size[1]))
-        self._write(lines, font, top)
-
-    def _write(self, lines: Iterable[tuple[Colour, str]], font: Any, top: int) -> None:
-        pen, line = ImageDraw.Draw(self._image), self._line(font)
-        for number, (colour, text) in enumerate(lines):
-            y = top + number * line
-            pen.rectangle((6, y + line * 0.2, 6 + line * 0.6, y + line * 0.8), fill=colour)
-            pen.text((12 + line * 0.7, y), text, font=font, fill=_WHITE)
+        band = self._band(line * len(shown) + 6)
+        pen = ImageDraw.Draw(band)
+        for number, (colour, text) in enumerate(shown):
+            top = 3 + number * line
+            pen.rectangle((6, top + line * 0.2, 6 + line * 0.6, top + line * 0.8), fill=colour)
+            pen.text((12 + line * 0.7, top), self._cut(text, font), font=font, fill=_WHITE)
+        self._stack(self._image, band)
 
     def png(self) -> bytes:
         """Return the picture as PNG."""
@@ -125,11 +117,16 @@ class Picture:
         self._image.save(buffer, "PNG", compress_level=4)
         return buffer.getvalue()
 
-    def _shade(self, box: tuple[int, int, int, int]) -> None:
-        """Darken a part of the picture, so that text on it is readable over any image."""
-        layer = Image.new("RGBA", self._size, (0, 0, 0, 0))
-        ImageDraw.Draw(layer).rectangle(box, fill=_BACKDROP)
-        self._image = Image.alpha_composite(self._image.convert("RGBA"), layer).convert("RGB")
+    def _band(self, height: int) -> Image.Image:
+        return Image.new("RGB", (self._size[0], height), _BLACK)
+
+    def _stack(self, *parts: Image.Image) -> None:
+        whole = Image.new("RGB", (self._size[0], sum(part.height for part in parts)))
+        top = 0
+        for part in parts:
+            whole.paste(part, (0, top))
+            top += part.height
+        self._image = whole
 
     def _font(self) -> Any:
         return ImageFont.load_default(size=min(28, max(11, max(self._size) // 34)))
