@@ -151,8 +151,10 @@ class _Lines:
 
     def _table(self, node: tree_sitter.Node) -> None:
         header, *pairs = node.named_children
-        *outer, name = _parts(header)
-        path = (*self._open(outer), name)
+        path: Key = ()
+        for part in _parts(header):
+            path = (*self._newest(path), part)
+            self._note(path, header)
         if node.type == "table_array_element":
             self._elements[path] = self._elements.get(path, 0) + 1
         path = self._newest(path)
@@ -161,13 +163,8 @@ class _Lines:
             if pair.type == "pair":
                 self._pair(path, pair)
 
-    def _open(self, parts: list[str]) -> Key:
-        path: Key = ()
-        for part in parts:
-            path = self._newest((*path, part))
-        return path
-
     def _newest(self, path: Key) -> Key:
+        """Return the path, into the last element where it is an array of tables."""
         return (*path, self._elements[path] - 1) if path in self._elements else path
 
     def _pair(self, path: Key, node: tree_sitter.Node) -> None:

@@ -74,7 +74,9 @@ TERMS: Mapping[str, tuple[str, ...]] = {
 _NOT_OF_THE_IMAGE = (0x0000, 0x0002, 0x0004)
 """Groups of network messages, file meta information and DICOMDIR (PS3.6 tables 7-1 and 8-1, PS3.7 E)."""
 
-_NESTED = "CodeMeaning CodeValue CodingSchemeDesignator CodingSchemeVersion ReferencedSOPClassUID ReferencedSOPInstanceUID"
+_NESTED = (
+    "CodeMeaning CodeValue CodingSchemeDesignator CodingSchemeVersion ReferencedSOPClassUID ReferencedSOPInstanceUID"
+)
 """Keywords that stand in items of sequences only, of which series have no facts (PS3.3 8.8 and 10.8)."""
 
 
