@@ -10,7 +10,7 @@ from typing import cast
 from pydicom import Dataset
 from pydicom.charset import decode_bytes
 from pydicom.datadict import dictionary_VR, keyword_for_tag
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import BaseTag
 from pydicom.valuerep import TEXT_VR_DELIMS
 

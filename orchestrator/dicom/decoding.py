@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +15,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian
 
 from orchestrator.dicom.codecs import decoder_of
 from orchestrator.dicom.header import read_header, read_whole
+from orchestrator.dicom.quiet import quiet
 from orchestrator.dicom.values import Stored
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 
@@ -75,8 +75,7 @@ def _compressed(stream: BinaryIO, stored: Stored, wanted: Sequence[int]) -> Iter
 
 
 def _decode(decoder: Decoder, frame: bytes, stored: Stored) -> Array:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a codestream knows its colours better than the header is no news
+    with quiet():
         return decoder.as_array(encapsulate([frame], has_bot=False), index=0, **_options(stored, 1))[0]
 
 

@@ -6,8 +6,6 @@ import hashlib
 import json
 import re
 import struct
-import threading
-import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +19,7 @@ from pydicom.valuerep import VR
 
 from orchestrator.dicom.attributes import described, distinct, frame_attributes, number, plane, text
 from orchestrator.dicom.geometry import geometry_facts
+from orchestrator.dicom.quiet import quiet
 from orchestrator.domain.errors import UnreadableFile
 from orchestrator.domain.series import Headers, Instance, PixelLocation
 
@@ -75,10 +74,6 @@ _UNDEFINED_LENGTH = 0xFFFFFFFF
 _UID = re.compile(r"[0-9.]{1,64}")
 _CHUNK = 1 << 20
 
-# warnings.catch_warnings is not thread-safe, and pydicom's warnings quote values, which are patient data.
-# Parsing holds the interpreter's lock anyway; the digest is computed outside.
-_parsing = threading.Lock()
-
 
 def read_instance(path: Path) -> Instance:
     """Return what the file holds; objects without pixels (SR, KO, PR ...) are instances too.
@@ -107,8 +102,7 @@ def read_header(path: Path) -> FileDataset:
 
 def read_whole(path: Path) -> FileDataset:
     """Return the file's dataset with its pixels, in memory."""
-    with _parsing, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         return dcmread(path, force=True)
 
 
@@ -116,8 +110,7 @@ def _read(path: Path, stream: BinaryIO, size: int) -> Instance:
     if not _looks_like_dicom(stream):
         raise UnreadableFile(f"{path.name} is no DICOM file")
     dataset, pixels = _parse(stream, size)
-    with _parsing, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         headers, frames = _described(dataset)
     return Instance(
         study_uid=_uid(path, headers, "StudyInstanceUID"),
@@ -149,8 +142,7 @@ def _parse(stream: BinaryIO, size: int) -> tuple[FileDataset, PixelLocation | No
             raise UnreadableFile(f"the file ends inside its header, at {BaseTag(tag)}")
         return False
 
-    with _parsing, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         dataset = read_partial(stream, stop_when=at_pixels, force=True)
     if not found:
         return dataset, None

@@ -257,6 +257,9 @@ class Drawing:
     legend: tuple[Entry, ...] = (Entry("Brain", (111, 184, 210), "1,502 ml"),)
     drawn: list[tuple[object, ...]] = field(default_factory=list)
 
+    def window(self, index: int) -> tuple[float, float] | None:
+        return 500.0, 1000.0
+
     def png(
         self,
         index: int,
