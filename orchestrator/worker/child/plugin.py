@@ -97,7 +97,8 @@ def _registered(plugin: object, name: str) -> Plugin:
 def _described(key: str, model: Model, manifest: Path | None) -> dict[str, Any]:
     """Return what the model's attributes say; what it does not say is left out, for the manifest or the default."""
     said: dict[str, Any] = {key: getattr(model, key) for key in ATTRIBUTES if hasattr(model, key)}
-    said["parameters"] = dict(said.get("parameters", {}))
+    if "parameters" in said:
+        said["parameters"] = dict(said["parameters"])
     said |= {key: asdict(getattr(model, key)) for key in GROUPS if hasattr(model, key)}
     said["key"] = key
     said["manifest"] = None if manifest is None else str(manifest)
