@@ -116,12 +116,14 @@ class Receiver:
 
     def _join(self, limit_seconds: float) -> None:
         deadline = time.monotonic() + limit_seconds
-        for thread in list(self._threads):
+        with self._lock:
+            threads = tuple(self._threads)
+        for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         with self._lock:
             for connection in self._open:
                 _shut(connection)
-        for thread in list(self._threads):
+        for thread in threads:
             thread.join(1.0)
 
     def _accept(self, listener: socket.socket) -> None:
@@ -136,20 +138,21 @@ class Receiver:
             self._admit(connection)
 
     def _admit(self, connection: socket.socket) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        thread = threading.Thread(target=self._serve, args=(connection,), name="association", daemon=True)
         with self._lock:
             if len(self._waiting) >= self._maximum_waiting:
                 longest = next(iter(self._waiting))
                 del self._waiting[longest]
                 _shut(longest)
             self._waiting[connection] = None
-            thread = threading.Thread(target=self._serve, args=(connection,), name="association", daemon=True)
-            self._threads.add(thread)
-        try:
-            thread.start()
-        except RuntimeError:  # the system has no more threads; the next peer may have better luck
-            _log.warning("a connection could not be taken: no more threads")
-            self._forget(connection, thread)
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no more threads; the next peer may have better luck
+                _log.warning("a connection could not be taken: no more threads")
+                del self._waiting[connection]
+                connection.close()
+            else:
+                self._threads.add(thread)
 
     def _serve(self, connection: socket.socket) -> None:
         """Run one connection in its own thread, from the first byte to the last."""
@@ -159,17 +162,15 @@ class Receiver:
             if association is not None:
                 self._run(connection, stream, association)
         finally:
-            self._forget(connection, threading.current_thread())
-
-    def _forget(self, connection: socket.socket, thread: threading.Thread) -> None:
-        with self._lock:
-            self._waiting.pop(connection, None)
-            self._open.pop(connection, None)
-            self._threads.discard(thread)
-        connection.close()
+            with self._lock:
+                self._waiting.pop(connection, None)
+                self._open.pop(connection, None)
+                self._threads.discard(threading.current_thread())
+            connection.close()
 
     def _negotiate(self, connection: socket.socket, stream: PduConnection) -> Association | None:
         try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             kind, pdu = stream.read(self._association_seconds)
             if kind is not Pdu.ASSOCIATE_RQ:
                 raise ProtocolFault(Abort.UNEXPECTED_PDU, f"a PDU {kind.name} before an association")

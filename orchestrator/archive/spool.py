@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from pydicom import dcmread
+from pydicom.filereader import read_file_meta_info
 
 from orchestrator.archive.arrival import Arrival
 from orchestrator.archive.durable import DurableFolders, sync_folder
@@ -134,7 +134,7 @@ class Spool:
         Raises UnreadableFile.
         """
         try:
-            meta = dcmread(file.path, specific_tags=[], stop_before_pixels=True).file_meta
+            meta = read_file_meta_info(file.path)
             return Arrival(
                 path=file.path,
                 study_uid=file.study_uid,
