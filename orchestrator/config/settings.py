@@ -75,7 +75,10 @@ class ReceiverSettings(Section):
         default=5, gt=0, le=60, description="A connection that has not asked for an association by then is closed."
     )
     idle_seconds: float = Field(
-        default=60, gt=0, le=3600, description="An association that is silent for so long is aborted."
+        default=120,  # scanners keep an association open while they reconstruct
+        gt=0,
+        le=3600,
+        description="An association that is silent for so long is aborted.",
     )
     minimum_free_mb: int = Field(
         default=2048, ge=0, description="With less free disk space senders are told A700, out of resources."
@@ -127,7 +130,16 @@ class RemoteSettings(Section):
 class ArchiveSettings(RemoteSettings):
     """An archive that the host knows."""
 
-    watch: bool = Field(default=False, description="Whether the host looks there for new series.")
+    watch: bool = Field(default=False, description="Whether the host looks there for new series; folders only.")
+
+    @field_validator("watch")
+    @classmethod
+    def _can_be_watched(cls, watch: bool, info: ValidationInfo) -> bool:
+        if watch and split_url(info.data.get("url", "")).scheme == "dimse":
+            raise ValueError(
+                "a dimse archive cannot be watched in this version; let it send its images to the receiver"
+            )
+        return watch
 
 
 class DestinationSettings(RemoteSettings):

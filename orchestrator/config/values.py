@@ -6,7 +6,7 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 
@@ -37,10 +37,10 @@ def _archive_url(url: str) -> str:
         raise ValueError("url is dimse://AET@host:port, file:///folder or another scheme://place")
     parts = split_url(url)
     if parts.scheme == "dimse":
-        if not (parts.username and parts.hostname and parts.port):
+        if not (parts.username and parts.hostname and parts.port) or parts.path.strip("/"):
             raise ValueError("a dimse url names AE title, host and port: dimse://AET@host:port")
-        _ae_title(parts.username)
-    if parts.scheme == "file" and (parts.netloc or not parts.path.startswith("/")):
+        _ae_title(unquote(parts.username))
+    if parts.scheme == "file" and (parts.netloc not in ("", "localhost") or not parts.path.startswith("/")):
         raise ValueError("a file url names a folder from the root on: file:///data/archive")
     return url
 

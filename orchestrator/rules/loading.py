@@ -101,10 +101,11 @@ class _Reader:
         if "name" not in table:
             self._faults.add(at, "the rule has no name")
             return ""
-        name = self._text((*at, "name"), table["name"])
-        if not name.strip() or not name.isprintable():
-            self._faults.add((*at, "name"), "the name of a rule is one line of text")
-        elif name in self._names:
+        name = table["name"]
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
+            self._faults.add((*at, "name"), "the name of a rule is one line of text in quotes")
+            return ""
+        if name in self._names:
             self._faults.add((*at, "name"), f"another rule is named {name!r} already")
         self._names.add(name)
         return name

@@ -35,9 +35,11 @@ class Match:
     """A rule that is for a series.
 
     hold: the series waits for a person; where any hold rule matches, every match of the series has it.
+    held_by: the name of the hold rule, empty where none matched.
     """
 
     rule: str
     models: tuple[str, ...]
     priority: Priority
     hold: bool
+    held_by: str = ""

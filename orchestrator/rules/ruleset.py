@@ -44,8 +44,8 @@ class RuleSet:
         if refusal(facts):
             return ()
         rules = sorted((rule for rule in self.rules if rule.matches(facts)), key=lambda rule: rule.priority.rank)
-        held = any(rule.hold for rule in rules)
-        return tuple(Match(rule.name, rule.models, rule.priority, held) for rule in rules)
+        held_by = next((rule.name for rule in rules if rule.hold), "")
+        return tuple(Match(rule.name, rule.models, rule.priority, bool(held_by), held_by) for rule in rules)
 
     def explain(self, facts: Headers) -> Explanation:
         """Return why each rule did or did not match; agrees with ``match``."""

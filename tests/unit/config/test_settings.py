@@ -134,6 +134,8 @@ def test_a_path_may_begin_at_home(file: Path, monkeypatch: pytest.MonkeyPatch) -
         ('[[archive]]\nname = "a"\nurl = "file://data/x"', 3, "file:///data/archive"),
         (f"[[archive]]\n{REMOTE}[[archive]]\n{REMOTE}", 1, "the name 'pacs' is given twice"),
         (f'[[archive]]\n{REMOTE}username = "u"', 4, "take no username"),
+        (f"[[archive]]\n{REMOTE}watch = true", 4, "a dimse archive cannot be watched"),
+        ('[[archive]]\nname = "a"\nurl = "dimse://AET@host:104/x"', 3, "names AE title, host and port"),
         (f'[[destination]]\n{REMOTE}confirm = "commitment"', 4, "storage commitment comes in a later version"),
         (f'[[destination]]\n{REMOTE}confirm = "maybe"', 4, "should be 'readback' or 'none', found 'maybe'"),
         (f'[[destination]]\n{REMOTE}ask = false\nconfirm = "readback"', 5, 'write confirm = "none"'),
@@ -188,7 +190,8 @@ def test_what_is_shown_can_be_loaded_again(file: Path) -> None:
     settings = loaded(
         file,
         '[receiver]\nallow = ["CT\\"1"]\nhost = "0.0.0.0"\nquiet_seconds = 0.5\n[rules]\nfile = "é.toml"\n'
-        f'[[archive]]\n{REMOTE}watch = true\n[[destination]]\n{REMOTE}ask = false\nconfirm = "none"\n',
+        '[[archive]]\nname = "a"\nurl = "file:///a"\nwatch = true\n'
+        f'[[destination]]\n{REMOTE}ask = false\nconfirm = "none"\n',
     )
     assert loaded(file, settings.shown()) == settings
 

@@ -76,7 +76,7 @@ def test_a_condition_that_could_never_be_true_is_a_fault(condition: str, sentenc
     [
         ('model = "m"\nwhen.Rows = 1', 1, "the rule has no name"),
         ('name = ""\nmodel = "m"\nwhen.Rows = 1', 2, "one line of text"),
-        ('name = 3\nmodel = "m"\nwhen.Rows = 1', 2, "name is text in quotes"),
+        ('name = 3\nmodel = "m"\nwhen.Rows = 1', 2, "one line of text in quotes"),
         ('name = "r"\nwhen.Rows = 1', 1, "give it a model, or hold = true"),
         ('name = "r"\nhold = false\nwhen.Rows = 1', 1, "give it a model, or hold = true"),
         ('name = "r"\nhold = "yes"\nwhen.Rows = 1', 3, "hold is true or false"),

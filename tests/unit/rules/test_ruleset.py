@@ -84,7 +84,7 @@ def test_the_most_urgent_match_comes_first() -> None:
 def test_a_hold_rule_holds_the_models_of_every_other_rule() -> None:
     matches = parse_rules(CHEST + HOLD).match({**THIN_CHEST, "PatientID": ("QA-7",)})
     assert {match.rule for match in matches} == {"lung nodules on thin chest CT", "phantoms"}
-    assert all(match.hold for match in matches)
+    assert all(match.hold and match.held_by == "phantoms" for match in matches)
 
 
 def test_a_hold_rule_that_does_not_match_holds_nothing() -> None:
