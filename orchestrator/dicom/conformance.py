@@ -115,8 +115,8 @@ def _segmentation(written: Dataset) -> Iterator[str]:
         yield "SeriesDescription does not say UNVERIFIED"
     frames = int(written.NumberOfFrames)
     bits = frames * written.Rows * written.Columns * written.BitsAllocated
-    if frames == 0 or len(written.PerFrameFunctionalGroupsSequence) != frames:
-        yield "NumberOfFrames and PerFrameFunctionalGroupsSequence differ"
+    if frames == 0 or "PerFrameFunctionalGroupsSequence" not in written:
+        yield "it has no frames"
     if len(written.PixelData) != (bits + 15) // 16 * 2:
         yield "PixelData has another length than its frames need"
     for segment in written.SegmentSequence:

@@ -7,23 +7,19 @@ from several multi-frame objects, and stamps each object with random UIDs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from highdicom import AlgorithmIdentificationSequence
 from highdicom.color import CIELabColor
 from highdicom.seg import SegmentDescription
 from pydicom import Dataset
-from pydicom.dataelem import DataElement
 from pydicom.dataset import FileMetaDataset
-from pydicom.sequence import Sequence as DicomSequence
 from pydicom.sr.codedict import codes
-from pydicom.tag import BaseTag
 from pydicom.uid import UID, ExplicitVRLittleEndian, SegmentationStorage
-from pydicom.valuerep import DSfloat
 
 from orchestrator.dicom import provenance
 from orchestrator.dicom.concepts import coded
+from orchestrator.dicom.functional_groups import describe_frames
 from orchestrator.dicom.grid import FrameReference
 from orchestrator.dicom.masks import DrawnSegment, EncodedFrames
 from orchestrator.dicom.provenance import Clock, Uids, code_item
@@ -32,22 +28,6 @@ from orchestrator.domain.code import Code
 from orchestrator.domain.model import ModelDescription
 
 LABEL_MAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")
-
-_TAGS = {
-    "DimensionIndexValues": BaseTag(0x00209157),
-    "FrameContentSequence": BaseTag(0x00209111),
-    "InStackPositionNumber": BaseTag(0x00209057),
-    "StackID": BaseTag(0x00209056),
-    "PlanePositionSequence": BaseTag(0x00209113),
-    "ImagePositionPatient": BaseTag(0x00200032),
-    "DerivationImageSequence": BaseTag(0x00089124),
-    "SegmentIdentificationSequence": BaseTag(0x0062000A),
-    "ReferencedSegmentNumber": BaseTag(0x0062000B),
-}
-
-_BY_SEGMENT = ("ReferencedSegmentNumber", "SegmentIdentificationSequence")
-_BY_POSITION = ("ImagePositionPatient", "PlanePositionSequence")
-_BY_NUMBER = ("InStackPositionNumber", "FrameContentSequence")
 
 
 def segmentation(
@@ -79,7 +59,7 @@ def segmentation(
     else:  # type 2C in General Image (PS3.3 C.7.6.1) where no plane orientation says it
         seg.PatientOrientation = source.first.get("PatientOrientation") or []
     _describe_segments(seg, source, segments, frames, model, uids)
-    _describe_frames(seg, source, frames, uids)
+    describe_frames(seg, source, frames, uids)
     _put_pixels(seg, source, frames)
     _refer_to_source(seg, source)
     provenance.stamp(seg, clock, uids, kind)
@@ -161,116 +141,13 @@ def _background(first: Dataset) -> Dataset:
     return item
 
 
-def _describe_frames(seg: Dataset, source: Source, frames: EncodedFrames, uids: Uids) -> None:
-    """Add the Multi-frame Functional Groups and Multi-frame Dimension modules (PS3.3 C.7.6.16, C.7.6.17)."""
-    placed = bool(source.frame_of_reference)
-    pointers = [] if frames.labelmap else [_BY_SEGMENT]
-    pointers.append(_BY_POSITION if placed else _BY_NUMBER)
-    organisation = uids.of("dimensions", str(source.number))
-    seg.DimensionOrganizationSequence = [Dataset()]
-    seg.DimensionOrganizationSequence[0].DimensionOrganizationUID = organisation
-    seg.DimensionIndexSequence = [_dimension(organisation, *pointer) for pointer in pointers]
-    seg.SharedFunctionalGroupsSequence = [_shared(source, placed)]
-    seg.PerFrameFunctionalGroupsSequence = DicomSequence(_per_frame(source, frames, placed))
-    seg.NumberOfFrames = len(frames.shown)
-
-
-def _dimension(organisation: str, attribute: str, group: str) -> Dataset:
-    item = Dataset()
-    item.DimensionOrganizationUID = organisation
-    item.DimensionIndexPointer = _TAGS[attribute]
-    item.FunctionalGroupPointer = _TAGS[group]
-    item.DimensionDescriptionLabel = attribute
-    return item
-
-
-def _shared(source: Source, placed: bool) -> Dataset:
-    shared = Dataset()
-    if source.pixel_spacing is not None:
-        shared.PixelMeasuresSequence = [_pixel_measures(source)]
-    if placed and source.orientation is not None:
-        orientation = Dataset()
-        orientation.ImageOrientationPatient = [_ds(value) for value in source.orientation]
-        shared.PlaneOrientationSequence = [orientation]
-    return shared
-
-
-def _pixel_measures(source: Source) -> Dataset:
-    item = Dataset()
-    item.PixelSpacing = [_ds(value) for value in source.pixel_spacing or ()]
-    between, thickness = source.slice_spacing_mm, source.first.get("SliceThickness")
-    if thickness or between:
-        item.SliceThickness = _ds(thickness or between)
-    if between:
-        item.SpacingBetweenSlices = _ds(between)
-    return item
-
-
-def _per_frame(source: Source, frames: EncodedFrames, placed: bool) -> Iterator[Dataset]:
-    """Yield the functional groups of each frame; what frames have in common is built once and shared."""
-    slices = sorted({index for _, index in frames.shown})
-    rank = {index: number for number, index in enumerate(slices, 1)}
-    derived = {index: _sequence("DerivationImageSequence", _derivation(source.grid.frames[index])) for index in slices}
-    positions = {index: _sequence("PlanePositionSequence", _position(source, index)) for index in slices}
-    numbers = {number: _segment_identification(number) for number, _ in frames.shown if number is not None}
-    for number, index in frames.shown:
-        groups = Dataset()
-        groups.add(derived[index])
-        groups.add(_frame_content(number, rank[index], stacked=not placed))
-        if placed:
-            groups.add(positions[index])
-        if number is not None:
-            groups.add(numbers[number])
-        yield groups
-
-
-def _frame_content(number: int | None, rank: int, *, stacked: bool) -> DataElement:
-    content = Dataset()
-    if stacked:
-        content.add(DataElement(_TAGS["StackID"], "SH", "1"))
-        content.add(DataElement(_TAGS["InStackPositionNumber"], "UL", rank))
-    values = [rank] if number is None else [number, rank]
-    content.add(DataElement(_TAGS["DimensionIndexValues"], "UL", values))
-    return _sequence("FrameContentSequence", content)
-
-
-def _segment_identification(number: int) -> DataElement:
-    item = Dataset()
-    item.add(DataElement(_TAGS["ReferencedSegmentNumber"], "US", number))
-    return _sequence("SegmentIdentificationSequence", item)
-
-
-def _position(source: Source, index: int) -> Dataset:
-    item = Dataset()
-    positions = source.grid.positions
-    item.ImagePositionPatient = [] if positions is None else [_ds(value) for value in positions[index]]
-    return item
-
-
-def _derivation(frame: FrameReference) -> Dataset:
-    image = Dataset()
-    image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = frame.sop_class, frame.sop_uid
-    if frame.frame is not None:
-        image.ReferencedFrameNumber = frame.frame
-    image.PurposeOfReferenceCodeSequence = [code_item(codes.DCM.SourceImageForImageProcessingOperation)]
-    image.SpatialLocationsPreserved = "YES"
-    item = Dataset()
-    item.SourceImageSequence = [image]
-    item.DerivationCodeSequence = [code_item(codes.DCM.Segmentation)]
-    return item
-
-
-def _sequence(keyword: str, item: Dataset) -> DataElement:
-    return DataElement(_TAGS[keyword], "SQ", DicomSequence([item]))
-
-
 def _put_pixels(seg: Dataset, source: Source, frames: EncodedFrames) -> None:
     _, seg.Rows, seg.Columns = source.grid.shape[:3]
     seg.SamplesPerPixel, seg.PhotometricInterpretation, seg.PixelRepresentation = 1, "MONOCHROME2", 0
     seg.BitsAllocated = seg.BitsStored = 8 if frames.labelmap else 1
     seg.HighBit = seg.BitsStored - 1
     if frames.labelmap:
-        seg.PixelPaddingValue = 0
+        seg.add_new("PixelPaddingValue", "US", 0)
     seg.LossyImageCompression = str(source.header.get("LossyImageCompression") or "00")
     if seg.LossyImageCompression == "01":
         for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
@@ -292,8 +169,3 @@ def _reference(frame: FrameReference) -> Dataset:
     item = Dataset()
     item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = frame.sop_class, frame.sop_uid
     return item
-
-
-def _ds(value: Any) -> DSfloat:
-    """Return a decimal string of at most 16 characters, as close to the value as that allows."""
-    return DSfloat(value if isinstance(value, DSfloat) else float(value), auto_format=True)
