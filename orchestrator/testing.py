@@ -62,7 +62,7 @@ _VALUES = {"CT": (-1000.0, 40.0, 400.0), "MR": (0.0, 300.0, 900.0), "PT": (0.0, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """An invented person; ``character_set`` is the Specific Character Set that the name is written in."""
+    """An invented person; ``character_set``: in which the name is written, several parted by a backslash (PS3.5 6.1)."""
 
     patient_id: str = "PHANTOM-1"
     issuer: str = "ORCHESTRATOR"
@@ -70,7 +70,7 @@ class Patient:
     birth_date: str = "19600402"
     sex: str = "O"
     age: str = "065Y"
-    character_set: str | tuple[str, ...] = "ISO_IR 192"
+    character_set: str = "ISO_IR 192"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,7 +348,7 @@ def _decimals(values: Sequence[float] | npt.NDArray[np.float64]) -> list[str]:
 
 def _study(patient: Patient) -> dict[str, Any]:
     return {
-        "SpecificCharacterSet": patient.character_set,
+        "SpecificCharacterSet": patient.character_set.split("\\"),
         "PatientName": patient.name,
         "PatientID": patient.patient_id,
         "IssuerOfPatientID": patient.issuer or None,

@@ -7,6 +7,7 @@ lossless and 12-bit JPEG. The decoders are our own instances: pydicom's global o
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -38,6 +39,8 @@ _DECODE: dict[str, Callable[[bytes], Any]] = {
     **dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), imagecodecs.jpegls_decode),
     **dict.fromkeys(_JPEG_2000, imagecodecs.jpeg2k_decode),
 }
+_SIZ = b"\xff\x4f\xff\x51"  # start of a JPEG 2000 codestream and its size segment (ISO/IEC 15444-1 A.5.1)
+_START_OF_FRAME = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})  # ISO/IEC 10918-1 B.1.1.3, 14495-1
 DECODER_DEPENDENCIES = {UID(syntax): ("imagecodecs",) for syntax in (*_DECODE, RLELossless)}
 """What pydicom asks a plugin for: the transfer syntaxes, and what must be installed for each."""
 
@@ -64,6 +67,8 @@ def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
     """Return the frame's pixels, interleaved, little-endian, and tell pydicom how wide they came out."""
     if runner.transfer_syntax == RLELossless:
         return _run_length(frame, runner)
+    if (announced := announced_size(frame)) not in (None, (runner.rows, runner.columns)):
+        raise ValueError(f"the frame announces {announced} rows and columns")  # memory would be taken for them
     pixels = np.ascontiguousarray(_DECODE[runner.transfer_syntax](frame))
     runner.set_option("bits_allocated", 8 * pixels.dtype.itemsize)
     if runner.samples_per_pixel > 1:
@@ -71,6 +76,21 @@ def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
     if runner.transfer_syntax in _JPEG_2000 and str(runner.photometric_interpretation) in {"YBR_ICT", "YBR_RCT"}:
         runner.set_option("photometric_interpretation", "RGB")  # OpenJPEG undoes the transform
     return pixels.tobytes()
+
+
+def announced_size(frame: bytes) -> tuple[int, int] | None:
+    """Return the rows and columns that a JPEG, JPEG-LS or JPEG 2000 header announces, None where it cannot be found."""
+    start = frame.find(_SIZ, 0, 4096)  # a JP2 box may come first
+    if start >= 0:
+        right, lower, left, upper = struct.unpack_from(">4L", frame, start + 8)
+        return lower - upper, right - left
+    at = 2
+    while at + 9 <= len(frame) and frame[at] == 0xFF:
+        if frame[at + 1] in _START_OF_FRAME:
+            rows, columns = struct.unpack_from(">2H", frame, at + 5)
+            return rows, columns
+        at += 1 if frame[at + 1] == 0xFF else 2 + struct.unpack_from(">H", frame, at + 2)[0]  # 0xFF may fill up
+    return None
 
 
 def _run_length(frame: bytes, runner: DecodeRunner) -> bytes:

@@ -32,7 +32,7 @@ def decoded(path: Path, stored: Stored, wanted: Sequence[int]) -> Iterator[tuple
     Raises UnsupportedInput (UNSUPPORTED_ENCODING, TRUNCATED) and what a decoder raises on broken frames.
     """
     for index, pixels in _arrays(path, stored, sorted(wanted)):
-        yield index, _rgb(pixels, stored, path) if stored.colour else pixels
+        yield index, _rgb(pixels, stored, path) if stored.colour else pixels.astype(stored.dtype, copy=False)
 
 
 def luminance(rgb: Array) -> Array:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -73,6 +74,9 @@ _PIXELS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _UID = re.compile(r"[0-9.]{1,64}")
 _CHUNK = 1 << 20
+_META_AT_MOST = 2048
+INFLATED_AT_MOST = 1 << 30
+"""Bytes of a deflated file's dataset; the encoding is meant for reports and segmentations."""
 
 
 def read_instance(path: Path) -> Instance:
@@ -109,6 +113,7 @@ def read_whole(path: Path) -> FileDataset:
 def _read(path: Path, stream: BinaryIO, size: int) -> Instance:
     if not _looks_like_dicom(stream):
         raise UnreadableFile(f"{path.name} is no DICOM file")
+    _check_inflated_size(path, stream)
     dataset, pixels = _parse(stream, size)
     with quiet():
         headers, frames = _described(dataset)
@@ -173,6 +178,22 @@ def _looks_like_dicom(stream: BinaryIO) -> bool:
             explicit = start[4:6].decode("latin-1") in {str(vr) for vr in VR}
             return explicit or (order == "<" and struct.unpack("<L", start[4:8])[0] < 1024)
     return False
+
+
+def _check_inflated_size(path: Path, stream: BinaryIO) -> None:
+    """Refuse a deflated file (PS3.5 A.5) that would inflate beyond all bounds; pydicom inflates it in memory."""
+    start = stream.read(_META_AT_MOST)
+    if start[128:132] == b"DICM" and DeflatedExplicitVRLittleEndian.encode() in start:
+        # group 0002 begins with its own length, an explicit UL of 12 bytes (PS3.10 7.1)
+        stream.seek(144 + struct.unpack_from("<L", start, 140)[0])
+        inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        size, pending = 0, stream.read(_CHUNK)
+        while pending and not inflate.eof:
+            size += len(inflate.decompress(pending, _CHUNK))
+            if size > INFLATED_AT_MOST:
+                raise UnreadableFile(f"{path.name} inflates to more than {INFLATED_AT_MOST >> 20} MiB")
+            pending = inflate.unconsumed_tail or stream.read(_CHUNK)
+    stream.seek(0)
 
 
 def _described(dataset: Dataset) -> tuple[Headers, list[Headers]]:
