@@ -45,6 +45,9 @@ class Overlay(Protocol):
     def legend(self) -> Sequence[LegendEntry]:
         """What the colours mean."""
 
+    def window(self, index: int) -> tuple[float, float] | None:
+        """Return the window (centre, width) of a slice where none is chosen, None for a colour image."""
+
     def png(
         self,
         index: int,

@@ -36,11 +36,15 @@ Slice = Annotated[int, Path(ge=0, le=100_000)]
 
 @dataclass(frozen=True, slots=True)
 class Viewing:
-    """What the page says about the pictures of a result; slices count from 0, ``start`` is shown first."""
+    """What the page says about the pictures of a result; slices count from 0, ``start`` is shown first.
+
+    window: (centre, width) of the slice shown first, None where a window makes no sense.
+    """
 
     slices: int
     best_slice: int
     start: int
+    window: tuple[float, float] | None
     legend: tuple[LegendEntry, ...]
     version: str
 
@@ -51,7 +55,8 @@ def viewing(site: Site, job_key: str, start: int | None) -> Viewing | None:
 
     def look(overlay: Overlay) -> Viewing:
         first = overlay.best_slice if start is None else min(start, overlay.slices - 1)
-        return Viewing(overlay.slices, overlay.best_slice, first, tuple(overlay.legend), version)
+        window = overlay.window(first)
+        return Viewing(overlay.slices, overlay.best_slice, first, window, tuple(overlay.legend), version)
 
     try:
         return site.gallery.see(job_key, version, look)

@@ -88,7 +88,7 @@ function start(viewer) {
 
   slicesBy(go);
   overlayBy();
-  windowBy();
+  if (by("centre")) windowBy();
   show();
 
   function slicesBy(go) {
@@ -132,6 +132,8 @@ function start(viewer) {
 
   function windowBy() {
     const [centre, width, preset] = [by("centre"), by("width"), by("preset")];
+    const stored = { centre: Number(viewer.dataset.centre), width: Number(viewer.dataset.width) };
+    [centre.placeholder, width.placeholder] = [stored.centre, stored.width];
     const set = (newCentre, newWidth) => {
       look.centre = newCentre;
       look.width = newWidth;
@@ -151,16 +153,17 @@ function start(viewer) {
     if (preset) {
       [...preset.options].filter((each) => each.value.includes(",")).forEach((each, place) => onLetter(`${place + 1}`, () => set(...each.value.split(",").map(Number))));
     }
-    dragBy(stage, look, set);
+    dragBy(stage, () => (look.width === null ? stored : look), set);
   }
 }
 
 /** Change the window by dragging: sideways its width, up and down its centre, in steps of its own width. */
-function dragBy(stage, look, set) {
+function dragBy(stage, current, set) {
   let from = null;
   stage.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0 || event.pointerType === "touch" || look.width === null) return;
-    from = { x: event.clientX, y: event.clientY, centre: look.centre, width: look.width };
+    if (event.button !== 0 || event.pointerType === "touch") return;
+    const { centre, width } = current();
+    from = { x: event.clientX, y: event.clientY, centre, width };
     stage.setPointerCapture(event.pointerId);
   });
   stage.addEventListener("pointermove", (event) => {

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from orchestrator.jobs import Ledger
-from orchestrator.web import Server, create_app
+from orchestrator.web import Pictures, Server, create_app
 from tests.data.reading_room import CARDS, Drawings, ReadingRoom, fill
 
 CHROMIUM = "/usr/bin/chromium"
@@ -52,11 +52,16 @@ def room(tmp_path: Path) -> Iterator[ReadingRoom]:
 
 
 @pytest.fixture
-def hospital(room: ReadingRoom) -> Iterator[Hospital]:
+def pictures(room: ReadingRoom) -> Pictures:
+    return Drawings()
+
+
+@pytest.fixture
+def hospital(room: ReadingRoom, pictures: Pictures) -> Iterator[Hospital]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = Server(create_app(room.ledger, pictures=Drawings(), models=CARDS), port=port)
+    server = Server(create_app(room.ledger, pictures=pictures, models=CARDS), port=port)
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

@@ -1,0 +1,132 @@
+"""A result whose pictures are drawn from the DICOM objects that were written, seen in a browser."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from orchestrator.app.pages import ResultPictures
+from orchestrator.dicom import WriteOptions, gather, plan, read_instance, summarize, write
+from orchestrator.domain.concepts import codes
+from orchestrator.domain.job import JobState, Priority, job_key
+from orchestrator.domain.model import Accepts, ModelDescription
+from orchestrator.domain.records import JobRecord, SeriesRecord, SeriesState
+from orchestrator.domain.result import Finding, Result, Segment, Urgency
+from orchestrator.domain.series import series_digest
+from orchestrator.jobs import Ledger
+from orchestrator.testing import synthetic_series
+from orchestrator.web import Pictures
+
+MODEL = ModelDescription(name="phantom-lesion", version="1.2.0", digest="ab" * 32, manufacturer="Example")
+COLOUR = (255, 90, 60)
+
+
+@pytest.fixture
+def pictures(room) -> Pictures:
+    return ResultPictures(room.ledger)
+
+
+@pytest.fixture
+def lesion(room, tmp_path: Path) -> JobRecord:
+    """A CT of 40 slices with a lesion, its SEG and SR written as in production."""
+    return written(room.ledger, tmp_path)
+
+
+def written(ledger: Ledger, folder: Path, **phantom: object) -> JobRecord:
+    made = synthetic_series(
+        folder / "in", **{"slices": 40, "rows": 256, "columns": 256, "intercept": -1024.0, **phantom}
+    )
+    instances = [read_instance(path) for path in made.paths]
+    series, now = gather(instances), datetime.now(UTC)
+    record = SeriesRecord(
+        series_uid=series.series_uid,
+        revision=1,
+        study_uid=series.study_uid,
+        state=SeriesState.RELEASED,
+        instance_count=len(instances),
+        digest=series_digest(instances),
+        modality="CT",
+        complete_by="count",
+        first_seen=now,
+    )
+    ledger.put_series(record, instances)
+    job = JobRecord(
+        key=job_key(instances, MODEL),
+        series_uid=series.series_uid,
+        revision=1,
+        study_uid=series.study_uid,
+        model=MODEL.name,
+        model_version=MODEL.version,
+        model_digest=MODEL.digest,
+        rule="lesions on CT",
+        priority=Priority.STAT,
+        created_at=now,
+        updated_at=now,
+    )
+    ledger.add_job(job)
+    segment = Segment("Lesion", made.phantom.mask, codes["mass"], colour=COLOUR)
+    finding = Finding(codes["mass"], score=0.91, urgency=Urgency.IMMEDIATE, segment="Lesion")
+    (grid,) = plan(series, Accepts())
+    (folder / "out").mkdir()
+    objects = write(
+        [(grid, Result((segment,), (finding,)))], job=job, model=MODEL, folder=folder / "out", options=WriteOptions()
+    )
+    summary = summarize(objects)
+    ledger.put_objects(job.key, objects)
+    ledger.note_job(
+        job.key, findings=summary.findings, measurements=summary.measurements, urgency=summary.urgency, device="cpu"
+    )
+    for state in (JobState.RUNNING, JobState.DELIVERING):
+        ledger.move_job(job.key, state)
+    ledger.open_review(job.key, now)
+    return ledger.job(job.key)
+
+
+def test_the_worklist_shows_what_the_report_says(page: Page, lesion: JobRecord):
+    page.goto("/")
+    row = page.locator(f"[data-key='{lesion.key}']")
+    expect(row).to_contain_text("present, score 0.91")
+    expect(row).to_contain_text(re.compile(r"Lesion [\d.,]+ ml"))
+    expect(row).to_contain_text("Immediate: act within minutes")
+    expect(row.locator("img")).to_have_js_property("naturalHeight", 192)
+
+
+def test_the_slice_shows_the_lesion_in_its_colour(page: Page, lesion: JobRecord):
+    page.goto(f"/results/{lesion.key}")
+    with_outline = painted(page, "?opacity=100")
+    page.goto(f"/results/{lesion.key}")
+    assert with_outline > 500
+    assert painted(page, "?opacity=0&outline=false") < with_outline / 3
+
+
+def painted(page: Page, query: str) -> int:
+    """Return how many pixels of the best slice are as red as the lesion's colour."""
+    viewer = page.locator("#viewer")
+    address = f"{viewer.get_attribute('data-source')}{viewer.get_attribute('data-best')}.png{query}"
+    pixels = np.asarray(Image.open(io.BytesIO(page.request.get(address).body())).convert("RGB")).astype(int)
+    return int((pixels[..., 0] - pixels[..., 2] > 120).sum())
+
+
+def test_the_stored_window_is_where_dragging_starts(page: Page, lesion: JobRecord):
+    page.goto(f"/results/{lesion.key}")
+    width = int(page.locator("#width").get_attribute("placeholder"))
+    stage = page.locator("#stage").bounding_box()
+    page.mouse.move(stage["x"] + 200, stage["y"] + 200)
+    page.mouse.down()
+    page.mouse.move(stage["x"] + 260, stage["y"] + 200)
+    page.mouse.up()
+    expect(page.locator("#width")).to_have_value(str(round(width * 1.2)))
+
+
+def test_the_result_is_photographed(page: Page, lesion: JobRecord, photograph: Callable[..., Path]):
+    page.goto(f"/results/{lesion.key}")
+    expect(page.locator("#slice")).to_have_js_property("naturalHeight", 512)
+    assert photograph(page, "result-lesion").stat().st_size > 10_000
