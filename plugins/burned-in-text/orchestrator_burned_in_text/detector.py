@@ -1,0 +1,163 @@
+"""Finds lines of text on one image with PaddlePaddle's PP-OCRv4 detector, a DB network.
+
+The network gives, for each pixel, the probability that it lies in the core of a line of text (Liao et
+al., Real-time Scene Text Detection with Differentiable Binarization, AAAI 2020). Cores are narrower
+than the lines; each is grown back by area x UNCLIP / perimeter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+Picture = npt.NDArray[np.float32]
+"""(row, column), 0 = black, 1 = white."""
+
+SHORTEST_SIDE = 736
+"""Smaller images are enlarged: small type is found from about 10 pixels of height on."""
+LONGEST_SIDE = 2000
+"""Larger images are reduced to this, but by no more than half."""
+TILE, OVERLAP = 1280, 192
+"""The network sees at most this many pixels a side, which bounds its memory; the overlap is wider than type is high."""
+STEP = 32
+"""The network halves its input five times."""
+
+CORE = 0.3
+LEAST_CORE_SIDE = 3
+UNCLIP = 1.6
+LEAST_SCORE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """Edges of a line of text in pixels of its image; score 0..1 is the network's mean over its core."""
+
+    top: float
+    left: float
+    bottom: float
+    right: float
+    score: float
+
+    def overlap(self, other: TextLine) -> float:
+        """Return the common area as a part of the smaller of the two."""
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        width = min(self.right, other.right) - max(self.left, other.left)
+        return max(height, 0.0) * max(width, 0.0) / min(self.area, other.area)
+
+    @property
+    def height(self) -> float:
+        """Pixels from top to bottom."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> float:
+        """Pixels from left to right."""
+        return self.right - self.left
+
+    @property
+    def area(self) -> float:
+        """Height x width in square pixels."""
+        return self.height * self.width
+
+
+class TextDetector:
+    """The network in ONNX Runtime on the CPU or a CUDA device."""
+
+    def __init__(self, path: Path, device: str) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        # threads that spin between operators would take the cores of the worker beside this one
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(path, options, providers=_providers(device))
+        self._input = self._session.get_inputs()[0].name
+
+    def __call__(self, picture: Picture) -> list[TextLine]:
+        """Return the lines of text on the picture, in no particular order."""
+        scaled = _scaled(picture)
+        factors = np.array(scaled.shape) / picture.shape
+        return [_unscaled(line, factors, picture.shape) for line in text_lines(self.probability(scaled))]
+
+    def probability(self, picture: Picture) -> Picture:
+        """Return the probability of text for each pixel, tile by tile, the higher one where tiles overlap."""
+        result = np.zeros_like(picture)
+        for part in _tiles(picture.shape):
+            seen = self._run(picture[part])
+            np.maximum(result[part], seen, out=result[part])
+        return result
+
+    def _run(self, picture: Picture) -> Picture:
+        rows, columns = picture.shape
+        padded = np.pad(picture, ((0, -rows % STEP), (0, -columns % STEP)), mode="edge")
+        (maps,) = self._session.run(None, {self._input: np.repeat((padded * 2 - 1)[np.newaxis, np.newaxis], 3, axis=1)})
+        seen: Picture = maps[0, 0, :rows, :columns]
+        return seen
+
+
+def text_lines(probability: Picture) -> list[TextLine]:
+    """Return the lines of text in a probability map, in its pixels."""
+    cores, count = ndimage.label(probability > CORE, structure=np.ones((3, 3)))
+    scores = ndimage.mean(probability, cores, range(1, count + 1))
+    found = []
+    for (rows, columns), score in zip(ndimage.find_objects(cores), scores, strict=True):
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        if min(height, width) < LEAST_CORE_SIDE or score < LEAST_SCORE:
+            continue
+        grown = height * width * UNCLIP / (2 * (height + width))
+        edges = (rows.start - grown, columns.start - grown, rows.stop + grown, columns.stop + grown)
+        found.append(TextLine(*edges, score=float(score)))
+    return found
+
+
+def _scaled(picture: Picture) -> Picture:
+    """Return the picture in the size in which the network knows type."""
+    factor = max(SHORTEST_SIDE / min(picture.shape), 1.0)
+    factor = min(factor, max(LONGEST_SIDE / max(picture.shape), 0.5))
+    if factor == 1.0:
+        return picture
+    if factor < 1.0:  # strokes thinner than the new pixel must not fall between two samples
+        picture = ndimage.uniform_filter(picture, 1 / factor)
+    shape = np.maximum(np.round(np.array(picture.shape) * factor), 1)
+    result: Picture = ndimage.zoom(picture, shape / picture.shape, order=1, grid_mode=True, mode="nearest")
+    return result
+
+
+def _unscaled(line: TextLine, factors: npt.NDArray[np.float64], shape: tuple[int, ...]) -> TextLine:
+    """Return the line in pixel centres of the original image, cut at its border."""
+    (row, column), (rows, columns) = factors, shape
+    return TextLine(
+        top=max(line.top / row - 0.5, -0.5),
+        left=max(line.left / column - 0.5, -0.5),
+        bottom=min(line.bottom / row - 0.5, rows - 0.5),
+        right=min(line.right / column - 0.5, columns - 0.5),
+        score=line.score,
+    )
+
+
+def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    rows, columns = ([slice(start, start + TILE) for start in _starts(side)] for side in shape)
+    for row in rows:
+        for column in columns:
+            yield row, column
+
+
+def _starts(side: int) -> list[int]:
+    """Return where tiles begin so that they cover the side with at least OVERLAP in common."""
+    if side <= TILE:
+        return [0]
+    count = -(-(side - OVERLAP) // (TILE - OVERLAP))
+    return [round(index * (side - TILE) / (count - 1)) for index in range(count)]
+
+
+def _providers(device: str) -> list[Any]:
+    if not device.startswith("cuda"):
+        return ["CPUExecutionProvider"]
+    number = int(device.partition(":")[2] or 0)
+    return [("CUDAExecutionProvider", {"device_id": number}), "CPUExecutionProvider"]
