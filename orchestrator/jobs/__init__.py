@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from orchestrator.jobs.flows import FlowRaised, OutsideFlow, StepRaised, durable, step
+from orchestrator.jobs.flows import FlowRaised, OutsideFlow, StepRaised, describe, durable, frames, step
 from orchestrator.jobs.ledger import Ledger, StoredInstance
 from orchestrator.jobs.supervision import ExecutorInUse
 
@@ -28,7 +28,9 @@ __all__ = [
     "Queue",
     "StepRaised",
     "StoredInstance",
+    "describe",
     "durable",
+    "frames",
     "step",
 ]
 

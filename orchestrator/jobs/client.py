@@ -145,6 +145,11 @@ class Client:
         """Return the flows that were started and have not ended, with their executor, alive or not."""
         return self._listed("PENDING")
 
+    def stranded(self) -> tuple[FlowStatus, ...]:
+        """Return the flows that wait for a program with another STEPS_VERSION."""
+        found = self._dbos.list_workflows(status=_ACTIVE, load_input=False, load_output=False)
+        return tuple(_status(each) for each in found if each.app_version != STEPS_VERSION)
+
     def idle(self) -> bool:
         """Return whether no flow is queued or running in this database."""
         return not self._dbos.list_workflows(status=_ACTIVE, limit=1, load_input=False, load_output=False)

@@ -55,10 +55,10 @@ class Engine(Client):
         self._lock = executor_lock(database_url, lock_folder, executor_id)
         self._queues = tuple(queues)
         self._poll_seconds = poll_seconds
-        self._launched = False
+        self.launched = False
 
     def launch(self) -> None:
-        """Start to run flows: first those that this executor id left unfinished.
+        """Start to run the flows that are registered by now: first those that this executor id left unfinished.
 
         Raises ExecutorInUse where another process has this id, OrchestratorError where this process
         runs an engine already.
@@ -68,6 +68,7 @@ class Engine(Client):
         try:
             self._take_id()
             self._forgive_attempts()
+            self._tell_of_stranded_flows()
             self._declare_queues()
             self._start()
         except BaseException:
@@ -75,7 +76,7 @@ class Engine(Client):
             self._lock.release()
             _one_at_a_time.release()
             raise
-        self._launched = True
+        self.launched = True
 
     def close(self, *, drain_seconds: int = 10, forgive: bool = True) -> None:
         """Start no more flows, let those that run come to their end for a while, and stop.
@@ -83,12 +84,12 @@ class Engine(Client):
         What still runs then is started again by the next launch; it was not the reason of this end, so
         no attempt is counted (``forgive``).
         """
-        if self._launched:
+        if self.launched:
             busy = any(flow.executor_id == self._executor_id for flow in self.running())
             DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=drain_seconds if busy else 0)
             if forgive:
                 self._closed_mark.touch()
-            self._launched = False
+            self.launched = False
             self._lock.release()
             _one_at_a_time.release()
         super().close()
@@ -127,6 +128,10 @@ class Engine(Client):
             self._requeue([flow for flow in self.running() if flow.executor_id == self._executor_id])
             self._closed_mark.unlink()
 
+    def _tell_of_stranded_flows(self) -> None:
+        for flow in self.stranded():
+            log.warning("flow %s of %s waits for a program whose flows have its steps", flow.flow, flow.key)
+
     def _declare_queues(self) -> None:
         for queue in self._queues:
             self._dbos.register_queue(
@@ -144,6 +149,7 @@ class Engine(Client):
             application_version=STEPS_VERSION,
             serializer=DBOSPortableJSONSerializer(),
             log_level="WARNING",
+            notification_listener_polling_interval_sec=0.1,  # nobody listens; it is how long a close waits
         )
         DBOS(config=config)
         for name, flow in registered().items():

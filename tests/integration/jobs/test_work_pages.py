@@ -54,11 +54,11 @@ def test_a_job_is_found_by_the_beginning_of_its_key(ledger: Ledger) -> None:
         ledger.job("abcdef")
 
 
-@pytest.mark.parametrize("key", ["abcde", "abcdeX", "%", "______", ""])
-def test_a_key_that_is_too_short_or_unknown_finds_nothing(ledger: Ledger, key: str) -> None:
+def test_a_key_that_is_too_short_or_unknown_finds_nothing(ledger: Ledger) -> None:
     add_jobs(ledger, job_record(key="abcdef" + "0" * 58))
-    with pytest.raises(UnknownRecord, match="no job"):
-        ledger.job(key)
+    for key in ("abcde", "abcdeX", "%%%%%%", "______", ""):
+        with pytest.raises(UnknownRecord, match="no job"):
+            ledger.job(key)
 
 
 def test_jobs_are_listed_newest_first_and_filtered(ledger: Ledger) -> None:
