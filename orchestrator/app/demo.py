@@ -72,7 +72,7 @@ def _cards(ledger: Ledger, report: running.RunReport, output: Path) -> Iterator[
     rules = default_rules()
     (output / "pictures").mkdir(exist_ok=True)
     for item in report.outcomes:
-        picture, legend = "", ()
+        picture, legend = "", tuple[tuple[str, str, str], ...]()
         if item.objects:
             overlay = trial.overlay_of(ledger, item)
             picture = f"pictures/{item.model}-{item.series}.png"

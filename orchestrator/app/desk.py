@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.config import Settings, load_settings
+from orchestrator.app.choice import settings_of
+from orchestrator.app.host import start_workers
+from orchestrator.config import Settings
 from orchestrator.domain.errors import ForbiddenTransition, UserError
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import (
@@ -21,10 +23,9 @@ from orchestrator.domain.records import (
     SeriesRecord,
 )
 from orchestrator.domain.review import ReviewState
+from orchestrator.hooks import HostPlugins
 from orchestrator.jobs import Client, Ledger
 from orchestrator.pipeline import queue_job
-
-DEFAULT_SETTINGS = Path("orchestrator.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,21 +134,14 @@ class Desk:
         return self.ledger.move_job(job.key, JobState.DELIVERING, reason=f"delivery tried again by {by}", by=by)
 
 
-def settings_of(path: Path | None) -> Settings:
-    """Return the settings of a file, of ``orchestrator.toml`` beside the user, or the defaults."""
-    if path is None and DEFAULT_SETTINGS.exists():
-        path = DEFAULT_SETTINGS
-    return load_settings(path)
-
-
 @contextmanager
 def opened(path: Path | None) -> Iterator[Desk]:
     """Open the ledger that the settings name and give a desk over it."""
     settings = settings_of(path)
-    ledger = Ledger.open(settings.data.database)
-    client = Client(settings.data.database)
-    try:
-        yield Desk(ledger, client)
-    finally:
-        client.close()
-        ledger.close()
+    with closing(Ledger.open(settings.data.database)) as ledger, closing(Client(settings.data.database)) as client:
+        yield Desk(ledger, client, on_review=lambda *review: _tell_plugins(settings, *review))
+
+
+def _tell_plugins(settings: Settings, job: JobRecord, before: ReviewRecord, after: ReviewRecord) -> None:
+    with closing(start_workers(settings)) as workers:
+        HostPlugins.load(workers.listing()).review_changed(job, before, after)

@@ -9,10 +9,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestrator.app.host import start_workers
-from orchestrator.archive import connect
-from orchestrator.config import Settings
-from orchestrator.domain.errors import ArchiveError, OrchestratorError
+from orchestrator.app.host import connected, start_workers
+from orchestrator.config import RemoteSettings, Settings
+from orchestrator.domain.errors import OrchestratorError
+from orchestrator.hooks import HostPlugins
 from orchestrator.jobs import Ledger
 from orchestrator.rules import WatchedRules
 from orchestrator.worker import Workers, cage_level, weights_folder
@@ -44,9 +44,10 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _cage(settings)
     with closing(start_workers(settings)) as workers:
         yield from _models(workers, settings)
+        plugins = HostPlugins.load(workers.listing())
     yield _port(settings)
     for item in (*settings.archives, *settings.destinations):
-        yield _archive(item.name, item.url, item.ae_title)
+        yield _archive(item, plugins)
     if not settings.destinations:
         yield Check(
             "destinations", Health.WARNING, "none", "results stay in the outbox; add [[destination]] to the settings"
@@ -109,9 +110,10 @@ def _port(settings: Settings) -> Check:
     )
 
 
-def _archive(name: str, url: str, ae_title: str) -> Check:
+def _archive(item: RemoteSettings, plugins: HostPlugins) -> Check:
+    name = f"archive {item.name}"
     try:
-        seconds = connect(url, name=name, ae_title=ae_title).echo()
-    except (ArchiveError, OrchestratorError) as fault:
-        return Check(f"archive {name}", Health.BAD, str(fault), "check address, AE titles and that it knows this host")
-    return Check(f"archive {name}", Health.GOOD, f"answered in {seconds * 1000:.0f} ms")
+        seconds = connected(item, plugins).echo()
+    except OrchestratorError as fault:
+        return Check(name, Health.BAD, str(fault), "check address, AE titles and that it knows this host")
+    return Check(name, Health.GOOD, f"answered in {seconds * 1000:.0f} ms")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from orchestrator.app.pulse import Pulse
 from orchestrator.app.shipped import models_folder
 from orchestrator.archive import connect
-from orchestrator.config import Settings
+from orchestrator.config import RemoteSettings, Settings
 from orchestrator.domain.errors import SettingsError
 from orchestrator.domain.job import ENDED, JobState
 from orchestrator.domain.ports import Archive
@@ -72,7 +72,7 @@ def destinations_of(settings: Settings, plugins: HostPlugins) -> dict[str, Desti
     return {
         item.name: Destination(
             name=item.name,
-            archive=_connected(item.url, item.name, item.ae_title, plugins),
+            archive=connected(item, plugins),
             ask=item.ask,
             confirm=item.confirm,
             retry_hours=item.retry_hours,
@@ -81,11 +81,15 @@ def destinations_of(settings: Settings, plugins: HostPlugins) -> dict[str, Desti
     }
 
 
-def _connected(url: str, name: str, ae_title: str, plugins: HostPlugins) -> Archive:
+def connected(item: RemoteSettings, plugins: HostPlugins) -> Archive:
     """Return the archive behind a URL; a plugin's scheme goes before ours."""
-    return plugins.connect_archive(url, {"name": name, "ae_title": ae_title}) or connect(
-        url, name=name, ae_title=ae_title
-    )
+    told = {
+        "name": item.name,
+        "ae_title": item.ae_title,
+        "username": item.username,
+        "password": item.password.get_secret_value(),
+    }
+    return plugins.connect_archive(item.url, told) or connect(item.url, name=item.name, ae_title=item.ae_title)
 
 
 @contextmanager
@@ -146,6 +150,7 @@ def take_care(host: Host) -> None:
         _park(host, flow.flow, flow.key)
     for job in host.ledger.jobs(states=(JobState.WAITING,), limit=1000):
         queue_job(host.engine, job)
+    host.workers.rest_idle(host.settings.worker.idle_seconds)
 
 
 def _park(host: Host, flow: str, key: str) -> None:

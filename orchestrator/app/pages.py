@@ -16,6 +16,7 @@ from orchestrator.domain.records import ReviewRecord
 from orchestrator.hooks import HostPlugins
 from orchestrator.jobs import Client, Ledger
 from orchestrator.web import ModelCardText, create_app
+from orchestrator.web import serve as serve_pages
 from orchestrator.worker import Workers
 
 CARD = "MODEL_CARD.md"
@@ -71,3 +72,9 @@ def model_cards(workers: Workers) -> Mapping[str, ModelCardText]:
 def _card(folders: tuple[Path, ...]) -> str:
     found = (folder / CARD for folder in folders)
     return next((card.read_text(encoding="utf-8") for card in found if card.is_file()), "")
+
+
+def show(settings: Settings) -> None:
+    """Serve the review pages until told to end."""
+    with opened(settings) as app:
+        serve_pages(app, host=settings.web.host, port=settings.web.port)

@@ -6,34 +6,27 @@ writes. The supervisor starts again what ends; each role may be killed at any mo
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from orchestrator.app import host as hosting
-from orchestrator.app import pages
-from orchestrator.app.watch import FolderWatch
-from orchestrator.archive import Arrival, Closed, FolderArchive, Listener, Receiver, Ringer, Spool, connect
+from orchestrator.app.stopping import Stop
 from orchestrator.config import Settings
-from orchestrator.pipeline import Intake, Received
-from orchestrator.web import serve as serve_pages
 
 log = logging.getLogger(__name__)
 
-HEAR_SECONDS = 0.05
-RESCAN_SECONDS = 60.0
+LOOK_SECONDS = 0.2
 RESTART_SECONDS = 1.0
+LONGEST_RESTART_SECONDS = 30.0
+STEADY_SECONDS = 60.0
+USER_FAULT = 2
 END_SECONDS = 20.0
-_PR_SET_PDEATHSIG = 1
 
 
 class Role(StrEnum):
@@ -44,136 +37,58 @@ class Role(StrEnum):
     WEB = "web"
 
 
-def spool_of(settings: Settings) -> Spool:
-    """Return the folder of received files, the truth about what arrived."""
-    return Spool(settings.data.folder / "spool", minimum_free_mb=settings.receiver.minimum_free_mb)
+def play(role: Role, settings: Settings) -> None:
+    """Be one role until told to end; only what it needs is loaded."""
+    if role is Role.RECEIVER:
+        from orchestrator.app.receiving import receive
 
+        receive(settings)
+    elif role is Role.ENGINE:
+        from orchestrator.app.working import work
 
-def doorbell_of(settings: Settings) -> Path:
-    """Return where the receiver rings and the engine listens."""
-    return settings.data.folder / "doorbell"
-
-
-class Stop:
-    """Set by SIGTERM and SIGINT; a role ends its loop when it sees it."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._event.set())
-
-    def __bool__(self) -> bool:
-        return self._event.is_set()
-
-    def wait(self, seconds: float) -> bool:
-        """Return True as soon as the process is told to end, False after ``seconds``."""
-        return self._event.wait(seconds)
-
-
-def receive(settings: Settings) -> None:
-    """Take what senders push until told to end."""
-    stop, ringer = Stop(), Ringer(doorbell_of(settings))
-    receiver = receiver_of(settings, ringer)
-    receiver.start()
-    log.info("receiving as %s on port %d", settings.receiver.ae_title, receiver.port)
-    while not stop.wait(1.0):
-        pass
-    receiver.stop()
-    ringer.close()
-
-
-def receiver_of(settings: Settings, ringer: Ringer) -> Receiver:
-    """Return the receiver that the settings describe; it rings for each arrival."""
-    told = settings.receiver
-    return Receiver(
-        spool_of(settings),
-        ae_title=told.ae_title,
-        host=told.host,
-        port=told.port,
-        allow=told.allow,
-        maximum_pdu=told.maximum_pdu,
-        maximum_associations=told.maximum_associations,
-        maximum_waiting=told.maximum_waiting,
-        association_seconds=told.request_seconds,
-        idle_seconds=told.idle_seconds,
-        on_stored=ringer.ring,
-        on_closed=ringer.ring,
-    )
-
-
-def work(settings: Settings) -> None:
-    """Follow what arrives, run models and deliver results until told to end."""
-    stop = Stop()
-    settings.data.folder.mkdir(parents=True, exist_ok=True)
-    with hosting.opened(settings) as host, closing(Listener(doorbell_of(settings))) as listener:
-        intake = Intake(host.ledger, host.routing, quiet_seconds=settings.receiver.quiet_seconds)
-        watches = [FolderWatch(archive) for archive in watched(settings)]
-        spool, last_scan = spool_of(settings), 0.0
-        log.info("the engine is ready with models: %s", ", ".join(sorted(host.workers.models())) or "none")
-        while not stop:
-            if time.time() >= last_scan + RESCAN_SECONDS:
-                begun = time.time()
-                recover(intake, spool, changed_after=last_scan - RESCAN_SECONDS)
-                last_scan = begun
-            for note in listener.hear(HEAR_SECONDS):
-                take(intake, note)
-            for watch in watches:
-                for file in watch.new_files():
-                    intake.received(file)
-            intake.advance()
-
-
-def take(intake: Intake, note: Arrival | Closed) -> None:
-    """Tell the intake what the receiver rang for."""
-    if isinstance(note, Closed):
-        intake.closed(note.association, released=note.released, sender=note.calling, others_open=note.others_open)
+        work(settings)
     else:
-        intake.received(_received(note))
+        from orchestrator.app.pages import show
+
+        show(settings)
 
 
-def watched(settings: Settings) -> Iterator[FolderArchive]:
-    """Yield the folder archives that are watched for new series."""
-    for item in settings.archives:
-        if item.watch:
-            archive = connect(item.url, name=item.name, ae_title=item.ae_title)
-            if isinstance(archive, FolderArchive):
-                yield archive
+def supervise(settings_file: Path | None, roles: Sequence[Role]) -> int:
+    """Run each role in a process of its own and start it again when it ends, until told to end.
 
-
-def recover(intake: Intake, spool: Spool, changed_after: float = 0.0) -> None:
-    """Take up what the spool holds and nobody rang for; the files themselves tell who sent them.
-
-    changed_after: seconds since 1970; series that took no file since then are passed over.
+    Returns the exit status: 2 where a role found a fault of the user's, which no restart mends.
     """
-    files = {file.path: file for file in spool.scan(changed_after=changed_after)}
-    series: dict[str, list[Path]] = {}
-    for file in files.values():
-        series.setdefault(file.series_uid, []).append(file.path)
-    intake.recover(series, lambda path: _received(spool.arrival(files[path])))
-
-
-def _received(arrival: Arrival) -> Received:
-    return Received(
-        arrival.path,
-        source="receiver",
-        calling=arrival.calling,
-        called=arrival.called,
-        association=arrival.association,
-    )
-
-
-def supervise(settings_file: Path | None, roles: Sequence[Role]) -> None:
-    """Run each role in a process of its own and start it again when it ends, until told to end."""
     stop = Stop()
-    processes = {role: _start(role, settings_file) for role in roles}
-    while not stop.wait(0.2):
-        for role, process in processes.items():
-            if process.poll() is not None:
-                log.error("%s ended with status %s and is started again", role, process.returncode)
-                if stop.wait(RESTART_SECONDS):
-                    break
-                processes[role] = _start(role, settings_file)
-    _end(list(processes.values()))
+    watched = {role: _Watched(_start(role, settings_file)) for role in roles}
+    status = 0
+    while not status and not stop.wait(LOOK_SECONDS):
+        for role, one in watched.items():
+            ended = one.process.poll()
+            if ended == USER_FAULT:
+                status = USER_FAULT
+            elif ended is not None and one.may_start():
+                log.error("%s ended with status %s and is started again", role, ended)
+                one.process = _start(role, settings_file)
+    _end([one.process for one in watched.values()])
+    return status
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A role's process, and when it may be started again: later and later where it does not stay up."""
+
+    process: subprocess.Popen[bytes]
+    started_at: float = field(default_factory=time.monotonic)
+    wait_seconds: float = RESTART_SECONDS
+
+    def may_start(self) -> bool:
+        now = time.monotonic()
+        if now < self.started_at + self.wait_seconds:
+            return False
+        stayed_up = now - self.started_at > STEADY_SECONDS
+        self.wait_seconds = RESTART_SECONDS if stayed_up else min(self.wait_seconds * 2, LONGEST_RESTART_SECONDS)
+        self.started_at = now
+        return True
 
 
 def _start(role: Role, settings_file: Path | None) -> subprocess.Popen[bytes]:
@@ -193,22 +108,3 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def end_with_supervisor(supervisor: int) -> None:
-    """Have the kernel tell this process to end when its supervisor dies, however that happens (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != supervisor:  # it died before the kernel was told
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
-def show_pages(settings: Settings) -> None:
-    """Serve the review pages until told to end."""
-    with pages.opened(settings) as app:
-        serve_pages(app, host=settings.web.host, port=settings.web.port)
-
-
-def play(role: Role, settings: Settings) -> None:
-    """Be one role until told to end."""
-    {Role.RECEIVER: receive, Role.ENGINE: work, Role.WEB: show_pages}[role](settings)

@@ -63,7 +63,7 @@ class Association:
         called: str,
         maximum_pdu: int,
         idle_seconds: float,
-        on_stored: Callable[[Arrival], None],
+        on_stored: Callable[[Arrival], object],
     ) -> None:
         self.id = uuid4().hex
         self.calling = calling

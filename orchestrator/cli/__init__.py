@@ -12,7 +12,7 @@ def main() -> None:
     from orchestrator.domain.errors import OrchestratorError, UserError
 
     try:
-        build()()
+        build(sys.argv[1:])()
     except UserError as fault:
         errors.print(f"[red]error:[/red] {_plain(fault)}")
         sys.exit(2)

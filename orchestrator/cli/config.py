@@ -6,7 +6,7 @@ import json as jsons
 
 import typer
 
-from orchestrator.app.desk import settings_of
+from orchestrator.app.choice import settings_of
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console
 from orchestrator.rules import WatchedRules
 

@@ -8,13 +8,11 @@ from typing import Annotated
 import typer
 
 from orchestrator.app import pages
+from orchestrator.app.choice import settings_of
 from orchestrator.app.demo import Demo, demo
-from orchestrator.app.desk import settings_of
 from orchestrator.cli.run import show, watched
 from orchestrator.cli.show import SettingsFile, console
 from orchestrator.web import serve as serve_pages
-
-NAME = "demo"
 
 
 def command(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from orchestrator.app.desk import settings_of
+from orchestrator.app.choice import settings_of
 from orchestrator.app.doctor import Check, Health, examine
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console
 
-NAME = "doctor"
 MARKS = {
     Health.GOOD: "[green]good   [/green]",
     Health.WARNING: "[yellow]warning[/yellow]",

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.app import trial
-from orchestrator.app.desk import settings_of
+from orchestrator.app.choice import settings_of
 from orchestrator.app.host import start_workers
 from orchestrator.cli.run import show, watched
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, table

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from orchestrator.app.desk import settings_of
+from orchestrator.app.choice import settings_of
 from orchestrator.app.host import start_workers
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, table
-
-NAME = "plugins"
 
 
 def command(settings: SettingsFile = None, json: JsonFlag = False) -> None:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import closing
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 import orchestrator
-from orchestrator.cli import config, demo, doctor, jobs, models, plugins, results, rules, run, serve
+
+COMMANDS = ("demo", "run", "serve", "doctor", "plugins")
+GROUPS = ("rules", "models", "jobs", "results", "config")
 
 
-def build() -> typer.Typer:
-    """Return the command line with every command of ours and of the host plugins."""
+def build(arguments: Sequence[str]) -> typer.Typer:
+    """Return the command line for these arguments.
+
+    Only what they name is loaded, so that a small command starts quickly; host plugins are asked for
+    commands only where the name is none of ours.
+    """
     cli = typer.Typer(
         help="Routes radiology series to AI models and brings the results back for review.",
         no_args_is_help=True,
@@ -19,17 +28,32 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     cli.callback()(_root)
-    for module in (demo, run, serve, doctor, plugins):
-        cli.command(module.NAME)(module.command)
-    for name, group in (
-        ("rules", rules),
-        ("models", models),
-        ("jobs", jobs),
-        ("results", results),
-        ("config", config),
-    ):
-        cli.add_typer(group.commands, name=name)
+    named = next((argument for argument in arguments if not argument.startswith("-")), "")
+    ours = [name for name in (*COMMANDS, *GROUPS) if named in {name, ""}]
+    for name in ours:
+        _add(cli, name)
+    if not ours:
+        _add_plugin_commands(cli)
     return cli
+
+
+def _add(cli: typer.Typer, name: str) -> None:
+    module = import_module(f"orchestrator.cli.{name}")
+    if name in GROUPS:
+        cli.add_typer(module.commands, name=name)
+    else:
+        cli.command(name)(module.command)
+
+
+def _add_plugin_commands(cli: typer.Typer) -> None:
+    from orchestrator.app.choice import settings_of
+    from orchestrator.app.host import start_workers
+    from orchestrator.hooks import HostPlugins
+
+    for name in (*COMMANDS, *GROUPS):
+        _add(cli, name)  # so that the help for a misspelt name is complete
+    with closing(start_workers(settings_of(None))) as workers:
+        HostPlugins.load(workers.listing()).register_commands(cli)
 
 
 def _root(
@@ -38,6 +62,3 @@ def _root(
     if version:
         typer.echo(orchestrator.__version__)
         raise typer.Exit
-
-
-__all__ = ["build"]

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.app import routes
-from orchestrator.app.desk import settings_of
+from orchestrator.app.choice import settings_of
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console
 from orchestrator.rules import default_rules, load_rules
 

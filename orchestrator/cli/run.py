@@ -11,12 +11,11 @@ import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from orchestrator.app import running
-from orchestrator.app.desk import settings_of
+from orchestrator.app.choice import settings_of
 from orchestrator.app.running import Progress as Step
 from orchestrator.app.running import RunReport
 from orchestrator.cli.show import SettingsFile, console, errors, finding_text, table
 
-NAME = "run"
 T = TypeVar("T")
 
 

@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 
 from orchestrator.app import serve
-from orchestrator.app.desk import DEFAULT_SETTINGS, settings_of
+from orchestrator.app.choice import DEFAULT_SETTINGS, settings_of
+from orchestrator.app.stopping import end_with_supervisor
 from orchestrator.cli.show import SettingsFile, console
 from orchestrator.config import Settings
-
-NAME = "serve"
 
 
 def command(
@@ -26,7 +25,7 @@ def command(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     effective = settings_of(settings)
     if supervisor is not None:
-        serve.end_with_supervisor(supervisor)
+        end_with_supervisor(supervisor)
     roles = role or _roles(effective)
     if len(roles) == 1:
         serve.play(roles[0], effective)
@@ -34,7 +33,7 @@ def command(
     if effective.web.enabled:
         console.print(f"review page: http://localhost:{effective.web.port}/", markup=False)
     file = settings if settings is not None else (DEFAULT_SETTINGS if DEFAULT_SETTINGS.exists() else None)
-    serve.supervise(file, roles)
+    raise typer.Exit(serve.supervise(file, roles))
 
 
 def _roles(settings: Settings) -> list[serve.Role]:

@@ -117,14 +117,15 @@ class Completion:
                 pending.hint = alone and not pending.broken and others_open == 0
 
     def due(self, now: float) -> list[Due]:
-        """Return the steps due at this time; a series whose results are released is let go."""
-        steps = [due for series_uid, pending in self._pending.items() for due in self._due_of(series_uid, pending, now)]
-        for due in steps:
-            if due.step is Step.RELEASE:
-                del self._pending[due.series_uid]
-            else:
-                self._pending[due.series_uid].started = True
-        return steps
+        """Return the steps due at this time; they stay due until ``done`` is told."""
+        return [due for series_uid, pending in self._pending.items() for due in self._due_of(series_uid, pending, now)]
+
+    def done(self, due: Due) -> None:
+        """Note that a step was taken; a series whose results are released is let go."""
+        if due.step is Step.RELEASE:
+            del self._pending[due.series_uid]
+        else:
+            self._pending[due.series_uid].started = True
 
     def _due_of(self, series_uid: str, pending: _Pending, now: float) -> Iterable[Due]:
         instances = tuple(pending.instances.values())

@@ -22,7 +22,7 @@ from orchestrator.domain.job import JobState
 from orchestrator.domain.ports import ObjectReference
 from orchestrator.domain.records import DeliveryRecord, DeliveryState, JobRecord, ObjectRecord
 from orchestrator.domain.series import StudyIdentity
-from orchestrator.jobs import Client
+from orchestrator.jobs import Client, describe, frames
 from orchestrator.pipeline.parts import DELIVERY_QUEUE, Destination, Parts
 
 log = logging.getLogger(__name__)
@@ -79,10 +79,9 @@ class Delivery:
             self._park(row, str(refusal), attempt)
         except OSError as fault:
             self._wait(row, destination, f"the outbox could not be read: {fault.strerror}", attempt)
-        except Exception:
-            # The job loop: a fault of ours must not leave the delivery under way for ever.
-            log.exception("delivery of job %s to %s has a fault of ours", key[:12], destination_name)
-            self._wait(row, destination, "internal error; the log has its trace", attempt)
+        except Exception as error:  # noqa: BLE001  # the job loop: a fault of ours must not leave it under way for ever
+            log.error("delivery of %s to %s: %s\n%s", key[:12], destination_name, describe(error), frames(error))
+            self._wait(row, destination, f"internal error: {describe(error)}; the log has its trace", attempt)
         else:
             confirmed = destination.confirm != "none"
             state = DeliveryState.CONFIRMED if confirmed else DeliveryState.UNCONFIRMED

@@ -28,7 +28,7 @@ from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.records import JobRecord
 from orchestrator.domain.result import Result
 from orchestrator.domain.series import Series
-from orchestrator.jobs import step
+from orchestrator.jobs import describe, frames, step
 from orchestrator.pipeline.parts import Parts
 
 log = logging.getLogger(__name__)
@@ -121,10 +121,10 @@ class Inference:
         except OSError as fault:
             # A full or failing disk: the reason names the system's error, never a path with a UID of a patient.
             return {"state": JobState.FAILED, "reason": f"the disk did not take the result: {fault.strerror}; retry"}
-        except Exception:
-            # The job loop: a fault of ours must end in a state a person can find, with its trace in the log.
-            log.exception("job %s: stage %s has a fault of ours", key[:12], stage.__name__)
-            return {"state": JobState.FAILED, "reason": f"internal error in {stage.__name__}; the log has its trace"}
+        except Exception as error:  # noqa: BLE001  # the job loop: a fault of ours must end in a state people find
+            # no message of an error that is not ours: it could hold patient data
+            log.error("job %s, stage %s: %s\n%s", key[:12], stage.__name__, describe(error), frames(error))
+            return {"state": JobState.FAILED, "reason": f"internal error: {describe(error)}; the log has its trace"}
         return None
 
     def _end(self, key: str, state: JobState, reason: str) -> None:

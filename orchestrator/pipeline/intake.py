@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.dicom import expected_count, gap_free, read_instance
@@ -41,14 +41,27 @@ class Intake:
     """
 
     def __init__(
-        self, ledger: Ledger, routing: Routing, *, quiet_seconds: float, clock: Callable[[], float] = time.time
+        self,
+        ledger: Ledger,
+        routing: Routing,
+        *,
+        quiet_seconds: float,
+        held: Callable[[str], Collection[Path]] = lambda _: (),
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """Take nothing up yet.
+
+        held: the files that the spool holds of a series, each instance once.
+        clock: seconds since 1970.
+        """
         self._ledger = ledger
         self._routing = routing
+        self._held = held
         self._quiet_seconds = quiet_seconds
         self._clock = clock
         self._completion = Completion(gap_free=gap_free, expected_count=expected_count)
         self._ways: dict[str, Received] = {}
+        self._unreadable: set[Path] = set()
 
     def received(self, file: Received) -> None:
         """Index one file; a broken one is recorded by name and stops nothing."""
@@ -56,6 +69,7 @@ class Intake:
             instance = read_instance(file.path)
         except UnreadableFile as fault:
             self._ledger.record("file-unreadable", file.path.stem, str(fault))
+            self._unreadable.add(file.path)
             return
         self._recall(instance.series_uid)
         self._ways[instance.series_uid] = file
@@ -89,14 +103,26 @@ class Intake:
         return taken
 
     def advance(self) -> list[Due]:
-        """Do what is due now and return it."""
-        steps = self._completion.due(self._clock())
-        for due in steps:
-            record = self._admit(due)
-            if due.step is Step.RELEASE:
-                self._routing.release(due.series_uid, record.revision, due.reason)
-                self._ways.pop(due.series_uid, None)
-        return steps
+        """Do what is due now and return it.
+
+        Notes of arrivals may get lost, so the spool is looked at before a series is called complete: what
+        was overlooked is taken in first, and the series is judged again at the next turn.
+        """
+        return [due for due in self._completion.due(self._clock()) if self._take(due)]
+
+    def _take(self, due: Due) -> bool:
+        overlooked = set(self._held(due.series_uid)) - self._completion.paths(due.series_uid) - self._unreadable
+        way = self._ways.get(due.series_uid, Received(Path()))
+        for path in sorted(overlooked):
+            self.received(replace(way, path=path))
+        if overlooked:
+            return False
+        record = self._admit(due)
+        if due.step is Step.RELEASE:
+            self._routing.release(due.series_uid, record.revision, due.reason)
+            self._ways.pop(due.series_uid, None)
+        self._completion.done(due)
+        return True
 
     def _admit(self, due: Due) -> SeriesRecord:
         way = self._ways.get(due.series_uid, Received(Path()))

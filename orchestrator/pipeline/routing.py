@@ -125,7 +125,7 @@ class Routing:
         now = datetime.now(UTC)
         state, reason = JobState.WAITING, ""
         if match.hold:
-            state, reason = JobState.HELD, f"held by rule {match.rule!r}"
+            state, reason = JobState.HELD, f"held by rule {match.held_by!r}"
         elif model is None:
             state, reason = JobState.FAILED, f"model {name!r} is not installed here; see: orchestrator models list"
         described = model or ModelDescription(name=name, version="", digest="")

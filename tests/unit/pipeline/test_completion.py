@@ -23,16 +23,19 @@ def completion(*, gap_free: bool = True, announced: int | None = None) -> Comple
 
 
 def arrive(watch: Completion, *numbers: int, now: float = 0.0, association: str = "a", sender: str = "CT1") -> bool:
-    return any(
-        [
-            watch.arrived(instance(n), now=now, quiet_seconds=QUIET, association=association, sender=sender)
-            for n in numbers
-        ]
-    )
+    reopened = [
+        watch.arrived(instance(n), now=now, quiet_seconds=QUIET, association=association, sender=sender)
+        for n in numbers
+    ]
+    return any(reopened)
 
 
 def steps(watch: Completion, now: float) -> list[Step]:
-    return [due.step for due in watch.due(now)]
+    """Take the steps that are due."""
+    due = watch.due(now)
+    for step in due:
+        watch.done(step)
+    return [step.step for step in due]
 
 
 def test_a_released_association_with_gap_free_images_starts_the_models_but_releases_nothing() -> None:
@@ -98,7 +101,7 @@ def test_a_late_image_after_the_start_reopens_the_series() -> None:
     watch = completion()
     arrive(watch, 1, 2)
     watch.closed("a", released=True, sender="CT1", others_open=0)
-    watch.due(0.1)
+    steps(watch, 0.1)
     assert arrive(watch, 3, now=5.0, association="b")
     assert steps(watch, QUIET) == []
     assert steps(watch, 5.0 + QUIET) == [Step.START, Step.RELEASE]
@@ -108,7 +111,7 @@ def test_a_plain_resend_reopens_nothing() -> None:
     watch = completion()
     arrive(watch, 1, 2)
     watch.closed("a", released=True, sender="CT1", others_open=0)
-    watch.due(0.1)
+    steps(watch, 0.1)
     assert not arrive(watch, 1, now=1.0, association="b")
 
 

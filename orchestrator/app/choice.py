@@ -1,0 +1,16 @@
+"""Which settings a command works with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.config import Settings, load_settings
+
+DEFAULT_SETTINGS = Path("orchestrator.toml")
+
+
+def settings_of(path: Path | None) -> Settings:
+    """Return the settings of a file, of ``orchestrator.toml`` beside the user, or the defaults."""
+    if path is None and DEFAULT_SETTINGS.exists():
+        path = DEFAULT_SETTINGS
+    return load_settings(path)

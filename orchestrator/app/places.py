@@ -1,0 +1,18 @@
+"""Where the processes of one installation meet: the spool and the doorbell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.archive import Spool
+from orchestrator.config import Settings
+
+
+def spool_of(settings: Settings) -> Spool:
+    """Return the folder of received files, the truth about what arrived."""
+    return Spool(settings.data.folder / "spool", minimum_free_mb=settings.receiver.minimum_free_mb)
+
+
+def doorbell_of(settings: Settings) -> Path:
+    """Return where the receiver rings and the engine listens."""
+    return settings.data.folder / "doorbell"
