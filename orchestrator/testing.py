@@ -62,7 +62,7 @@ _VALUES = {"CT": (-1000.0, 40.0, 400.0), "MR": (0.0, 300.0, 900.0), "PT": (0.0, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """An invented person; ``character_set``: in which the name is written, several parted by a backslash (PS3.5 6.1)."""
+    """An invented person; ``character_set`` (or several, parted by backslashes) is that of the name (PS3.5 6.1)."""
 
     patient_id: str = "PHANTOM-1"
     issuer: str = "ORCHESTRATOR"

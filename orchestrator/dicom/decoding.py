@@ -16,7 +16,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian
 from orchestrator.dicom.codecs import decoder_of
 from orchestrator.dicom.header import read_header, read_whole
 from orchestrator.dicom.quiet import quiet
-from orchestrator.dicom.values import Stored
+from orchestrator.dicom.values import NATIVE, Stored
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 
 Array = npt.NDArray[Any]
@@ -42,7 +42,7 @@ def luminance(rgb: Array) -> Array:
 
 def _arrays(path: Path, stored: Stored, wanted: Sequence[int]) -> Iterator[tuple[int, Array]]:
     syntax = UID(stored.location.transfer_syntax)
-    if syntax.is_encapsulated:
+    if syntax not in NATIVE:
         with path.open("rb") as stream:
             yield from _compressed(stream, stored, wanted)
         return

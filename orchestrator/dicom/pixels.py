@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.uid import UID, ExplicitVRBigEndian
+from pydicom.uid import UID
 
 from orchestrator.dicom.decoding import decoded, luminance
 from orchestrator.dicom.grid import FrameReference, Grid
-from orchestrator.dicom.values import AIR, HOUNSFIELD, Rescale, Stored, Table
+from orchestrator.dicom.values import AIR, HOUNSFIELD, PLAIN, Rescale, Stored, Table
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.volume import Volume
 
@@ -81,9 +81,7 @@ def _stored(frame: FrameReference) -> Stored:
 def _is_plain(stored: Stored) -> bool:
     """True where the values lie in the file as they are computed with."""
     location = stored.location
-    native = location.length is not None and not UID(location.transfer_syntax).is_encapsulated
-    little = location.transfer_syntax != ExplicitVRBigEndian
-    return native and little and location.keyword == "PixelData" and not stored.colour
+    return location.transfer_syntax in PLAIN and location.keyword == "PixelData" and not stored.colour
 
 
 def _read(slices: Slices, out: Array) -> None:

@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
+from orchestrator.dicom import codecs
 from orchestrator.dicom.attributes import number, text
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.series import Headers, HeaderValue, PixelLocation
@@ -23,6 +31,10 @@ _SCALED = frozenset({"CT", "PT", "NM"})  # modalities whose values mean nothing 
 _MEASURED = _SCALED | {"MR"}  # MONOCHROME1 says how to show them; the values stay
 _CT_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
 _PET_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.128", "1.2.840.10008.5.1.4.1.1.130"})
+PLAIN = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian})
+"""Transfer syntaxes whose values lie in the file as they are computed with."""
+NATIVE = PLAIN | {ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
+"""Transfer syntaxes without compressed frames."""
 _ALLOCATED = {"PixelData": (8, 16, 32), "FloatPixelData": (32,), "DoubleFloatPixelData": (64,)}
 
 
@@ -172,18 +184,21 @@ def common_dtype(images: Iterable[tuple[Stored, Rescale]]) -> np.dtype[Any]:
 
 
 def _check(stored: Stored, sop_uid: str) -> None:
+    """Refuse what no decoder reads, what contradicts itself and what is not all there."""
+    location = stored.location
+    syntax, encapsulated = location.transfer_syntax, location.offset is not None and location.length is None
+    if encapsulated == (syntax in NATIVE) or (encapsulated and not codecs.is_available(syntax)):
+        raise _unsupported(sop_uid, f"pixels in an encoding that is not read here, {UID(syntax).name}")
     if stored.bits_allocated not in _ALLOCATED[stored.location.keyword]:
         raise _unsupported(sop_uid, f"{stored.bits_allocated} bits allocated")
     if not 0 < stored.bits_stored <= stored.high_bit + 1 <= stored.bits_allocated:
         raise _unsupported(sop_uid, f"{stored.bits_stored} bits stored up to bit {stored.high_bit}")
     if stored.samples != (3 if stored.colour and stored.photometric != "PALETTE COLOR" else 1):
         raise _unsupported(sop_uid, f"{stored.samples} samples of {stored.photometric}")
-    length = stored.location.length
     needed = stored.frames * stored.rows * stored.columns * _bytes_per_pixel(stored)
-    if length is None:
+    if location.length is None or location.offset is None:
         return
-    assert stored.location.offset is not None, "only an encapsulated or deflated value has no place in its file"
-    present = min(length, stored.location.file_size - stored.location.offset)
+    present = min(location.length, location.file_size - location.offset)
     if present < needed:
         raise UnsupportedInput(
             InputFault.TRUNCATED, f"image {sop_uid} has {present} bytes of pixels where {needed:g} belong"

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -45,16 +46,12 @@ def test_a_folder_and_a_missing_file_are_named_unreadable(tmp_path):
 
 
 @pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID"])
-def test_an_object_without_a_uid_of_its_own_is_refused(keyword, tmp_path):
-    (path,) = ct_series(
-        tmp_path, slices=1, rows=8, columns=8, attributes={keyword: None} if keyword[:3] != "SOP" else {}
-    )
-    dataset = dcmread(path)
-    if keyword in dataset:
-        del dataset[keyword]
-    dataset.save_as(path)
+def test_an_object_without_a_uid_of_its_own_is_refused(keyword, image, tmp_path):
+    dataset = dcmread(io.BytesIO(image))
+    delattr(dataset, keyword)
+    dataset.save_as(tmp_path / "without.dcm")
     with pytest.raises(UnreadableFile, match=keyword):
-        read_instance(path)
+        read_instance(tmp_path / "without.dcm")
 
 
 def test_a_uid_that_could_be_a_path_is_refused(image, tmp_path):
@@ -122,7 +119,5 @@ def test_bytes_changed_anywhere_give_an_instance_or_a_named_fault(data, image, t
     cut = data.draw(st.integers(0, len(image)))
     path: Path = tmp_path / "changed.dcm"
     path.write_bytes(bytes(changed[:cut]) if data.draw(st.booleans()) else bytes(changed))
-    try:
+    with suppress(UnreadableFile):  # and nothing but this
         assert read_instance(path).digest == read_instance(path).digest
-    except UnreadableFile as fault:
-        assert str(fault)
