@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated
 
 import typer
 
 from orchestrator.app import serve
 from orchestrator.app.choice import DEFAULT_SETTINGS, settings_of
+from orchestrator.app.logs import start_logging
 from orchestrator.app.stopping import end_with_supervisor
 from orchestrator.cli.show import SettingsFile, console
 from orchestrator.config import Settings
@@ -22,7 +22,7 @@ def command(
     supervisor: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Receive images, run models, deliver results and show the review page until told to end."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    start_logging()
     effective = settings_of(settings)
     if supervisor is not None:
         end_with_supervisor(supervisor)

@@ -68,7 +68,7 @@ class Delivery:
         if destination is None:
             self._park(row, f"destination {destination_name!r} is not in the settings any more", attempt)
             return
-        ledger.move_delivery(key, destination_name, DeliveryState.SENDING, attempts=attempt)
+        ledger.move_delivery(key, destination_name, DeliveryState.SENDING, error=row.error, attempts=attempt)
         try:
             self._send(key, destination)
         except IdentityChanged as change:

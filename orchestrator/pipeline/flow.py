@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from orchestrator.dicom import WriteOptions, check_intended, fill, gather, plan, read_instance, summarize, write
 from orchestrator.dicom.grid import Grid
@@ -22,12 +23,16 @@ from orchestrator.domain.errors import (
     OrchestratorError,
     UnsupportedInput,
     WeightsError,
+    WorkerCrashed,
+    WorkerOutOfMemory,
 )
 from orchestrator.domain.job import ENDED, JobState
 from orchestrator.domain.model import ModelDescription
+from orchestrator.domain.ports import Prediction
 from orchestrator.domain.records import JobRecord
 from orchestrator.domain.result import Result
 from orchestrator.domain.series import Series
+from orchestrator.domain.volume import Volume
 from orchestrator.jobs import describe, frames, step
 from orchestrator.pipeline.parts import Parts
 
@@ -63,10 +68,22 @@ class Inference:
             started = time.perf_counter()
             volume = fill(grid, self._parts.runner.allocate(folder, grid.shape, grid.dtype))
             read_seconds += time.perf_counter() - started
-            prediction = self._parts.runner.predict(model.name, volume, folder)
+            prediction = self._predict(model.name, volume, folder)
             infer_seconds += prediction.seconds
             device = prediction.device
         self._parts.ledger.note_job(key, device=device, seconds={"read": read_seconds, "infer": infer_seconds})
+
+    def _predict(self, model: str, volume: Volume, folder: Path) -> Prediction:
+        """Return the prediction; a process that died is given one more chance.
+
+        Something else may have ended it (a person, the kernel short of memory): a model that does it
+        itself does it again, and then the attempt fails.
+        """
+        try:
+            return self._parts.runner.predict(model, volume, folder)
+        except (WorkerCrashed, WorkerOutOfMemory) as fault:
+            log.warning("%s is tried once more: %s", model, fault)
+            return self._parts.runner.predict(model, volume, folder)
 
     def write(self, key: str) -> None:
         """Turn the kept results into checked DICOM objects in the outbox and tell the ledger."""

@@ -61,11 +61,11 @@ def storescp(folder: Path, *options: str, ae_title: str = "STORESCP") -> Iterato
 
 
 @contextmanager
-def dcmqrscp(folder: Path, *options: str, ae_title: str = "ARCHIVE") -> Iterator[Peer]:
-    """Run a dcmqrscp: an archive with C-STORE and C-FIND for any calling AE title."""
+def dcmqrscp(folder: Path, *options: str, ae_title: str = "ARCHIVE", port: int = 0) -> Iterator[Peer]:
+    """Run a dcmqrscp: an archive with C-STORE and C-FIND for any calling AE title; port 0 = a free one."""
     storage = folder / "storage"
-    storage.mkdir(parents=True)
-    port = free_port()
+    storage.mkdir(parents=True, exist_ok=True)
+    port = port or free_port()
     configuration = folder / "dcmqrscp.cfg"
     configuration.write_text(
         f"NetworkTCPPort = {port}\n"

@@ -97,6 +97,13 @@ class Service:
         for pid in self.pids(role):
             os.kill(pid, signal.SIGKILL)
 
+    def kill_models(self) -> None:
+        """Kill -9 the processes of models, which the engine started."""
+        engines = set(self.pids("engine"))
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit() and _parent(folder) in engines:
+                os.kill(int(folder.name), signal.SIGKILL)
+
     def kill_all(self) -> None:
         """Kill -9 everything at once: supervisor, roles and models."""
         if self.process is not None:
@@ -191,3 +198,10 @@ def _processes(settings: Path) -> list[tuple[int, str]]:
             if str(settings) in line and "orchestrator" in line:
                 found.append((int(folder.name), line))
     return found
+
+
+def _parent(folder: Path) -> int:
+    try:
+        return int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
