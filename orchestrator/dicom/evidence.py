@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydicom import Dataset
 
 _IDENTIFYING = (
@@ -11,16 +13,10 @@ _IDENTIFYING = (
 
 
 def reference(study_uid: str, series_uid: str, sop_class: str, sop_uid: str) -> Dataset:
-    """Return a header that names an instance and nothing else.
-
-    Patient and study are empty in it and copied into the finished object: highdicom refuses values that it
-    finds odd (a sex of its own, a broken date), but what the source says must stay as it is.
-    """
+    """Return a header that names an instance and nothing else."""
     header = Dataset()
     header.StudyInstanceUID, header.SeriesInstanceUID = study_uid, series_uid
     header.SOPClassUID, header.SOPInstanceUID = sop_class, sop_uid
-    for keyword in _IDENTIFYING:
-        setattr(header, keyword, None)
     return header
 
 
@@ -30,3 +26,15 @@ def reference_to(written: Dataset) -> Dataset:
     if "Rows" in written:
         header.Rows, header.Columns = written.Rows, written.Columns
     return header
+
+
+def evidence(references: Iterable[Dataset]) -> list[Dataset]:
+    """Return headers for highdicom, which copies patient and study from the first one.
+
+    They are empty there and copied into the finished object: highdicom refuses values that it finds
+    odd (a sex of its own, a broken date), but what the source says must stay as it is.
+    """
+    listed = list(references)
+    for keyword in _IDENTIFYING:
+        setattr(listed[0], keyword, None)
+    return listed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,23 +20,28 @@ MOST_LABELS = 255
 """What one byte of a label map tells apart, besides the background."""
 
 
+Packed = npt.NDArray[np.uint8]
+"""One mask plane, eight pixels a byte, the first in the lowest bit (PS3.5 8.1.1)."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DrawnSegment:
     """A segment that holds at least one voxel.
 
     number: Segment Number in the SEG, from 1. mask: (slice, row, column) bool.
-    counts: voxels on each slice of the grid.
+    packed: the planes that are not empty, by slice. counts: voxels on each slice of the grid.
     """
 
     number: int
     segment: Segment
     mask: npt.NDArray[np.bool_]
+    packed: Mapping[int, Packed]
     counts: npt.NDArray[np.int64]
 
     @property
-    def slices(self) -> npt.NDArray[np.int64]:
-        """The slices on which the segment has voxels."""
-        return np.flatnonzero(self.counts)
+    def slices(self) -> Sequence[int]:
+        """The slices on which the segment has voxels, in order."""
+        return tuple(self.packed)
 
     @property
     def voxels(self) -> int:
@@ -50,24 +55,29 @@ class DrawnSegment:
 
 
 def drawn(segments: Iterable[Segment]) -> tuple[DrawnSegment, ...]:
-    """Return the segments that are not empty, numbered from 1 in their order."""
+    """Return the segments that are not empty, numbered from 1 in their order; each plane is read once."""
     found: list[DrawnSegment] = []
     for segment in segments:
         mask = np.ascontiguousarray(segment.mask).view(np.bool_)
-        counts = np.array([np.count_nonzero(plane) for plane in mask], dtype=np.int64)
-        if counts.any():
-            found.append(DrawnSegment(len(found) + 1, segment, mask, counts))
+        packed = {index: np.packbits(plane, bitorder="little") for index, plane in enumerate(mask) if plane.any()}
+        if packed:
+            counts = np.zeros(len(mask), dtype=np.int64)
+            counts[list(packed)] = [np.bitwise_count(plane).sum() for plane in packed.values()]
+            found.append(DrawnSegment(len(found) + 1, segment, mask, packed, counts))
     return tuple(found)
 
 
 def overlap(segments: Sequence[DrawnSegment]) -> bool:
     """Return whether two segments share a voxel."""
-    for index in range(len(segments[0].mask)):
-        here = [segment for segment in segments if segment.counts[index]]
-        if len(here) > 1:
-            united = np.logical_or.reduce([segment.mask[index] for segment in here])
-            if np.count_nonzero(united) < sum(segment.counts[index] for segment in here):
+    united: dict[int, Packed] = {}
+    for segment in segments:
+        for index, plane in segment.packed.items():
+            if index not in united:
+                united[index] = plane
+            elif (united[index] & plane).any():
                 return True
+            else:
+                united[index] = united[index] | plane
     return False
 
 
@@ -84,17 +94,16 @@ class EncodedFrames:
 def encode(segments: Sequence[DrawnSegment], *, labelmap: bool) -> EncodedFrames:
     """Return the frames of these segments, empty ones left out.
 
-    BINARY: one frame per segment and slice, one bit per pixel, frames packed without gaps (PS3.5 8.1.1).
+    BINARY: one frame per segment and slice, one bit per pixel, frames joined without gaps (PS3.5 8.1.1).
     LABELMAP: one frame per slice, one byte per pixel; overlapping segments, or more than 255, become BINARY.
     """
     overlapping = overlap(segments)
     if labelmap and not overlapping and len(segments) <= MOST_LABELS:
-        slices = sorted({int(index) for segment in segments for index in segment.slices})
+        slices = sorted({index for segment in segments for index in segment.slices})
         pixels = b"".join(_labels(segments, index).tobytes() for index in slices)
         return EncodedFrames(True, False, tuple((None, index) for index in slices), pixels)
-    shown = tuple((segment.number, int(index)) for segment in segments for index in segment.slices)
-    planes = (segment.mask[index] for segment in segments for index in segment.slices)
-    return EncodedFrames(False, overlapping, shown, b"".join(_packed(planes)))
+    shown = tuple((segment.number, index) for segment in segments for index in segment.slices)
+    return EncodedFrames(False, overlapping, shown, _joined(segments))
 
 
 def _labels(segments: Sequence[DrawnSegment], index: int) -> npt.NDArray[np.uint8]:
@@ -104,12 +113,11 @@ def _labels(segments: Sequence[DrawnSegment], index: int) -> npt.NDArray[np.uint
     return labels
 
 
-def _packed(planes: Iterable[npt.NDArray[np.bool_]]) -> Iterator[bytes]:
-    """Yield the bits of all planes as one stream; a frame may start within a byte."""
-    rest = np.empty(0, dtype=np.bool_)
-    for plane in planes:
-        bits = np.concatenate([rest, plane.ravel()]) if rest.size else plane.ravel()
-        whole = bits.size // 8 * 8
-        yield np.packbits(bits[:whole], bitorder="little").tobytes()
-        rest = bits[whole:]
-    yield np.packbits(rest, bitorder="little").tobytes()
+def _joined(segments: Sequence[DrawnSegment]) -> bytes:
+    """Return the bits of all planes as one stream; where a plane is no whole number of bytes, bit by bit."""
+    planes = [plane for segment in segments for plane in segment.packed.values()]
+    pixels = segments[0].mask[0].size
+    if pixels % 8:
+        planes = [np.unpackbits(plane, count=pixels, bitorder="little") for plane in planes]
+        return np.packbits(np.concatenate(planes), bitorder="little").tobytes()
+    return b"".join(plane.data for plane in planes)

@@ -19,7 +19,7 @@ from pydicom.sr.coding import Code as PydicomCode
 from orchestrator.dicom import provenance
 from orchestrator.dicom.concepts import own_code
 from orchestrator.dicom.conformance import check_attestation, check_object
-from orchestrator.dicom.evidence import reference_to
+from orchestrator.dicom.evidence import evidence, reference_to
 from orchestrator.dicom.identity import CHARACTER_SET, patient_and_study
 from orchestrator.dicom.provenance import Clock, Uids
 from orchestrator.dicom.sr import name_coding_schemes
@@ -74,7 +74,7 @@ def reject(objects: Sequence[Path], reason: RejectReason, verdict: ReviewRecord)
     written = [dcmread(path, stop_before_pixels=True) for path in objects]
     first = written[0]
     clock, uids = _clock(first, verdict), _uids(verdict, written)
-    references = [reference_to(dataset) for dataset in written]
+    references = evidence(map(reference_to, written))
     note: Dataset = KeyObjectSelectionDocument(
         evidence=references,
         content=_rejection(references, reason, verdict),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from highdicom import sr
 from pydicom import Dataset
@@ -11,7 +11,7 @@ from pydicom.sr.coding import Code as PydicomCode
 
 from orchestrator.dicom import provenance
 from orchestrator.dicom.answer import Answer
-from orchestrator.dicom.evidence import reference, reference_to
+from orchestrator.dicom.evidence import evidence, reference, reference_to
 from orchestrator.dicom.groups import Group, groups
 from orchestrator.dicom.identity import CHARACTER_SET
 from orchestrator.dicom.library import library_headers
@@ -41,7 +41,7 @@ def report(
     source = answers[0].source
     root = _content(answers, model, uids)
     document: Dataset = write(
-        evidence=_evidence(answers),
+        evidence=evidence(_references(answers)),
         content=_without_children(root),
         series_instance_uid=uids.of("SR", "series"),
         series_number=provenance.series_number(model, "SR"),
@@ -147,14 +147,11 @@ def _procedure(header: Dataset) -> PydicomCode:
     return _PROCEDURES.get(str(header.get("Modality")), _ANY_PROCEDURE)
 
 
-def _evidence(answers: Iterable[Answer]) -> list[Dataset]:
-    """Return every image that was read and every SEG."""
-    evidence: list[Dataset] = []
+def _references(answers: Iterable[Answer]) -> Iterator[Dataset]:
+    """Yield every image that was read and every SEG."""
     for answer in answers:
         source, study_uid = answer.source, answer.source.modules.StudyInstanceUID
-        evidence += [
-            reference(study_uid, source.series_uid, image.sop_class, image.sop_uid) for image in source.instances
-        ]
+        for image in source.instances:
+            yield reference(study_uid, source.series_uid, image.sop_class, image.sop_uid)
         if answer.seg is not None:
-            evidence.append(reference_to(answer.seg))
-    return evidence
+            yield reference_to(answer.seg)
