@@ -87,7 +87,7 @@ def _head_mr(nifti: bytes, folder: Path) -> Sample:
     """Write the average T1 of many heads, with skull and face, as sagittal slices from left to right."""
     voxels, spacing = read_nifti(nifti)
     stored = voxels[:, ::-1, ::-1].transpose(0, 2, 1)  # (R, A, S) -> slices to the right, rows down, columns back
-    affine = centred(stored.shape, np.array([[-1, 0, 0], [0, 0, 1], [0, -1, 0]]).T, spacing[[0, 2, 1]])
+    affine = centred(stored.shape, np.array([(-1, 0, 0), (0, 0, -1), (0, 1, 0)]), spacing[[0, 2, 1]])
     datasets = headers.slices(stored, affine, "mr-head", "DEMO^AVERAGE T1", f"average T1 of {AVERAGE_T1}", "MR")
     headers.save([headers.mr_slice(dataset) for dataset in datasets], folder)
     return Sample("average T1 of a head", str(AVERAGE_T1), folder, len(datasets))
@@ -101,7 +101,7 @@ def _head_ct(nifti: bytes, folder: Path, log: Log) -> Sample:
     else:
         voxels = np.frombuffer(matrix, "<i2").reshape(108, 256, 256)[:, ::-1]  # stored from back to front
         spacing, source, title = np.array([1.5, 0.957031, 0.957031]), str(HEAD_CT), "CT HEAD"
-    affine = centred(voxels.shape, np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]]).T, spacing)
+    affine = centred(voxels.shape, np.array([(0, 0, 1), (0, 1, 0), (1, 0, 0)]), spacing)
     datasets = headers.slices(voxels, affine, "ct-head", "DEMO^HEAD CT", source, "CT")
     headers.save([headers.ct_slice(dataset, title) for dataset in datasets], folder)
     return Sample("CT of a head" if matrix else "synthetic CT of a head", source, folder, len(datasets))
@@ -144,8 +144,8 @@ def synthetic_ct(nifti: bytes) -> tuple[Voxels, npt.NDArray[np.float64]]:
 
 
 def centred(shape: tuple[int, ...], directions: npt.NDArray[np.int_], spacing: npt.NDArray[np.float64]) -> Affine:
-    """Return index -> LPS mm for a grid whose centre is the origin; columns of ``directions`` are its axes in LPS."""
+    """Return index -> LPS mm for a grid whose centre is the origin; ``directions``: LPS of slice, row, column axis."""
     affine = np.eye(4)
-    affine[:3, :3] = directions * spacing
+    affine[:3, :3] = directions.T * spacing
     affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2)
     return affine

@@ -70,8 +70,10 @@ def picture_of(image: npt.NDArray[Any]) -> Picture:
     low, high = np.quantile(image[::2, ::2], (0.005, 0.995))
     if not high > low:
         return np.zeros(image.shape, np.float32)
-    picture = (image.astype(np.float32) - np.float32(low)) / np.float32(high - low)
-    return np.clip(picture, 0, 1, out=picture)
+    picture: Picture = image.astype(np.float32)
+    picture -= low
+    picture /= high - low
+    return picture.clip(0, 1)
 
 
 def spread(count: int) -> Iterator[int]:
