@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -61,3 +62,19 @@ def subject(predict: str, attributes: str = "") -> str:
         + textwrap.indent(textwrap.dedent(predict), "        ")
         + "\n\n@hookimpl\ndef register_models(register):\n    register(Subject())\n"
     )
+
+
+def runs(pid: int) -> bool:
+    """Return whether the process runs; one that waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def gone(pids: list[int]) -> bool:
+    """Return whether all of them end within five seconds."""
+    deadline = time.monotonic() + 5
+    while any(runs(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not any(runs(pid) for pid in pids)

@@ -21,7 +21,7 @@ from orchestrator.domain.errors import (
     WorkerOutOfMemory,
     WorkerTimeout,
 )
-from tests.integration.worker.conftest import Bench, subject
+from tests.integration.worker.conftest import Bench, gone, runs, subject
 
 Build = Callable[..., Bench]
 SHORT = "resources = Resources(timeout_seconds=1.0)"
@@ -119,9 +119,9 @@ def test_children_of_a_model_die_with_it(bench: Build, tmp_path: Path) -> None:
         )
     )
     pids = [int(pid) for pid in model.predict().result.notes["pids"].split()]
-    assert all(_runs(pid) for pid in pids)
+    assert all(runs(pid) for pid in pids)
     model.workers.rest("subject")
-    assert _gone(pids)
+    assert gone(pids)
 
 
 def test_a_fork_that_returns_as_well_answers_once(bench: Build) -> None:
@@ -134,7 +134,7 @@ HOST = f"""
 import sys, time
 sys.path.insert(0, {str(Path(__file__).parents[3])!r})
 from pathlib import Path
-from tests.integration.worker.conftest import Bench, subject
+from tests.integration.worker.conftest import Bench, gone, runs, subject
 bench = Bench(Path(sys.argv[1]), subject(
     "import subprocess\\n"
     "fork = os.fork()\\n"
@@ -152,7 +152,7 @@ def test_a_killed_host_leaves_no_orphans(tmp_path: Path) -> None:
         pids = [int(pid) for pid in host.stdout.readline().split()]
         host.send_signal(signal.SIGKILL)
     assert len(pids) == 2
-    assert _gone(pids)
+    assert gone(pids)
 
 
 def test_a_process_outlives_the_thread_that_asked_first(bench: Build) -> None:
@@ -166,17 +166,3 @@ def test_a_process_outlives_the_thread_that_asked_first(bench: Build) -> None:
         thread.join()
         time.sleep(0.05)
     assert pids[0] == pids[1]
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def _gone(pids: list[int]) -> bool:
-    deadline = time.monotonic() + 5
-    while any(_runs(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not any(_runs(pid) for pid in pids)

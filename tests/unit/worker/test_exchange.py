@@ -1,0 +1,154 @@
+"""What goes in comes out, and what a hostile process writes is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from orchestrator.domain.concepts import LEFT, codes
+from orchestrator.domain.errors import InvalidResult
+from orchestrator.domain.result import Finding, Measurement, Presence, Region, Result, Segment, Urgency
+from orchestrator.domain.volume import Volume
+from orchestrator.worker.answer import read_result
+from orchestrator.worker.exchange import read_volume, volume_document, write_result
+
+SHAPE = (3, 4, 5)
+
+
+def through(folder: Path, result: Any, shape: tuple[int, int, int] = SHAPE) -> Result:
+    """Return the result as the host reads what a process wrote."""
+    document, masks = folder / "result.json", folder / "masks.raw"
+    with document.open("wb") as told, masks.open("wb") as marked:
+        write_result(result, shape, told, marked)
+    return read_result(document, masks, shape)
+
+
+def box(*where: slice) -> npt.NDArray[np.bool_]:
+    mask = np.zeros(SHAPE, bool)
+    mask[where] = True
+    return mask
+
+
+FULL = Result(
+    segments=[
+        Segment("Left kidney", box(slice(1, 2)), codes["kidney"], laterality=LEFT, colour=(1, 2, 3)),
+        Segment("Empty", box(slice(0, 0)).astype(np.uint8), codes["mass"], anatomy=codes["kidney"]),
+    ],
+    findings=[
+        Finding(
+            codes["fracture"],
+            Presence.UNDETERMINED,
+            score=0.25,
+            certainty_percent=30.0,
+            site=codes["rib"],
+            urgency=Urgency.URGENT,
+            regions=[Region.box(1, 0, 0, 2, 3, score=0.5, label="here"), Region.point(2, 1.5, 2.5)],
+            segment="Left kidney",
+        )
+    ],
+    measurements=[Measurement(codes["mean"], np.float32(1.5), "[hnsf'U]", "Left kidney", "threshold")],  # type: ignore[arg-type]
+    notes={"Model grid": "1 x 2 x 3"},
+)
+
+
+def test_a_result_comes_out_as_it_went_in(tmp_path: Path) -> None:
+    read = through(tmp_path, FULL)
+    assert [(s.label, s.type, s.anatomy, s.laterality, s.colour) for s in read.segments] == [
+        (s.label, s.type, s.anatomy, s.laterality, s.colour) for s in FULL.segments
+    ]
+    assert (read.findings[0].score, read.findings[0].urgency) == (0.25, Urgency.URGENT)
+    assert read.findings[0].regions[0].points.tolist() == [[0, 0], [0, 3], [2, 3], [2, 0]]
+    assert read.measurements == (Measurement(codes["mean"], 1.5, "[hnsf'U]", "Left kidney", "threshold"),)
+    assert read.notes == FULL.notes
+
+
+@given(masks=st.lists(arrays.arrays(bool, SHAPE), max_size=4))
+def test_masks_come_out_as_they_went_in(tmp_path_factory: pytest.TempPathFactory, masks: list[Any]) -> None:
+    segments = [Segment(f"s{number}", mask, codes["mass"]) for number, mask in enumerate(masks)]
+    read = through(tmp_path_factory.mktemp("masks"), Result(segments))
+    assert all((segment.mask == mask).all() for segment, mask in zip(read.segments, masks, strict=True))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_a_mask_of_any_memory_layout_is_written(tmp_path: Path, order: tuple[int, ...]) -> None:
+    mask = np.zeros([SHAPE[axis] for axis in order], bool).transpose(np.argsort(order))
+    mask[2, 3, ::2] = True
+    read = through(tmp_path, Result([Segment("s", mask[:, :, ::-1], codes["mass"])]))
+    assert (read.segments[0].mask == mask[:, :, ::-1]).all()
+
+
+def test_masks_are_mapped_and_cannot_be_written(tmp_path: Path) -> None:
+    mask = through(tmp_path, FULL).segments[0].mask
+    assert isinstance(mask, np.memmap)
+    assert not mask.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("segments", 0, "label"), ["x"]),
+        (("segments", 0, "type"), None),
+        (("segments", 0, "type", "value"), ""),
+        (("segments", 0, "colour"), [1, 2, 999]),
+        (("segments", 0, "extra"), 1),
+        (("segments",), []),
+        (("findings", 0, "presence"), "maybe"),
+        (("findings", 0, "score"), float("nan")),
+        (("findings", 0, "regions", 0, "points"), [[1, 2, 3]]),
+        (("findings", 0, "regions", 0, "slice"), 99),
+        (("measurements", 0, "value"), float("inf")),
+        (("measurements", 0, "segment"), "unknown"),
+        (("notes",), {"key": 1}),
+    ],
+)
+def test_a_document_that_a_process_made_up_is_refused(tmp_path: Path, path: tuple[Any, ...], value: Any) -> None:
+    through(tmp_path, FULL)
+    document = tmp_path / "result.json"
+    told = json.loads(document.read_text())
+    place = told
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    document.write_text(json.dumps(told))
+    with pytest.raises(InvalidResult):
+        read_result(document, tmp_path / "masks.raw", SHAPE)
+
+
+@pytest.mark.parametrize("content", [b"", b"[" * 100_000, b"null", b"\xff"])
+def test_a_document_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
+    through(tmp_path, FULL)
+    (tmp_path / "result.json").write_bytes(content)
+    with pytest.raises(InvalidResult):
+        read_result(tmp_path / "result.json", tmp_path / "masks.raw", SHAPE)
+
+
+@pytest.mark.parametrize("masks", [b"", b"\x00" * 59, b"\x02" * 120])
+def test_masks_that_a_process_made_up_are_refused(tmp_path: Path, masks: bytes) -> None:
+    through(tmp_path, FULL)
+    (tmp_path / "masks.raw").write_bytes(masks)
+    with pytest.raises(InvalidResult):
+        read_result(tmp_path / "result.json", tmp_path / "masks.raw", SHAPE)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "uint16", "uint8", "float32", "int32"])
+@pytest.mark.parametrize("shape", [SHAPE, (2, 3, 4, 3)])
+def test_a_volume_comes_out_as_it_went_in(tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:
+    voxels = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    given_volume = Volume(voxels, np.diag([3.0, 0.1, 0.7, 1]), "1", "MR", np.ones((shape[0], 3)), {"Age": "050Y"})
+    (tmp_path / "v").write_bytes(voxels.tobytes())
+    (tmp_path / "d").write_text(json.dumps(volume_document(given_volume)))
+    with (tmp_path / "v").open("rb") as raw, (tmp_path / "d").open("rb") as document:
+        read = read_volume(raw, document)
+    assert (read.voxels == voxels).all()
+    assert read.voxels.dtype == dtype
+    assert (read.affine == given_volume.affine).all()  # type: ignore[union-attr]
+    assert (read.unit, read.modality, dict(read.facts)) == ("1", "MR", {"Age": "050Y"})
+    assert not read.voxels.flags.writeable
