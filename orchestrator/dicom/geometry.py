@@ -52,7 +52,7 @@ def orientation_name(orientation: Sequence[float]) -> str:
 
 
 def geometry_facts(planes: Sequence[Plane]) -> Facts:
-    """Return Orientation, SliceSpacing (mm, the usual gap) and TimePoints of the images that have a plane."""
+    """Return Orientation, TimePoints and, where it is the same throughout, SliceSpacing (mm) of the images."""
     planes = [plane for plane in planes if _is_valid(plane.orientation)]
     if not planes:
         return {}
@@ -62,8 +62,8 @@ def geometry_facts(planes: Sequence[Plane]) -> Facts:
     if len(_orientations(planes)) == 1:
         places, counts = places_of(distances(planes))
         facts["TimePoints"] = (int(np.median(counts)),)
-        if len(places) > 1:
-            facts["SliceSpacing"] = (round(float(np.median(np.diff(places))), 3),)
+        if len(places) > 1 and (gap := _departure(places[:, None]))[1]:
+            facts["SliceSpacing"] = (round(float(gap[0][0]), 3),)
     return facts
 
 

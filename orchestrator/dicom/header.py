@@ -89,8 +89,8 @@ def read_instance(path: Path) -> Instance:
     try:
         with path.open("rb") as stream:
             return _read(path, stream, path.stat().st_size)
-    except UnreadableFile:
-        raise
+    except UnreadableFile as fault:
+        raise UnreadableFile(f"{path.name} {fault}") from None
     except Exception as error:  # a parser trips over broken bytes in ways of its own; all are one fault
         raise UnreadableFile(f"{path.name} cannot be read as DICOM ({type(error).__name__})") from error
 
@@ -112,16 +112,16 @@ def read_whole(path: Path) -> FileDataset:
 
 def _read(path: Path, stream: BinaryIO, size: int) -> Instance:
     if not _looks_like_dicom(stream):
-        raise UnreadableFile(f"{path.name} is no DICOM file")
-    _check_inflated_size(path, stream)
+        raise UnreadableFile("is no DICOM file")
+    _check_inflated_size(stream)
     dataset, pixels = _parse(stream, size)
     with quiet():
         headers, frames = _described(dataset)
     return Instance(
-        study_uid=_uid(path, headers, "StudyInstanceUID"),
-        series_uid=_uid(path, headers, "SeriesInstanceUID"),
-        sop_uid=_uid(path, headers, "SOPInstanceUID"),
-        sop_class=_uid(path, headers, "SOPClassUID"),
+        study_uid=_uid(headers, "StudyInstanceUID"),
+        series_uid=_uid(headers, "SeriesInstanceUID"),
+        sop_uid=_uid(headers, "SOPInstanceUID"),
+        sop_class=_uid(headers, "SOPClassUID"),
         path=path,
         digest=_digest(headers, frames, _pixel_bytes(path, stream, pixels)),
         frames=max(1, int(number(headers, "NumberOfFrames") or 1)),
@@ -144,7 +144,7 @@ def _parse(stream: BinaryIO, size: int) -> tuple[FileDataset, PixelLocation | No
             found.append((_PIXELS[tag], value_at, length))
             return True
         if length != _UNDEFINED_LENGTH and value_at < size < value_at + length:  # a deflated file is read to its end
-            raise UnreadableFile(f"the file ends inside its header, at {BaseTag(tag)}")
+            raise UnreadableFile(f"ends inside its header, at {BaseTag(tag)}")
         return False
 
     with quiet():
@@ -180,7 +180,7 @@ def _looks_like_dicom(stream: BinaryIO) -> bool:
     return False
 
 
-def _check_inflated_size(path: Path, stream: BinaryIO) -> None:
+def _check_inflated_size(stream: BinaryIO) -> None:
     """Refuse a deflated file (PS3.5 A.5) that would inflate beyond all bounds; pydicom inflates it in memory."""
     start = stream.read(_META_AT_MOST)
     if start[128:132] == b"DICM" and DeflatedExplicitVRLittleEndian.encode() in start:
@@ -191,7 +191,7 @@ def _check_inflated_size(path: Path, stream: BinaryIO) -> None:
         while pending and not inflate.eof:
             size += len(inflate.decompress(pending, _CHUNK))
             if size > INFLATED_AT_MOST:
-                raise UnreadableFile(f"{path.name} inflates to more than {INFLATED_AT_MOST >> 20} MiB")
+                raise UnreadableFile(f"inflates to more than {INFLATED_AT_MOST >> 20} MiB")
             pending = inflate.unconsumed_tail or stream.read(_CHUNK)
     stream.seek(0)
 
@@ -208,10 +208,10 @@ def _described(dataset: Dataset) -> tuple[Headers, list[Headers]]:
     return (headers | {"TransferSyntaxUID": (str(syntax),)} if syntax else headers), frames
 
 
-def _uid(path: Path, headers: Headers, keyword: str) -> str:
+def _uid(headers: Headers, keyword: str) -> str:
     uid = text(headers, keyword)
     if not _UID.fullmatch(uid):
-        raise UnreadableFile(f"{path.name} has no valid {keyword}")
+        raise UnreadableFile(f"has no valid {keyword}")
     return uid
 
 

@@ -102,7 +102,7 @@ def _read_values(frame: FrameReference, stored: Stored, values: Array) -> None:
     assert stored.location.offset is not None
     offset = stored.location.offset + ((frame.frame or 1) - 1) * values.nbytes
     left = memoryview(values.data).cast("B")
-    file = os.open(frame.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    file = os.open(frame.path, os.O_RDONLY)
     try:
         _check_same_file(file, frame, stored)
         while left:

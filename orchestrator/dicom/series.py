@@ -50,8 +50,8 @@ def _is_no_image(sop_class: str, headers: Headers) -> bool:
 def gather(instances: Collection[Instance], *, revision: int = 1, host_facts: Headers | None = None) -> Series:
     """Return the instances as a series with its facts: the distinct values over all instances.
 
-    And InstanceCount, FrameCount; Orientation (axial, coronal, sagittal, oblique), SliceSpacing (mm, the
-    usual gap), TimePoints where images have a place in the patient; MachineWritten (``yes``);
+    And InstanceCount, FrameCount; Orientation (axial, coronal, sagittal, oblique), SliceSpacing (mm,
+    where it is the same throughout), TimePoints where images have a place in the patient; MachineWritten (``yes``);
     and ``host_facts`` (Source, CallingAETitle, CalledAETitle).
     Raises ValueError without instances.
     """

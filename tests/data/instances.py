@@ -1,55 +1,47 @@
-"""Single small DICOM instances for what moves and keeps them: pixels are arbitrary bytes, headers are real."""
-
-from __future__ import annotations
+"""Instances as read_instance describes them, of files that lie nowhere."""
 
 from pathlib import Path
 
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from orchestrator.domain.series import Instance, PixelLocation, Plane
+
+CT_CLASS = "1.2.840.10008.5.1.4.1.1.2"
+HEADERS = {
+    "Modality": ("CT",),
+    "PatientID": ("PHANTOM-1",),
+    "PatientName": ("Phantom^Synthetic",),
+    "Rows": (16,),
+    "Columns": (16,),
+    "SamplesPerPixel": (1,),
+    "PhotometricInterpretation": ("MONOCHROME2",),
+    "BitsAllocated": (16,),
+    "BitsStored": (16,),
+    "HighBit": (15,),
+    "PixelRepresentation": (1,),
+    "RescaleSlope": (1.0,),
+    "RescaleIntercept": (-1024.0,),
+    "AcquisitionNumber": (1,),
+    "ImageOrientationPatient": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    "PixelSpacing": (0.8, 0.7),
+}
 
 
-def instance(
-    *,
-    study: str = "",
-    series: str = "",
-    sop_uid: str = "",
-    sop_class: str = CTImageStorage,
-    transfer_syntax: str = ExplicitVRLittleEndian,
-    patient_id: str = "P1",
-    patient_name: str = "Doe^Jane",
-    character_set: str = "ISO_IR 100",
-    accession: str = "A1",
-    pixels: bytes = bytes(128),
-) -> Dataset:
-    """Return an instance of 8 x 8 pixels of 16 bits; UIDs that are not given are new."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = UID(transfer_syntax)
-    dataset.SpecificCharacterSet = character_set.split("\\")
-    dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class, sop_uid or generate_uid()
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study or generate_uid(), series or generate_uid()
-    dataset.PatientID, dataset.PatientName, dataset.AccessionNumber = patient_id, patient_name, accession
-    dataset.PatientBirthDate, dataset.PatientSex, dataset.StudyID = "19700101", "F", "1"
-    dataset.StudyDate, dataset.StudyTime, dataset.Modality = "20260101", "120000", "CT"
-    dataset.SeriesNumber = dataset.InstanceNumber = 1
-    dataset.Rows = dataset.Columns = 8
-    dataset.BitsAllocated = dataset.BitsStored = 16
-    dataset.HighBit, dataset.PixelRepresentation, dataset.SamplesPerPixel = 15, 0, 1
-    dataset.PhotometricInterpretation = "MONOCHROME2"
-    dataset.PixelData = encapsulate([pixels]) if UID(transfer_syntax).is_encapsulated else pixels
-    dataset["PixelData"].VR = "OB" if UID(transfer_syntax).is_encapsulated else "OW"
-    return dataset
+def image(number: int, at: float, *, sop_class: str = CT_CLASS, **headers) -> Instance:
+    """An axial image at z = ``at`` mm, as read_instance describes it; nothing lies on disk."""
+    said = HEADERS | {"InstanceNumber": (number,), "ImagePositionPatient": (0.0, 0.0, at)}
+    said |= {key: value if isinstance(value, tuple) else (value,) for key, value in headers.items()}
+    return Instance(
+        study_uid="1.2.1",
+        series_uid="1.2.2",
+        sop_uid=f"1.2.3.{number}",
+        sop_class=sop_class,
+        path=Path(f"/nowhere/{number}.dcm"),
+        digest=f"{number:064}",
+        plane=Plane((0.0, 0.0, at), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), (0.8, 0.7)),
+        headers={key: value for key, value in said.items() if value != (None,)},
+        pixels=PixelLocation("1.2.840.10008.1.2.1", "PixelData", 1000, 512, 1512),
+    )
 
 
-def write_instance(path: Path, **parameters: str | bytes) -> Path:
-    """Write an instance and return its path; parameters are those of ``instance``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    instance(**parameters).save_as(path, enforce_file_format=True)  # type: ignore[arg-type]
-    return path
-
-
-def write_instances(folder: Path, count: int, **parameters: str | bytes) -> list[Path]:
-    """Write instances of one series and return their paths."""
-    uids: dict[str, str | bytes] = {"study": generate_uid(), "series": generate_uid()}
-    return [write_instance(folder / f"{index:04}.dcm", **(uids | parameters)) for index in range(count)]
+def images(*places: float, **headers) -> list[Instance]:
+    """Images at these places, numbered from 1, each with these headers."""
+    return [image(number, at, **headers) for number, at in enumerate(places, start=1)]
