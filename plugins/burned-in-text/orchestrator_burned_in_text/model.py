@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,9 @@ from orchestrator.sdk import Finding, Presence, Region, Register, Result, Volume
 
 if TYPE_CHECKING:
     from orchestrator_burned_in_text.detector import Picture, TextDetector, TextLine
+
+Image = npt.NDArray[Any]
+"""(row, column), grey values of any type."""
 
 ENOUGH_IMAGES = 5
 """Text stands still in a cine loop: once some is found, a few images spread over the series tell where it is."""
@@ -42,31 +45,37 @@ class BurnedInText:
         where text is found, else all of them. A series of more than 200 images without text in those
         looked at is "undetermined".
         """
-        count = volume.shape[0]
-        found: list[tuple[int, TextLine]] = []
-        looked = 0
-        for index in spread(count):
-            found += [(index, line) for line in self._overlay(volume.voxels[index])]
-            looked += 1
-            if looked == MOST_IMAGES or (found and looked == ENOUGH_IMAGES):
-                break
+        found, looked = look(volume.voxels, self._overlay)
         lines = distinct_places(found)
+        everything = looked == volume.shape[0]
         return Result(
-            findings=[_finding(lines, everything_seen=looked == count)],
-            notes={"images looked at": f"{looked} of {count}", "lines of text": str(len(lines))},
+            findings=[_finding(lines, everything_seen=everything)],
+            notes={"images looked at": f"{looked} of {volume.shape[0]}", "lines of text": str(len(lines))},
         )
 
-    def _overlay(self, image: npt.NDArray[Any]) -> list[TextLine]:
+    def _overlay(self, image: Image) -> list[TextLine]:
         from orchestrator_burned_in_text.overlay import is_overlay
 
         picture = picture_of(image)
         return [line for line in self._detect(picture) if is_overlay(line, picture)]
 
 
-def picture_of(image: npt.NDArray[Any]) -> Picture:
+def look(
+    images: npt.NDArray[Any], lines_on: Callable[[Image], list[TextLine]]
+) -> tuple[list[tuple[int, TextLine]], int]:
+    """Return the lines found, each with the index of its image, and how many images were looked at."""
+    found: list[tuple[int, TextLine]] = []
+    for looked, index in enumerate(spread(len(images)), start=1):
+        found += [(index, line) for line in lines_on(images[index])]
+        if looked == MOST_IMAGES or (found and looked >= ENOUGH_IMAGES):
+            return found, looked
+    return found, len(images)
+
+
+def picture_of(image: Image) -> Picture:
     """Return the image from 0 = black to 1 = white: 8 bits as they are, more bits between two percentiles."""
     if image.dtype == np.uint8:
-        return image.astype(np.float32) / 255
+        return image.astype(np.float32) / np.float32(255)
     low, high = np.quantile(image[::2, ::2], (0.005, 0.995))
     if not high > low:
         return np.zeros(image.shape, np.float32)
