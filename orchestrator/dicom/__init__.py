@@ -53,6 +53,7 @@ _WRITING = {
     "attest": "review",
     "identity_of": "identity",
     "prewarm": "objects",
+    "keep_extra": "extra",
     "readdress": "correction",
     "reject": "review",
     "summarize": "summary",

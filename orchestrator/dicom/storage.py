@@ -11,6 +11,8 @@ from pydicom import Dataset, dcmwrite
 
 from orchestrator.domain.records import ObjectKind, ObjectRecord
 
+_KINDS = {kind.value: kind for kind in ObjectKind}
+
 
 def encoded(written: Dataset) -> bytes:
     """Return the bytes of an object as a DICOM file (PS3.10)."""
@@ -27,7 +29,7 @@ def store(written: Dataset, job_key: str, folder: Path) -> ObjectRecord:
     return ObjectRecord(
         sop_uid=str(written.SOPInstanceUID),
         job_key=job_key,
-        kind=ObjectKind(written.Modality),
+        kind=_KINDS.get(written.Modality, ObjectKind.SC),
         sop_class=str(written.SOPClassUID),
         series_uid=str(written.SeriesInstanceUID),
         study_uid=str(written.StudyInstanceUID),

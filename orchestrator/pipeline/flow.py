@@ -9,17 +9,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from orchestrator.dicom import WriteOptions, check_intended, fill, gather, plan, read_instance, summarize, write
+from orchestrator.dicom import (
+    WriteOptions,
+    check_intended,
+    fill,
+    gather,
+    keep_extra,
+    plan,
+    read_instance,
+    summarize,
+    write,
+)
 from orchestrator.dicom.grid import Grid
 from orchestrator.domain.errors import (
-    ConformanceError,
     ForbiddenTransition,
-    InferenceError,
-    InvalidResult,
     OrchestratorError,
     UnsupportedInput,
     WeightsError,
@@ -89,13 +97,10 @@ class Inference:
         """Turn the kept results into checked DICOM objects in the outbox and tell the ledger."""
         started = time.perf_counter()
         job, model = self._job_and_model(key)
-        objects = write(
-            self._kept(job, model),
-            job=job,
-            model=model,
-            folder=self._parts.folders.outbox_of(key),
-            options=WriteOptions(label_map=self._parts.label_map),
-        )
+        kept, folder = self._kept(job, model), self._parts.folders.outbox_of(key)
+        options = WriteOptions(label_map=self._parts.label_map)
+        objects = write(kept, job=job, model=model, folder=folder, options=options)
+        objects += keep_extra(self._extra(job, kept), grid=kept[0][0], job_key=key, folder=folder)
         summary = summarize(objects)
         self._parts.ledger.put_objects(key, objects, replace=True)
         self._parts.ledger.note_job(
@@ -105,6 +110,16 @@ class Inference:
             urgency=summary.urgency,
             seconds={"write": time.perf_counter() - started},
         )
+
+    def _extra(self, job: JobRecord, kept: Sequence[tuple[Grid, Result]]) -> list[Any]:
+        """Return what host plugins add to the result, part by part."""
+        return [
+            dataset
+            for grid, result in kept
+            for dataset in self._parts.observers.extra_objects(
+                job, result, list(dict.fromkeys(frame.path for frame in grid.frames))
+            )
+        ]
 
     def hand_over(self, key: str) -> None:
         """Open the review and queue the deliveries; they leave once the series is released."""
@@ -133,7 +148,7 @@ class Inference:
             stage(key)
         except UnsupportedInput as refusal:
             return {"state": JobState.UNSUPPORTED, "reason": str(refusal)}
-        except (InvalidResult, InferenceError, WeightsError, ConformanceError) as fault:
+        except OrchestratorError as fault:
             return {"state": JobState.FAILED, "reason": f"{type(fault).__name__}: {fault}"}
         except OSError as fault:
             # A full or failing disk: the reason names the system's error, never a path with a UID of a patient.

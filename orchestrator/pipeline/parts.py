@@ -6,10 +6,11 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from orchestrator.domain.ports import Archive, Runner
 from orchestrator.domain.records import JobRecord, ObjectRecord
+from orchestrator.domain.result import Result
 from orchestrator.domain.series import Headers, Series
 from orchestrator.jobs import Ledger
 from orchestrator.rules import RuleSet
@@ -23,6 +24,12 @@ class Observers(Protocol):
 
     def series_facts(self, series: Series) -> Headers:
         """Return the facts that plugins add for rules."""
+
+    def extra_objects(self, job: JobRecord, result: Result, sources: Sequence[Path]) -> Sequence[Any]:
+        """Return further datasets to send with a result.
+
+        Raises PluginError; the attempt has failed then.
+        """
 
     def result_delivered(self, job: JobRecord, objects: Sequence[ObjectRecord]) -> None:
         """Tell that an archive confirmed the objects; what a plugin raises is logged only."""
