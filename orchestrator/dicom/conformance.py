@@ -124,7 +124,7 @@ def _segmentation(written: Dataset) -> Iterator[str]:
             yield f"segment {segment.SegmentNumber} is not AUTOMATIC with a display colour"
         if len(segment.SegmentLabel) > _LONGEST_TEXT:
             yield f"the label of segment {segment.SegmentNumber} is too long"
-    if not written.get("ReferencedSeriesSequence"):
+    if "ReferencedSeriesSequence" not in written:
         yield "ReferencedSeriesSequence is missing"
 
 

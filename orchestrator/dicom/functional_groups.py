@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.charset import convert_encodings
-from pydicom.dataelem import RawDataElement
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import Tag
 from pydicom.valuerep import DSfloat
 
+from orchestrator.dicom import encoding
 from orchestrator.dicom.grid import FrameReference
-from orchestrator.dicom.identity import CHARACTER_SET
 from orchestrator.dicom.masks import EncodedFrames
 from orchestrator.dicom.provenance import Uids
 from orchestrator.dicom.source import Source
@@ -39,14 +37,14 @@ def describe_frames(seg: Dataset, source: Source, frames: EncodedFrames, uids: U
     seg.DimensionOrganizationSequence[0].DimensionOrganizationUID = organisation
     seg.DimensionIndexSequence = [_dimension(organisation, *pointer) for pointer in pointers]
     seg.SharedFunctionalGroupsSequence = [_shared(source, placed)]
-    _put_encoded(seg, "PerFrameFunctionalGroupsSequence", b"".join(_per_frame(source, frames, placed)))
+    encoding.put(seg, "PerFrameFunctionalGroupsSequence", b"".join(_per_frame(source, frames, placed)))
     seg.NumberOfFrames = len(frames.shown)
 
 
 def _dimension(organisation: str, attribute: str, group: str) -> Dataset:
     item = Dataset()
     item.DimensionOrganizationUID = organisation
-    item.DimensionIndexPointer, item.FunctionalGroupPointer = _tag(attribute), _tag(group)
+    item.DimensionIndexPointer, item.FunctionalGroupPointer = Tag(attribute), Tag(group)
     item.DimensionDescriptionLabel = attribute
     return item
 
@@ -87,7 +85,9 @@ def _per_frame(source: Source, frames: EncodedFrames, placed: bool) -> Iterator[
     segments = {number: _segment(number) for number in {number for number, _ in frames.shown}}
     for number, index in frames.shown:
         content = _content(number, rank[index], stacked=not placed)
-        yield _item(derived[index] + content + placed_at.get(index, b"") + segments[number])  # in the order of tags
+        yield encoding.item(
+            derived[index] + content + placed_at.get(index, b"") + segments[number]
+        )  # in the order of tags
 
 
 class _Derivation:
@@ -100,75 +100,48 @@ class _Derivation:
     def of(self, frame: FrameReference) -> bytes:
         """Return the one that says from which image, or frame of an image, a frame was made, pixel by pixel."""
         image = (
-            _text(0x00081150, "UI", frame.sop_class)
-            + _text(0x00081155, "UI", frame.sop_uid)
-            + (b"" if frame.frame is None else _text(0x00081160, "IS", str(frame.frame)))
-            + _text(0x0028135A, "CS", "YES")  # Spatial Locations Preserved
+            encoding.text(0x00081150, "UI", frame.sop_class)
+            + encoding.text(0x00081155, "UI", frame.sop_uid)
+            + (b"" if frame.frame is None else encoding.text(0x00081160, "IS", str(frame.frame)))
+            + encoding.text(0x0028135A, "CS", "YES")  # Spatial Locations Preserved
             + self._purpose
         )
-        return _sequence(0x00089124, _sequence(0x00082112, image) + self._derivation)
+        return encoding.sequence(0x00089124, encoding.sequence(0x00082112, image) + self._derivation)
 
 
 def _position(source: Source, index: int) -> bytes:
     positions = source.grid.positions
     place = [] if positions is None else [str(_ds(value)) for value in positions[index]]
-    return _sequence(0x00209113, _text(0x00200032, "DS", "\\".join(place)))
+    return encoding.sequence(0x00209113, encoding.text(0x00200032, "DS", "\\".join(place)))
 
 
 def _content(number: int | None, rank: int, *, stacked: bool) -> bytes:
     """Return the Frame Content Sequence: the index along each dimension."""
-    stack = _text(0x00209056, "SH", "1") + _element(0x00209057, "UL", struct.pack("<L", rank)) if stacked else b""
+    stack = (
+        encoding.text(0x00209056, "SH", "1") + encoding.element(0x00209057, "UL", struct.pack("<L", rank))
+        if stacked
+        else b""
+    )
     indices = struct.pack("<L", rank) if number is None else struct.pack("<LL", number, rank)
-    return _sequence(0x00209111, stack + _element(0x00209157, "UL", indices))
+    return encoding.sequence(0x00209111, stack + encoding.element(0x00209157, "UL", indices))
 
 
 def _segment(number: int | None) -> bytes:
     """Return the Segment Identification Sequence; a label map has none."""
-    return b"" if number is None else _sequence(0x0062000A, _element(0x0062000B, "US", struct.pack("<H", number)))
-
-
-def _codes(tag: int, code: Code) -> bytes:
-    return _sequence(
-        tag,
-        _text(0x00080100, "SH", code.value)
-        + _text(0x00080102, "SH", code.scheme_designator)
-        + _text(0x00080104, "LO", code.meaning),
+    return (
+        b""
+        if number is None
+        else encoding.sequence(0x0062000A, encoding.element(0x0062000B, "US", struct.pack("<H", number)))
     )
 
 
-def _text(tag: int, vr: str, value: str) -> bytes:
-    padding = ("\0" if vr == "UI" else " ") * (len(value) % 2)
-    return _element(tag, vr, (value + padding).encode("ascii"))
-
-
-def _sequence(tag: int, content: bytes) -> bytes:
-    """Return a sequence of one item."""
-    return _element(tag, "SQ", _item(content))
-
-
-def _element(tag: int, vr: str, value: bytes) -> bytes:
-    """Return an element in Explicit VR Little Endian (PS3.5 7.1.2)."""
-    head = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr.encode())
-    return head + struct.pack("<HL" if vr == "SQ" else "<H", *((0,) if vr == "SQ" else ()), len(value)) + value
-
-
-def _item(content: bytes) -> bytes:
-    """Return an item of a sequence with its length (PS3.5 7.5)."""
-    return struct.pack("<HHL", 0xFFFE, 0xE000, len(content)) + content
-
-
-def _put_encoded(seg: Dataset, keyword: str, items: bytes) -> None:
-    """Set a sequence whose items are encoded already; pydicom reads them when somebody asks.
-
-    They stay as they are when the object is written, since it claims to have come in this encoding.
-    """
-    tag = _tag(keyword)
-    seg.set_original_encoding(False, True, convert_encodings(CHARACTER_SET))
-    seg[tag] = RawDataElement(tag, "SQ", len(items), items, 0, is_implicit_VR=False, is_little_endian=True)
-
-
-def _tag(keyword: str) -> BaseTag:
-    return Tag(keyword)
+def _codes(tag: int, code: Code) -> bytes:
+    return encoding.sequence(
+        tag,
+        encoding.text(0x00080100, "SH", code.value)
+        + encoding.text(0x00080102, "SH", code.scheme_designator)
+        + encoding.text(0x00080104, "LO", code.meaning),
+    )
 
 
 def _ds(value: Any) -> DSfloat:

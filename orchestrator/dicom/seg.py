@@ -17,7 +17,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID, ExplicitVRLittleEndian, SegmentationStorage
 
-from orchestrator.dicom import provenance
+from orchestrator.dicom import encoding, provenance
 from orchestrator.dicom.concepts import coded
 from orchestrator.dicom.functional_groups import describe_frames
 from orchestrator.dicom.grid import FrameReference
@@ -159,13 +159,11 @@ def _put_pixels(seg: Dataset, source: Source, frames: EncodedFrames) -> None:
 
 def _refer_to_source(seg: Dataset, source: Source) -> None:
     """Add the Common Instance Reference module (PS3.3 C.12.2): every image of the grid."""
-    series = Dataset()
-    series.SeriesInstanceUID = source.series_uid
-    series.ReferencedInstanceSequence = [_reference(frame) for frame in source.instances]
-    seg.ReferencedSeriesSequence = [series]
+    images = b"".join(map(_reference, source.instances))
+    series = encoding.element(0x0008114A, "SQ", images) + encoding.text(0x0020000E, "UI", source.series_uid)
+    encoding.put(seg, "ReferencedSeriesSequence", encoding.item(series))
 
 
-def _reference(frame: FrameReference) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = frame.sop_class, frame.sop_uid
-    return item
+def _reference(image: FrameReference) -> bytes:
+    sop = encoding.text(0x00081150, "UI", image.sop_class) + encoding.text(0x00081155, "UI", image.sop_uid)
+    return encoding.item(sop)
