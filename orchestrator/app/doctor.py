@@ -15,7 +15,9 @@ from orchestrator.domain.errors import OrchestratorError
 from orchestrator.hooks import HostPlugins
 from orchestrator.jobs import Ledger
 from orchestrator.rules import WatchedRules
-from orchestrator.worker import Workers, cage_level, weights_folder
+from orchestrator.worker import Workers, cage_layers, weights_folder
+
+CAGE_LAYERS = frozenset({"files", "network", "signals", "seccomp"})
 
 
 class Health(StrEnum):
@@ -80,10 +82,11 @@ def _rules(settings: Settings) -> str:
 
 
 def _cage(settings: Settings) -> Check:
-    level = cage_level()
-    health = Health.GOOD if level.full else Health.WARNING
-    advice = "" if level.full else "a newer kernel (6.12 or later) gives models the full cage"
-    return Check("worker cage", health, f"{level} (sandbox = {settings.worker.sandbox!r})", advice)
+    layers = cage_layers()
+    missing = sorted(CAGE_LAYERS - layers)
+    found = f"{', '.join(sorted(layers)) or 'none'} (sandbox = {settings.worker.sandbox!r})"
+    advice = f"missing: {', '.join(missing)}; Linux 6.12 and libseccomp2 give models the full cage" if missing else ""
+    return Check("worker cage", Health.WARNING if missing else Health.GOOD, found, advice)
 
 
 def _models(workers: Workers, settings: Settings) -> Iterator[Check]:

@@ -94,8 +94,13 @@ def amount(value: object, unit: object) -> str:
 def finding_text(findings: Iterable[Mapping[str, object]], measurements: Iterable[Mapping[str, object]]) -> str:
     """Return one line that says what a result says."""
     said = [_finding(item) for item in findings]
-    said += [f"{item.get('name')} {amount(item.get('value'), item.get('unit'))}" for item in measurements]
+    said += [_measurement(item) for item in measurements]
     return "; ".join(said)
+
+
+def _measurement(item: Mapping[str, object]) -> str:
+    text = f"{item.get('name')} {amount(item.get('value'), item.get('unit'))}"
+    return f"{item['segment']}: {text[:1].lower()}{text[1:]}" if item.get("segment") else text
 
 
 def _finding(item: Mapping[str, object]) -> str:

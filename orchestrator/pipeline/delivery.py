@@ -7,6 +7,7 @@ in the ledger with the time of its next attempt, so hours of outage cost nothing
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -70,7 +71,9 @@ class Delivery:
             return
         ledger.move_delivery(key, destination_name, DeliveryState.SENDING, error=row.error, attempts=attempt)
         try:
+            started = time.perf_counter()
             self._send(key, destination)
+            ledger.note_job(key, seconds={"deliver": time.perf_counter() - started, "complete": self._waited(job)})
         except IdentityChanged as change:
             self._write_anew(row, destination, str(change), attempt)
         except (ArchiveUnavailable, SourceMissing) as fault:
@@ -87,6 +90,13 @@ class Delivery:
             state = DeliveryState.CONFIRMED if confirmed else DeliveryState.UNCONFIRMED
             ledger.move_delivery(key, destination_name, state, confirmed_by=destination.confirm, attempts=attempt)
             self._finish(key)
+
+    def _waited(self, job: JobRecord) -> float:
+        """Return the seconds between the start of the models and the release of the series' results."""
+        series = self._parts.ledger.series(job.series_uid, job.revision)
+        if series is None or series.released_at is None:
+            return 0.0
+        return max(0.0, (series.released_at - series.first_seen).total_seconds())
 
     def _send(self, key: str, destination: Destination) -> None:
         objects = self._parts.ledger.objects(key)

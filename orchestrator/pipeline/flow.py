@@ -130,6 +130,8 @@ class Inference:
             return
         for destination in self._parts.destinations:
             ledger.add_delivery(key, destination)
+        if not self._parts.destinations:
+            self._move(key, JobState.DONE, "no destination is set; the objects stay in the outbox")
 
     def _begin(self, key: str) -> JobRecord | None:
         job = self._parts.ledger.job(key)
