@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from pydicom import Dataset
+from pydicom.pixels.processing import apply_modality_lut
 
 from orchestrator.dicom.attributes import frame_attributes, plane
 from orchestrator.dicom.header import read_header
-from orchestrator.dicom.values import Rescale, Stored, Table, rescale, stored_values, table_of
+from orchestrator.dicom.values import Rescale, Stored, Table, rescale, stored_values
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.series import Headers, Instance, Plane
 
@@ -40,7 +41,7 @@ def frames_of(instances: Iterable[Instance]) -> Iterator[Frame]:
             raise UnsupportedInput(InputFault.NO_PIXELS, f"instance {instance.sop_uid} has no pixel data")
         stored = stored_values(instance.headers, instance.pixels, instance.frames, instance.sop_uid)
         header = _header(instance) if _needs_header(instance) else None
-        table = None if header is None else _modality_lut(header)
+        table = None if header is None else _modality_lut(header, stored)
         for number, headers in _each(instance, header):
             scale = rescale(headers, instance.sop_class, instance.sop_uid, table)
             yield Frame(instance, number, headers, plane(headers), stored, scale)
@@ -71,11 +72,11 @@ def _each(instance: Instance, header: Dataset | None) -> Sequence[tuple[int | No
     return list(enumerate(groups, start=1))
 
 
-def _modality_lut(header: Dataset) -> Table | None:
+def _modality_lut(header: Dataset, stored: Stored) -> Table | None:
     """Return the modality LUT (PS3.3 C.11.1), None where there is none."""
     for item in header.get("ModalityLUTSequence") or ():
         count, first, _ = (int(value) for value in item.LUTDescriptor)
-        data = item.LUTData
-        outputs = np.frombuffer(data, "<u2") if isinstance(data, bytes) else np.atleast_1d(np.array(data))
-        return table_of(outputs[: count or 65536], first)
+        outputs = apply_modality_lut(np.arange(first, first + (count or 65536)), header)
+        # implicit VR reads the first value as unsigned, whatever the pixels are
+        return Table(first - 65536 if stored.signed and first >= 32768 else first, tuple(outputs.tolist()))
     return None

@@ -72,7 +72,7 @@ _OF_ONE_FRAME = frozenset(
 )
 _PIXELS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 _UNDEFINED_LENGTH = 0xFFFFFFFF
-_UID = re.compile(r"[0-9.]{1,64}")
+_UID = re.compile(r"(?=.{1,64}$)\d+(\.\d+)*", re.ASCII)  # leading zeros are wrong and common; dots alone are a path
 _CHUNK = 1 << 20
 _META_AT_MOST = 2048
 INFLATED_AT_MOST = 1 << 30
@@ -117,6 +117,7 @@ def _read(path: Path, stream: BinaryIO, size: int) -> Instance:
     dataset, pixels = _parse(stream, size)
     with quiet():
         headers, frames = _described(dataset)
+    count = max(1, int(number(headers, "NumberOfFrames") or 1))
     return Instance(
         study_uid=_uid(headers, "StudyInstanceUID"),
         series_uid=_uid(headers, "SeriesInstanceUID"),
@@ -124,8 +125,8 @@ def _read(path: Path, stream: BinaryIO, size: int) -> Instance:
         sop_class=_uid(headers, "SOPClassUID"),
         path=path,
         digest=_digest(headers, frames, _pixel_bytes(path, stream, pixels)),
-        frames=max(1, int(number(headers, "NumberOfFrames") or 1)),
-        plane=plane(headers) if "NumberOfFrames" not in headers or not frames else None,
+        frames=count,
+        plane=None if frames or count > 1 else plane(headers),
         headers=headers,
         pixels=pixels,
     )

@@ -57,16 +57,16 @@ def fill(grid: Grid, out: Array) -> Volume:
 
 
 def _tasks(grid: Grid) -> Iterator[tuple[Callable[[Slices, Array], None], Slices]]:
-    """Yield what threads can do side by side: some slices read in place, or some frames of one file decoded."""
-    in_place: list[tuple[int, FrameReference]] = []
+    """Yield what threads can do side by side: to read some plain slices, or to decode some frames of one file."""
+    plain: list[tuple[int, FrameReference]] = []
     to_decode: dict[Path, list[tuple[int, FrameReference]]] = {}
     for index, frame in enumerate(grid.frames):
         if _is_plain(_stored(frame)):
-            in_place.append((index, frame))
+            plain.append((index, frame))
         else:
             to_decode.setdefault(frame.path, []).append((index, frame))
-    for start in range(0, len(in_place), _SLICES_A_TURN):
-        yield _read, in_place[start : start + _SLICES_A_TURN]
+    for start in range(0, len(plain), _SLICES_A_TURN):
+        yield _read, plain[start : start + _SLICES_A_TURN]
     for slices in to_decode.values():
         for part in range(min(THREADS, len(slices))):
             yield _decode, slices[part::THREADS]

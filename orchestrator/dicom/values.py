@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -253,8 +252,3 @@ def _whole(headers: Headers, keyword: str, sop_uid: str, default: int | None = N
 
 def _unsupported(sop_uid: str, what: str) -> UnsupportedInput:
     return UnsupportedInput(InputFault.UNSUPPORTED_ENCODING, f"image {sop_uid} has {what}")
-
-
-def table_of(data: npt.NDArray[Any], first: int) -> Table:
-    """Return a modality LUT."""
-    return Table(first, tuple(int(value) for value in data))

@@ -54,9 +54,10 @@ def test_an_object_without_a_uid_of_its_own_is_refused(keyword, image, tmp_path)
         read_instance(tmp_path / "without.dcm")
 
 
-def test_a_uid_that_could_be_a_path_is_refused(image, tmp_path):
+@pytest.mark.parametrize("uid", ["../../etc/passwd", "..", ".", "1..2", "1.2.", "1" * 65, "١.٢"])
+def test_a_uid_that_could_be_a_path_is_refused(uid, image, tmp_path):
     dataset = dcmread(io.BytesIO(image))
-    dataset.add_new("SOPInstanceUID", "LO", "../../etc/passwd")
+    dataset.add_new("SOPInstanceUID", "UC", uid)
     buffer = io.BytesIO()
     dcmwrite(buffer, dataset)
     (tmp_path / "x.dcm").write_bytes(buffer.getvalue())

@@ -192,9 +192,10 @@ def test_a_modality_lut_is_applied(tmp_path):
         item.add_new("LUTData", "OW", np.arange(1024, dtype="<u2")[::-1].tobytes())
         dataset.ModalityLUTSequence = [item]
 
-    volume = read_series(mr_series(tmp_path, slices=2, edit=lut))
-    assert volume.voxels.min() == 1023 - 900
-    assert volume.voxels[0, 0, 0] == 1023
+    for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
+        volume = read_series(mr_series(tmp_path / syntax, slices=2, edit=lut, transfer_syntax=syntax))
+        assert volume.voxels.min() == 1023 - 900
+        assert volume.voxels[0, 0, 0] == 1023
 
 
 def test_floating_point_pixels_are_read(tmp_path):
