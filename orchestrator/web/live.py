@@ -53,8 +53,8 @@ async def changes(
 
 
 def _message(found: tuple[EventRecord, ...]) -> str:
-    subjects = sorted({event.subject for event in found})
-    return f"id: {found[-1].sequence}\nevent: change\ndata: {json.dumps({'subjects': subjects})}\n\n"
+    changed = {"kinds": sorted({event.kind for event in found}), "subjects": sorted({event.subject for event in found})}
+    return f"id: {found[-1].sequence}\nevent: change\ndata: {json.dumps(changed)}\n\n"
 
 
 async def _pause(closing: asyncio.Event, seconds: float) -> None:

@@ -44,6 +44,7 @@ def environment() -> Environment:
         measurement=wording.measurement,
         nearest_miss=wording.nearest_miss,
         number=wording.number,
+        place=wording.place,
         presence=wording.presence,
         quantity=wording.quantity,
         short=wording.short,

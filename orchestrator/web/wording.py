@@ -117,10 +117,15 @@ def confidence(entry: Entry) -> str:
     return "" if entry.get("score") is None else f"score {float(str(entry['score'])):.2f}"
 
 
+def place(entry: Entry) -> str:
+    """Return side and site of a finding, "" where none is stated or its name says it already."""
+    stated = (str(entry.get(key) or "") for key in ("laterality", "site"))
+    return " ".join(word for word in stated if word and word != entry.get("name")).lower()
+
+
 def finding(entry: Entry) -> str:
     """Return one finding in a line: "Burned-in text: present, score 0.93"."""
-    place = " ".join(str(entry[key]) for key in ("laterality", "site") if entry.get(key))
-    name = f"{entry.get('name', 'Finding')}" + (f", {place}" if place else "")
+    name = ", ".join(filter(None, (str(entry.get("name", "Finding")), place(entry))))
     return f"{name}: {', '.join(filter(None, (presence(entry), confidence(entry))))}"
 
 

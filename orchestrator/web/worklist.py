@@ -18,7 +18,7 @@ from orchestrator.web.site import Site, SiteOf
 
 router = APIRouter(dependencies=[needs(Permission.SEE)])
 
-SHOWN = 100
+SHOWN = 60
 """Rows on the page; the next ones move up as verdicts are given."""
 SEARCHED = 2000
 """Results among which a model is looked for."""

@@ -3,7 +3,7 @@
 const SILENT_MS = 45000; // three heartbeats of the server
 const status = document.getElementById("live");
 
-/** Call `changed(subjects)` for each change after the one the page shows. A page that `rests` stops listening while it is hidden. */
+/** Call `changed({ kinds, subjects })` for each batch of events after the one the page shows. A page that `rests` stops listening while it is hidden. */
 export function listen(changed, { rests = true } = {}) {
   let last = status.dataset.after;
   let source = null;
@@ -23,7 +23,7 @@ export function listen(changed, { rests = true } = {}) {
     source.addEventListener("heartbeat", heard);
     source.addEventListener("change", (event) => {
       heard(event);
-      changed(new Set(JSON.parse(event.data).subjects));
+      changed(JSON.parse(event.data));
     });
     source.addEventListener("error", () => {
       say("off", "No live updates. ", true);
@@ -66,7 +66,7 @@ export async function fetchAgain() {
 }
 
 /** Return a function that runs `work` soon, never twice at once, and once more when asked meanwhile. */
-export function calmly(work, pauseMs = 400) {
+export function calmly(work, pauseMs) {
   let running = false;
   let asked = false;
   return async function ask() {

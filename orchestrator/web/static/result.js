@@ -8,8 +8,8 @@ const result = document.getElementById("result");
 const form = document.getElementById("verdict-form");
 const fault = document.getElementById("verdict-fault");
 
-listen((subjects) => {
-  if (subjects.has(result.dataset.key)) document.getElementById("changed").hidden = false;
+listen(({ subjects }) => {
+  if (subjects.includes(result.dataset.key)) document.getElementById("changed").hidden = false;
 });
 
 onLetter("n", () => document.getElementById("following").click());

@@ -7,7 +7,12 @@ const list = document.getElementById("worklist");
 const announce = document.getElementById("announce");
 const rows = () => [...list.children];
 
-listen(calmly(refresh), { rests: false });
+const ask = calmly(refresh, 1000);
+listen(({ kinds, subjects }) => {
+  // most events are about jobs that are no results yet
+  const listed = new Set(rows().map((row) => row.dataset.key));
+  if (kinds.some((kind) => kind.startsWith("review.")) || subjects.some((subject) => listed.has(subject))) ask();
+}, { rests: false });
 
 async function refresh() {
   const fresh = await fetchAgain();

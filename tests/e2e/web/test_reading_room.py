@@ -75,6 +75,17 @@ def test_jobs_are_kept_up_to_date(page: Page, hospital):
     expect(page.locator("#listing")).to_contain_text("pneumothorax")
 
 
+def test_an_update_leaves_open_what_was_opened(page: Page, hospital):
+    page.goto(address(hospital, "study"))
+    expect(page.locator("#live")).to_have_text("Live")
+    page.locator(".explanation summary").first.click()
+    room = hospital.room
+    room.job("late", model="pneumothorax", series=room.series("localizer", modality="CT"))
+    expect(page.locator("#listing")).to_contain_text("pneumothorax")
+    expect(page.locator(".explanation details[open]")).to_have_count(1)
+    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+
+
 def test_the_answer_to_why_no_ai_ran(page: Page, hospital, photograph: Callable[..., Path]):
     page.goto("/series?show=unmatched")
     page.get_by_text("Why did no AI run here?").first.click()

@@ -96,7 +96,7 @@ def test_the_worklist_shows_what_the_report_says(page: Page, lesion: JobRecord):
     expect(row).to_contain_text("present, score 0.91")
     expect(row).to_contain_text(re.compile(r"Lesion [\d.,]+ ml"))
     expect(row).to_contain_text("Immediate: act within minutes")
-    expect(row.locator("img")).to_have_js_property("naturalHeight", 192)
+    expect(row.locator("img")).not_to_have_js_property("naturalWidth", 0)
 
 
 def test_the_slice_shows_the_lesion_in_its_colour(page: Page, lesion: JobRecord):
@@ -128,5 +128,5 @@ def test_the_stored_window_is_where_dragging_starts(page: Page, lesion: JobRecor
 
 def test_the_result_is_photographed(page: Page, lesion: JobRecord, photograph: Callable[..., Path]):
     page.goto(f"/results/{lesion.key}")
-    expect(page.locator("#slice")).to_have_js_property("naturalHeight", 512)
+    expect(page.locator("#slice")).not_to_have_js_property("naturalWidth", 0)
     assert photograph(page, "result-lesion").stat().st_size > 10_000

@@ -73,7 +73,8 @@ def test_measurements(entry, said):
     [
         ({"name": "Burned-in text", "value": "present", "score": 0.93}, "Burned-in text: present, score 0.93"),
         ({"name": "Fracture", "presence": "absent"}, "Fracture: absent"),
-        ({"name": "Nodule", "value": "present", "laterality": "right", "site": "lung"}, "Nodule, right lung: present"),
+        ({"name": "Nodule", "value": "present", "laterality": "Right", "site": "Lung"}, "Nodule, right lung: present"),
+        ({"name": "Mass", "value": "present", "site": "Mass"}, "Mass: present"),
         ({"name": "Bleeding", "value": "present", "certainty_percent": 87.5}, "Bleeding: present, certainty 87.5 %"),
         ({"name": "Bleeding", "value": "present", "probability": 0.875}, "Bleeding: present, certainty 87.5 %"),
     ],
