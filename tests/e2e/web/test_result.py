@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -183,8 +182,3 @@ def test_a_uid_is_copied(brain: Page, hospital):
     study = hospital.room.ledger.job(hospital.room.keys["brain"]).study_uid
     expect(brain.get_by_label("Copy the study UID").first).to_have_text("Copied")
     assert brain.evaluate("navigator.clipboard.readText()") == study
-
-
-def test_a_result_is_photographed(bleeding: Page, photograph: Callable[..., Path]):
-    expect(bleeding.locator("#slice")).to_have_js_property("naturalWidth", 256)
-    assert photograph(bleeding, "result").stat().st_size > 10_000
