@@ -65,9 +65,10 @@ def subject(predict: str, attributes: str = "") -> str:
 
 
 def runs(pid: int) -> bool:
-    """Return whether the process runs; one that waits to be reaped does not."""
+    """Return whether a thread of the process still runs; one that waits to be reaped does not."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z" or len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
     except OSError:
         return False
 
