@@ -45,7 +45,7 @@ bench: $(VENV)/.installed-dev debian
 	$(BIN)/python benchmarks/table.py
 
 pictures: $(VENV)/.installed-dev debian
-	ORCHESTRATOR_PICTURES=1 $(BIN)/python -m pytest tests/e2e/web -p no:randomly -q
+	DOCS_PICTURES=1 $(BIN)/python -m pytest tests/e2e/web -p no:randomly -q
 
 clean:
 	rm -rf $(VENV) demo-output test-output bench-output .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,9 +11,9 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from orchestrator.app import running, trial
-from orchestrator.app.host import start_workers
 from orchestrator.app.outcome import Outcome
 from orchestrator.app.samples import write_samples
+from orchestrator.app.sources import start_workers
 from orchestrator.config import Settings
 from orchestrator.jobs import Ledger
 from orchestrator.rules import RuleSet, default_rules

@@ -4,40 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.app.choice import settings_of
-from orchestrator.app.host import start_workers
+from orchestrator.app.sources import start_workers
 from orchestrator.config import Settings
 from orchestrator.domain.errors import ForbiddenTransition, UserError
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import (
-    DeliveryRecord,
     DeliveryState,
-    EventRecord,
     JobRecord,
-    ObjectRecord,
     ReviewRecord,
-    SeriesRecord,
 )
 from orchestrator.domain.review import ReviewState
 from orchestrator.hooks import HostPlugins
 from orchestrator.jobs import Client, Ledger
-from orchestrator.pipeline import queue_job
-
-
-@dataclass(frozen=True, slots=True)
-class JobFile:
-    """Everything the ledger holds about one job."""
-
-    job: JobRecord
-    series: SeriesRecord | None
-    objects: tuple[ObjectRecord, ...]
-    deliveries: tuple[DeliveryRecord, ...]
-    reviews: tuple[ReviewRecord, ...]
-    events: tuple[EventRecord, ...]
+from orchestrator.pipeline.queueing import queue_job
 
 
 class Desk:
@@ -53,21 +36,6 @@ class Desk:
         self.ledger = ledger
         self._client = client
         self._on_review = on_review
-
-    def file(self, key: str) -> JobFile:
-        """Return all about a job.
-
-        Raises UnknownRecord.
-        """
-        job = self.ledger.job(key)
-        return JobFile(
-            job=job,
-            series=self.ledger.series(job.series_uid, job.revision),
-            objects=self.ledger.objects(job.key),
-            deliveries=self.ledger.deliveries(job.key),
-            reviews=self.ledger.reviews(job.key),
-            events=self.ledger.events(subject=job.key),
-        )
 
     def retry(self, key: str, *, by: str) -> JobRecord:
         """Queue a job that ended without a result again, or only its deliveries where it has one.

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestrator.app.host import connected, start_workers
+from orchestrator.app.sources import connected, start_workers
 from orchestrator.config import RemoteSettings, Settings
 from orchestrator.domain.errors import OrchestratorError
 from orchestrator.hooks import HostPlugins

@@ -8,28 +8,20 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from orchestrator.app.pulse import Pulse
-from orchestrator.app.shipped import models_folder
-from orchestrator.archive import connect
-from orchestrator.config import RemoteSettings, Settings
+from orchestrator.app.sources import connected, start_workers
+from orchestrator.config import Settings
 from orchestrator.domain.errors import SettingsError
 from orchestrator.domain.job import ENDED, JobState
-from orchestrator.domain.ports import Archive
 from orchestrator.domain.records import DeliveryState
 from orchestrator.hooks import HostPlugins
 from orchestrator.jobs import Engine, Ledger, Queue, durable
-from orchestrator.pipeline import (
-    DELIVERY_QUEUE,
-    MODEL_QUEUE,
-    Delivery,
-    Destination,
-    Folders,
-    Inference,
-    Parts,
-    Routing,
-    queue_job,
-)
+from orchestrator.pipeline.delivery import Delivery
+from orchestrator.pipeline.flow import Inference
+from orchestrator.pipeline.parts import Destination, Folders, Parts
+from orchestrator.pipeline.queueing import DELIVERY_QUEUE, MODEL_QUEUE, queue_job
+from orchestrator.pipeline.routing import Routing
 from orchestrator.rules import WatchedRules
-from orchestrator.worker import Workers, discover
+from orchestrator.worker import Workers
 
 log = logging.getLogger(__name__)
 
@@ -58,12 +50,6 @@ def data_folders(settings: Settings) -> Folders:
     return Folders(scratch=settings.data.folder / "scratch", outbox=settings.data.folder / "outbox")
 
 
-def start_workers(settings: Settings) -> Workers:
-    """Return the models that the settings and the installed plugins name, each described by its own process."""
-    sources = discover([models_folder(), *settings.models.folders], settings.models.plugins)
-    return Workers(sources, sandbox=settings.worker.sandbox, weights=settings.models.weights)
-
-
 def destinations_of(settings: Settings, plugins: HostPlugins) -> dict[str, Destination]:
     """Return the destinations that the settings name.
 
@@ -79,17 +65,6 @@ def destinations_of(settings: Settings, plugins: HostPlugins) -> dict[str, Desti
         )
         for item in settings.destinations
     }
-
-
-def connected(item: RemoteSettings, plugins: HostPlugins) -> Archive:
-    """Return the archive behind a URL; a plugin's scheme goes before ours."""
-    told = {
-        "name": item.name,
-        "ae_title": item.ae_title,
-        "username": item.username,
-        "password": item.password.get_secret_value(),
-    }
-    return plugins.connect_archive(item.url, told) or connect(item.url, name=item.name, ae_title=item.ae_title)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from orchestrator.app.desk import Desk
-from orchestrator.app.host import start_workers
+from orchestrator.app.sources import start_workers
 from orchestrator.config import Settings
 from orchestrator.dicom import Overlay
 from orchestrator.domain.records import ReviewRecord

@@ -17,7 +17,7 @@ from orchestrator.dicom import read_instance
 from orchestrator.domain.errors import UnreadableFile, UserError
 from orchestrator.domain.job import ENDED, JobState
 from orchestrator.domain.series import Instance
-from orchestrator.pipeline import Destination
+from orchestrator.pipeline.parts import Destination
 
 STATE_FOLDER = ".orchestrator"
 REASON = "the folder is a closed set"

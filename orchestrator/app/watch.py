@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator.archive import FolderArchive
 from orchestrator.domain.errors import ArchiveUnavailable
-from orchestrator.pipeline import Received
+from orchestrator.pipeline.intake import Received
 
 LOOK_SECONDS = 1.0
 

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from orchestrator.app import host as hosting
 from orchestrator.app import retention
-from orchestrator.app.host import connected
 from orchestrator.app.places import doorbell_of, spool_of
 from orchestrator.app.pulse import Pulse
+from orchestrator.app.sources import connected
 from orchestrator.app.stopping import Stop
 from orchestrator.app.watch import FolderWatch
 from orchestrator.archive import Arrival, Closed, FolderArchive, Listener, Spool
 from orchestrator.config import Settings
 from orchestrator.domain.errors import SettingsError
 from orchestrator.hooks import HostPlugins
-from orchestrator.pipeline import Intake, Received
+from orchestrator.pipeline.intake import Intake, Received
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.app import desk
+from orchestrator.app import ledgers
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, table
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import JobRecord
@@ -23,8 +23,8 @@ def list_jobs(
     json: JsonFlag = False,
 ) -> None:
     """Show jobs, newest first."""
-    with desk.opened(settings) as office:
-        jobs = office.ledger.jobs(states=state or (), limit=limit)
+    with ledgers.opened(settings) as ledger:
+        jobs = ledger.jobs(states=state or (), limit=limit)
     if json:
         as_json(jobs)
         return
@@ -43,8 +43,8 @@ def _row(job: JobRecord) -> list[object]:
 @commands.command()
 def show(key: Key, settings: SettingsFile = None, json: JsonFlag = False) -> None:
     """Show one job with its objects, deliveries and history."""
-    with desk.opened(settings) as office:
-        file = office.file(key)
+    with ledgers.opened(settings) as ledger:
+        file = ledgers.job_file(ledger, key)
     if json:
         as_json(file)
         return
@@ -69,6 +69,8 @@ def retry(
     settings: SettingsFile = None,
 ) -> None:
     """Try a failed, parked, held or unsupported job again."""
+    from orchestrator.app import desk  # loads the engine's client
+
     with desk.opened(settings) as office:
         job = office.retry(key, by=by)
     console.print(f"job {job.key[:12]} is {job.state}; a running service takes it up", markup=False)
@@ -81,6 +83,8 @@ def cancel(
     settings: SettingsFile = None,
 ) -> None:
     """End a job that has not delivered anything."""
+    from orchestrator.app import desk  # loads the engine's client
+
     with desk.opened(settings) as office:
         job = office.cancel(key, by=by)
     console.print(f"job {job.key[:12]} is {job.state}", markup=False)

@@ -11,7 +11,7 @@ import typer
 
 from orchestrator.app import trial
 from orchestrator.app.choice import settings_of
-from orchestrator.app.host import start_workers
+from orchestrator.app.sources import start_workers
 from orchestrator.cli.run import show, watched
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, table
 from orchestrator.domain.errors import OrchestratorError

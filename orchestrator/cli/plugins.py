@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from orchestrator.app.choice import settings_of
-from orchestrator.app.host import start_workers
+from orchestrator.app.sources import start_workers
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, table
 
 

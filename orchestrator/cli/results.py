@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.app import desk
+from orchestrator.app import ledgers
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, finding_text, table
 from orchestrator.domain.review import RejectReason, ReviewState
 
@@ -24,8 +24,8 @@ def list_results(
     json: JsonFlag = False,
 ) -> None:
     """Show results: urgent ones first, then the oldest."""
-    with desk.opened(settings) as office:
-        results = office.ledger.results(states=state or ())
+    with ledgers.opened(settings) as ledger:
+        results = ledger.results(states=state or ())
     if json:
         as_json([{"job": job, "review": review} for job, review in results])
         return
@@ -49,8 +49,8 @@ def list_results(
 @commands.command()
 def show(key: Key, settings: SettingsFile = None, json: JsonFlag = False) -> None:
     """Show one result: what it says, where its objects are, and each verdict."""
-    with desk.opened(settings) as office:
-        file = office.file(key)
+    with ledgers.opened(settings) as ledger:
+        file = ledgers.job_file(ledger, key)
     if json:
         as_json(file)
         return
@@ -66,6 +66,8 @@ def show(key: Key, settings: SettingsFile = None, json: JsonFlag = False) -> Non
 @commands.command()
 def accept(key: Key, by: By, organization: Organization, comment: Comment = "", settings: SettingsFile = None) -> None:
     """Note that a reviewer agrees with the result. The verdict stays in the ledger."""
+    from orchestrator.app import desk  # loads the engine's client
+
     with desk.opened(settings) as office:
         review = office.judge(key, ReviewState.ACCEPTED, by=by, organization=organization, reason="", comment=comment)
     console.print(f"result {review.job_key[:12]} is {review.state}", markup=False)
@@ -81,6 +83,8 @@ def reject(
     settings: SettingsFile = None,
 ) -> None:
     """Note that a reviewer rejects the result, and why. The verdict stays in the ledger."""
+    from orchestrator.app import desk  # loads the engine's client
+
     with desk.opened(settings) as office:
         review = office.judge(
             key, ReviewState.REJECTED, by=by, organization=organization, reason=reason.value, comment=comment

@@ -12,6 +12,7 @@ import typer
 import orchestrator
 
 COMMANDS = ("demo", "run", "serve", "doctor", "plugins")
+PURPOSE = "Routes radiology series to AI models and brings the results back for review."
 GROUPS = ("rules", "models", "jobs", "results", "config")
 
 
@@ -22,12 +23,12 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     commands only where the name is none of ours.
     """
     cli = typer.Typer(
-        help="Routes radiology series to AI models and brings the results back for review.",
+        help=PURPOSE,
         no_args_is_help=True,
         rich_markup_mode="markdown",
         pretty_exceptions_enable=False,
     )
-    cli.callback()(_root)
+    cli.callback(help=PURPOSE)(_root)
     named = next((argument for argument in arguments if not argument.startswith("-")), "")
     ours = [name for name in (*COMMANDS, *GROUPS) if named in {name, ""}]
     for name in ours:
@@ -47,7 +48,7 @@ def _add(cli: typer.Typer, name: str) -> None:
 
 def _add_plugin_commands(cli: typer.Typer) -> None:
     from orchestrator.app.choice import settings_of
-    from orchestrator.app.host import start_workers
+    from orchestrator.app.sources import start_workers
     from orchestrator.hooks import HostPlugins
 
     for name in (*COMMANDS, *GROUPS):
@@ -56,9 +57,15 @@ def _add_plugin_commands(cli: typer.Typer) -> None:
         HostPlugins.load(workers.listing()).register_commands(cli)
 
 
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _tell_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(orchestrator.__version__)
         raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take the options that belong to no command."""

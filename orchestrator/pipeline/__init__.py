@@ -1,26 +1,4 @@
-"""The one flow: arrival, completion, routing, inference, delivery."""
+"""The one flow: arrival (intake, completion), routing, inference (flow), delivery.
 
-from orchestrator.pipeline.completion import Completion, Due, Step
-from orchestrator.pipeline.delivery import Delivery
-from orchestrator.pipeline.flow import Inference
-from orchestrator.pipeline.intake import Intake, Received
-from orchestrator.pipeline.parts import DELIVERY_QUEUE, MODEL_QUEUE, Destination, Folders, Observers, Parts
-from orchestrator.pipeline.routing import Routing, queue_job
-
-__all__ = [
-    "DELIVERY_QUEUE",
-    "MODEL_QUEUE",
-    "Completion",
-    "Delivery",
-    "Destination",
-    "Due",
-    "Folders",
-    "Inference",
-    "Intake",
-    "Observers",
-    "Parts",
-    "Received",
-    "Routing",
-    "Step",
-    "queue_job",
-]
+Nothing is loaded here: the command line queues a job without loading what writes DICOM.
+"""

@@ -24,7 +24,8 @@ from orchestrator.domain.ports import ObjectReference
 from orchestrator.domain.records import DeliveryRecord, DeliveryState, JobRecord, ObjectRecord
 from orchestrator.domain.series import StudyIdentity
 from orchestrator.jobs import Client, describe, frames
-from orchestrator.pipeline.parts import DELIVERY_QUEUE, Destination, Parts
+from orchestrator.pipeline.parts import Destination, Parts
+from orchestrator.pipeline.queueing import DELIVERY_QUEUE
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,6 @@ from orchestrator.domain.series import Headers, Series
 from orchestrator.jobs import Ledger
 from orchestrator.rules import RuleSet
 
-MODEL_QUEUE = "models"
-DELIVERY_QUEUE = "deliveries"
-
 
 class Observers(Protocol):
     """Host plugins, asked and told one by one."""

@@ -13,19 +13,11 @@ from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.records import JobRecord, SeriesRecord, SeriesState
 from orchestrator.domain.series import Headers, Instance, Series, series_digest
 from orchestrator.jobs import Client
-from orchestrator.pipeline.parts import MODEL_QUEUE, Parts
+from orchestrator.pipeline.parts import Parts
+from orchestrator.pipeline.queueing import queue_job
 from orchestrator.rules import Match
 
 SUPERSEDABLE = (JobState.WAITING, JobState.RUNNING, JobState.DELIVERING, JobState.HELD, JobState.PARKED)
-
-
-def queue_job(client: Client, job: JobRecord) -> None:
-    """Queue a waiting job's flow: for the first time, or again where it ended before; twice changes nothing."""
-    if client.enqueue("infer", job.key, job.key, queue=MODEL_QUEUE, priority=job.priority):
-        return
-    flow = client.status("infer", job.key)
-    if flow is not None and flow.ended:
-        client.again("infer", job.key)
 
 
 class Routing:

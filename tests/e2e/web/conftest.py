@@ -114,8 +114,8 @@ def page(seat: Callable[..., Page]) -> Page:
 
 @pytest.fixture
 def photograph(tmp_path: Path) -> Callable[[Page, str], Path]:
-    """Keeps a picture of a page; in the documentation's folder where ORCHESTRATOR_PICTURES=1 asks for it."""
-    folder = PICTURES if os.environ.get("ORCHESTRATOR_PICTURES") == "1" else tmp_path
+    """Keeps a picture of a page; in the documentation's folder where DOCS_PICTURES=1 asks for it."""
+    folder = PICTURES if os.environ.get("DOCS_PICTURES") == "1" else tmp_path
 
     def take(page: Page, name: str, *, full: bool = False) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
