@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from orchestrator.jobs import Engine, Ledger, Queue, durable
 from orchestrator.pipeline.delivery import Delivery
 from orchestrator.pipeline.flow import Inference
 from orchestrator.pipeline.parts import Destination, Folders, Parts
-from orchestrator.pipeline.queueing import DELIVERY_QUEUE, MODEL_QUEUE, queue_job
+from orchestrator.pipeline.queueing import MODEL_QUEUE, delivery_queue, queue_job
 from orchestrator.pipeline.routing import Routing
 from orchestrator.rules import WatchedRules
 from orchestrator.worker import Workers
@@ -92,7 +92,7 @@ def opened(settings: Settings, destinations: Mapping[str, Destination] | None = 
         inference, delivery = Inference(parts), Delivery(parts)
         durable("infer")(inference)
         durable("deliver")(delivery)
-        engine = stack.enter_context(closing(_engine(settings)))
+        engine = stack.enter_context(closing(_engine(settings, destinations)))
         routing = Routing(parts, engine)
         engine.launch()
         host = Host(settings, ledger, engine, workers, plugins, rules, parts, routing, delivery)
@@ -101,12 +101,12 @@ def opened(settings: Settings, destinations: Mapping[str, Destination] | None = 
         yield host
 
 
-def _engine(settings: Settings) -> Engine:
+def _engine(settings: Settings, destinations: Iterable[str]) -> Engine:
     return Engine(
         settings.data.database,
         executor_id=settings.engine.executor_id,
         lock_folder=settings.data.folder / "locks",
-        queues=[Queue(MODEL_QUEUE, settings.worker.slots), Queue(DELIVERY_QUEUE, 1)],
+        queues=[Queue(MODEL_QUEUE, settings.worker.slots), *(Queue(delivery_queue(name), 1) for name in destinations)],
         poll_seconds=settings.engine.poll_seconds,
     )
 

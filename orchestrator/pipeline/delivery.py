@@ -25,7 +25,7 @@ from orchestrator.domain.records import DeliveryRecord, DeliveryState, JobRecord
 from orchestrator.domain.series import StudyIdentity
 from orchestrator.jobs import Client, describe, frames
 from orchestrator.pipeline.parts import Destination, Parts
-from orchestrator.pipeline.queueing import DELIVERY_QUEUE
+from orchestrator.pipeline.queueing import delivery_queue
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +50,13 @@ class Delivery:
         due = self._parts.ledger.due_deliveries(datetime.now(UTC))
         for row in due:
             attempt = row.attempts + 1
+            if row.destination not in self._parts.destinations:
+                self._park(row, f"destination {row.destination!r} is not in the settings any more", row.attempts)
+                continue
             priority = self._parts.ledger.job(row.job_key).priority
             once = f"{row.job_key}:{row.destination}:{attempt}"
             reference = (row.job_key, row.destination, attempt)
-            client.enqueue("deliver", once, *reference, queue=DELIVERY_QUEUE, priority=priority)
+            client.enqueue("deliver", once, *reference, queue=delivery_queue(row.destination), priority=priority)
         return len(due)
 
     def __call__(self, key: str, destination_name: str, attempt: int) -> None:
@@ -66,10 +69,7 @@ class Delivery:
         if job.state is not JobState.DELIVERING:
             ledger.move_delivery(key, destination_name, DeliveryState.DISCARDED, error=f"the job is {job.state}")
             return
-        destination = self._parts.destinations.get(destination_name)
-        if destination is None:
-            self._park(row, f"destination {destination_name!r} is not in the settings any more", attempt)
-            return
+        destination = self._parts.destinations[destination_name]
         ledger.move_delivery(key, destination_name, DeliveryState.SENDING, error=row.error, attempts=attempt)
         try:
             started = time.perf_counter()

@@ -10,7 +10,11 @@ if TYPE_CHECKING:
     from orchestrator.jobs import Client
 
 MODEL_QUEUE = "models"
-DELIVERY_QUEUE = "deliveries"
+
+
+def delivery_queue(destination: str) -> str:
+    """Return the queue of one destination: a slow one holds up no other."""
+    return f"deliveries to {destination}"
 
 
 def queue_job(client: Client, job: JobRecord) -> None:
