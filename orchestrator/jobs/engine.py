@@ -55,6 +55,7 @@ class Engine(Client):
         self._lock = executor_lock(database_url, lock_folder, executor_id)
         self._queues = tuple(queues)
         self._poll_seconds = poll_seconds
+        self._busy: set[int] = set()
         self.launched = False
 
     def launch(self) -> None:
@@ -85,8 +86,8 @@ class Engine(Client):
         no attempt is counted (``forgive``).
         """
         if self.launched:
-            busy = any(flow.executor_id == self._executor_id for flow in self.running())
-            DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=drain_seconds if busy else 0)
+            patience = drain_seconds if self._busy else 0  # it waits a second at least, even for nothing
+            DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=patience)
             if forgive:
                 self._closed_mark.touch()
             self.launched = False
@@ -153,23 +154,25 @@ class Engine(Client):
         )
         DBOS(config=config)
         for name, flow in registered().items():
-            DBOS.workflow(name=name, max_recovery_attempts=RECOVERY_ATTEMPTS)(_run(name, flow))
+            DBOS.workflow(name=name, max_recovery_attempts=RECOVERY_ATTEMPTS)(self._durably(name, flow))
         DBOS.listen_queues([queue.name for queue in self._queues])
         DBOS.launch()
 
+    def _durably(self, name: str, flow: Callable[..., None]) -> Callable[..., None]:
+        """Return the flow with a memory for its steps; how it ends unexpectedly is told without patient data."""
 
-def _run(name: str, flow: Callable[..., None]) -> Callable[..., None]:
-    """Return the flow with a memory for its steps; how it ends unexpectedly is told without patient data."""
+        def run(*args: object) -> None:
+            self._busy.add(threading.get_ident())
+            try:
+                with remembering(_remember):
+                    flow(*args)
+            except Exception as error:  # noqa: BLE001  # the job loop: the flow ends, the engine goes on
+                log.error("flow %s: %s\n%s", name, describe(error), frames(error))
+                raise FlowRaised(describe(error)) from None
+            finally:
+                self._busy.discard(threading.get_ident())
 
-    def run(*args: object) -> None:
-        try:
-            with remembering(_remember):
-                flow(*args)
-        except Exception as error:  # noqa: BLE001  # the job loop: the flow ends, the engine goes on
-            log.error("flow %s: %s\n%s", name, describe(error), frames(error))
-            raise FlowRaised(describe(error)) from None
-
-    return run
+        return run
 
 
 def _remember(name: str, run: Callable[[], object]) -> object:

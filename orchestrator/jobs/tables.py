@@ -196,15 +196,11 @@ reviews = sa.Table(
     sa.Column("at", Instant, nullable=False),
     sa.Column("newest", sa.Boolean, nullable=False),
 )
+# SQLite uses a partial index only where a query says the same words, and SQLAlchemy writes "newest = 1" there
+_NEWEST: dict[str, Any] = {"sqlite_where": sa.text("newest = 1"), "postgresql_where": reviews.c.newest}
 # one verdict of a job counts: the database itself refuses a second one
-sa.Index(
-    "ix_reviews_newest",
-    reviews.c.job_key,
-    unique=True,
-    sqlite_where=reviews.c.newest,
-    postgresql_where=reviews.c.newest,
-)
-sa.Index("ix_reviews_state", reviews.c.state, sqlite_where=reviews.c.newest, postgresql_where=reviews.c.newest)
+sa.Index("ix_reviews_newest", reviews.c.job_key, unique=True, **_NEWEST)
+sa.Index("ix_reviews_state", reviews.c.state, **_NEWEST)
 
 events = sa.Table(
     "events",

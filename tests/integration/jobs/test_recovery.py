@@ -31,17 +31,17 @@ def client(database_url: str) -> Iterator[Client]:
 
 @pytest.fixture
 def start(database_url: str, folder: Path) -> Iterator[Start]:
-    """Return a function that starts a small engine and waits until it is ready."""
+    """Return a function that starts small engines, ``a`` unless told, and returns the last when all are ready."""
     processes: list[subprocess.Popen[bytes]] = []
 
-    def start(executor_id: str = "a") -> subprocess.Popen[bytes]:
-        ready = folder / f"{executor_id}.ready"
-        ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "tests.parts.small_engine", database_url, str(folder), executor_id]
-        process = subprocess.Popen(command, cwd=Path(__file__).parents[3])
-        processes.append(process)
-        until(lambda: ready.exists() or process.poll() is not None)
-        return process
+    def start(*executor_ids: str) -> subprocess.Popen[bytes]:
+        ready = [folder / f"{executor_id}.ready" for executor_id in executor_ids or ("a",)]
+        for mark in ready:
+            mark.unlink(missing_ok=True)
+            command = [sys.executable, "-m", "tests.parts.small_engine", database_url, str(folder), mark.stem]
+            processes.append(subprocess.Popen(command, cwd=Path(__file__).parents[3]))
+        until(lambda: all(mark.exists() for mark in ready) or processes[-1].poll() is not None)
+        return processes[-1]
 
     yield start
     for process in processes:
@@ -120,6 +120,12 @@ def test_an_engine_that_is_closed_counts_no_attempt(start: Start, client: Client
     start()
     assert client.wait("three", "k", 30).state is FlowState.FINISHED
     assert steps(folder).count("one") == 1
+
+
+def test_several_engines_may_start_on_a_new_database_at_once(start: Start, client: Client) -> None:
+    start("a", "b", "c")
+    queue(client, "three")
+    assert client.wait("three", "k", 30).state is FlowState.FINISHED
 
 
 def test_an_executor_id_belongs_to_one_process(start: Start, database_url: str, folder: Path) -> None:

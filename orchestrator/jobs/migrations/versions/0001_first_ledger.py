@@ -160,11 +160,11 @@ def _reviews() -> None:
         "reviews",
         ["job_key"],
         unique=True,
-        sqlite_where=sa.text("newest"),
+        sqlite_where=sa.text("newest = 1"),
         postgresql_where=sa.text("newest"),
     )
     op.create_index(
-        "ix_reviews_state", "reviews", ["state"], sqlite_where=sa.text("newest"), postgresql_where=sa.text("newest")
+        "ix_reviews_state", "reviews", ["state"], sqlite_where=sa.text("newest = 1"), postgresql_where=sa.text("newest")
     )
 
 
