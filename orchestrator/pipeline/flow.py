@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,16 @@ from orchestrator.pipeline.parts import Parts
 
 log = logging.getLogger(__name__)
 
+SERIES_KEPT = 4
+"""Series whose headers are kept between the steps of a job, and for the next model on the same series."""
+
 
 class Inference:
     """The durable flow ``infer``: from the files of a series to DICOM objects in the outbox."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._series = lru_cache(maxsize=SERIES_KEPT)(self._read_series)
 
     def __call__(self, key: str) -> None:
         """Run the job's steps; whatever happens, the job ends in a state that says why."""
@@ -186,7 +191,7 @@ class Inference:
         return job, model
 
     def _grids(self, job: JobRecord, model: ModelDescription) -> tuple[Grid, ...]:
-        series = self.series_of(job)
+        series = self._series(job.series_uid, job.revision)
         check_intended(series, model.intended)
         return plan(series, model.accepts)
 
@@ -197,14 +202,14 @@ class Inference:
             for number, grid in enumerate(self._grids(job, model))
         ]
 
-    def series_of(self, job: JobRecord) -> Series:
-        """Return the job's series, read anew from its files and checked against the ledger.
+    def _read_series(self, series_uid: str, revision: int) -> Series:
+        """Return the series, read anew from its files and checked against the ledger.
 
         Raises OrchestratorError where a file is not what was received.
         """
-        stored = self._parts.ledger.series_instances(job.series_uid, job.revision)
+        stored = self._parts.ledger.series_instances(series_uid, revision)
         instances = tuple(read_instance(row.path) for row in stored)
         changed = [row.sop_uid for row, now in zip(stored, instances, strict=True) if row.digest != now.digest]
         if changed:
             raise OrchestratorError(f"{len(changed)} file(s) changed since they were received, first {changed[0]}")
-        return gather(instances, revision=job.revision)
+        return gather(instances, revision=revision)

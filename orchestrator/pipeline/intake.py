@@ -6,7 +6,9 @@ that missed some, or was killed, finds them again by comparing the spool with th
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +23,9 @@ from orchestrator.pipeline.completion import Completion, Due, Step
 from orchestrator.pipeline.routing import Routing
 
 log = logging.getLogger(__name__)
+
+OWN_NAME = re.compile(r"[0-9.]+-[0-9a-f]{12}")
+"""What the spool calls a file: SOP Instance UID and digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,7 @@ class Intake:
         try:
             instance = read_instance(file.path)
         except UnreadableFile as fault:
-            self._ledger.record("file-unreadable", file.path.stem, str(fault))
-            self._unreadable.add(file.path)
+            self._cannot_read(file.path, fault)
             return
         self._recall(instance.series_uid)
         self._ways[instance.series_uid] = file
@@ -164,5 +168,17 @@ class Intake:
             try:
                 found.append(read_instance(path))
             except UnreadableFile as fault:
-                self._ledger.record("file-unreadable", path.stem, str(fault))
+                self._cannot_read(path, fault)
         return found
+
+    def _cannot_read(self, path: Path, fault: UnreadableFile) -> None:
+        """Record a broken file once: by its name in the spool, which is ours, else by a digest of its path.
+
+        A file's name in somebody's folder may hold a patient's name.
+        """
+        if path in self._unreadable:
+            return
+        self._unreadable.add(path)
+        ours = OWN_NAME.fullmatch(path.stem)
+        name = path.stem if ours else f"file-{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+        self._ledger.record("file-unreadable", name, str(fault).replace(path.name, name))
