@@ -56,7 +56,6 @@ def patient_and_study(header: Dataset, identity: StudyIdentity | None = None) ->
     Type 2 attributes that the source lacks are there and empty. ``identity``, the study as an archive
     holds it now, takes precedence over what the source says.
     """
-    header.decode()
     modules = Dataset()
     modules.SpecificCharacterSet = CHARACTER_SET
     for keyword in _TYPE_2:
@@ -80,11 +79,25 @@ def _override(modules: Dataset, identity: StudyIdentity) -> None:
 
 
 def _value(header: Dataset, keyword: str) -> object:
-    """Return a value fit to be set anew: names as text, since a PersonName remembers its old character set."""
+    """Return a value fit to be set anew, in whatever character set it is written then."""
     if dictionary_VR(tag_for_keyword(keyword) or 0) == "SQ":
-        return header[keyword].value
-    value = header.get(keyword)
-    return list(map(str, value)) if isinstance(value, MultiValue) else _text(header, keyword)
+        return [_anew(item) for item in header[keyword].value]
+    return _plain(header.get(keyword))
+
+
+def _anew(item: Dataset) -> Dataset:
+    """Return an item of a sequence without memory of the character set it was read in."""
+    copied = Dataset()
+    for element in item:
+        if element.keyword != "SpecificCharacterSet":
+            value = [_anew(each) for each in element.value] if element.VR == "SQ" else element.value
+            copied.add_new(element.tag, element.VR, _plain(value) if element.VR == "PN" else value)
+    return copied
+
+
+def _plain(value: object) -> object:
+    """Return text for a name, a date or a number as it was written; names remember their encoding otherwise."""
+    return list(map(str, value)) if isinstance(value, MultiValue) else "" if value is None else str(value)
 
 
 def _text(header: Dataset, keyword: str) -> str:

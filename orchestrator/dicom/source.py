@@ -12,7 +12,10 @@ import numpy.typing as npt
 from pydicom import Dataset, dcmread
 
 from orchestrator.dicom.grid import FrameReference, Grid
+from orchestrator.dicom.header import read_header
 from orchestrator.dicom.identity import patient_and_study
+from orchestrator.dicom.quiet import quiet
+from orchestrator.dicom.sound import sound
 from orchestrator.domain.series import StudyIdentity
 
 _SIDE = ("Laterality", "ImageLaterality", "BodyPartExamined")
@@ -35,7 +38,7 @@ class Source:
     @classmethod
     def read(cls, number: int, grid: Grid, identity: StudyIdentity | None) -> Source:
         """Return the source of a grid; ``identity`` overrides patient and study."""
-        header = dcmread(grid.frames[0].path, stop_before_pixels=True)
+        header = _header(grid.frames[0].path)
         return cls(number, grid, header, patient_and_study(header, identity))
 
     @cached_property
@@ -109,7 +112,7 @@ class Source:
         stated = {_side_of(self.header)}
         if any(self.header.get(keyword) for keyword in _SIDE[:2]):
             paths = {frame.path for frame in self.instances}
-            stated |= {_side_of(dcmread(path, specific_tags=list(_SIDE), stop_before_pixels=True)) for path in paths}
+            stated |= {_side_of(_sides(path)) for path in paths}
         if len(stated) == 1:
             body_part, laterality = stated.pop()
             if body_part:
@@ -139,11 +142,20 @@ def laid_flat(header: Dataset, frame: int | None) -> Dataset:
         for macro in groups:
             if macro.VR == "SQ" and macro.value:
                 flat.update(macro.value[0])
-    return flat
+    return sound(flat)
 
 
 def _header(path: Path) -> Dataset:
-    return dcmread(path, stop_before_pixels=True)
+    with quiet():  # its warnings quote values
+        header = sound(read_header(path))
+    header.setdefault("Modality", "OT")  # type 1, and an Image Library entry insists on it
+    return header
+
+
+def _sides(path: Path) -> Dataset:
+    """Return only what tells the side, which is read of each image."""
+    with quiet():
+        return sound(dcmread(path, specific_tags=list(_SIDE), stop_before_pixels=True, force=True))
 
 
 def _side_of(header: Dataset) -> tuple[str, str]:

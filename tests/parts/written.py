@@ -1,0 +1,155 @@
+"""Results of imaginary models and the objects that the host writes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom import Dataset, dcmread
+
+from orchestrator.dicom import Grid, WriteOptions, gather, plan, read_instance, write
+from orchestrator.domain.concepts import codes
+from orchestrator.domain.job import Priority
+from orchestrator.domain.model import Accepts, Empty, Geometry, ModelDescription
+from orchestrator.domain.records import JobRecord, ObjectKind, ObjectRecord
+from orchestrator.domain.result import Finding, Measurement, Presence, Region, Result, Segment, Urgency
+
+AT = datetime(2025, 5, 2, 10, 0, 0, 123456, tzinfo=UTC)
+
+MODEL = ModelDescription(
+    name="lesion-finder",
+    version="1.2",
+    digest="0123456789abcdef" * 4,
+    manufacturer="Models of Tomorrow",
+    parameters={"threshold": "0.5"},
+    empty=Empty.NEGATIVE,
+)
+
+
+def job(**values: Any) -> JobRecord:
+    """Return a job; its key and times are the same each time unless told otherwise."""
+    given = {
+        "key": "ab" * 32,
+        "series_uid": "1.2.3",
+        "revision": 1,
+        "study_uid": "1.2",
+        "model": MODEL.name,
+        "model_version": MODEL.version,
+        "model_digest": MODEL.digest,
+        "rule": "r",
+        "priority": Priority.ROUTINE,
+        "created_at": AT,
+        "updated_at": AT,
+    }
+    return JobRecord(**(given | values))
+
+
+def box(grid: Grid, size: float = 0.4, shift: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> np.ndarray[Any, Any]:
+    """Return a mask: a box of that share of each axis round the centre, shifted by shares of the axes."""
+    mask = np.zeros(grid.shape[:3], bool)
+    places = []
+    for length, away in zip(mask.shape, shift, strict=True):
+        middle, half = (0.5 + away) * length, max(0.5, size * length / 2)
+        places.append(slice(max(0, round(middle - half)), max(1, round(middle + half))))
+    mask[tuple(places)] = True
+    return mask
+
+
+def everything(grid: Grid) -> Result:
+    """Return a result with all that a model can say: overlapping segments, one empty, findings, regions, numbers."""
+    last = grid.shape[0] - 1
+    liver, lesion = box(grid), box(grid, 0.15, (0.05, 0.1, -0.1))
+    return Result(
+        segments=[
+            Segment("Liver", liver, codes["liver"]),
+            Segment("Lesion", lesion.astype(np.uint8), codes["lesion"], codes["abnormal structure"], codes["liver"]),
+            Segment("Cyst", np.zeros_like(liver), codes["cyst"], codes["abnormal structure"]),
+        ],
+        findings=[
+            Finding(codes["neoplasm"], score=0.7, segment="Lesion", urgency=Urgency.URGENT),
+            Finding(
+                codes["nodule"], score=0.9, regions=[Region.box(0, 2, 3, 8, 9, score=0.9), Region.point(last, 5, 6)]
+            ),
+            Finding(codes["fracture"], Presence.ABSENT, score=0.02, site=codes["rib"]),
+        ],
+        measurements=[
+            Measurement(codes["mean"], 52.25, "[hnsf'U]", segment="Liver", method="arithmetic"),
+            Measurement(codes["diameter"], 12.5, "mm"),
+        ],
+        notes={"grid": "as the images"},
+    )
+
+
+def one_segment(grid: Grid) -> Result:
+    """Return a result of one segment."""
+    return Result(segments=[Segment("Liver", box(grid), codes["liver"])])
+
+
+def detections(grid: Grid) -> Result:
+    """Return a result of places without a segment, more than are written."""
+    places = [Region.box(0, 1, 1, 6, 7, score=round(0.99 - 0.01 * number, 2)) for number in range(60)]
+    return Result(findings=[Finding(codes["burned in text"], score=0.99, regions=places)])
+
+
+def placeless(_: Grid) -> Result:
+    """Return a result that is about the images as a whole."""
+    pneumonia = Finding(
+        codes["pneumonia"], score=0.6, certainty_percent=72.5, site=codes["lung"], urgency=Urgency.IMMEDIATE
+    )
+    return Result(findings=[pneumonia], measurements=[Measurement(codes["intracranial volume"], 1400.5, "ml")])
+
+
+def nothing(grid: Grid) -> Result:
+    """Return a result whose only segment is empty."""
+    return Result(segments=[Segment("Liver", np.zeros(grid.shape[:3], bool), codes["liver"])])
+
+
+@dataclass(frozen=True)
+class Written:
+    """Objects with what they were written from."""
+
+    sources: Sequence[Path]
+    grids: Sequence[Grid]
+    results: Sequence[Result]
+    objects: Sequence[ObjectRecord]
+
+    def path(self, kind: ObjectKind) -> Path:
+        """Return the first object of a kind."""
+        return next(record.path for record in self.objects if record.kind is kind)
+
+    def read(self, kind: ObjectKind) -> Dataset:
+        """Return the first object of a kind, read back."""
+        return dcmread(self.path(kind))
+
+    @property
+    def paths(self) -> list[Path]:
+        """All objects."""
+        return [record.path for record in self.objects]
+
+
+def write_result(
+    sources: Sequence[Path],
+    result_of: Callable[[Grid], Result],
+    folder: Path,
+    *,
+    geometry: Geometry = Geometry.VOLUME,
+    model: ModelDescription = MODEL,
+    options: WriteOptions | None = None,
+    **values: Any,
+) -> Written:
+    """Return what the host writes of a result on these images; further values are the job's."""
+    accepts = Accepts(geometry=geometry, gantry_tilt=True)
+    grids = plan(gather([read_instance(path) for path in sources]), accepts)
+    results = [result_of(grid) for grid in grids]
+    objects = write(
+        list(zip(grids, results, strict=True)),
+        job=job(**values),
+        model=model,
+        folder=folder,
+        options=options or WriteOptions(),
+    )
+    return Written(sources, grids, results, objects)
