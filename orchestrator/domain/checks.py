@@ -22,7 +22,7 @@ LATERALITIES = frozenset({concepts.LEFT, concepts.RIGHT, concepts.BILATERAL, con
 MOST_POINTS = 8190
 """One SCOORD holds two FL of 4 bytes per point in at most 65,534 bytes (PS3.5 7.1.2); one point closes the polygon."""
 
-_LABEL = re.compile(r"[^\x00-\x1f\x7f\\]{1,64}")  # VR LO (PS3.5 6.2): no backslash, no control characters
+_LABEL = re.compile(r"[^\x00-\x1f\x7f\\\ud800-\udfff]{1,64}")  # VR LO (PS3.5 6.2) in UTF-8
 _CODE_VALUE = re.compile(r"[!-\[\]-~][ -\[\]-~]{0,63}")
 _SCHEME = re.compile(r"[!-\[\]-~][ -\[\]-~]{0,15}")  # VR SH
 _NOTE_LENGTH = 1024
@@ -170,13 +170,16 @@ def _check_code(code: object, name: str) -> None:
         _refuse(f"{name} is a code of something else than text")
     if not _CODE_VALUE.fullmatch(code.value) or not _SCHEME.fullmatch(code.scheme):
         _refuse(f"{name} is {code}, expected a code value and a scheme of at most 16 characters")
-    if not _LABEL.fullmatch(code.meaning) or not code.meaning.strip():
+    if not _LABEL.fullmatch(code.meaning) or code.meaning != code.meaning.strip():
         _refuse(f"{name} is ({code.value}, {code.scheme}) without a meaning of 1 to 64 characters")
 
 
 def _check_label(label: object, name: str) -> None:
-    if not isinstance(label, str) or not _LABEL.fullmatch(label) or not label.strip():
-        _refuse(f"a label of {name} must be text of 1 to 64 characters without backslash and control characters")
+    if not isinstance(label, str) or not _LABEL.fullmatch(label) or label != label.strip():
+        _refuse(
+            f"a label of {name} must be text of 1 to 64 characters without backslash, control characters "
+            "and blanks at its ends"
+        )
 
 
 def _check_number(value: object, name: str, lowest: float, highest: float) -> None:

@@ -1,0 +1,27 @@
+"""Units are UCUM codes."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.domain.unit import unit_fault
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["mm", "ml", "mm2", "cm3", "g/cm3", "[hnsf'U]", "%", "1", "{score}", "{pixels}", "Bq/ml", "10*6/l", "mm[Hg]", "10*-6.mm2/s", "ms", "Cel", "1/min", "m/s2", "deg", "T"],
+)
+def test_a_ucum_code_is_right(text: str) -> None:
+    assert unit_fault(text) == ""
+
+
+@pytest.mark.parametrize("text", ["", "HU", "mm²", "pixels", "m L", "mm 3", "ml/", "VERIFIED", "mm\n", "2"])
+def test_anything_else_is_named(text: str) -> None:
+    assert repr(text) in unit_fault(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"), [("HU", "[hnsf'U]"), ("cc", "ml"), ("pixels", "{pixels}"), ("px", "{pixels}")]
+)
+def test_a_usual_mistake_is_answered_with_what_was_meant(text: str, meant: str) -> None:
+    assert f"did you mean {meant!r}?" in unit_fault(text)
