@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.app.running import newest, read_folder
 from orchestrator.config import Settings
-from orchestrator.dicom import gather, is_image, machine_written, read_instance
+from orchestrator.dicom import gather, may_be_image, read_instance
 from orchestrator.domain.errors import UnknownRecord
 from orchestrator.domain.series import Headers, Instance
 from orchestrator.jobs import Ledger
@@ -28,7 +28,7 @@ def explain(what: str, settings: Settings, rules_file: Path | None) -> dict[str,
 
 def _explained(rules: RuleSet, instances: Sequence[Instance]) -> Explanation:
     facts: Headers = gather(tuple(instances)).facts
-    if any(machine_written(instance) or not is_image(instance) for instance in instances):
+    if not any(map(may_be_image, instances)):
         facts = {**facts, "MachineWritten": ("yes",)}
     return rules.explain(facts)
 

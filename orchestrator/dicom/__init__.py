@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.dicom.series import gather as gather
     from orchestrator.dicom.series import is_image as is_image
     from orchestrator.dicom.series import machine_written as machine_written
+    from orchestrator.dicom.series import may_be_image as may_be_image
     from orchestrator.dicom.summary import Summary as Summary
     from orchestrator.dicom.summary import summarize as summarize
 
@@ -41,6 +42,7 @@ _READING = {
     "gap_free": "series",
     "gather": "series",
     "is_image": "series",
+    "may_be_image": "series",
     "machine_written": "series",
     "plan": "grid",
     "read_instance": "header",

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from orchestrator.dicom import geometry
 from orchestrator.dicom.attributes import distinct, number, text
 from orchestrator.dicom.frames import Frame, frames_of
-from orchestrator.dicom.series import is_image
+from orchestrator.dicom.series import is_image, lacks_pixels
 from orchestrator.dicom.values import UNSCALED, Rescale, Stored, common_dtype
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.model import Accepts, Geometry
@@ -82,6 +82,9 @@ def plan(series: Series, accepts: Accepts) -> tuple[Grid, ...]:
     SEVERAL_TIME_POINTS, DUPLICATE_POSITION, GANTRY_TILT, MISSING_SLICE, IRREGULAR_SPACING, TOO_FEW_SLICES.
     """
     images = [instance for instance in series.instances if is_image(instance)]
+    if lacking := [instance.sop_uid for instance in series.instances if lacks_pixels(instance)]:
+        found = f"{len(lacking)} of {len(lacking) + len(images)} images have no pixels, first {lacking[0]}"
+        raise UnsupportedInput(InputFault.NO_PIXELS, found)
     if not images:
         raise UnsupportedInput(InputFault.NO_PIXELS, f"series {series.series_uid} has no images")
     _check_identity(images)

@@ -32,6 +32,17 @@ def is_image(instance: Instance) -> bool:
     return instance.pixels is not None and not _is_no_image(instance.sop_class, instance.headers)
 
 
+def lacks_pixels(instance: Instance) -> bool:
+    """True for an image without its pixels, as a copy that was cut off leaves it; a report or a plan needs none."""
+    standard = instance.sop_class.startswith(_STORAGE)
+    return instance.pixels is None and standard and not _is_no_image(instance.sop_class, instance.headers)
+
+
+def may_be_image(instance: Instance) -> bool:
+    """True for an image, with its pixels or cut off; a series of other objects matches no rule."""
+    return is_image(instance) or lacks_pixels(instance)
+
+
 def machine_written(of: Instance | Headers) -> bool:
     """True where no model may feed on the object.
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 
-from orchestrator.dicom import gather, is_image, machine_written
+from orchestrator.dicom import gather, may_be_image
 from orchestrator.domain.errors import UnknownRecord
 from orchestrator.domain.job import JobState, Purpose, job_key
 from orchestrator.domain.model import ModelDescription
@@ -100,8 +100,7 @@ class Routing:
 
     def _is_ours(self, series: Series) -> bool:
         uids = [instance.sop_uid for instance in series.instances]
-        written_by_ai = any(machine_written(instance) or not is_image(instance) for instance in series.instances)
-        return written_by_ai or bool(self._parts.ledger.wrote(uids))
+        return not any(map(may_be_image, series.instances)) or bool(self._parts.ledger.wrote(uids))
 
     def _jobs(self, series: Series, matches: Collection[Match]) -> Iterator[JobRecord]:
         """Yield one job for each model; where two rules name a model, the more urgent one counts."""

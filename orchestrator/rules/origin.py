@@ -31,8 +31,6 @@ _NO_IMAGE_CLASSES = {
 
 def refusal(facts: Headers) -> str:
     """Return in one sentence why no rule may match the series, empty where one may."""
-    if "yes" in values_of(facts, "MachineWritten"):
-        return "This host or another AI wrote these objects; no rule matches them, so that no model feeds on a model."
     for modality in values_of(facts, "Modality"):
         if str(modality).strip().upper() in _NO_IMAGES:
             return _no_images(_NO_IMAGES[str(modality).strip().upper()])
@@ -40,6 +38,11 @@ def refusal(facts: Headers) -> str:
         for ending, what in _NO_IMAGE_CLASSES.items():
             if _is_in_family(str(uid).strip(), _STORAGE + ending):
                 return _no_images(what)
+    if "yes" in values_of(facts, "MachineWritten"):
+        return (
+            "This host or another AI wrote these objects, or they are no images; "
+            "no rule matches them, so that no model feeds on a model."
+        )
     return ""
 
 
