@@ -9,7 +9,7 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 
 from orchestrator.dicom.conformance import check_object, check_set
-from orchestrator.dicom.identity import patient_and_study
+from orchestrator.dicom.identity import put_identity
 from orchestrator.dicom.storage import store
 from orchestrator.dicom.uid import derived_uid
 from orchestrator.domain.records import ObjectRecord
@@ -27,7 +27,7 @@ def readdress(objects: Sequence[ObjectRecord], identity: StudyIdentity, folder: 
     for dataset in written:
         _replace(dataset, uids)
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-        check_object(dataset, _put_identity(dataset, identity))
+        check_object(dataset, put_identity(dataset, identity))
     check_set(written)
     return tuple(store(dataset, record.job_key, folder) for dataset, record in zip(written, objects, strict=True))
 
@@ -53,12 +53,3 @@ def _replace(dataset: Dataset, uids: Mapping[str, str]) -> None:
                 _replace(item, uids)
         elif element.VR == "UI" and isinstance(element.value, str) and element.value in uids:
             element.value = uids[element.value]
-
-
-def _put_identity(dataset: Dataset, identity: StudyIdentity) -> Dataset:
-    """Return the patient and study modules that the object carries from now on."""
-    modules = patient_and_study(dataset, identity)
-    if not identity.issuer_of_patient_id and "IssuerOfPatientID" in dataset:
-        del dataset.IssuerOfPatientID
-    dataset.update(modules)
-    return modules

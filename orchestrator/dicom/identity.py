@@ -18,12 +18,14 @@ _TYPE_2 = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
     *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
 )
-_COPIED = (
+_OF_THE_PATIENT = (
     *("IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "TypeOfPatientID", "OtherPatientIDsSequence"),
     *("EthnicGroup", "PatientBirthTime", "PatientAge", "PatientSize", "PatientWeight", "PatientSpeciesDescription"),
     *("PatientSpeciesCodeSequence", "PatientBreedDescription", "PatientBreedCodeSequence"),
     *("BreedRegistrationSequence", "ResponsiblePerson", "ResponsiblePersonRole", "ResponsibleOrganization"),
     *("PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence"),
+)
+_OF_THE_STUDY = (
     *("StudyInstanceUID", "StudyDescription", "ProcedureCodeSequence", "IssuerOfAccessionNumberSequence"),
     *("ClinicalTrialSponsorName", "ClinicalTrialProtocolID", "ClinicalTrialProtocolName", "ClinicalTrialSiteID"),
     *("ClinicalTrialSiteName", "ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID"),
@@ -38,6 +40,8 @@ _OF_IDENTITY = {
     "AccessionNumber": "accession_number",
     "StudyInstanceUID": "study_uid",
 }
+_OPTIONAL_IN_QUERIES = {"IssuerOfPatientID", "PatientBirthDate", "PatientSex"}
+"""What an archive may leave out of its answer (PS3.4 C.6.2.1)."""
 
 
 def identity_of(path: Path) -> StudyIdentity:
@@ -60,7 +64,7 @@ def patient_and_study(header: Dataset, identity: StudyIdentity | None = None) ->
     modules.SpecificCharacterSet = CHARACTER_SET
     for keyword in _TYPE_2:
         setattr(modules, keyword, _value(header, keyword))
-    for keyword in _COPIED:
+    for keyword in (*_OF_THE_PATIENT, *_OF_THE_STUDY):
         if header.get(keyword) not in (None, "", []):
             with contextlib.suppress(ValueError):  # an optional number that is none is left out
                 setattr(modules, keyword, _value(header, keyword))
@@ -69,13 +73,28 @@ def patient_and_study(header: Dataset, identity: StudyIdentity | None = None) ->
     return modules
 
 
+def put_identity(written: Dataset, identity: StudyIdentity) -> Dataset:
+    """Return the patient and study modules that an object carries from now on."""
+    modules = patient_and_study(written, identity)
+    for keyword in _OF_THE_PATIENT:
+        if keyword in written and keyword not in modules:
+            del written[keyword]
+    written.update(modules)
+    return modules
+
+
 def _override(modules: Dataset, identity: StudyIdentity) -> None:
+    """Set what the archive says. What it leaves out stays for the same patient, and goes for another one."""
+    same_patient = str(modules.PatientID) == identity.patient_id
+    if not same_patient:
+        for keyword in (*_OF_THE_PATIENT, *_OPTIONAL_IN_QUERIES):
+            if keyword in modules:
+                del modules[keyword]
     for keyword, field in _OF_IDENTITY.items():
         value = getattr(identity, field)
-        if value or keyword in _TYPE_2:
+        left_out = not value and keyword in _OPTIONAL_IN_QUERIES
+        if not left_out or (keyword in _TYPE_2 and keyword not in modules):
             setattr(modules, keyword, value)
-        elif keyword in modules:
-            del modules[keyword]
 
 
 def _value(header: Dataset, keyword: str) -> object:

@@ -9,7 +9,10 @@ from orchestrator.domain.unit import unit_fault
 
 @pytest.mark.parametrize(
     "text",
-    ["mm", "ml", "mm2", "cm3", "g/cm3", "[hnsf'U]", "%", "1", "{score}", "{pixels}", "Bq/ml", "10*6/l", "mm[Hg]", "10*-6.mm2/s", "ms", "Cel", "1/min", "m/s2", "deg", "T"],
+    [
+        *("mm", "ml", "mm2", "cm3", "g/cm3", "[hnsf'U]", "%", "1", "{score}", "{pixels}", "Bq/ml", "10*6/l"),
+        *("mm[Hg]", "10*-6.mm2/s", "ms", "Cel", "1/min", "{beats}/min", "m/s2", "deg", "T", "ug/ml"),
+    ],
 )
 def test_a_ucum_code_is_right(text: str) -> None:
     assert unit_fault(text) == ""
