@@ -174,12 +174,17 @@ def wait_for(look: Callable[[], T | None], what: str, seconds: float = PATIENCE_
 
 
 def run_command(
-    *arguments: str | Path, environment: Mapping[str, str] | None = None
+    *arguments: str | Path, environment: Mapping[str, str] | None = None, timeout_seconds: float = 170
 ) -> subprocess.CompletedProcess[str]:
     """Return what the command line ``orchestrator`` did."""
     command: Sequence[str] = [sys.executable, "-m", "orchestrator", *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=170, check=False, env={**os.environ, **(environment or {})}
+        command,
+        capture_output=True,
+        text=True,
+        timeout=timeout_seconds,
+        check=False,
+        env={**os.environ, **(environment or {})},
     )
 
 
