@@ -11,12 +11,12 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from orchestrator.app import running, trial
-from orchestrator.app.outcome import Outcome
+from orchestrator.app.outcome import STAGES, Outcome
 from orchestrator.app.samples import write_samples
 from orchestrator.app.sources import start_workers
 from orchestrator.config import Settings
 from orchestrator.jobs import Ledger
-from orchestrator.rules import RuleSet, default_rules
+from orchestrator.rules import default_rules
 from orchestrator.worker import pull
 
 Say = Callable[[str], None]
@@ -37,7 +37,6 @@ class Card:
     """One result on the page. ``picture``: file name beside the page, empty where nothing was written."""
 
     outcome: Outcome
-    rule: str
     picture: str
     legend: tuple[tuple[str, str, str], ...]
     files: tuple[tuple[str, str], ...]
@@ -69,7 +68,6 @@ def _pull(settings: Settings, say: Say) -> None:
 
 
 def _cards(ledger: Ledger, report: running.RunReport, output: Path) -> Iterator[Card]:
-    rules = default_rules()
     (output / "pictures").mkdir(exist_ok=True)
     for item in report.outcomes:
         picture, legend = "", tuple[tuple[str, str, str], ...]()
@@ -80,11 +78,7 @@ def _cards(ledger: Ledger, report: running.RunReport, output: Path) -> Iterator[
             legend = tuple(
                 (entry.label, "#{:02x}{:02x}{:02x}".format(*entry.colour), entry.text) for entry in overlay.legend
             )
-        yield Card(item, _conditions(rules, item.rule), picture, legend, _files(item))
-
-
-def _conditions(rules: RuleSet, name: str | None) -> str:
-    return rules.rule(name).description or name if name else ""
+        yield Card(item, picture, legend, _files(item))
 
 
 def _files(item: Outcome) -> tuple[tuple[str, str], ...]:
@@ -98,4 +92,4 @@ def _page(report: running.RunReport, cards: tuple[Card, ...]) -> str:
     loader = PackageLoader("orchestrator.app", "templates")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     written = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    return environment.get_template("demo.html").render(report=report, cards=cards, written=written)
+    return environment.get_template("demo.html").render(report=report, cards=cards, written=written, stages=STAGES)

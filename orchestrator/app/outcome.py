@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import DeliveryState, JobRecord, ObjectRecord, SeriesRecord
 from orchestrator.jobs import Ledger
 
 UNMATCHED = "unmatched"
+STAGES = ("complete", "read", "infer", "write", "deliver")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One (series, model), or one series that matched nothing (``model`` is None)."""
+    """One (series, model), or one series that matched nothing (``model`` is None).
+
+    why: what the rule asked for and found, in words; identifying values are hidden.
+    """
 
     series: str
     study: str
@@ -27,6 +33,7 @@ class Outcome:
     reason: str = ""
     device: str = ""
     key: str = ""
+    why: str = ""
     objects: tuple[ObjectRecord, ...] = ()
     measurements: tuple[Mapping[str, object], ...] = ()
     findings: tuple[Mapping[str, object], ...] = ()
@@ -43,43 +50,52 @@ class Outcome:
             "reason": self.reason,
             "device": self.device,
             "objects": [
-                {"kind": item.kind.value, "uid": item.sop_uid, "path": str(self._path(item, output))}
+                {"kind": item.kind.value, "uid": item.sop_uid, "path": str(self.path_of(item, output))}
                 for item in self.objects
             ],
             "measurements": [dict(item) for item in self.measurements],
             "findings": [dict(item) for item in self.findings],
-            "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
+            "seconds": {name: round(self.seconds[name], 4) for name in STAGES if name in self.seconds},
         }
 
     @staticmethod
-    def _path(item: ObjectRecord, output: Path | None) -> Path:
+    def path_of(item: ObjectRecord, output: Path | None) -> Path:
+        """Return where an object lies: below ``output``, or in the outbox where that is None."""
         if output is None:
             return item.path
         return output / item.study_uid / item.series_uid / f"{item.sop_uid}.dcm"
 
 
 def outcomes(ledger: Ledger, series_uid: str) -> Iterator[Outcome]:
-    """Yield what came of the newest revision of a series, job by job."""
+    """Yield what came of the newest revision of a series: the newest job of each model that the rules name now.
+
+    An earlier run may have left jobs of other rules, or of a model as it was before somebody mended it.
+    """
     series = ledger.series(series_uid)
     if series is None:
         return
-    jobs = [job for job in ledger.jobs(series_uid=series_uid) if job.revision == series.revision]
-    if not jobs:
-        yield _without_job(series)
-    for job in sorted(jobs, key=lambda job: job.created_at):
+    explained = json.loads(series.explanation)
+    named = {model for rule in explained["rules"] if rule["matched"] for model in rule["models"]}
+    jobs = sorted(ledger.jobs(series_uid=series_uid), key=lambda job: job.created_at)
+    newest = {job.model: job for job in jobs if job.revision == series.revision and job.model in named}
+    if not newest:
+        yield _without_job(series, explained)
+    for job in newest.values():
         yield _of_job(ledger, series, job)
 
 
-def _without_job(series: SeriesRecord) -> Outcome:
+def _without_job(series: SeriesRecord, explained: Mapping[str, Any]) -> Outcome:
+    held_by = next((rule["rule"] for rule in explained["rules"] if rule["matched"] and rule["hold"]), None)
+    unmatched = explained["refused"] or "no rule matched; see: orchestrator rules explain"
     return Outcome(
         series=series.series_uid,
         study=series.study_uid,
         modality=series.modality,
         model=None,
         version="",
-        rule=None,
-        outcome=str(JobState.HELD) if series.matched else UNMATCHED,
-        reason="held by a rule" if series.matched else "no rule matched; see: orchestrator rules explain",
+        rule=held_by,
+        outcome=UNMATCHED if held_by is None else str(JobState.HELD),
+        reason=unmatched if held_by is None else f"held by rule {held_by!r}",
     )
 
 
@@ -96,8 +112,17 @@ def _of_job(ledger: Ledger, series: SeriesRecord, job: JobRecord) -> Outcome:
         reason=job.reason,
         device=job.device,
         key=job.key,
+        why=_why(series.explanation, job.rule),
         objects=ledger.objects(job.key) if sent else (),
         measurements=job.measurements,
         findings=job.findings,
         seconds=job.seconds,
     )
+
+
+def _why(explanation: str, rule: str) -> str:
+    """Return the conditions of a rule that were satisfied, each with the value that did it."""
+    told = next((each for each in json.loads(explanation or "{}").get("rules", ()) if each["rule"] == rule), None)
+    clauses = told["when"] if told else ()
+    satisfied = next((clause for clause in clauses if all(each["satisfied"] for each in clause)), ())
+    return ", ".join(f"{each['keyword']} is {' / '.join(map(str, each['found'])) or 'absent'}" for each in satisfied)

@@ -89,10 +89,10 @@ def with_folders(base: Settings, *, rules: Path | None, models: Sequence[Path], 
 def read_folder(folder: Path) -> Folder:
     """Return every instance below a folder; one file that is broken or no DICOM stops nothing.
 
-    Raises UserError where the folder is not there.
+    Raises UserError where it is no folder.
     """
-    if not folder.exists():
-        raise UserError(f"there is no folder {folder}")
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}" + ("; it is a file" if folder.exists() else ""))
     found = Folder()
     archive = FolderArchive("input", folder)
     with ThreadPoolExecutor(2, "headers") as pool:
@@ -118,7 +118,9 @@ def run(
     target = Destination("output", archive, ask=False, retry_hours=0.0)  # nobody waits: a full disk is told at once
     with hosting.opened(settings_for(output, settings), {"output": target}) as host:
         for instances in folder.series.values():
-            record = host.routing.admit(newest(instances), source=str(source), host_facts={}, reason=REASON)
+            chosen = newest(instances)
+            folder.unread += _left_aside(instances, chosen)
+            record = host.routing.admit(chosen, source=str(source), host_facts={}, reason=REASON)
             host.routing.release(record.series_uid, record.revision, REASON)
         _wait(host, list(folder.series), progress)
         found = tuple(item for series_uid in folder.series for item in outcomes(host.ledger, series_uid))
@@ -138,6 +140,16 @@ def newest(instances: Sequence[Instance]) -> tuple[Instance, ...]:
     for instance in sorted(instances, key=lambda item: (item.path.stat().st_mtime, str(item.path))):
         by_uid[instance.sop_uid] = instance
     return tuple(by_uid.values())
+
+
+def _left_aside(instances: Sequence[Instance], chosen: Sequence[Instance]) -> list[Unread]:
+    """Return the files whose content differs from that of a newer file under the same UID; it counts."""
+    counts = {instance.sop_uid: instance for instance in chosen}
+    return [
+        Unread(item.path, f"{item.path.name} holds other content than {counts[item.sop_uid].path.name}, which is newer")
+        for item in instances
+        if item.digest != counts[item.sop_uid].digest
+    ]
 
 
 def _wait(host: hosting.Host, series: Sequence[str], progress: Callable[[Progress], None]) -> None:

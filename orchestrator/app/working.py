@@ -42,7 +42,7 @@ def work(settings: Settings) -> None:
             host.ledger,
             host.routing,
             quiet_seconds=settings.receiver.quiet_seconds,
-            held=lambda series_uid: [file.path for file in spool.series_files(series_uid)],
+            held=lambda *series: [file.path for file in spool.series_files(*series)],
         )
         watches = [FolderWatch(archive) for archive in watched(settings, host.plugins)]
         log.info("the engine is ready with models: %s", ", ".join(sorted(host.workers.models())) or "none")

@@ -36,7 +36,11 @@ def _say(line: str) -> None:
 
 
 def _tell(shown: Demo) -> None:
+    results = shown.page.parent / "results"
     for item in shown.report.outcomes:
-        for path in (str(written["path"]) for written in item.to_json(shown.page.parent / "results")["objects"]):  # type: ignore[attr-defined]
-            console.print(f"  {item.model}: {path}", markup=False, soft_wrap=True)
-    console.print(f"each result over its image: {shown.page.resolve().as_uri()}", markup=False, soft_wrap=True)
+        console.print(f"\n{item.modality} -> {item.model or 'no model'}", style="bold", markup=False)
+        if item.rule:
+            console.print(f"  rule {item.rule!r} fired: {item.why}", markup=False, soft_wrap=True)
+        for written in item.objects:
+            console.print(f"  {written.kind}: {item.path_of(written, results)}", markup=False, soft_wrap=True)
+    console.print(f"\neach result over its image: {shown.page.resolve().as_uri()}", markup=False, soft_wrap=True)

@@ -69,7 +69,7 @@ def show(report: RunReport) -> None:
         empty="no DICOM series was found",
     )
     for file in report.unread[:20]:
-        console.print(f"not read: {file.path.name}: {file.reason}", markup=False)
+        console.print(f"not read: {file.path.parent}/{file.reason}", markup=False, soft_wrap=True)
     if len(report.unread) > 20:
         console.print(f"and {len(report.unread) - 20} more files that are no readable DICOM")
     console.print(f"{len(report.outcomes)} outcome(s) in {report.seconds:.1f} s")
