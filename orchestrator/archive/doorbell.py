@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from orchestrator.archive.arrival import Arrival, Closed
@@ -43,7 +45,11 @@ class Ringer:
 
 
 class Listener:
-    """The side that hears; there is one for each path, the newest."""
+    """The side that hears; there is one for each path, the newest.
+
+    It hears in a thread of its own: the kernel keeps ten notes only (net.unix.max_dgram_qlen), and while
+    the owner of the doorbell is busy with one series, more images of the next one arrive than that.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -53,24 +59,35 @@ class Listener:
             self._socket.bind(address)
         path.chmod(0o600)
         self._inode = path.stat().st_ino
+        self._notes: SimpleQueue[Arrival | Closed] = SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._listen, name="doorbell", daemon=True)
+        self._thread.start()
 
     def hear(self, timeout_seconds: float) -> Iterator[Arrival | Closed]:
         """Yield the next note and those that wait behind it; nothing where none comes in time."""
-        self._socket.settimeout(timeout_seconds)
-        with suppress(TimeoutError, BlockingIOError):
-            while True:
-                encoded = self._socket.recv(_NOTE_BYTES)
-                self._socket.setblocking(False)
-                note = _decode(encoded)
-                if note is not None:
-                    yield note
+        with suppress(Empty):
+            yield self._notes.get(timeout=timeout_seconds)
+            for _ in range(self._notes.qsize()):  # not those that come meanwhile: there may be no end of them
+                yield self._notes.get_nowait()
 
     def close(self) -> None:
         """Hear no more and take the doorbell down, unless somebody else hung up a newer one."""
+        self._closed = True
+        self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread
+        self._thread.join()
         self._socket.close()
         with suppress(FileNotFoundError):
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
+
+    def _listen(self) -> None:
+        while True:
+            encoded = self._socket.recv(_NOTE_BYTES)
+            if self._closed:
+                return
+            if (note := _decode(encoded)) is not None:
+                self._notes.put(note)
 
 
 class _Short:

@@ -117,16 +117,11 @@ class Spool:
                     if series.stat().st_mtime >= changed_after:
                         yield from _newest(series)
 
-    def series_files(self, series_uid: str) -> tuple[SpooledFile, ...]:
+    def series_files(self, study_uid: str, series_uid: str) -> tuple[SpooledFile, ...]:
         """Return the instances of one series, each with its newest content; empty if there are none."""
-        if not is_uid(series_uid):
+        if not is_uid(study_uid) or not is_uid(series_uid):
             return ()
-        return tuple(
-            file
-            for study in _folders(self.folder)
-            if (study / series_uid).is_dir()
-            for file in _newest(study / series_uid)
-        )
+        return tuple(_newest(self.folder / study_uid / series_uid))
 
     def arrival(self, file: SpooledFile) -> Arrival:
         """Return what was told when the file arrived, as far as the file keeps it (not which association).

@@ -57,7 +57,7 @@ def geometry_facts(planes: Sequence[Plane]) -> Facts:
     if not planes:
         return {}
     facts: Facts = {
-        "Orientation": tuple(sorted({orientation_name(plane.orientation) for plane in planes})),
+        "Orientation": tuple(sorted(map(orientation_name, {plane.orientation for plane in planes}))),
     }
     if len(_orientations(planes)) == 1:
         places, counts = places_of(distances(planes))

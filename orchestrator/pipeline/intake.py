@@ -51,12 +51,12 @@ class Intake:
         routing: Routing,
         *,
         quiet_seconds: float,
-        held: Callable[[str], Collection[Path]] = lambda _: (),
+        held: Callable[[str, str], Collection[Path]] = lambda _study, _series: (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take nothing up yet.
 
-        held: the files that the spool holds of a series, each instance once.
+        held: study, series -> the files that the spool holds of it, each instance once.
         clock: seconds since 1970.
         """
         self._ledger = ledger
@@ -67,6 +67,7 @@ class Intake:
         self._completion = Completion(gap_free=gap_free, expected_count=expected_count)
         self._ways: dict[str, Received] = {}
         self._unreadable: set[Path] = set()
+        self._admitted: dict[str, SeriesRecord] = {}
 
     def received(self, file: Received) -> None:
         """Index one file; a broken one is recorded by name and stops nothing."""
@@ -85,6 +86,7 @@ class Intake:
             sender=file.calling,
         )
         if reopened:
+            self._admitted.pop(instance.series_uid, None)
             self._ledger.record("series-reopened", instance.series_uid, "an image came after the models had started")
             self._supersede(instance.series_uid)
 
@@ -115,16 +117,20 @@ class Intake:
         return [due for due in self._completion.due(self._clock()) if self._take(due)]
 
     def _take(self, due: Due) -> bool:
-        overlooked = set(self._held(due.series_uid)) - self._completion.paths(due.series_uid) - self._unreadable
+        held = self._held(due.instances[0].study_uid, due.series_uid)
+        overlooked = set(held) - self._completion.paths(due.series_uid) - self._unreadable
         way = self._ways.get(due.series_uid, Received(Path()))
         for path in sorted(overlooked):
             self.received(replace(way, path=path))
         if overlooked:
             return False
-        record = self._admit(due)
+        # what was admitted when its models started is the same now, or it would have been reopened
+        record = self._admitted.pop(due.series_uid, None) or self._admit(due)
         if due.step is Step.RELEASE:
             self._routing.release(due.series_uid, record.revision, due.reason)
             self._ways.pop(due.series_uid, None)
+        else:
+            self._admitted[due.series_uid] = record
         self._completion.done(due)
         return True
 

@@ -2,6 +2,7 @@ import json
 import socket
 from contextlib import chdir
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 
@@ -29,11 +30,19 @@ ARRIVAL = Arrival(
 CLOSED = Closed(association="a1", released=True, calling="CT1", called="ORCHESTRATOR")
 
 
+def heard(listener: Listener, count: int = 0) -> list[Arrival | Closed]:
+    """Return what is heard until there are so many notes, or until it is silent."""
+    notes, deadline = list(listener.hear(1.0)), monotonic() + 5.0
+    while monotonic() < deadline and len(notes) < count:
+        notes += listener.hear(0.1)
+    return notes + [note for _ in range(3) for note in listener.hear(0.05)]
+
+
 def test_what_is_rung_is_heard_in_order(path: Path) -> None:
     listener, ringer = Listener(path), Ringer(path)
     assert ringer.ring(ARRIVAL)
     assert ringer.ring(CLOSED)
-    assert list(listener.hear(1.0)) == [ARRIVAL, CLOSED]
+    assert heard(listener, 2) == [ARRIVAL, CLOSED]
     ringer.close()
     listener.close()
 
@@ -55,13 +64,23 @@ def test_a_listener_that_comes_back_is_heard_by_the_same_ringer(path: Path) -> N
     ringer.close()
 
 
-def test_a_slow_listener_never_holds_the_ringer_up(path: Path) -> None:
+def test_nothing_that_was_rung_is_lost_while_the_listener_is_busy(path: Path) -> None:
     listener, ringer = Listener(path), Ringer(path)
-    rung = [ringer.ring(ARRIVAL) for _ in range(5000)]
-    assert not all(rung)
-    assert len(list(listener.hear(1.0))) == sum(rung)
+    kernel_keeps = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text())
+    for _ in range(20 * kernel_keeps):
+        assert ringer.ring(ARRIVAL)
+        sleep(0.0005)  # an instance takes longer
+    assert len(heard(listener)) == 20 * kernel_keeps
     ringer.close()
     listener.close()
+
+
+def test_a_doorbell_that_nobody_empties_never_holds_the_ringer_up(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf, chdir(path.parent):
+        deaf.bind(path.name)
+        ringer = Ringer(path)
+        assert not all(ringer.ring(ARRIVAL) for _ in range(5000))
+        ringer.close()
 
 
 def test_silence_is_nothing(path: Path) -> None:
@@ -94,8 +113,9 @@ def test_an_old_listener_does_not_take_down_the_new_doorbell(path: Path) -> None
 
 
 def test_a_note_is_small_json(path: Path) -> None:
-    listener, ringer = Listener(path), Ringer(path)
-    ringer.ring(CLOSED)
-    assert json.loads(listener._socket.recv(1000))["association"] == "a1"
+    ringer = Ringer(path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bare, chdir(path.parent):
+        bare.bind(path.name)
+        ringer.ring(CLOSED)
+        assert json.loads(bare.recv(1000))["association"] == "a1"
     ringer.close()
-    listener.close()

@@ -125,9 +125,9 @@ def test_two_series_mixed_in_one_association_are_told_apart(station: Station, tm
     first, second = write_instances(tmp_path / "a", 3), write_instances(tmp_path / "b", 3)
     storescu(station.port, [file for pair in zip(first, second, strict=True) for file in pair])
     wait_until(lambda: len(station.closed) == 1)
-    series = {dcmread(first[0]).SeriesInstanceUID, dcmread(second[0]).SeriesInstanceUID}
-    assert {arrival.series_uid for arrival in station.arrivals} == series
-    assert all(len(station.spool.series_files(uid)) == 3 for uid in series)
+    sent = {(image.StudyInstanceUID, image.SeriesInstanceUID) for image in map(dcmread, (first[0], second[0]))}
+    assert {(arrival.study_uid, arrival.series_uid) for arrival in station.arrivals} == sent
+    assert all(len(station.spool.series_files(*series)) == 3 for series in sent)
 
 
 def test_a_resend_is_acknowledged_and_told_as_a_duplicate(station: Station, tmp_path: Path) -> None:

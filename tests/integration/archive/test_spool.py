@@ -65,7 +65,7 @@ def test_other_content_under_the_same_uid_is_a_second_file_and_a_conflict(spool:
     second = receive(spool, instance(study="1.2", series="1.3", sop_uid="1.4", patient_id="P2"))
     assert (second.duplicate, second.conflict) == (False, True)
     assert first.path.exists()
-    assert [file.path for file in spool.series_files("1.3")] == [second.path]
+    assert [file.path for file in spool.series_files("1.2", "1.3")] == [second.path]
 
 
 def test_what_is_sent_last_counts_even_when_it_was_there_before(spool: Spool) -> None:
@@ -177,7 +177,7 @@ def test_a_file_whose_header_is_gone_is_unreadable(spool: Spool) -> None:
 
 
 def test_no_series_has_no_files(spool: Spool) -> None:
-    assert spool.series_files("1.2.3") == spool.series_files("../..") == ()
+    assert spool.series_files("1.2", "1.2.3") == spool.series_files("1.2", "../..") == ()
 
 
 def test_a_filed_instance_reads_like_the_one_that_was_sent(spool: Spool) -> None:
