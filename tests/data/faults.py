@@ -1,0 +1,166 @@
+"""What goes wrong with DICOM files: series with one fault each, and files that are no DICOM."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydicom import Dataset, dcmread
+from pydicom.sr.codedict import codes
+
+from orchestrator.testing import Patient
+from tests.data.series import ct_series
+
+SIZE: dict[str, Any] = {"slices": 6, "rows": 32, "columns": 32}
+PIXELS = b"\xe0\x7f\x10\x00OW\0\0"
+"""Tag and VR of Pixel Data in Explicit VR Little Endian; its length follows."""
+
+
+def ct(folder: Path, **parameters: Any) -> list[Path]:
+    """Write six small CT slices, a series and study of their own by the folder's name."""
+    return ct_series(folder, **SIZE | {"seed": folder.name} | parameters)
+
+
+def change(paths: list[Path], edit: Callable[[Dataset], object]) -> None:
+    """Edit each file's dataset in place."""
+    for path in paths:
+        dataset = dcmread(path)
+        edit(dataset)
+        dataset.save_as(path)
+
+
+def cut_in_pixels(folder: Path) -> None:
+    """One slice lacks its last 500 bytes, as a broken copy leaves it."""
+    path = ct(folder)[2]
+    path.write_bytes(path.read_bytes()[:-500])
+
+
+def cut_before_pixels(folder: Path) -> None:
+    """The first slice ends where its pixels would begin."""
+    path = ct(folder)[0]
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(PIXELS)])
+
+
+def cut_in_header(folder: Path) -> None:
+    """One slice ends within Issuer of Patient ID."""
+    path = ct(folder)[2]
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"ORCHESTRATOR") + 3])
+
+
+def without_meta_header(folder: Path) -> None:
+    """Neither preamble nor group 0002: what old archives export."""
+    for path in ct(folder):
+        content = path.read_bytes()
+        path.write_bytes(content[144 + struct.unpack_from("<L", content, 140)[0] :])
+
+
+def claiming_four_gib_of_pixels(folder: Path) -> None:
+    """The first slice says that its pixels take 4 GiB."""
+    path = ct(folder)[0]
+    content = path.read_bytes()
+    at = content.index(PIXELS) + len(PIXELS)
+    path.write_bytes(content[:at] + struct.pack("<L", 0xFFFFFFF0) + content[at + 4 :])
+
+
+def claiming_four_gib_of_header(folder: Path) -> None:
+    """One slice says that its Modality takes 4 GiB."""
+    path = ct(folder)[3]
+    content = path.read_bytes()
+    at = content.index(b"\x08\x00\x60\x00CS")
+    path.write_bytes(content[: at + 4] + b"OB\0\0" + struct.pack("<L", 0xFFFFFFF0) + content[at + 8 :])
+
+
+def in_an_unknown_transfer_syntax(folder: Path) -> None:
+    """Encoded as nobody defined."""
+    for path in ct(folder):
+        path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.99999.1.2.1\0"))
+
+
+def with_wrong_vrs(folder: Path) -> None:
+    """A thickness that is a word, numbers of the wrong kind."""
+
+    def edit(dataset: Dataset, index: int) -> None:
+        dataset.add_new("SliceThickness", "LO", "thick")
+        dataset.add_new("InstanceNumber", "SH", "four")
+        dataset.add_new("KVP", "FD", 1.5)
+        dataset.add_new("SpacingBetweenSlices", "DS", None)
+
+    ct(folder, edit=edit)
+
+
+def without_type_2_attributes(folder: Path) -> None:
+    """Only what an image cannot do without, and the patient."""
+    type_2 = (
+        *("AccessionNumber", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime"),
+        *("ReferringPhysicianName", "SliceThickness", "Manufacturer", "PositionReferenceIndicator"),
+        *("SpecificCharacterSet", "IssuerOfPatientID", "PatientPosition", "SeriesNumber"),
+    )
+
+    def edit(dataset: Dataset, index: int) -> None:
+        for keyword in type_2:
+            if keyword in dataset:
+                delattr(dataset, keyword)
+
+    ct(folder, edit=edit)
+
+
+def with_a_copy(folder: Path) -> None:
+    """One slice lies there twice."""
+    (folder / "copy.dcm").write_bytes(ct(folder)[0].read_bytes())
+
+
+def of_two_patients(folder: Path) -> None:
+    """Half of one series is another person's."""
+    change(ct(folder)[3:], lambda dataset: dataset.update({"PatientID": "OTHER", "PatientName": "Other^One"}))
+
+
+def of_two_studies(folder: Path) -> None:
+    """Half of one series names another study."""
+    change(ct(folder)[3:], lambda dataset: dataset.update({"StudyInstanceUID": "1.2.3.4"}))
+
+
+def without_pixels(folder: Path) -> None:
+    """Headers alone."""
+    ct(folder, edit=lambda dataset, index: dataset.__delitem__("PixelData"))
+
+
+def of_nobody(folder: Path) -> None:
+    """Neither name nor ID."""
+    ct(folder, patient=Patient(patient_id="", name=""))
+
+
+def of_another_ai(folder: Path) -> None:
+    """Images that a program made, as it says itself (109102, DCM)."""
+    equipment, purpose = Dataset(), Dataset()
+    code = codes.DCM.ProcessingEquipment
+    purpose.CodeValue, purpose.CodingSchemeDesignator, purpose.CodeMeaning = code.value, "DCM", code.meaning
+    equipment.Manufacturer, equipment.PurposeOfReferenceCodeSequence = "Another AI", [purpose]
+    change(ct(folder), lambda dataset: dataset.update({"ContributingEquipmentSequence": [equipment]}))
+
+
+def of_another_class(sop_class: str, modality: str) -> Callable[[Path], None]:
+    """Return a builder of an object that is no image: a report, a segmentation, a selection, a state."""
+
+    def build(folder: Path) -> None:
+        def edit(dataset: Dataset) -> None:
+            dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class
+            dataset.Modality = modality
+            del dataset.PixelData
+
+        change(ct(folder, slices=1), edit)
+
+    return build
+
+
+def with_a_file(name: str, content: bytes) -> Callable[[Path], None]:
+    """Return a builder of a folder that holds this file alone."""
+
+    def build(folder: Path) -> None:
+        folder.mkdir(parents=True)
+        (folder / name).write_bytes(content)
+
+    return build
