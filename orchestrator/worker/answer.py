@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.domain.checks import check_result
 from orchestrator.domain.code import Code
-from orchestrator.domain.errors import InvalidResult
+from orchestrator.domain.errors import InputFault, InvalidResult
 from orchestrator.domain.model import Accepts, Empty, Intended, Resources
 from orchestrator.domain.result import Finding, Measurement, Presence, Region, Result, Segment, Shape, Urgency
 
@@ -96,6 +96,16 @@ def read_result(document: Path, masks: Path, shape: tuple[int, int, int]) -> Res
 
 def _mask(masks: Path, index: int, shape: tuple[int, int, int]) -> npt.NDArray[Any]:
     return np.memmap(masks, dtype=np.uint8, mode="r", offset=index * int(np.prod(shape)), shape=shape)
+
+
+class Answer(_Answer):
+    """The answer to ``load`` or ``predict``: its seconds and device, or which error and what the model said."""
+
+    error: Literal["unsupported", "invalid", "memory", "storage", "raised"] | None = None
+    message: Annotated[str, Field(max_length=400)] = ""
+    fault: InputFault = InputFault.REFUSED_BY_MODEL
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    device: Annotated[str, Field(pattern=r"^(cpu|cuda:\d+)$")] = "cpu"
 
 
 class NetworkSaid(_Answer):

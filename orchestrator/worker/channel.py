@@ -33,13 +33,13 @@ class Channel:
     def send(self, message: Mapping[str, Any], files: Sequence[int] = ()) -> None:
         """Send one message and duplicates of the open files.
 
-        Raises ChannelClosed.
+        Raises ChannelClosed, also where the other side does not read within the socket's timeout.
         """
         line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
         try:
             sent = socket.send_fds(self._end, [line], list(files)) if files else 0
             self._end.sendall(line[sent:])
-        except (BrokenPipeError, ConnectionError) as gone:
+        except (ConnectionError, TimeoutError) as gone:
             raise ChannelClosed from gone
 
     def receive(self, seconds: float | None = None, process: int | None = None) -> tuple[dict[str, Any], list[int]]:
@@ -59,9 +59,12 @@ class Channel:
         return _object(line), files
 
     def _await(self, deadline: float | None, process: int | None) -> None:
-        watched = [self._end.fileno(), *([] if process is None else [process])]
-        remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-        ready, _, _ = select.select(watched, [], [], remaining)
+        watched = select.poll()
+        for file in (self._end.fileno(), process):
+            if file is not None:
+                watched.register(file, select.POLLIN)
+        remaining_ms = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+        ready = {file for file, _ in watched.poll(remaining_ms)}
         if not ready:
             raise TimeoutError
         if self._end.fileno() not in ready:

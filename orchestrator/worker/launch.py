@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -11,13 +13,16 @@ from pathlib import Path
 from orchestrator.worker.discovery import ModelSource
 from orchestrator.worker.process import PACKAGE, ModelProcess, Sandbox, Start
 
+PREFIX = "orchestrator-workers-"
+
 
 class Launcher:
     """Starts model processes; ``close`` removes what they left behind."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox: Sandbox = sandbox
-        self._folder = Path(tempfile.mkdtemp(prefix="orchestrator-workers-"))
+        _remove_left_over()
+        self._folder, self._lock = _new_folder()
         (self._folder / "sdk").mkdir()
         # the SDK alone, for interpreters that must not see the packages of the host's
         (self._folder / "sdk" / PACKAGE.name).symlink_to(PACKAGE)
@@ -47,6 +52,39 @@ class Launcher:
         """End the thread, and with it every process that it started."""
         self._thread.shutdown()
         shutil.rmtree(self._folder, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _new_folder() -> tuple[Path, int | None]:
+    """Return a new folder and its lock; it has its name only once it is locked."""
+    unnamed = Path(tempfile.mkdtemp(prefix=f"new-{PREFIX}"))
+    lock = _locked(unnamed)
+    return unnamed.rename(unnamed.with_name(unnamed.name.removeprefix("new-"))), lock
+
+
+def _locked(folder: Path) -> int | None:
+    """Return the folder's lock, held while its host lives; None where another holds it or it is gone."""
+    try:
+        file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        return None
+    return file
+
+
+def _remove_left_over() -> None:
+    """Remove the folders of hosts that were killed: models may have written what they made of images there."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        lock = _locked(folder)
+        if lock is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
 
 
 def cage_layers() -> frozenset[str]:

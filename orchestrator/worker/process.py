@@ -61,13 +61,17 @@ class ModelProcess:
         Raises SandboxUnavailable and WorkerCrashed.
         """
         self._name = start.name
+        self._ended_by_host = False
+        self._reaping = threading.Lock()
         ours, theirs = socket.socketpair()
+        ours.settimeout(START_SECONDS)
         with theirs:
             self._process = launcher.submit(_launch, start, theirs.fileno()).result()
         self._pidfd = os.pidfd_open(self._process.pid)
         self._channel = Channel(ours)
         self._output = bytearray()
-        threading.Thread(target=self._drain, name=f"output of {start.name}", daemon=True).start()
+        self._draining = threading.Thread(target=self._drain, name=f"output of {start.name}", daemon=True)
+        self._draining.start()
         self.cage = self._greeting(start.plugin)
 
     def _greeting(self, plugin: Mapping[str, Any]) -> frozenset[str]:
@@ -78,8 +82,12 @@ class ModelProcess:
                 f'sandbox = "required" asks for a cage that this machine cannot give; missing: {greeting["refused"]}. '
                 'It needs Landlock (Linux 5.13 or later) and libseccomp2; sandbox = "best" takes what there is.'
             )
-        self._channel.send({"plugin": dict(plugin)})
-        return frozenset(greeting["hello"]["cage"])
+        try:
+            layers = frozenset(map(str, greeting["hello"]["cage"]))
+            self._channel.send({"plugin": dict(plugin)})
+        except (ChannelClosed, KeyError, TypeError):
+            raise self._ended() from None
+        return layers
 
     @property
     def output(self) -> str:
@@ -88,7 +96,11 @@ class ModelProcess:
 
     def alive(self, seconds: float = 0.0) -> bool:
         """Whether the process still runs after so many seconds; it is not reaped before ``kill``."""
-        return self._pidfd >= 0 and not select.select([self._pidfd], [], [], seconds)[0]
+        if self._pidfd < 0:
+            return False
+        end = select.poll()
+        end.register(self._pidfd, select.POLLIN)
+        return not end.poll(seconds * 1000)
 
     def ask(self, request: Mapping[str, Any], seconds: float, files: Sequence[int] = ()) -> dict[str, Any]:
         """Return the answer to a request.
@@ -123,25 +135,36 @@ class ModelProcess:
         if runs_on:
             return WorkerCrashed(f"{self._name} closed its channel to the host")
         code = self._process.returncode
+        if self._ended_by_host:
+            return WorkerCrashed(f"the host ended the process of {self._name}")
         if code == -signal.SIGKILL or (code < 0 and b"bad_alloc" in self._output):
             return WorkerOutOfMemory(f"{self._name} was killed ({_signal(code)}): it took more memory than there is")
         how = f"killed by {_signal(code)}" if code < 0 else f"exit status {code}"
         return WorkerCrashed(f"the process of {self._name} died: {how}")
 
+    def stop(self) -> None:
+        """Let the process end, from whatever thread; who asked it something is told so. ``kill`` has to follow."""
+        with self._reaping:
+            if self._pidfd >= 0:
+                self._ended_by_host = True
+                os.killpg(self._process.pid, signal.SIGKILL)
+
     def kill(self) -> None:
         """End the process and all that it started; they cannot leave its process group."""
-        if self._pidfd < 0:
-            return
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        os.close(self._pidfd)
-        self._pidfd = -1
+        with self._reaping:
+            if self._pidfd < 0:
+                return
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            os.close(self._pidfd)
+            self._pidfd = -1
         self._channel.close()
+        self._draining.join(DYING_SECONDS)
 
     def _drain(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as output:
-            while piece := output.read1(1 << 16):  # type: ignore[attr-defined]
+            while piece := os.read(output.fileno(), 1 << 16):
                 self._output += piece
                 del self._output[:-KEPT_OUTPUT_BYTES]
 

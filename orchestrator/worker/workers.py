@@ -15,14 +15,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
 from orchestrator.domain.errors import (
     InvalidResult,
     ModelRaised,
     OrchestratorError,
     SandboxUnavailable,
+    StorageFull,
     UnknownRecord,
     UnsupportedInput,
+    WorkerCrashed,
     WorkerOutOfMemory,
 )
 from orchestrator.domain.model import ModelDescription
@@ -30,7 +33,7 @@ from orchestrator.domain.plugin import PluginListing
 from orchestrator.domain.ports import Prediction
 from orchestrator.domain.volume import Volume
 from orchestrator.worker import exchange
-from orchestrator.worker.answer import durable, read_result
+from orchestrator.worker.answer import Answer, durable, first_fault, read_result
 from orchestrator.worker.catalogue import CataloguedModel, Described, read_report, refused, without_conflicts
 from orchestrator.worker.descriptions import Descriptions
 from orchestrator.worker.discovery import ModelSource
@@ -40,19 +43,27 @@ from orchestrator.worker.weights import weights_folder
 
 DESCRIBE_SECONDS = 60.0
 DESCRIBE_MEMORY_MB = 4096
+LONGEST_MESSAGE = 400
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class _Slot:
-    """The process of one model; the lock is held while it is asked."""
+    """The process of one model, loaded or dead; the lock is held while it is asked."""
 
     model: CataloguedModel
     lock: threading.Lock = field(default_factory=threading.Lock)
     process: ModelProcess | None = None
+    loaded: bool = False
     device: str = "cpu"
     used: float = 0.0
+
+    def end(self) -> None:
+        """End the process; what it printed can still be read."""
+        self.loaded = False
+        if self.process is not None:
+            self.process.kill()
 
 
 class Workers:
@@ -75,8 +86,12 @@ class Workers:
         self._log = log
         self._launcher = Launcher(sandbox)
         self._descriptions = Descriptions(weights / ".descriptions")
-        with ThreadPoolExecutor(os.cpu_count(), "describe") as pool:
-            self._described = without_conflicts(pool.map(self._describe, sources))
+        try:
+            with ThreadPoolExecutor(os.cpu_count(), "describe") as pool:
+                self._described = without_conflicts(pool.map(self._describe, sources))
+        except BaseException:
+            self._launcher.close()
+            raise
         models = [model for each in self._described for model in each.models]
         self._slots = {model.description.name: _Slot(model) for model in models}
         for listing in self.listing():
@@ -99,10 +114,14 @@ class Workers:
         return self._slot(model).model
 
     def allocate(self, folder: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """Return a writable array, memory-mapped in the folder, that the worker will map too."""
+        """Return a writable array, memory-mapped in the folder, that the worker will map too.
+
+        Raises StorageFull.
+        """
         path = folder / "input" / "voxels.raw"
         path.parent.mkdir(parents=True, exist_ok=True)
-        return np.memmap(path, dtype=dtype, mode="w+", shape=shape)
+        _reserve(path, int(np.prod(shape)) * np.dtype(dtype).itemsize)
+        return np.memmap(path, dtype=dtype, mode="r+", shape=shape)
 
     def warm(self, model: str) -> None:
         """Start the model's process and load the model, if that is not done yet.
@@ -117,14 +136,14 @@ class Workers:
         """End the model's process once it is idle; its next use starts it again."""
         slot = self._slot(model)
         with slot.lock:
-            self._end(slot)
+            slot.end()
 
     def rest_idle(self, seconds: float) -> None:
         """End the processes that nobody asked for so long."""
         for slot in self._slots.values():
             if time.monotonic() - slot.used >= seconds and slot.lock.acquire(blocking=False):
                 try:
-                    self._end(slot)
+                    slot.end()
                 finally:
                     slot.lock.release()
 
@@ -140,7 +159,7 @@ class Workers:
             process = self._ready(slot)
             with _RequestFiles(folder) as files:
                 answer = self._asked(slot, process, {"ask": "predict"}, files)
-        return self._finish(volume.shape, folder, slot.device, float(answer["seconds"]))
+        return self._finish(volume.shape, folder, slot.device, answer.seconds)
 
     def kept(self, folder: Path) -> Prediction:
         """Return the prediction that ``predict`` left in the folder, after a restart too.
@@ -159,9 +178,13 @@ class Workers:
         return "" if process is None else process.output
 
     def close(self) -> None:
-        """End all processes and remove what they left."""
+        """End all processes, those at work too, and remove what they left."""
         for slot in self._slots.values():
-            self._end(slot)
+            if slot.process is not None:
+                slot.process.stop()
+        for slot in self._slots.values():
+            with slot.lock:
+                slot.end()
         self._launcher.close()
 
     def _slot(self, model: str) -> _Slot:
@@ -187,49 +210,45 @@ class Workers:
         finally:
             process.kill()
         if "error" in report:
-            raise ModelRaised(str(report["message"]) or "it needs too much memory to describe itself")
+            raise ModelRaised(
+                str(report.get("message", ""))[:LONGEST_MESSAGE] or "it needs too much memory to describe itself"
+            )
         self._descriptions.keep(source, report)
         return report
 
     def _ready(self, slot: _Slot) -> ModelProcess:
         """Return the slot's process with its model loaded; called with the lock held."""
-        if slot.process is not None and slot.process.alive():
+        if slot.process is not None and slot.loaded and slot.process.alive():
             return slot.process
-        self._end(slot)
+        slot.end()
         weights = weights_folder(slot.model, self._weights)
         memory_mb = slot.model.description.resources.memory_mb
-        process = self._launcher.start(slot.model.source, memory_mb, read=[weights] if weights else [])
-        slot.process = process
+        slot.process = self._launcher.start(slot.model.source, memory_mb, read=[weights] if weights else [])
         told = {"model": slot.model.key, "weights": str(weights) if weights else None, "device": "cpu"}
-        slot.device = str(self._asked(slot, process, {"ask": "load", **told})["device"])
-        return process
+        slot.device = self._asked(slot, slot.process, {"ask": "load", **told}).device
+        slot.loaded = True
+        return slot.process
 
     def _asked(
         self, slot: _Slot, process: ModelProcess, request: Mapping[str, Any], files: Sequence[int] = ()
-    ) -> dict[str, Any]:
-        answer = process.ask(request, slot.model.description.resources.timeout_seconds, files)
-        slot.used = time.monotonic()
-        kind, message = answer.get("error"), str(answer.get("message", ""))
+    ) -> Answer:
+        """Return the answer of the slot's process; an error that it told becomes the exception of that name."""
         name = slot.model.description.name
-        if kind == "unsupported":
-            raise UnsupportedInput(str(answer["fault"]), message)
-        if kind == "invalid":
-            raise InvalidResult(message)
-        if kind == "memory":
-            self._end(slot)
-            raise WorkerOutOfMemory(
-                f"{name} needs more than the {slot.model.description.resources.memory_mb} MB it declares"
-            )
-        if kind is not None:
-            raise ModelRaised(f"{name} raised {message}")
+        raw = process.ask(request, slot.model.description.resources.timeout_seconds, files)
+        slot.used = time.monotonic()
+        try:
+            answer = Answer.model_validate(raw)
+        except ValidationError as invalid:
+            slot.end()
+            raise WorkerCrashed(f"{name} broke the protocol: {first_fault(invalid)}") from None
+        if answer.error == "memory":
+            slot.end()
+        if answer.error is not None:
+            raise _error(answer, slot.model.description)
         return answer
 
-    def _end(self, slot: _Slot) -> None:
-        if slot.process is not None:
-            slot.process.kill()
-            slot.process = None
-
     def _put_input(self, volume: Volume, folder: Path) -> None:
+        (folder / "output" / "prediction.json").unlink(missing_ok=True)
         voxels = folder / "input" / "voxels.raw"
         if not voxels.exists() or voxels.stat().st_size != volume.voxels.nbytes:
             raise ValueError("the voxels of the volume are not the array that allocate() gave for this folder")
@@ -249,6 +268,32 @@ class Workers:
         return prediction
 
 
+def _reserve(path: Path, size: int) -> None:
+    """Make a file of this size, its blocks included: writing to a mapped hole of a full disk kills the process."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.posix_fallocate(file, 0, size)
+    except OSError as fault:
+        raise StorageFull(f"no room for a volume of {size >> 20} MiB in {path.parent}: {fault.strerror}") from None
+    finally:
+        os.close(file)
+
+
+def _error(answer: Answer, model: ModelDescription) -> OrchestratorError:
+    """Return the exception that an answer stands for."""
+    match answer.error:
+        case "unsupported":
+            return UnsupportedInput(answer.fault, answer.message or "no reason given")
+        case "invalid":
+            return InvalidResult(answer.message)
+        case "storage":
+            return StorageFull(answer.message)
+        case "memory":
+            return WorkerOutOfMemory(f"{model.name} needs more than the {model.resources.memory_mb} MB it declares")
+        case _:
+            return ModelRaised(f"{model.name} raised {answer.message}")
+
+
 class _RequestFiles:
     """The four files of a request, open: voxels and volume to read, masks and result to write."""
 
@@ -258,7 +303,6 @@ class _RequestFiles:
 
     def __enter__(self) -> list[int]:
         (self._folder / "output").mkdir(exist_ok=True)
-        (self._folder / "output" / "prediction.json").unlink(missing_ok=True)
         for name in ("input/voxels.raw", "input/volume.json"):
             self._open.append(os.open(self._folder / name, os.O_RDONLY))
         for name in ("output/masks.raw", "output/result.json"):

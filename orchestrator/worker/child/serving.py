@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.domain.errors import InvalidResult, UnsupportedInput
+from orchestrator.domain.errors import InvalidResult, StorageFull, UnsupportedInput
 from orchestrator.sdk import Model
 from orchestrator.worker.channel import Channel, ChannelClosed
 from orchestrator.worker.child import plugin as plugins
@@ -51,6 +51,8 @@ class Session:
             return {"error": "unsupported", "fault": refusal.fault, "message": _brief(refusal.reason)}
         except InvalidResult as fault:
             return {"error": "invalid", "message": _brief(str(fault))}
+        except StorageFull as fault:
+            return {"error": "storage", "message": _brief(str(fault))}
         except MemoryError:
             return {"error": "memory", "message": ""}
         except BaseException as raised:  # noqa: BLE001 - the model's own code: sys.exit is an outcome as well
@@ -101,6 +103,8 @@ class Session:
                 write_result(returned, volume.shape, result, masks)
             except InvalidResult:
                 raise
+            except OSError as fault:
+                raise StorageFull(f"the result cannot be written: {fault.strerror}") from fault
             except (TypeError, ValueError, AttributeError) as fault:
                 raise InvalidResult(f"the result cannot be written: {fault}") from fault
         return {"seconds": seconds}

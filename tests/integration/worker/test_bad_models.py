@@ -74,6 +74,7 @@ OUTCOMES = {
     "killed for memory": ("os.kill(os.getpid(), 9)", "", WorkerOutOfMemory, "SIGKILL"),
     "floods the channel": (WRITE.format("b'x' * 3_000_000"), "", WorkerCrashed, "a line longer than 1 MiB"),
     "speaks nonsense": (WRITE.format("b'nonsense\\n'"), "", WorkerCrashed, "a line that is no JSON"),
+    "forges an answer": (WRITE.format("b'{\"seconds\": -1}\\n'"), "", WorkerCrashed, "broke the protocol: seconds"),
     "closes its channel": ("os.closerange(3, 30); time.sleep(60)", "", WorkerCrashed, "closed its channel"),
 }
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.domain.errors import SandboxUnavailable, UnknownRecord
+from orchestrator.domain.errors import ModelRaised, SandboxUnavailable, StorageFull, UnknownRecord, WorkerCrashed
 from orchestrator.domain.volume import Volume
 from orchestrator.worker import Workers, cage_layers, discover, process
 from orchestrator.worker.cage import FULL
+from orchestrator.worker.launch import Launcher
 from tests.integration.worker.conftest import Bench, gone, subject
 
 Build = Callable[..., Bench]
@@ -124,3 +127,39 @@ def test_closing_ends_every_process(bench: Build) -> None:
     pid = int(model.predict().notes["pid"])
     model.workers.close()
     assert gone([pid])
+
+
+def test_a_model_that_cannot_load_says_so_each_time(bench: Build) -> None:
+    model = bench(subject("return Result()", "def load(self, weights, device): raise KeyError('layer')"))
+    for _ in range(2):
+        with pytest.raises(ModelRaised, match="KeyError: 'layer'"):
+            model.predict()
+    assert "Traceback" in model.workers.output("subject")
+
+
+def test_closing_ends_what_is_at_work(bench: Build) -> None:
+    model = bench(subject("print('at work', flush=True)\ntime.sleep(60)"))
+    with ThreadPoolExecutor(1) as pool:
+        at_work = pool.submit(model.predict)
+        while "at work" not in model.workers.output("subject"):
+            time.sleep(0.02)
+        model.workers.close()
+        with pytest.raises(WorkerCrashed, match="the host ended the process"):
+            at_work.result(10)
+
+
+def test_what_a_killed_host_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / "orchestrator-workers-left"
+    left.mkdir()
+    held = Launcher("off")
+    Launcher("off").close()
+    assert not left.exists()
+    assert len(list(tmp_path.iterdir())) == 1
+    held.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_volume_that_the_disk_cannot_hold_is_refused_at_once(bench: Build, tmp_path: Path) -> None:
+    with pytest.raises(StorageFull, match="no room for a volume of"):
+        bench(PID).workers.allocate(tmp_path, (1 << 20, 1 << 14, 1 << 14), np.int16)
