@@ -6,10 +6,12 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from orchestrator.app import host as hosting
 from orchestrator.app import retention
+from orchestrator.app.attention import Attention
 from orchestrator.app.places import doorbell_of, spool_of
 from orchestrator.app.pulse import Pulse
 from orchestrator.app.sources import connected
@@ -20,6 +22,7 @@ from orchestrator.config import Settings
 from orchestrator.domain.errors import SettingsError
 from orchestrator.hooks import HostPlugins
 from orchestrator.pipeline.intake import Intake, Received
+from orchestrator.pipeline.queueing import MODEL_QUEUE
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,7 @@ def work(settings: Settings) -> None:
             quiet_seconds=settings.receiver.quiet_seconds,
             held=lambda *series: [file.path for file in spool.series_files(*series)],
         )
+        attention = Attention(partial(host.engine.look_every, MODEL_QUEUE), settings.engine.poll_seconds)
         watches = [FolderWatch(archive) for archive in watched(settings, host.plugins)]
         log.info("the engine is ready with models: %s", ", ".join(sorted(host.workers.models())) or "none")
         while not stop:
@@ -52,11 +56,14 @@ def work(settings: Settings) -> None:
                 recover(intake, spool, changed_after=last_scan - RESCAN_SECONDS)
                 last_scan = begun
             for note in listener.hear(HEAR_SECONDS):
+                attention.rouse()
                 take(intake, note)
             for watch in watches:
                 for file in watch.new_files():
+                    attention.rouse()
                     intake.received(file)
             intake.advance()
+            attention.settle()
 
 
 def take(intake: Intake, note: Arrival | Closed) -> None:

@@ -95,6 +95,12 @@ class Engine(Client):
             _one_at_a_time.release()
         super().close()
 
+    def look_every(self, queue: str, seconds: float) -> None:
+        """Look at one queue every so many seconds from the next look on, until the next launch."""
+        declared = self._dbos.retrieve_queue(queue)
+        if declared is not None:
+            declared.set_polling_interval_sec(seconds)
+
     def adopt(self, executor_ids: Collection[str] | None = None) -> tuple[str, ...]:
         """Return the executors that died with work in hand, which is queued again; call it now and then.
 
