@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from tests.parts.validators import (
     read_masks,
     read_report,
 )
-from tests.parts.written import Written, one_segment, write_result
+from tests.parts.written import Written, everything, one_segment, write_result
 
 Kinds = Callable[[str], Written]
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -148,6 +150,20 @@ def test_a_label_map_is_read_back_as_the_same_mask(tmp_path: Path) -> None:
     assert_valid(done.path(ObjectKind.SR), done.sources[0], known=(*KNOWN, *LABEL_MAP_KNOWN), dump=False)
     volume = Segmentation.from_dataset(done.read(ObjectKind.SEG)).get_volume(combine_segments=True)
     assert int((volume.array == 1).sum()) == int(done.results[0].segments[0].mask.sum())
+
+
+def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
+    images = ct_series(tmp_path / "in", slices=4)
+    here = [record.sha256 for record in write_result(images, everything, tmp_path / "here").objects]
+    script = (
+        "import sys; from pathlib import Path; from tests.parts.written import everything, write_result\n"
+        "images = sorted(Path(sys.argv[1]).iterdir())\n"
+        "print(*(record.sha256 for record in write_result(images, everything, Path(sys.argv[2])).objects))"
+    )
+    arguments = [sys.executable, "-c", script, str(tmp_path / "in"), str(tmp_path / "there")]
+    root = Path(__file__).parents[2]
+    there = subprocess.run(arguments, capture_output=True, text=True, check=True, cwd=root, env={"PYTHONHASHSEED": "7"})
+    assert there.stdout.split() == here
 
 
 def _affine(done: Written) -> npt.NDArray[np.float64]:

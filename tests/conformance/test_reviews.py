@@ -1,0 +1,61 @@
+"""What a verdict becomes passes the validators too."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset
+
+from orchestrator.dicom import attest, identity_of, readdress, reject
+from orchestrator.dicom.storage import encoded
+from orchestrator.domain.records import ObjectKind, ReviewRecord
+from orchestrator.domain.review import RejectReason, ReviewState
+from tests.data.series import ct_series
+from tests.parts.validators import assert_consistent, assert_same_patient, assert_valid
+from tests.parts.written import MODEL, Written, everything, write_result
+
+VERDICT = ReviewRecord(
+    job_key="ab" * 32,
+    state=ReviewState.ACCEPTED,
+    by="Jane Doe",
+    organization="St. Mary's",
+    at=datetime(2025, 5, 3, 8, 30, tzinfo=UTC),
+)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    folder = tmp_path_factory.mktemp("written")
+    return write_result(ct_series(folder / "in"), everything, folder, model=replace(MODEL, qualification="PRODUCT"))
+
+
+def stored(written: Dataset, folder: Path) -> Path:
+    path = folder / f"{written.SOPInstanceUID}.dcm"
+    path.write_bytes(encoded(written))
+    return path
+
+
+def test_an_attestation_is_valid(done: Written, tmp_path: Path) -> None:
+    path = stored(attest(done.path(ObjectKind.SR), VERDICT), tmp_path)
+    assert_valid(path, done.sources[0])
+    assert_consistent(done.sources, [*done.paths, path])
+    assert_same_patient(done.sources[0], [path])
+
+
+@pytest.mark.parametrize("reason", RejectReason)
+def test_a_rejection_is_valid(done: Written, tmp_path: Path, reason: RejectReason) -> None:
+    verdict = replace(VERDICT, state=ReviewState.REJECTED, comment="not so")
+    path = stored(reject(done.paths, reason, verdict), tmp_path)
+    assert_valid(path, done.sources[0])
+    assert_consistent(done.sources, [*done.paths, path])
+
+
+def test_objects_written_anew_for_another_patient_are_valid(done: Written, tmp_path: Path) -> None:
+    held = replace(identity_of(done.sources[0]), patient_id="M7", patient_name="Lee^Ann")
+    anew = readdress(done.objects, held, tmp_path)
+    for record in anew:
+        assert_valid(record.path, done.sources[0])
+    assert_consistent([anew[0].path], [anew[1].path])

@@ -1,0 +1,185 @@
+"""A picture shows the image with what the objects say about it, at the right place, in the right shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from orchestrator.dicom import Grid, Overlay, WriteOptions
+from orchestrator.domain.concepts import codes
+from orchestrator.domain.errors import UnsupportedInput
+from orchestrator.domain.model import Geometry
+from orchestrator.domain.records import ObjectKind
+from orchestrator.domain.result import Finding, Region, Result, Segment, Urgency
+from tests.data.enhanced import enhanced_mr
+from tests.data.projection import LESION, cr_image, us_cine
+from tests.data.series import ct_series
+from tests.parts.written import Written, everything, nothing, write_result
+
+GREEN, BLUE = (0, 255, 0), (0, 0, 255)
+
+
+def corner(grid: Grid) -> npt.NDArray[np.bool_]:
+    """A mask in the upper left quarter of the second slice."""
+    mask = np.zeros(grid.shape[:3], bool)
+    mask[1, : grid.shape[1] // 2, : grid.shape[2] // 2] = True
+    return mask
+
+
+def green(grid: Grid) -> Result:
+    return Result(segments=[Segment("Liver", corner(grid), codes["liver"], colour=GREEN)])
+
+
+def pixels(png: bytes) -> npt.NDArray[Any]:
+    return np.asarray(Image.open(BytesIO(png)).convert("RGB"))
+
+
+def opened(done: Written, sources: Sequence[Path] | None = None) -> Overlay:
+    return Overlay.open(list(sources or done.sources), done.paths)
+
+
+def is_green(picture: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    return np.asarray(picture[..., 1].astype(int) > picture[..., 0].astype(int) + 60)
+
+
+@pytest.fixture(scope="module")
+def done(ct: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Written:
+    return write_result(ct, green, tmp_path_factory.mktemp("written"))
+
+
+@pytest.mark.parametrize("label_map", [False, True])
+def test_a_segment_is_painted_where_its_mask_is(ct: list[Path], tmp_path: Path, label_map: bool) -> None:
+    overlay = opened(write_result(ct, green, tmp_path, options=WriteOptions(label_map=label_map)))
+    painted = is_green(pixels(overlay.png(1, banner=False, opacity=1.0, outline=False, size=320)))
+    rows, columns = painted.shape
+    assert painted[8 : rows // 2 - 8, 8 : columns // 2 - 8].all()  # the SR's line runs along the border
+    assert not painted[rows // 2 + 4 :].any()
+    assert not painted[:, columns // 2 + 4 :].any()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_order_of_the_files_does_not_matter(done: Written, order: int) -> None:
+    assert opened(done, done.sources[::order]).png(1) == opened(done).png(1)
+
+
+def test_other_slices_show_the_image_alone(done: Written) -> None:
+    assert not is_green(pixels(opened(done).png(4, banner=False))).any()
+
+
+def test_slices_follow_the_grid(done: Written) -> None:
+    overlay = opened(done)
+    assert overlay.slices == len(done.grids[0].frames)
+    assert overlay.best_slice == 1
+
+
+def test_an_outline_alone_leaves_the_inside_as_it_is(done: Written) -> None:
+    painted = is_green(pixels(opened(done).png(1, opacity=0.0, banner=False, size=320)))
+    rows, columns = painted.shape
+    assert painted.any()
+    assert not painted[20 : rows // 2 - 20, 20 : columns // 2 - 20].any()
+
+
+@pytest.mark.parametrize(("spacing", "shape"), [((3.0, 2.0, 0.5), (400, 100)), ((3.0, 0.5, 1.0), (200, 400))])
+def test_anisotropic_pixels_keep_their_aspect(
+    tmp_path: Path, spacing: tuple[float, ...], shape: tuple[int, int]
+) -> None:
+    images = ct_series(tmp_path / "in", slices=3, rows=40, columns=40, spacing=spacing)
+    picture = pixels(opened(write_result(images, green, tmp_path)).png(1, size=400, banner=False))
+    assert picture.shape[:2] == shape
+
+
+def test_a_picture_whose_size_nobody_chose_is_readable(done: Written) -> None:
+    assert max(pixels(opened(done).png(1, banner=False)).shape) == 512
+
+
+def test_banner_and_legend_stand_beside_the_image(done: Written) -> None:
+    overlay = opened(done)
+    bare, with_banner = (pixels(overlay.png(1, banner=banner)) for banner in (False, True))
+    with_both = pixels(overlay.png(1, legend=True))
+    above = len(with_banner) - len(bare)
+    assert above > 10
+    assert np.array_equal(with_banner[above:], bare)
+    assert with_banner[:above].max() > 200
+    assert np.array_equal(with_both[: len(with_banner)], with_banner)
+    assert is_green(with_both[len(with_banner) :]).any()
+
+
+def test_the_legend_says_what_the_objects_say(ct: list[Path], tmp_path: Path) -> None:
+    legend = opened(write_result(ct, everything, tmp_path)).legend
+    assert [entry.label for entry in legend] == ["Liver", "Lesion", "Nodule"]
+    assert legend[0].text.endswith(" ml")
+    assert legend[1].text.endswith("Neoplasm: present, score 0.70")
+    assert legend[2].text == "present, score 0.90, 2 places"
+    assert len({entry.colour for entry in legend}) == 3
+
+
+def test_the_slice_of_a_finding_is_the_best(ct: list[Path], tmp_path: Path) -> None:
+    def finding(grid: Grid) -> Result:
+        place = Region.point(6, 3, 3)
+        return Result([*green(grid).segments], [Finding(codes["nodule"], urgency=Urgency.URGENT, regions=[place])])
+
+    assert opened(write_result(ct, finding, tmp_path)).best_slice == 6
+
+
+def test_without_anything_to_draw_the_middle_is_shown(ct: list[Path], tmp_path: Path) -> None:
+    overlay = opened(write_result(ct, nothing, tmp_path))
+    assert (overlay.best_slice, overlay.legend) == (4, ())
+
+
+def test_a_segmentation_without_a_report_is_drawn_too(done: Written) -> None:
+    overlay = Overlay.open(list(done.sources), [done.path(ObjectKind.SEG)])
+    assert overlay.best_slice == 1
+    assert is_green(pixels(overlay.png(1))).any()
+
+
+def test_frames_of_a_loop_have_their_own_marks(tmp_path: Path) -> None:
+    places = [Region.box(frame, 10, 30, 20, 44, score=0.5 + frame / 10) for frame in (1, 3)]
+    result = Result(findings=[Finding(codes["burned in text"], regions=places)])
+    done = write_result([us_cine(tmp_path / "in")], lambda _: result, tmp_path, geometry=Geometry.IMAGE)
+    overlay = opened(done)
+    pictures = [overlay.png(index) for index in range(overlay.slices)]
+    assert overlay.slices == 5
+    assert overlay.best_slice == 3
+    assert len({pictures[0], pictures[2], pictures[4]}) == 1
+    assert pictures[1] != pictures[0]
+
+
+def test_an_enhanced_object_is_shown_along_its_normal(tmp_path: Path) -> None:
+    order = [3, 0, 2, 1]
+    image = enhanced_mr(tmp_path / "in", slices=4, rows=16, columns=16, frame_order=order)
+    overlay = opened(write_result([image], green, tmp_path))
+    shown = [is_green(pixels(overlay.png(index, banner=False))).any() for index in range(4)]
+    assert shown == [False, True, False, False]
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_radiograph_is_bright_where_it_is_dense(tmp_path: Path, photometric: str) -> None:
+    image = cr_image(tmp_path / "in", photometric=photometric, ImagerPixelSpacing=["0.2", "0.2"])
+    overlay = opened(write_result([image], nothing, tmp_path, geometry=Geometry.IMAGE))
+    picture = pixels(overlay.png(0, banner=False, size=96))
+    assert picture[LESION].mean() > 200
+    assert picture[40:].mean() < 50
+
+
+def test_the_window_can_be_chosen(done: Written) -> None:
+    overlay = opened(done)
+    dark, bright = (pixels(overlay.png(4, banner=False, window=(centre, 200.0))).mean() for centre in (900.0, -900.0))
+    assert dark < 20 < 100 < bright
+
+
+@pytest.mark.parametrize("index", [-1, 8])
+def test_a_slice_that_is_not_there_is_refused(done: Written, index: int) -> None:
+    with pytest.raises(IndexError, match=f"no slice {index}; there are 8"):
+        opened(done).png(index)
+
+
+def test_objects_are_no_images_of_their_own(done: Written) -> None:
+    with pytest.raises(UnsupportedInput):
+        Overlay.open(done.paths, done.paths)
