@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestrator.worker.catalogue import CataloguedModel
     from orchestrator.worker.discovery import ModelSource, discover
+    from orchestrator.worker.environment import install, is_ready, needs_environment
     from orchestrator.worker.launch import cage_layers
     from orchestrator.worker.manifest_file import read_manifest
     from orchestrator.worker.weights import pull, weights_folder
@@ -19,6 +20,9 @@ _HOMES = {
     "Workers": "workers",
     "cage_layers": "launch",
     "discover": "discovery",
+    "install": "environment",
+    "is_ready": "environment",
+    "needs_environment": "environment",
     "pull": "weights",
     "read_manifest": "manifest_file",
     "weights_folder": "weights",
@@ -30,6 +34,9 @@ __all__ = [
     "Workers",
     "cage_layers",
     "discover",
+    "install",
+    "is_ready",
+    "needs_environment",
     "pull",
     "read_manifest",
     "weights_folder",

@@ -125,15 +125,23 @@ def restrict_files(landlock: Landlock, spec: dict[str, Any]) -> None:
 
 
 def interpreter_folders() -> Iterator[str]:
-    """Yield where this interpreter and its packages are; under ``-S`` a virtual environment is not known yet."""
-    yield from {sys.base_prefix, sys.base_exec_prefix, str(Path(sys.executable).parent.parent)}
-    yield str(Path(sys.executable).resolve().parent.parent)
+    """Yield where this interpreter and its packages are; under ``-S`` a virtual environment is not known yet.
+
+    Never a whole prefix: it may be somebody's home.
+    """
+    for prefix in {*_environment(), sys.base_prefix, sys.base_exec_prefix}:
+        yield from (f"{prefix}/{part}" for part in ("bin", "lib", "lib64", "pyvenv.cfg"))
+
+
+def _environment() -> list[str]:
+    """Return the virtual environment that this interpreter belongs to, if to any."""
+    prefix = Path(sys.executable).parent.parent
+    return [str(prefix)] if (prefix / "pyvenv.cfg").is_file() else []
 
 
 def _path_files() -> Iterator[Path]:
     """Yield the folders that ``.pth`` files add to the import path (editable installs)."""
-    prefixes = [str(Path(sys.executable).parent.parent), sys.base_prefix]
-    for folder in map(Path, site.getsitepackages(prefixes)):
+    for folder in map(Path, site.getsitepackages([*_environment(), sys.base_prefix])):
         for file in sorted(folder.glob("*.pth")):
             lines = file.read_text(errors="replace").splitlines()
             yield from (

@@ -21,7 +21,7 @@ from orchestrator.worker.manifest_file import check_network, read_manifest
 
 @dataclass(frozen=True, slots=True)
 class CataloguedModel:
-    """A model that can be run: ``key`` is what its own process knows it by."""
+    """A model that can be run: ``key`` is what its own process knows it by, empty while it was not asked."""
 
     description: ModelDescription
     source: ModelSource
@@ -51,6 +51,16 @@ def read_report(source: ModelSource, report: Mapping[str, Any]) -> Described:
     models = tuple(_model(source, model) for model in said.models)
     names = tuple(model.description.name for model in models)
     return Described(_listing(source, said.hooks, names), models)
+
+
+def undescribed(source: ModelSource) -> Described:
+    """Return the model of a folder from its manifest alone, for its own environment is not there to ask it."""
+    manifest = source.manifest
+    assert manifest is not None
+    description = ModelDescription(
+        **manifest.described(), digest=source.digest, runtime=manifest.runtime, origin=source.origin
+    )
+    return Described(_listing(source, models=(manifest.name,)), (CataloguedModel(description, source, "", manifest),))
 
 
 def refused(source: ModelSource, error: OrchestratorError | str) -> Described:

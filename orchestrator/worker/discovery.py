@@ -17,6 +17,9 @@ from orchestrator.worker.manifest_file import read_manifest
 
 MANIFEST = "model.toml"
 
+ENVIRONMENT = ".venv"
+"""The model's own environment, in its folder; made by ``orchestrator models install``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSource:
@@ -107,6 +110,8 @@ def _model_folder(folder: Path) -> ModelSource:
         return ModelSource(
             **found, error=f"{folder / MANIFEST}: a Python model needs entry, the file that registers it"
         )
+    if manifest.requirements:
+        return ModelSource(**found, file=entry, python=folder / ENVIRONMENT / "bin" / "python")
     python = folder / manifest.python if manifest.python else Path(sys.executable)
     if not python.exists():
         return ModelSource(**found, error=f"{folder / MANIFEST}: the interpreter {python} is not there")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
+from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -44,10 +45,23 @@ def _inside(value: str) -> str:
     return value
 
 
+def _pinned(value: str) -> str:
+    """Refuse what is no requirement on one version: a result must follow from what the manifest says."""
+    try:
+        requirement = Requirement(value)
+    except InvalidRequirement:
+        raise ValueError(f'{value!r} is no requirement such as "scipy==1.17.1"') from None
+    exact = [one for one in requirement.specifier if one.operator == "==" and not one.version.endswith(".*")]
+    if not exact or requirement.url:
+        raise ValueError(f'{value!r} names no version; pin it, such as "{requirement.name}==1.2.3"')
+    return value
+
+
 Concept = Annotated[Code, BeforeValidator(_code)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_several)]
 Inside = Annotated[str, Field(min_length=1), AfterValidator(_inside)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Pinned = Annotated[str, AfterValidator(_pinned)]
 Function = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
 
 
@@ -220,6 +234,7 @@ class Manifest(Section):
     sha256: Sha256 | None = None
     entry: Inside | None = None
     python: str | None = None
+    requirements: tuple[Pinned, ...] = ()
     empty: Empty = Empty.FAILURE
     qualification: Literal["RESEARCH", "PRODUCT", "SERVICE"] = "RESEARCH"
     parameters: dict[str, str] = {}

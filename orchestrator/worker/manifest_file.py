@@ -94,8 +94,8 @@ def _runtime_faults(manifest: Manifest) -> Iterator[Fault]:
             yield ("finding", 0), "a network gives either segments or findings, not both"
         if not (manifest.weights or (manifest.file and manifest.sha256)):
             yield (), "an ONNX model needs file and sha256, or [[weights]]"
-        for key in ("entry", "python"):
-            if getattr(manifest, key) is not None:
+        for key in ("entry", "python", "requirements"):
+            if getattr(manifest, key):
                 yield (key,), f'{key!r} is for runtime = "python"'
         return
     for key in ("segment", "finding", "measurement"):

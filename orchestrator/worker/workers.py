@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from orchestrator.domain.errors import (
     InvalidResult,
+    ManifestError,
     ModelRaised,
     OrchestratorError,
     SandboxUnavailable,
@@ -34,9 +35,17 @@ from orchestrator.domain.ports import Prediction
 from orchestrator.domain.volume import Volume
 from orchestrator.worker import exchange
 from orchestrator.worker.answer import Answer, durable, first_fault, read_result
-from orchestrator.worker.catalogue import CataloguedModel, Described, read_report, refused, without_conflicts
+from orchestrator.worker.catalogue import (
+    CataloguedModel,
+    Described,
+    read_report,
+    refused,
+    undescribed,
+    without_conflicts,
+)
 from orchestrator.worker.descriptions import Descriptions
 from orchestrator.worker.discovery import ModelSource
+from orchestrator.worker.environment import check_ready, is_ready
 from orchestrator.worker.launch import Launcher
 from orchestrator.worker.process import ModelProcess, Sandbox
 from orchestrator.worker.weights import weights_folder
@@ -177,6 +186,11 @@ class Workers:
         process = self._slot(model).process
         return "" if process is None else process.output
 
+    def peak_memory_mb(self, model: str) -> float | None:
+        """Return the most memory that the model's process held at once, None where it does not run."""
+        process = self._slot(model).process
+        return None if process is None else process.peak_memory_mb
+
     def close(self) -> None:
         """End all processes, those at work too, and remove what they left."""
         for slot in self._slots.values():
@@ -196,6 +210,8 @@ class Workers:
     def _describe(self, source: ModelSource) -> Described:
         if source.error:
             return refused(source, source.error)
+        if not is_ready(source):
+            return undescribed(source)
         try:
             return read_report(source, self._descriptions.find(source) or self._ask_to_describe(source))
         except SandboxUnavailable:
@@ -221,6 +237,9 @@ class Workers:
         if slot.process is not None and slot.loaded and slot.process.alive():
             return slot.process
         slot.end()
+        check_ready(slot.model.source)
+        if not slot.model.key:
+            slot.model = self._newly_installed(slot.model)
         weights = weights_folder(slot.model, self._weights)
         memory_mb = slot.model.description.resources.memory_mb
         slot.process = self._launcher.start(slot.model.source, memory_mb, read=[weights] if weights else [])
@@ -228,6 +247,17 @@ class Workers:
         slot.device = self._asked(slot, slot.process, {"ask": "load", **told}).device
         slot.loaded = True
         return slot.process
+
+    def _newly_installed(self, model: CataloguedModel) -> CataloguedModel:
+        """Return the model as it describes itself, now that its environment was installed.
+
+        Raises ManifestError or an InferenceError.
+        """
+        described = read_report(model.source, self._ask_to_describe(model.source))
+        named = [found for found in described.models if found.description.name == model.description.name]
+        if not named:
+            raise ManifestError(f"{model.source.name} registers no model {model.description.name!r}")
+        return named[0]
 
     def _asked(
         self, slot: _Slot, process: ModelProcess, request: Mapping[str, Any], files: Sequence[int] = ()

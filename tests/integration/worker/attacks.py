@@ -32,6 +32,9 @@ def socket_pair(facts):
 def read_secret(facts):
     pathlib.Path(facts["secret"]).read_text()
 
+def read_beside_the_interpreter(facts):
+    (pathlib.Path(sys.prefix) / facts["beside"]).read_text()
+
 def list_home(facts):
     os.listdir(os.path.dirname(facts["secret"]))
 

@@ -37,6 +37,8 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     secret = home / "secret"
     secret.write_text("secret")
     name = f"orchestrator-test-{home.name}-{id(home)}"
+    beside = Path(sys.prefix) / f"{name}-secret"
+    beside.write_text("secret")
     with socket.create_server(("127.0.0.1", 0), backlog=64) as tcp, socket.socket(socket.AF_UNIX) as unix:
         unix.bind(str(home / "socket"))
         unix.listen(8)
@@ -49,7 +51,9 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
                 "abstract": name,
                 "secret": str(secret),
                 "elsewhere": str(home / "elsewhere"),
+                "beside": beside.name,
             }
+    beside.unlink()
 
 
 def attacker(folder: Path, targets: dict[str, str], sandbox: str) -> Iterator[Attack]:
