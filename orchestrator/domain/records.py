@@ -49,7 +49,7 @@ class DeliveryState(StrEnum):
     CONFIRMED = "confirmed"
     UNCONFIRMED = "sent, unconfirmed"
     PARKED = "parked"
-    DISCARDED = "discarded"  # superseded before it left
+    DISCARDED = "discarded"  # its job was superseded or cancelled before it left
 
 
 _D = DeliveryState
@@ -59,8 +59,9 @@ DELIVERY_MOVES: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     _D.PARKED: frozenset(_D),
     _D.UNCONFIRMED: frozenset({_D.UNCONFIRMED, _D.CONFIRMED}),
     _D.CONFIRMED: frozenset({_D.CONFIRMED}),
+    # discarded -> waiting: its job was cancelled and is tried again
     # discarded -> confirmed: it was under way when it was discarded, and the truth is that it arrived
-    _D.DISCARDED: frozenset({_D.DISCARDED, _D.UNCONFIRMED, _D.CONFIRMED}),
+    _D.DISCARDED: frozenset({_D.DISCARDED, _D.WAITING, _D.UNCONFIRMED, _D.CONFIRMED}),
 }
 
 

@@ -24,7 +24,7 @@ class DeliveryPages(Pages):
     """A delivery waits for the release of its series, then for its next attempt."""
 
     def add_delivery(self, job_key: str, destination: str) -> bool:
-        """Return True where the delivery is new; it is due at once where the series is released already.
+        """Return True where the delivery is new or was discarded; it is due at once where the series is released.
 
         Raises UnknownRecord.
         """
@@ -35,7 +35,12 @@ class DeliveryPages(Pages):
             due = now() if state is SeriesState.RELEASED else None
             record = DeliveryRecord(job_key=job_key, destination=destination, next_attempt_at=due)
             if not insert_new(connection, tables.deliveries, values(record)):
-                return False
+                before = _lock_delivery(connection, job_key, destination)
+                if before.state is not DeliveryState.DISCARDED:
+                    return False
+                # its attempts stay: each attempt is a flow that runs once
+                again = {**values(record), "attempts": before.attempts}
+                connection.execute(sa.update(tables.deliveries).where(_is(job_key, destination)).values(**again))
             write_event(connection, kind_of("delivery", record.state), job_key, f"to {destination}")
             return True
 

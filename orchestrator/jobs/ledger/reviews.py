@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from orchestrator.domain.errors import ForbiddenTransition
+from orchestrator.domain.job import JobState
 from orchestrator.domain.records import JobRecord, ReviewRecord
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import ReviewState, review_move
@@ -65,7 +66,10 @@ class ReviewPages(Pages):
     def results(
         self, *, states: Collection[ReviewState] = (), limit: int = 200
     ) -> tuple[tuple[JobRecord, ReviewRecord], ...]:
-        """Return jobs with their newest verdict: by urgency, then the job's priority, then the longest wait."""
+        """Return jobs with their newest verdict: by urgency, then the job's priority, then the longest wait.
+
+        A job that was cancelled after it had written its objects has no result.
+        """
         query = _result_query()
         if states:
             query = query.where(tables.reviews.c.state.in_(states))
@@ -75,19 +79,29 @@ class ReviewPages(Pages):
 
     def count_results(self) -> Mapping[ReviewState, int]:
         """Return how many results are in each state; every state is there."""
-        table = tables.reviews
+        both = sa.and_(tables.reviews.c.newest, tables.jobs.c.key == tables.reviews.c.job_key, _HAS_RESULT)
         with self._database.reading() as connection:
-            return dict.fromkeys(ReviewState, 0) | count_by(connection, table.c.state, table.c.newest)
+            return dict.fromkeys(ReviewState, 0) | count_by(connection, tables.reviews.c.state, both)
+
+
+def supersede_review(connection: sa.Connection, job_key: str, at: datetime) -> None:
+    """Close the review of a result that another one replaced; part of the transaction that supersedes the job."""
+    for newest in _newest(connection, job_key):
+        if newest.state is not ReviewState.SUPERSEDED:
+            _insert(connection, ReviewRecord(job_key=job_key, state=ReviewState.SUPERSEDED, at=at))
+            text = moved(newest.state, ReviewState.SUPERSEDED)
+            write_event(connection, kind_of("review", ReviewState.SUPERSEDED), job_key, text)
 
 
 _JOB = columns(JobRecord, tables.jobs)
 _REVIEW = columns(ReviewRecord, tables.reviews)
+_HAS_RESULT = tables.jobs.c.state != JobState.FAILED
 
 
 def _result_query() -> sa.Select[Any]:
     """Return the query for all results; job and review share names of columns, so the rows are taken by place."""
     both = tables.jobs.join(tables.reviews, tables.reviews.c.job_key == tables.jobs.c.key)
-    return sa.select(*_JOB, *_REVIEW).select_from(both).where(tables.reviews.c.newest)
+    return sa.select(*_JOB, *_REVIEW).select_from(both).where(tables.reviews.c.newest, _HAS_RESULT)
 
 
 def _result(row: sa.Row[Any]) -> tuple[JobRecord, ReviewRecord]:

@@ -27,6 +27,7 @@ from orchestrator.jobs.ledger.pages import (
     records,
     values,
 )
+from orchestrator.jobs.ledger.reviews import supersede_review
 from orchestrator.jobs.ledger.series import lock_series_state
 
 SHORTEST_PREFIX = 6
@@ -90,6 +91,8 @@ class WorkPages(Pages):
     def move_job(self, key: str, state: JobState, *, reason: str = "", by: str = "host") -> JobRecord:
         """Return the job in its new state; the event is written with it or not at all.
 
+        The result of a superseded job waits for no verdict any more.
+
         Raises UnknownRecord; ForbiddenTransition where the job is in another state by now.
         """
         with self._database.writing() as connection:
@@ -101,6 +104,8 @@ class WorkPages(Pages):
             after = replace(before, state=state, reason=reason, updated_at=now())
             _update_job(connection, after)
             write_event(connection, kind_of("job", state), key, moved(before.state, state, reason), by)
+            if state is JobState.SUPERSEDED:
+                supersede_review(connection, key, after.updated_at)
             return after
 
     def note_job(

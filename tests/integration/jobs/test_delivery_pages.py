@@ -106,3 +106,12 @@ def test_an_unknown_delivery_is_named(ledger: Ledger) -> None:
     add_jobs(ledger, job_record())
     with pytest.raises(UnknownRecord, match="has no delivery to pacs"):
         ledger.move_delivery(KEY, "pacs", DeliveryState.SENDING)
+
+
+def test_a_discarded_delivery_is_taken_up_again_with_its_attempts(ledger: Ledger) -> None:
+    add_jobs(ledger, job_record())
+    ledger.add_delivery(KEY, "pacs")
+    ledger.move_delivery(KEY, "pacs", DeliveryState.DISCARDED, error="the job is failed", attempts=3)
+    assert ledger.add_delivery(KEY, "pacs")
+    (row,) = ledger.deliveries(KEY)
+    assert (row.state, row.attempts, row.error) == (DeliveryState.WAITING, 3, "")

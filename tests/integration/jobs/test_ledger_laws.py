@@ -52,6 +52,12 @@ class LedgerLaws(RuleBasedStateMachine):
         else:
             assert allowed
             self.jobs[name] = state
+            if state is JobState.SUPERSEDED and name in self.reviews:
+                self._close_review(name)
+
+    def _close_review(self, name: str) -> None:
+        if self.reviews[name][-1] is not ReviewState.SUPERSEDED:
+            self.reviews[name].append(ReviewState.SUPERSEDED)
 
     @rule(name=names)
     def open_review(self, name: str) -> None:

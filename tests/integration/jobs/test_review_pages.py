@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.domain.errors import ForbiddenTransition, UnknownRecord
-from orchestrator.domain.job import Priority
+from orchestrator.domain.job import JobState, Priority
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import ReviewState
 from orchestrator.jobs import Ledger
@@ -106,3 +106,17 @@ def test_results_are_counted_by_their_newest_verdict(ledger: Ledger) -> None:
     counted = ledger.count_results()
     assert set(counted) == set(ReviewState)
     assert (counted[ReviewState.PENDING], counted[ReviewState.ACCEPTED]) == (2, 1)
+
+
+def test_a_superseded_result_waits_for_no_verdict(ledger: Ledger) -> None:
+    add_results(ledger)
+    ledger.move_job(KEY, JobState.SUPERSEDED)
+    assert ledger.review(KEY).state is ReviewState.SUPERSEDED
+    assert ledger.results(states={ReviewState.PENDING}) == ()
+
+
+def test_a_cancelled_job_is_no_result(ledger: Ledger) -> None:
+    add_results(ledger)
+    ledger.move_job(KEY, JobState.FAILED, reason="cancelled by Dr Curie")
+    assert ledger.results() == ()
+    assert ledger.count_results()[ReviewState.PENDING] == 0
