@@ -114,6 +114,10 @@ class WeightsError(OrchestratorError):
     """Weights are missing, differ from their declared digest or could not be converted."""
 
 
+class EnvironmentMissing(OrchestratorError):
+    """A model's own virtual environment is not there, is of other requirements, or could not be made."""
+
+
 class PluginError(OrchestratorError):
     """A host plugin raised or broke its contract; the message names it."""
 

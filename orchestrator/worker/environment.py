@@ -63,11 +63,11 @@ def install(source: ModelSource, log: Callable[[str], None] = print) -> Path | N
     if not is_ready(source):
         assert source.manifest is not None
         log(f"making {folder}")
-        _run([_interpreter(source), "-m", "venv", "--clear", str(folder)], source)
+        _run([_interpreter(source), "-m", "venv", "--without-pip", "--clear", str(folder)], source)
         packages = _packages(source.manifest.requirements)
         log(f"installing {', '.join(packages)}")
-        pip = [str(source.python), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
-        _run([*pip, "--only-binary", ":all:", *packages], source)
+        pip = [sys.executable, "-m", "pip", "--python", str(source.python), "--disable-pip-version-check", "--no-input"]
+        _run([*pip, "install", "--quiet", "--only-binary", ":all:", *packages], source)
         (folder / NOTE).write_text(json.dumps(_made_of(source)))
     return folder
 
