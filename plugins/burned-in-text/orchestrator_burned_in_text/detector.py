@@ -142,13 +142,13 @@ def _unscaled(line: TextLine, factors: npt.NDArray[np.float64], shape: tuple[int
 
 
 def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
-    rows, columns = ([slice(start, start + TILE) for start in _starts(side)] for side in shape)
+    rows, columns = ([slice(start, start + TILE) for start in tile_starts(side)] for side in shape)
     for row in rows:
         for column in columns:
             yield row, column
 
 
-def _starts(side: int) -> list[int]:
+def tile_starts(side: int) -> list[int]:
     """Return where tiles begin so that they cover the side with at least OVERLAP in common."""
     if side <= TILE:
         return [0]

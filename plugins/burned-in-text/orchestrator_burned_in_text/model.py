@@ -49,7 +49,7 @@ class BurnedInText:
         lines = distinct_places(found)
         everything = looked == volume.shape[0]
         return Result(
-            findings=[_finding(lines, everything_seen=everything)],
+            findings=[finding_of(lines, everything_seen=everything)],
             notes={"images looked at": f"{looked} of {volume.shape[0]}", "lines of text": str(len(lines))},
         )
 
@@ -108,7 +108,8 @@ def distinct_places(found: Sequence[tuple[int, TextLine]]) -> list[tuple[int, Te
     return kept
 
 
-def _finding(lines: Sequence[tuple[int, TextLine]], *, everything_seen: bool) -> Finding:
+def finding_of(lines: Sequence[tuple[int, TextLine]], *, everything_seen: bool) -> Finding:
+    """Return the finding: present where there are lines, absent where there are none and every image was seen."""
     name = codes["burned in text"]
     if not lines:
         return Finding(name, Presence.ABSENT if everything_seen else Presence.UNDETERMINED)
