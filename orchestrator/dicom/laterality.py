@@ -32,7 +32,7 @@ def check_sides(source: Source, segments: Sequence[DrawnSegment], findings: Iter
         segment, name = drawn.segment, f"segment {drawn.segment.label!r}"
         if _side(segment.laterality) is not None:
             centre = _centre(source, drawn)
-            _check(source, segment.laterality, centre, int(np.argmax(drawn.counts)), name)
+            _check(segment.laterality, centre, _marked_side(source, int(np.argmax(drawn.counts))), name)
             if centre is not None:
                 centres[segment.label] = centre
     _check_pairs(segments, centres)
@@ -45,19 +45,18 @@ def _check_finding(source: Source, finding: Finding, name: str, segments: Sequen
         return
     for drawn in segments:
         if drawn.segment.label == finding.segment:
-            _check(source, finding.laterality, _centre(source, drawn), int(np.argmax(drawn.counts)), name)
+            marked = _marked_side(source, int(np.argmax(drawn.counts)))
+            _check(finding.laterality, _centre(source, drawn), marked, name)
     for region in finding.regions:
-        _check(source, finding.laterality, _region_centre(source, region), region.slice, name)
-    if not finding.regions:
-        _check(source, finding.laterality, None, 0, name)
+        _check(finding.laterality, _region_centre(source, region), _marked_side(source, region.slice), name)
+    _check(finding.laterality, None, str(source.sides.get("Laterality", "")), name)
 
 
-def _check(source: Source, laterality: Code | None, x_mm: float | None, index: int, name: str) -> None:
-    """Refuse a side that the image itself or the place in the patient contradicts."""
+def _check(laterality: Code | None, x_mm: float | None, marked: str, name: str) -> None:
+    """Refuse a side that the mark on the image or the place in the patient contradicts."""
     letter, sign, word = _SIDES[laterality.value] if laterality is not None else ("", 0.0, "")
-    stated = _stated_side(source, index)
-    if stated in {"L", "R"} and stated != letter:
-        raise InvalidResult(f"{name} is said to be {word}, but its image is marked {stated}")
+    if marked in {"L", "R"} and marked != letter:
+        raise InvalidResult(f"{name} is said to be {word}, but its image is marked {marked}")
     if x_mm is not None and sign * x_mm < -MIDLINE_MM:
         other = "right" if word == "left" else "left"
         raise InvalidResult(f"{name} is said to be {word}, but lies {abs(x_mm):.0f} mm to the patient's {other}")
@@ -83,7 +82,7 @@ def _side(laterality: Code | None) -> str | None:
     return None if laterality is None or laterality.value not in _SIDES else _SIDES[laterality.value][0]
 
 
-def _stated_side(source: Source, index: int) -> str:
+def _marked_side(source: Source, index: int) -> str:
     header = source.image_header(source.grid.frames[index])
     return next((str(header.get(keyword)) for keyword in _IMAGE_SIDES if header.get(keyword)), "")
 

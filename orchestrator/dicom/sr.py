@@ -16,6 +16,7 @@ from orchestrator.dicom.groups import Group, groups
 from orchestrator.dicom.identity import CHARACTER_SET
 from orchestrator.dicom.library import library_headers
 from orchestrator.dicom.provenance import Clock, Uids
+from orchestrator.dicom.seg import tracking_id
 from orchestrator.dicom.statement import statement
 from orchestrator.domain.model import ModelDescription
 
@@ -66,7 +67,7 @@ def algorithm(answers: Iterable[Answer], model: ModelDescription) -> sr.Algorith
     """Return TID 4019: which algorithm, with its parameters, weights digest and the notes of the run."""
     parameters = {**model.parameters, "weights_sha256": model.digest}
     for answer in answers:
-        parameters.update(answer.result.notes)
+        parameters |= {tracking_id(answer.source, key): note for key, note in answer.result.notes.items()}
     return sr.AlgorithmIdentification(
         name=provenance.text_of(model.name),
         version=provenance.text_of(model.version) or "unknown",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +85,15 @@ def test_a_side_that_the_image_shares_or_does_not_tell_passes(tmp_path: Path, ma
     image = cr_image(tmp_path / "in", ImageLaterality=marked)
     finding = Finding(codes["mass"], laterality=LEFT)
     assert write_result([image], lambda _: Result(findings=[finding]), tmp_path, geometry=Geometry.IMAGE).objects
+
+
+def test_a_finding_about_images_of_both_sides_is_checked_by_its_place_only(tmp_path: Path) -> None:
+    images = [cr_image(tmp_path / "in", number=number, ImageLaterality=side) for number, side in ((1, "L"), (2, "R"))]
+
+    def right(regions: Sequence[Region]) -> Callable[[Grid], Result]:
+        return lambda _: Result(findings=[Finding(codes["mass"], laterality=RIGHT, regions=regions)])
+
+    assert write_result(images, right([]), tmp_path, geometry=Geometry.IMAGE).objects
+    assert write_result(images, right([Region.point(1, 3, 3)]), tmp_path, geometry=Geometry.IMAGE).objects
+    with pytest.raises(InvalidResult, match="marked L"):
+        write_result(images, right([Region.point(0, 3, 3)]), tmp_path, geometry=Geometry.IMAGE)
