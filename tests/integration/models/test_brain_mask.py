@@ -126,7 +126,7 @@ def test_what_is_no_t1_of_a_head_is_refused(model, head, made: Callable[[Volume]
 def test_the_inside_of_a_skull_on_ct_is_refused_though_the_networks_find_a_brain_there(model, samples):
     ct = read_series(sorted((samples / "ct-head").glob("*.dcm")))
     bone = Volume(np.where(ct.voxels > 300, ct.voxels, 0), ct.affine, modality="MR")
-    with pytest.raises(UnsupportedInput, match="no folds|no contrast|not brighter"):  # size and form were a brain's
+    with pytest.raises(UnsupportedInput, match=r"no folds|no contrast|not brighter"):  # size and form were a brain's
         model.predict(bone)
 
 
