@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.dicom import identity_of, readdress
@@ -19,10 +20,9 @@ from orchestrator.domain.errors import (
     IdentityChanged,
     SourceMissing,
 )
-from orchestrator.domain.job import JobState
+from orchestrator.domain.job import LEAVING, JobState
 from orchestrator.domain.ports import ObjectReference
-from orchestrator.domain.records import DeliveryRecord, DeliveryState, JobRecord, ObjectRecord
-from orchestrator.domain.series import StudyIdentity
+from orchestrator.domain.records import ARRIVED, SETTLED, DeliveryRecord, DeliveryState, JobRecord, ObjectRecord
 from orchestrator.jobs import Client, describe, frames
 from orchestrator.pipeline.parts import Destination, Parts
 from orchestrator.pipeline.queueing import delivery_queue
@@ -31,12 +31,12 @@ log = logging.getLogger(__name__)
 
 FIRST_WAIT_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 600.0
-ARRIVED = frozenset({DeliveryState.CONFIRMED, DeliveryState.UNCONFIRMED})
 
 
 def wait_seconds(attempts: int) -> float:
     """Return how long to wait after so many attempts: 2, 4, 8 ... at most 600 s."""
-    return min(FIRST_WAIT_SECONDS * 2.0 ** (attempts - 1), LONGEST_WAIT_SECONDS)
+    doublings = min(attempts - 1, 32)  # days of outage make thousands of attempts, and 2.0 ** 1024 overflows
+    return min(FIRST_WAIT_SECONDS * 2.0**doublings, LONGEST_WAIT_SECONDS)
 
 
 class Delivery:
@@ -51,13 +51,30 @@ class Delivery:
         for row in due:
             attempt = row.attempts + 1
             if row.destination not in self._parts.destinations:
-                self._park(row, f"destination {row.destination!r} is not in the settings any more", row.attempts)
+                self.park(row, f"destination {row.destination!r} is not in the settings any more", row.attempts)
                 continue
             priority = self._parts.ledger.job(row.job_key).priority
-            once = f"{row.job_key}:{row.destination}:{attempt}"
             reference = (row.job_key, row.destination, attempt)
-            client.enqueue("deliver", once, *reference, queue=delivery_queue(row.destination), priority=priority)
+            client.enqueue(
+                "deliver",
+                self.attempt_key(row, attempt),
+                *reference,
+                queue=delivery_queue(row.destination),
+                priority=priority,
+            )
         return len(due)
+
+    @staticmethod
+    def attempt_key(row: DeliveryRecord, attempt: int) -> str:
+        """Return the key of the flow that makes this attempt."""
+        return f"{row.job_key}:{row.destination}:{attempt}"
+
+    @staticmethod
+    def parts_of(attempt_key: str) -> tuple[str, str, int]:
+        """Return job key, destination and number of an attempt."""
+        job_key, _, rest = attempt_key.partition(":")
+        destination, _, attempt = rest.rpartition(":")
+        return job_key, destination, int(attempt)
 
     def __call__(self, key: str, destination_name: str, attempt: int) -> None:
         """Make one attempt and write down how it ended."""
@@ -66,31 +83,42 @@ class Delivery:
         if row.state not in {DeliveryState.WAITING, DeliveryState.SENDING}:
             return
         job = ledger.job(key)
-        if job.state is not JobState.DELIVERING:
+        if job.state not in LEAVING:
             ledger.move_delivery(key, destination_name, DeliveryState.DISCARDED, error=f"the job is {job.state}")
             return
         destination = self._parts.destinations[destination_name]
         ledger.move_delivery(key, destination_name, DeliveryState.SENDING, error=row.error, attempts=attempt)
         try:
-            started = time.perf_counter()
-            self._send(key, destination)
-            ledger.note_job(key, seconds={"deliver": time.perf_counter() - started, "complete": self._waited(job)})
-        except IdentityChanged as change:
-            self._write_anew(row, destination, str(change), attempt)
+            if self._sent(row, destination, attempt):
+                self._arrived(job, destination, attempt)
         except (ArchiveUnavailable, SourceMissing) as fault:
-            self._wait(row, destination, str(fault), attempt)
+            self.wait(row, str(fault), attempt)
         except ArchiveRefused as refusal:
-            self._park(row, str(refusal), attempt)
+            self.park(row, str(refusal), attempt)
         except OSError as fault:
-            self._wait(row, destination, f"the outbox could not be read: {fault.strerror}", attempt)
+            self.wait(row, f"the outbox could not be read: {fault.strerror}", attempt)
         except Exception as error:  # noqa: BLE001  # the job loop: a fault of ours must not leave it under way for ever
             log.error("delivery of %s to %s: %s\n%s", key[:12], destination_name, describe(error), frames(error))
-            self._wait(row, destination, f"internal error: {describe(error)}; the log has its trace", attempt)
-        else:
-            confirmed = destination.confirm != "none"
-            state = DeliveryState.CONFIRMED if confirmed else DeliveryState.UNCONFIRMED
-            ledger.move_delivery(key, destination_name, state, confirmed_by=destination.confirm, attempts=attempt)
-            self._finish(key)
+            self.wait(row, f"internal error: {describe(error)}; the log has its trace", attempt)
+
+    def _sent(self, row: DeliveryRecord, destination: Destination, attempt: int) -> bool:
+        """Return True where the objects are sent, False where they were written anew to be sent next."""
+        started = time.perf_counter()
+        try:
+            self._send(row.job_key, destination)
+        except IdentityChanged as change:
+            self._write_anew(row, destination, str(change), attempt)
+            return False
+        self._parts.ledger.note_job(row.job_key, seconds={"deliver": time.perf_counter() - started})
+        return True
+
+    def _arrived(self, job: JobRecord, destination: Destination, attempt: int) -> None:
+        self._parts.ledger.note_job(job.key, seconds={"complete": self._waited(job)})
+        state = DeliveryState.UNCONFIRMED if destination.confirm == "none" else DeliveryState.CONFIRMED
+        self._parts.ledger.move_delivery(
+            job.key, destination.name, state, confirmed_by=destination.confirm, attempts=attempt
+        )
+        self._finish(job.key)
 
     def _waited(self, job: JobRecord) -> float:
         """Return the seconds between the start of the models and the release of the series' results."""
@@ -137,12 +165,14 @@ class Delivery:
 
         This is the one exception to "a retry sends the same bytes" (a merge or correction in between).
         """
-        others = [other for other in self._parts.ledger.deliveries(row.job_key) if other.state in ARRIVED]
-        held: StudyIdentity | None = None
-        if not others:
-            held = destination.archive.identity(self._parts.ledger.job(row.job_key).study_uid)
-        if held is None:
-            self._park(row, f"{reason}, but the result was already delivered elsewhere: reject it there first", attempt)
+        rows = self._parts.ledger.deliveries(row.job_key)
+        others = {other.state for other in rows if other.destination != row.destination}
+        if others & ARRIVED:
+            self.park(row, f"{reason}, but the result was already delivered elsewhere: reject it there first", attempt)
+            return
+        held = destination.archive.identity(self._parts.ledger.job(row.job_key).study_uid)
+        if held is None or DeliveryState.SENDING in others:
+            self.wait(row, reason, attempt)  # another destination may be getting the old objects now
             return
         outbox = self._parts.folders.outbox_of(row.job_key)
         objects = readdress(self._parts.ledger.objects(row.job_key), held, outbox)
@@ -157,10 +187,11 @@ class Delivery:
             attempts=attempt,
         )
 
-    def _wait(self, row: DeliveryRecord, destination: Destination, reason: str, attempt: int) -> None:
-        job = self._parts.ledger.job(row.job_key)
-        if datetime.now(UTC) - job.created_at > timedelta(hours=destination.retry_hours):
-            self._park(row, f"given up after {destination.retry_hours:g} h: {reason}", attempt)
+    def wait(self, row: DeliveryRecord, reason: str, attempt: int) -> None:
+        """Make the next attempt later; where there were attempts for hours, give up."""
+        job, hours = self._parts.ledger.job(row.job_key), self._parts.destinations[row.destination].retry_hours
+        if datetime.now(UTC) - job.created_at > timedelta(hours=hours):
+            self.park(row, f"given up after {hours:g} h: {reason}", attempt)
             return
         self._parts.ledger.move_delivery(
             row.job_key,
@@ -171,15 +202,18 @@ class Delivery:
             attempts=attempt,
         )
 
-    def _park(self, row: DeliveryRecord, reason: str, attempt: int) -> None:
+    def park(self, row: DeliveryRecord, reason: str, attempt: int) -> None:
+        """Give the delivery up until somebody asks for it again."""
         ledger = self._parts.ledger
         ledger.move_delivery(row.job_key, row.destination, DeliveryState.PARKED, error=reason, attempts=attempt)
-        ledger.move_job(row.job_key, JobState.PARKED, reason=f"{row.destination}: {reason}")
+        with suppress(ForbiddenTransition):  # parked for another destination already, or superseded meanwhile
+            ledger.move_job(row.job_key, JobState.PARKED, reason=f"{row.destination}: {reason}")
 
     def _finish(self, key: str) -> None:
         """End the job once every destination has its objects; an older result of the model is superseded."""
         ledger = self._parts.ledger
-        if any(row.state not in ARRIVED for row in ledger.deliveries(key)):
+        states = {row.state for row in ledger.deliveries(key)}
+        if not states <= SETTLED or not states & ARRIVED:
             return
         try:
             job = ledger.move_job(key, JobState.DONE)
