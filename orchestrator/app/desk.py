@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,12 +11,8 @@ from orchestrator.app.choice import settings_of
 from orchestrator.app.sources import start_workers
 from orchestrator.config import Settings
 from orchestrator.domain.errors import ForbiddenTransition, UserError
-from orchestrator.domain.job import JobState
-from orchestrator.domain.records import (
-    DeliveryState,
-    JobRecord,
-    ReviewRecord,
-)
+from orchestrator.domain.job import LEAVING, JobState
+from orchestrator.domain.records import ARRIVED, SETTLED, DeliveryRecord, DeliveryState, JobRecord, ReviewRecord
 from orchestrator.domain.review import ReviewState
 from orchestrator.hooks import HostPlugins
 from orchestrator.jobs import Client, Ledger
@@ -31,10 +27,13 @@ class Desk:
         ledger: Ledger,
         client: Client,
         *,
+        destinations: Collection[str] = (),
         on_review: Callable[[JobRecord, ReviewRecord, ReviewRecord], None] | None = None,
     ) -> None:
+        """Act on this ledger; destinations: the names of those in the settings, which a retry delivers to."""
         self.ledger = ledger
         self._client = client
+        self._destinations = destinations
         self._on_review = on_review
 
     def retry(self, key: str, *, by: str) -> JobRecord:
@@ -43,7 +42,7 @@ class Desk:
         Raises UnknownRecord, ForbiddenTransition.
         """
         job = self.ledger.job(key)
-        if job.state is JobState.PARKED and self.ledger.objects(job.key):
+        if job.state in LEAVING and self._has_refused_delivery(job):
             return self._deliver_again(job, by=by)
         job = self.ledger.move_job(job.key, JobState.WAITING, reason=f"tried again by {by}", by=by)
         queue_job(self._client, job)
@@ -94,12 +93,30 @@ class Desk:
             self._on_review(job, before, kept)
         return kept
 
+    def _has_refused_delivery(self, job: JobRecord) -> bool:
+        return any(row.state is DeliveryState.PARKED for row in self.ledger.deliveries(job.key))
+
     def _deliver_again(self, job: JobRecord, *, by: str) -> JobRecord:
+        """Queue the deliveries that were given up, to the destinations that the settings name now."""
+        reason = f"delivery tried again by {by}"
+        after = self.ledger.move_job(job.key, JobState.DELIVERING, reason=reason, by=by)
         now = datetime.now(UTC)
         for row in self.ledger.deliveries(job.key):
-            if row.state is DeliveryState.PARKED:
+            if row.destination not in self._destinations:
+                self._discard(row)
+            elif row.state is DeliveryState.PARKED:
                 self.ledger.move_delivery(job.key, row.destination, DeliveryState.WAITING, next_attempt_at=now)
-        return self.ledger.move_job(job.key, JobState.DELIVERING, reason=f"delivery tried again by {by}", by=by)
+        for name in self._destinations:
+            self.ledger.add_delivery(job.key, name)
+        if all(row.state in SETTLED for row in self.ledger.deliveries(job.key)):
+            after = self.ledger.move_job(job.key, JobState.DONE, reason="no further destination is set", by=by)
+        return after
+
+    def _discard(self, row: DeliveryRecord) -> None:
+        """Let go of a delivery to a destination that the settings name no more, unless it arrived there."""
+        if row.state not in ARRIVED:
+            error = f"destination {row.destination!r} is not in the settings any more"
+            self.ledger.move_delivery(row.job_key, row.destination, DeliveryState.DISCARDED, error=error)
 
 
 @contextmanager
@@ -107,7 +124,8 @@ def opened(path: Path | None) -> Iterator[Desk]:
     """Open the ledger that the settings name and give a desk over it."""
     settings = settings_of(path)
     with closing(Ledger.open(settings.data.database)) as ledger, closing(Client(settings.data.database)) as client:
-        yield Desk(ledger, client, on_review=lambda *review: _tell_plugins(settings, *review))
+        names = [item.name for item in settings.destinations]
+        yield Desk(ledger, client, destinations=names, on_review=lambda *review: _tell_plugins(settings, *review))
 
 
 def _tell_plugins(settings: Settings, job: JobRecord, before: ReviewRecord, after: ReviewRecord) -> None:

@@ -7,18 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
+from orchestrator.app.care import CARE_SECONDS, Care
 from orchestrator.app.pulse import Pulse
 from orchestrator.app.sources import connected, start_workers
 from orchestrator.config import Settings
 from orchestrator.domain.errors import SettingsError
-from orchestrator.domain.job import ENDED, JobState
-from orchestrator.domain.records import DeliveryState
 from orchestrator.hooks import HostPlugins
 from orchestrator.jobs import Engine, Ledger, Queue, durable
 from orchestrator.pipeline.delivery import Delivery
 from orchestrator.pipeline.flow import Inference
 from orchestrator.pipeline.parts import Destination, Folders, Parts
-from orchestrator.pipeline.queueing import MODEL_QUEUE, delivery_queue, queue_job
+from orchestrator.pipeline.queueing import MODEL_QUEUE, delivery_queue
 from orchestrator.pipeline.routing import Routing
 from orchestrator.rules import WatchedRules
 from orchestrator.worker import Workers
@@ -26,8 +25,6 @@ from orchestrator.worker import Workers
 log = logging.getLogger(__name__)
 
 DELIVERY_SECONDS = 0.1
-CARE_SECONDS = 5.0
-DIED = "its process died each time it was tried; the log may tell why"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +94,8 @@ def opened(settings: Settings, destinations: Mapping[str, Destination] | None = 
         engine.launch()
         host = Host(settings, ledger, engine, workers, plugins, rules, parts, routing, delivery)
         stack.enter_context(Pulse("deliveries", DELIVERY_SECONDS, lambda: delivery.queue_due(engine)))
-        stack.enter_context(Pulse("care", CARE_SECONDS, lambda: take_care(host)))
+        care = Care(ledger, engine, delivery, workers, settings.worker.idle_seconds)
+        stack.enter_context(Pulse("care", CARE_SECONDS, *care.beats))
         yield host
 
 
@@ -116,23 +114,3 @@ def _label_map(settings: Settings) -> bool:
     if len(kinds) > 1:
         raise SettingsError('all destinations must agree on seg = "binary" or "labelmap" in this version')
     return kinds == {"labelmap"}
-
-
-def take_care(host: Host) -> None:
-    """Give parked flows a state that people see, take over a dead executor's work, queue what was overlooked."""
-    host.engine.adopt()
-    for flow in host.engine.parked():
-        _park(host, flow.flow, flow.key)
-    for job in host.ledger.jobs(states=(JobState.WAITING,), limit=1000):
-        queue_job(host.engine, job)
-    host.workers.rest_idle(host.settings.worker.idle_seconds)
-
-
-def _park(host: Host, flow: str, key: str) -> None:
-    """Park the job of a flow that ends its process each time; a delivery's key is job:destination:attempt."""
-    job_key, _, rest = key.partition(":")
-    if host.ledger.job(job_key).state in ENDED:
-        return
-    if flow == "deliver":
-        host.ledger.move_delivery(job_key, rest.rpartition(":")[0], DeliveryState.PARKED, error=DIED)
-    host.ledger.move_job(job_key, JobState.PARKED, reason=DIED)

@@ -46,7 +46,7 @@ def opened(settings: Settings) -> Iterator[FastAPI]:
         client = stack.enter_context(closing(Client(settings.data.database)))
         with closing(start_workers(settings)) as workers:  # only to read the models' cards
             cards, plugins = model_cards(workers), HostPlugins.load(workers.listing())
-        desk = Desk(ledger, client)
+        desk = Desk(ledger, client, destinations=[item.name for item in settings.destinations])
 
         def told(before: ReviewRecord, after: ReviewRecord) -> None:
             plugins.review_changed(ledger.job(after.job_key), before, after)

@@ -6,10 +6,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from typing import Protocol
 
 from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.model import ModelDescription
-from orchestrator.domain.series import Instance
 
 
 class Priority(StrEnum):
@@ -67,6 +67,9 @@ MOVES: Mapping[JobState, frozenset[JobState]] = {
 }
 ENDED = frozenset({_S.DONE, _S.SUPERSEDED, _S.NOT_APPLICABLE, _S.UNSUPPORTED, _S.FAILED, _S.PARKED, _S.HELD})
 
+LEAVING = frozenset({_S.DELIVERING, _S.PARKED})
+"""While one destination refuses, and the job is parked for it, the others still get the result."""
+
 
 def move(before: JobState, after: JobState) -> JobState:
     """Return ``after`` where the move is allowed.
@@ -78,7 +81,19 @@ def move(before: JobState, after: JobState) -> JobState:
     return after
 
 
-def job_key(instances: Iterable[Instance], model: ModelDescription, purpose: Purpose = Purpose.LIVE) -> str:
+class Identified(Protocol):
+    """What an instance is known by: an Instance, or what the ledger keeps of one."""
+
+    @property
+    def sop_uid(self) -> str:
+        """Its SOP Instance UID."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 over its content."""
+
+
+def job_key(instances: Iterable[Identified], model: ModelDescription, purpose: Purpose = Purpose.LIVE) -> str:
     """Return the 64 hex digits that name this work: the same input and model give the same key."""
     identity = {
         "instances": sorted((instance.sop_uid, instance.digest) for instance in instances),

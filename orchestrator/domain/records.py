@@ -52,6 +52,9 @@ class DeliveryState(StrEnum):
     DISCARDED = "discarded"  # its job was superseded or cancelled before it left
 
 
+ARRIVED = frozenset({DeliveryState.CONFIRMED, DeliveryState.UNCONFIRMED})
+SETTLED = ARRIVED | {DeliveryState.DISCARDED}
+
 _D = DeliveryState
 DELIVERY_MOVES: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     _D.WAITING: frozenset(_D),

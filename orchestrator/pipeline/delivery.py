@@ -49,20 +49,16 @@ class Delivery:
         """Queue each delivery whose time has come; return how many."""
         due = self._parts.ledger.due_deliveries(datetime.now(UTC))
         for row in due:
-            attempt = row.attempts + 1
-            if row.destination not in self._parts.destinations:
+            if row.destination in self._parts.destinations:
+                self._queue(client, row, row.attempts + 1)
+            else:
                 self.park(row, f"destination {row.destination!r} is not in the settings any more", row.attempts)
-                continue
-            priority = self._parts.ledger.job(row.job_key).priority
-            reference = (row.job_key, row.destination, attempt)
-            client.enqueue(
-                "deliver",
-                self.attempt_key(row, attempt),
-                *reference,
-                queue=delivery_queue(row.destination),
-                priority=priority,
-            )
         return len(due)
+
+    def _queue(self, client: Client, row: DeliveryRecord, attempt: int) -> None:
+        key, reference = self.attempt_key(row, attempt), (row.job_key, row.destination, attempt)
+        priority = self._parts.ledger.job(row.job_key).priority
+        client.enqueue("deliver", key, *reference, queue=delivery_queue(row.destination), priority=priority)
 
     @staticmethod
     def attempt_key(row: DeliveryRecord, attempt: int) -> str:

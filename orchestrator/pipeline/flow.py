@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -30,12 +31,12 @@ from orchestrator.dicom.grid import Grid
 from orchestrator.domain.errors import (
     ForbiddenTransition,
     OrchestratorError,
+    UnknownRecord,
     UnsupportedInput,
-    WeightsError,
     WorkerCrashed,
     WorkerOutOfMemory,
 )
-from orchestrator.domain.job import ENDED, JobState
+from orchestrator.domain.job import ENDED, JobState, job_key
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.ports import Prediction
 from orchestrator.domain.records import JobRecord
@@ -44,6 +45,7 @@ from orchestrator.domain.series import Series
 from orchestrator.domain.volume import Volume
 from orchestrator.jobs import describe, frames, step
 from orchestrator.pipeline.parts import Parts
+from orchestrator.pipeline.queueing import unused_key
 
 log = logging.getLogger(__name__)
 
@@ -127,12 +129,12 @@ class Inference:
         ]
 
     def hand_over(self, key: str) -> None:
-        """Open the review and queue the deliveries; they leave once the series is released."""
+        """Open the review and queue the deliveries, which leave once the series is released; twice changes nothing."""
         ledger = self._parts.ledger
         self._parts.folders.clear_scratch(key)
-        ledger.open_review(key, datetime.now(UTC))
         if not self._move(key, JobState.DELIVERING):
             return
+        ledger.open_review(key, datetime.now(UTC))
         for destination in self._parts.destinations:
             ledger.add_delivery(key, destination)
         if not self._parts.destinations:
@@ -142,9 +144,34 @@ class Inference:
         job = self._parts.ledger.job(key)
         if job.state in ENDED:
             return None
+        model = self._parts.runner.models().get(job.model)
+        if model is not None and model.digest != job.model_digest and job.state is not JobState.DELIVERING:
+            self._replace(job, model)
+            return None
         if job.state is JobState.DELIVERING:
             return job  # killed while handing over: the steps are remembered, the hand-over is repeated
         return job if self._move(key, JobState.RUNNING) else None
+
+    def _replace(self, job: JobRecord, model: ModelDescription) -> None:
+        """Let a job with the model as it is now take the place of one that waited for an earlier version.
+
+        Somebody mended, updated or installed it meanwhile. The key of a job names the model's digest, so
+        that a result always says what made it.
+        """
+        ledger, now = self._parts.ledger, datetime.now(UTC)
+        successor = replace(
+            job,
+            key=unused_key(ledger, job_key(ledger.series_instances(job.series_uid, job.revision), model, job.purpose)),
+            model_version=model.version,
+            model_digest=model.digest,
+            state=JobState.WAITING,
+            reason="",
+            created_at=now,
+            updated_at=now,
+        )
+        ledger.add_job(successor)
+        reason = f"the model changed since; job {successor.key[:12]} with version {model.version} takes its place"
+        self._move(job.key, JobState.SUPERSEDED, reason)
 
     def _named(self, stage: Callable[[str], None], key: str) -> dict[str, str] | None:
         """Run a stage and return how it ended the job, None where the job goes on.
@@ -184,9 +211,9 @@ class Inference:
         job = self._parts.ledger.job(key)
         model = self._parts.runner.models().get(job.model)
         if model is None or model.digest != job.model_digest:
-            raise WeightsError(
-                f"model {job.model} {job.model_version} with digest {job.model_digest[:12]} is not installed any more; "
-                "install it again, or let a new job be made"
+            raise UnknownRecord(
+                f"model {job.model} {job.model_version} is not installed here; see: orchestrator plugins; "
+                f"then: orchestrator jobs retry {job.key[:12]}"
             )
         return job, model
 

@@ -1,13 +1,16 @@
-"""How a job gets into the engine's queue."""
+"""How a job gets its key and its place in the engine's queue."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
+from orchestrator.domain.errors import UnknownRecord
+from orchestrator.domain.job import JobState
 from orchestrator.domain.records import JobRecord
 
 if TYPE_CHECKING:
-    from orchestrator.jobs import Client
+    from orchestrator.jobs import Client, Ledger
 
 MODEL_QUEUE = "models"
 
@@ -15,6 +18,23 @@ MODEL_QUEUE = "models"
 def delivery_queue(destination: str) -> str:
     """Return the queue of one destination: a slow one holds up no other."""
     return f"deliveries to {destination}"
+
+
+def unused_key(ledger: Ledger, key: str) -> str:
+    """Return the key, or the next that follows from it where its job was superseded, which never runs again.
+
+    So content that comes back after a correction, and a model that comes back after an update, run anew.
+    """
+    while _is_superseded(ledger, key):
+        key = hashlib.sha256(f"{key} again".encode()).hexdigest()
+    return key
+
+
+def _is_superseded(ledger: Ledger, key: str) -> bool:
+    try:
+        return ledger.job(key).state is JobState.SUPERSEDED
+    except UnknownRecord:
+        return False
 
 
 def queue_job(client: Client, job: JobRecord) -> None:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 
 from orchestrator.dicom import gather, may_be_image
-from orchestrator.domain.errors import UnknownRecord
 from orchestrator.domain.job import JobState, Purpose, job_key
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.records import JobRecord, SeriesRecord, SeriesState
 from orchestrator.domain.series import Headers, Instance, Series, series_digest
 from orchestrator.jobs import Client
 from orchestrator.pipeline.parts import Parts
-from orchestrator.pipeline.queueing import queue_job
+from orchestrator.pipeline.queueing import queue_job, unused_key
 from orchestrator.rules import Match
 
-SUPERSEDABLE = (JobState.WAITING, JobState.RUNNING, JobState.DELIVERING, JobState.HELD, JobState.PARKED)
+UNDELIVERED = frozenset(JobState) - {JobState.DONE, JobState.SUPERSEDED}
 
 
 class Routing:
@@ -58,7 +56,7 @@ class Routing:
         for job in ledger.jobs(series_uid=older.series_uid):
             if job.revision > older.revision:
                 continue
-            if job.state in SUPERSEDABLE:
+            if job.state in UNDELIVERED:
                 ledger.move_job(job.key, JobState.SUPERSEDED, reason="the series changed before the result left")
                 self._parts.folders.clear_scratch(job.key)
             elif job.state is JobState.DONE:
@@ -121,7 +119,7 @@ class Routing:
             state, reason = JobState.FAILED, f"model {name!r} is not installed here; see: orchestrator models list"
         described = model or ModelDescription(name=name, version="", digest="")
         return JobRecord(
-            key=self._key(series, described),
+            key=unused_key(self._parts.ledger, job_key(series.instances, described, Purpose.LIVE)),
             series_uid=series.series_uid,
             revision=series.revision,
             study_uid=series.study_uid,
@@ -135,17 +133,3 @@ class Routing:
             created_at=now,
             updated_at=now,
         )
-
-    def _key(self, series: Series, model: ModelDescription) -> str:
-        """Return the job's key; content that came back after a correction gets a new one.
-
-        Its first job was superseded, and what is superseded never runs again.
-        """
-        key = job_key(series.instances, model, Purpose.LIVE)
-        try:
-            earlier = self._parts.ledger.job(key)
-        except UnknownRecord:
-            return key
-        if earlier.state is JobState.SUPERSEDED and earlier.revision < series.revision:
-            return hashlib.sha256(f"{key} revision {series.revision}".encode()).hexdigest()
-        return key

@@ -10,14 +10,12 @@ import sqlalchemy as sa
 
 from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.job import Priority
-from orchestrator.domain.records import DELIVERY_MOVES, DeliveryRecord, DeliveryState, SeriesState
+from orchestrator.domain.records import ARRIVED, DELIVERY_MOVES, DeliveryRecord, DeliveryState, SeriesState
 from orchestrator.jobs import tables
 from orchestrator.jobs.database import insert_new
 from orchestrator.jobs.ledger.events import kind_of, moved, write_event
 from orchestrator.jobs.ledger.pages import SHORT, Pages, columns, lock_job, now, only, records, values
 from orchestrator.jobs.ledger.series import lock_series_state
-
-_ARRIVED = frozenset({DeliveryState.CONFIRMED, DeliveryState.UNCONFIRMED})
 
 
 class DeliveryPages(Pages):
@@ -68,6 +66,12 @@ class DeliveryPages(Pages):
         with self._database.reading() as connection:
             return records(connection, DeliveryRecord, query)
 
+    def sending_deliveries(self, limit: int = 50) -> tuple[DeliveryRecord, ...]:
+        """Return the deliveries that are on their way now."""
+        query = _delivery_query().where(tables.deliveries.c.state == DeliveryState.SENDING).limit(limit)
+        with self._database.reading() as connection:
+            return records(connection, DeliveryRecord, query)
+
     def move_delivery(
         self,
         job_key: str,
@@ -93,7 +97,7 @@ class DeliveryPages(Pages):
                 next_attempt_at=next_attempt_at or before.next_attempt_at,
                 attempts=before.attempts if attempts is None else attempts,
             )
-            if state in _ARRIVED:
+            if state in ARRIVED:
                 after = replace(after, confirmed_at=now(), confirmed_by=confirmed_by)
             connection.execute(sa.update(tables.deliveries).where(_is(job_key, destination)).values(**values(after)))
             text = f"to {destination}: {moved(before.state, state, error)}"
