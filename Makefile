@@ -42,7 +42,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 bench: $(VENV)/.installed-dev debian
-	$(BIN)/python benchmarks/table.py
+	$(BIN)/python -m benchmarks.table
 
 pictures: $(VENV)/.installed-dev debian
 	DOCS_PICTURES=1 $(BIN)/python -m pytest tests/e2e/web -p no:randomly -q

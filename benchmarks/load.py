@@ -1,21 +1,20 @@
-"""R4 and R5: what a HU volume costs against np.fromfile and a rescale into int16.
+"""R4, R5, R6: what a HU volume costs against np.fromfile and a rescale into int16.
 
-300 CT slices of 512 x 512, int16, headers already read. Yardstick and ours fill the same kind of
-array in turn, each run in a fresh one (page faults are part of the cost). R5 is measured in a process
-of its own: the peak of its resident memory while it loads, less what it had before, over the volume.
-R6: the same in JPEG 2000 and JPEG-LS against imagecodecs with one thread per core. Prints one line each.
+300 CT slices of 512 x 512, headers already read. Yardstick and ours fill the same kind of array in turn,
+each run in a fresh one (page faults are part of the cost). R5 is measured in a process of its own: the
+peak of its resident memory while it loads, less what it had before, over the volume. R6: 60 slices in
+JPEG 2000 and JPEG-LS against imagecodecs with one thread per core.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
+import json
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +23,23 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import dcmread
 from pydicom.encaps import generate_frames
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
+from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+from benchmarks.row import Row, compared, row, show
+from benchmarks.series import write_ct
 from orchestrator.dicom import Grid, fill, gather, plan, read_instance
 from orchestrator.dicom.pixels import THREADS
 from orchestrator.domain.model import Accepts
-from tests.data.series import ct_series
 
 Volume = npt.NDArray[Any]
-
+SLICES = 300
+COMPRESSED_SLICES = 60
+_CODECS: dict[str, tuple[UID, Callable[[Volume], bytes], Callable[[bytes], Volume]]] = {
+    "JPEG 2000": (JPEG2000Lossless, partial(imagecodecs.jpeg2k_encode, reversible=True), imagecodecs.jpeg2k_decode),
+    "JPEG-LS": (JPEGLSLossless, imagecodecs.jpegls_encode, imagecodecs.jpegls_decode),
+}
 _MEMORY = """
-import re, sys
+import json, re, sys
 from pathlib import Path
 import numpy as np
 from orchestrator.dicom import fill, gather, plan, read_instance
@@ -51,11 +54,26 @@ def load(folder):
     before = kibibytes("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     fill(grid, out)
-    return (kibibytes("VmHWM") - before) * 1024 / out.nbytes
+    return out.nbytes / 1e6, (kibibytes("VmHWM") - before) * 1024 / 1e6
 
 load(sys.argv[2])  # decoders and their tables are loaded once
-print(load(sys.argv[1]))
+print(json.dumps(load(sys.argv[1])))
 """
+
+
+def rows(rounds: int = 7) -> Iterator[Row]:
+    """Yield R4, R5 and R6."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        grid = grid_of(write_ct(folder / "ct", SLICES))
+        assert (floor(grid) == ours(grid)).all(), "both must read the same volume"
+        walls = compared(lambda: floor(grid), lambda: ours(grid), rounds=rounds)
+        yield row("R4", f"HU volume of {SLICES} CT, wall", "np.fromfile and rescale", walls, target=1.2)
+        write_ct(folder / "small", 8)
+        memory = [loaded_memory(folder / "ct", folder / "small")]
+        yield row("R5", "memory of loading it", "the volume itself", memory, target=1.15, unit="MB")
+        for codec in _CODECS:
+            yield _compressed(folder / codec, codec, rounds)
 
 
 def grid_of(paths: list[Path]) -> Grid:
@@ -67,6 +85,8 @@ def floor(grid: Grid) -> Volume:
     """Return the volume as np.fromfile reads and numpy rescales it, slice by slice."""
     out = np.empty(grid.shape, np.int16)
     for target, frame in zip(out, grid.frames, strict=True):
+        assert frame.stored is not None
+        assert frame.stored.location.offset is not None  # uncompressed
         offset = frame.stored.location.offset
         stored = np.fromfile(frame.path, np.int16, target.size, offset=offset).reshape(target.shape)
         np.add(stored, np.int16(frame.rescale.intercept), out=target)
@@ -76,6 +96,21 @@ def floor(grid: Grid) -> Volume:
 def ours(grid: Grid) -> Volume:
     """Return the volume as the host reads it."""
     return fill(grid, np.empty(grid.shape, grid.dtype)).voxels
+
+
+def loaded_memory(folder: Path, warm_up: Path) -> tuple[float, float]:
+    """Return the bytes of the volume and those that loading it took, in MB."""
+    command = [sys.executable, "-c", _MEMORY, str(folder), str(warm_up)]
+    volume, peak = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return volume, peak
+
+
+def _compressed(folder: Path, codec: str, rounds: int) -> Row:
+    syntax, encode, decode = _CODECS[codec]
+    grid = grid_of(write_ct(folder, COMPRESSED_SLICES, syntax=syntax, encode=encode))
+    encoded = [next(generate_frames(dcmread(frame.path).PixelData, number_of_frames=1)) for frame in grid.frames]
+    walls = compared(lambda: codec_floor(decode, encoded, grid.shape), lambda: ours(grid), rounds=max(3, rounds // 2))
+    return row("R6", f"{codec} volume of {COMPRESSED_SLICES} CT, wall", "imagecodecs", walls, target=1.15)
 
 
 def codec_floor(decode: Callable[[bytes], Volume], encoded: list[bytes], shape: tuple[int, ...]) -> Volume:
@@ -90,56 +125,5 @@ def codec_floor(decode: Callable[[bytes], Volume], encoded: list[bytes], shape: 
     return out
 
 
-def compare(yardstick: Callable[[], Volume], mine: Callable[[], Volume], rounds: int) -> str:
-    """Return the median ratio of the walls, A and B in turn after one round of each to warm up."""
-    walls: list[tuple[float, float]] = []
-    for _ in range(rounds + 1):
-        walls.append((_seconds(yardstick), _seconds(mine)))
-    ratio = statistics.median(b / a for a, b in walls[1:])
-    a, b = (statistics.median(column) for column in zip(*walls[1:], strict=True))
-    return f"{ratio:.2f} ({b:.3f} s against {a:.3f} s)"
-
-
-def _seconds(run: Callable[[], Volume]) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
-
-
-def main() -> None:
-    """Measure and print R4, R5 and R6."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--slices", type=int, default=300)
-    parser.add_argument("--rounds", type=int, default=7)
-    options = parser.parse_args()
-    size = {"rows": 512, "columns": 512, "spacing": (1.0, 0.7, 0.7)}
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        paths = ct_series(root / "ct", slices=options.slices, order="shuffled", **size)
-        grid = grid_of(paths)
-        assert (floor(grid) == ours(grid)).all(), "both must read the same volume"
-        print("R4 HU volume, wall:", compare(lambda: floor(grid), lambda: ours(grid), options.rounds))
-        ct_series(root / "small", slices=8, **size)
-        command = [sys.executable, "-c", _MEMORY, str(root / "ct"), str(root / "small")]
-        memory = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
-        print(f"R5 memory of loading over the volume: {float(memory.stdout):.2f}")
-        for name, syntax, decode in (
-            ("JPEG 2000", JPEG2000Lossless, imagecodecs.jpeg2k_decode),
-            ("JPEG-LS", JPEGLSLossless, imagecodecs.jpegls_decode),
-        ):
-            _compressed(root / name, name, syntax, decode, options)
-
-
-def _compressed(folder: Path, name: str, syntax: str, decode: Callable[[bytes], Volume], options: Any) -> None:
-    slices = max(2, options.slices // 5)
-    size = {"rows": 512, "columns": 512, "spacing": (1.0, 0.7, 0.7), "bits": (16, 12), "signed": False}
-    grid = grid_of(ct_series(folder, slices=slices, transfer_syntax=syntax, **size))
-    encoded = [next(generate_frames(dcmread(frame.path).PixelData, number_of_frames=1)) for frame in grid.frames]
-    yardstick = compare(
-        lambda: codec_floor(decode, encoded, grid.shape), lambda: ours(grid), max(3, options.rounds // 2)
-    )
-    print(f"R6 {name} volume, wall: {yardstick}")
-
-
 if __name__ == "__main__":
-    main()
+    show(rows, __doc__, rounds=7)

@@ -2,18 +2,13 @@
 
 Ten segments of 84 slices each in 300 x 512 x 512, 840 frames. Yardstick: ``np.packbits`` of every frame that
 is not empty, joined and encoded as the Pixel Data of a bare DICOM file: no segments, no functional groups, no
-patient. A and B in turn. Prints one line: the median of the ratios and both walls in seconds.
+patient. In turn.
 """
 
 from __future__ import annotations
 
-import argparse
-import gc
-import statistics
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,8 +17,8 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+from benchmarks.row import Row, compared, row, show
+from benchmarks.series import write_ct
 from orchestrator.dicom import Grid, gather, plan, read_instance
 from orchestrator.dicom.masks import drawn, encode
 from orchestrator.dicom.provenance import Clock, Uids
@@ -33,16 +28,19 @@ from orchestrator.dicom.storage import encoded
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.model import Accepts, ModelDescription
 from orchestrator.domain.result import Segment
-from orchestrator.testing import Phantom
 
+SLICES = 300
 _ORGANS = ("liver", "spleen", "pancreas", "stomach", "aorta", "heart", "brain", "skin", "colon", "trachea")
 _MODEL = ModelDescription(name="benchmark", version="1", digest="0" * 64)
 
 
-def read_grid(folder: Path, slices: int) -> Grid:
-    """Return the grid of a CT series of 512 x 512."""
-    paths = Phantom(slices=slices, rows=512, columns=512, spacing=(1.0, 0.7, 0.7)).write(folder)
-    return plan(gather([read_instance(path) for path in paths]), Accepts())[0]
+def rows(rounds: int = 5) -> Iterator[Row]:
+    """Yield R13."""
+    with tempfile.TemporaryDirectory() as name:
+        grid = plan(gather([read_instance(path) for path in write_ct(Path(name) / "ct", SLICES)]), Accepts())[0]
+        segments = organs(grid)
+        walls = compared(lambda: by_hand(segments), lambda: ours(grid, segments), rounds=rounds)
+    yield row("R13", f"SEG of {len(segments)} segments, create and encode", "packed bits", walls, target=2.0)
 
 
 def organs(grid: Grid) -> list[Segment]:
@@ -77,31 +75,5 @@ def ours(grid: Grid, segments: Sequence[Segment]) -> int:
     return len(encoded(segmentation(Source.read(1, grid, None), present, frames, model=_MODEL, clock=clock, uids=uids)))
 
 
-def _seconds(work: Callable[[], int]) -> float:
-    gc.collect()
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def main() -> None:
-    """Print the row of the table."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--slices", type=int, default=300)
-    options.add_argument("--rounds", type=int, default=5)
-    chosen = options.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        grid = read_grid(Path(name), chosen.slices)
-        segments = organs(grid)
-        ours(grid, segments)  # the first one of a process loads tables
-        rounds = [
-            (_seconds(lambda: by_hand(segments)), _seconds(lambda: ours(grid, segments))) for _ in range(chosen.rounds)
-        ]
-    ratio = statistics.median(b / a for a, b in rounds)
-    yardstick, wall = (statistics.median(walls) for walls in zip(*rounds, strict=True))
-    walls = f"packed bits {yardstick:.3f} s, ours {wall:.3f} s"
-    print(f"R13 SEG of {len(segments)} segments, create and encode: {ratio:.2f} ({walls}; target 2)")
-
-
 if __name__ == "__main__":
-    main()
+    show(rows, __doc__, rounds=5)

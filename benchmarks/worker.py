@@ -1,6 +1,6 @@
 """R10, R11, R12: what the host adds to a model's own time, and what its import costs.
 
-Yardstick and ours in turn, in one run; prints one line for each goal.
+Yardstick and ours in turn, in one run.
 
 R10  a network over overlapping windows through the host, and bare ``session.run`` over the same windows
 R11  from the call of ``predict`` to the model's first line on a warm worker, and one window's run
@@ -10,9 +10,7 @@ R12  a process that imports the core (settings, rules, reading, workers, hooks),
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,12 +24,14 @@ import numpy.typing as npt
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.row import Row, compared, row, show
 from orchestrator.domain.volume import Volume
 from orchestrator.worker import Workers, discover
 from orchestrator.worker.child.model_grid import windows
 
 PATCH = (64, 128, 128)
 CHANNELS = 12
+SHAPE = (128, 256, 256)
 
 NETWORK_TOML = """contract = 1
 name = "network"
@@ -145,54 +145,41 @@ def until_entered(opened: Workers, given: Volume, folder: Path) -> float:
     return float(opened.predict("clock", given, folder).notes["entered"]) - start
 
 
-def imported(statement: str) -> float:
-    """Return the seconds of a fresh process that imports this."""
-    start = time.perf_counter()
+def imported(statement: str) -> None:
+    """Import this in a fresh process."""
     subprocess.run([sys.executable, "-c", statement], check=True)
-    return time.perf_counter() - start
 
 
-def inference(rounds: int, slices: int) -> None:
-    """Print R10 and R11."""
-    voxels = np.random.default_rng(0).integers(-1000, 1000, (slices, 256, 256)).astype(np.int16)
+def rows(rounds: int = 7) -> Iterator[Row]:
+    """Yield R10, R11 and R12."""
+    yield from inference(rounds)
+    yield imports(rounds)
+
+
+def inference(rounds: int) -> Iterator[Row]:
+    """Yield R10 and R11."""
+    voxels = np.random.default_rng(0).integers(-1000, 1000, SHAPE).astype(np.int16)
     with tempfile.TemporaryDirectory() as name, workers(Path(name)) as opened:
-        given = volume(opened, Path(name) / "request", voxels)
+        request = Path(name) / "request"
+        given = volume(opened, request, voxels)
         run = bare(Path(name) / "network" / "model.onnx", voxels)
-        through_host(opened, given, Path(name) / "request")
-        walls = [(run(), through_host(opened, given, Path(name) / "request")) for _ in range(rounds)]
-        starts = [until_entered(opened, given, Path(name) / "request") for _ in range(5 * rounds)]
-    count = len(list(windows((slices, 256, 256), PATCH, 0.0)))
-    print(_row(f"R10 inference through the host, {count} windows", walls, "session.run", "target 1.05"))
-    window, start = statistics.median(a for a, _ in walls) / count, statistics.median(starts)
-    print(
-        f"R11 job start on a warm worker: {start / window:.3f} "
-        f"(one window {window:.3f} s, start {start * 1000:.1f} ms; target 0.1)"
+        through_host(opened, given, request)
+        walls = [(run(), through_host(opened, given, request)) for _ in range(rounds)]
+        starts = [until_entered(opened, given, request) for _ in range(rounds)]
+    count = len(list(windows(SHAPE, PATCH, 0.0)))
+    yield row("R10", f"inference through the host, {count} windows", "session.run", walls, target=1.05)
+    one = [(bare_wall / count, start) for (bare_wall, _), start in zip(walls, starts, strict=True)]
+    yield row("R11", "job start on a warm worker", "one window's run", one, target=0.1)
+
+
+def imports(rounds: int) -> Row:
+    """Return R12; AssertionError where the core imports what only models need."""
+    subprocess.run(
+        [sys.executable, "-c", f"{CORE}\nimport sys\nassert not {{*sys.modules}} & {{*{NEVER!r}}}"], check=True
     )
-
-
-def imports(rounds: int) -> None:
-    """Print R12."""
-    for name, statement in (("core import", CORE), ("import of all that run needs", RUN)):
-        imported(f"{statement}\nimport sys\nassert not {{*sys.modules}} & {{*{NEVER!r}}}")
-        walls = [(imported(YARDSTICK), imported(statement)) for _ in range(rounds)]
-        print(_row(f"R12 {name}", walls, "pydicom and onnxruntime", "target 2"))
-
-
-def _row(what: str, walls: list[tuple[float, float]], yardstick: str, target: str) -> str:
-    ratio = statistics.median(ours / theirs for theirs, ours in walls)
-    theirs, ours = (statistics.median(each) for each in zip(*walls, strict=True))
-    return f"{what}: {ratio:.2f} ({yardstick} {theirs:.3f} s, ours {ours:.3f} s; {target})"
-
-
-def main() -> None:
-    """Print the rows of the table."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--slices", type=int, default=128)
-    options.add_argument("--rounds", type=int, default=7)
-    chosen = options.parse_args()
-    inference(chosen.rounds, chosen.slices)
-    imports(chosen.rounds)
+    walls = compared(lambda: imported(YARDSTICK), lambda: imported(CORE), rounds=rounds)
+    return row("R12", "core import", "pydicom and onnxruntime", walls, target=2.0)
 
 
 if __name__ == "__main__":
-    main()
+    show(rows, __doc__, rounds=7)
