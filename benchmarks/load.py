@@ -14,7 +14,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,12 @@ Volume = npt.NDArray[Any]
 SLICES = 300
 COMPRESSED_SLICES = 60
 _CODECS: dict[str, tuple[UID, Callable[[Volume], bytes], Callable[[bytes], Volume]]] = {
-    "JPEG 2000": (JPEG2000Lossless, partial(imagecodecs.jpeg2k_encode, reversible=True), imagecodecs.jpeg2k_decode),
-    "JPEG-LS": (JPEGLSLossless, imagecodecs.jpegls_encode, imagecodecs.jpegls_decode),
+    "JPEG 2000": (
+        JPEG2000Lossless,
+        lambda pixels: bytes(imagecodecs.jpeg2k_encode(pixels, reversible=True)),
+        imagecodecs.jpeg2k_decode,
+    ),
+    "JPEG-LS": (JPEGLSLossless, lambda pixels: bytes(imagecodecs.jpegls_encode(pixels)), imagecodecs.jpegls_decode),
 }
 _MEMORY = """
 import json, re, sys
