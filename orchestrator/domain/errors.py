@@ -78,6 +78,10 @@ class UnsupportedInput(OrchestratorError, ValueError):
         return (type(self), (str(self.fault), self.reason))
 
 
+class NotApplicable(OrchestratorError, ValueError):
+    """The model has nothing to say about this input, as a spine model about a foot (outcome ``not-applicable``)."""
+
+
 class UnreadableFile(OrchestratorError, ValueError):
     """A file is no DICOM, or broken; it never stops the files beside it."""
 

@@ -68,7 +68,7 @@ class Runner(Protocol):
         """Return the model's checked result, kept in the folder as well.
 
         volume.voxels must be the array that ``allocate`` gave for the folder.
-        Raises UnsupportedInput, InvalidResult or an InferenceError.
+        Raises NotApplicable, UnsupportedInput, InvalidResult or an InferenceError.
         """
 
     def kept(self, folder: Path) -> Prediction:

@@ -30,6 +30,7 @@ from orchestrator.dicom import (
 from orchestrator.dicom.grid import Grid
 from orchestrator.domain.errors import (
     ForbiddenTransition,
+    NotApplicable,
     OrchestratorError,
     UnknownRecord,
     UnsupportedInput,
@@ -180,6 +181,8 @@ class Inference:
         """
         try:
             stage(key)
+        except NotApplicable as refusal:
+            return {"state": JobState.NOT_APPLICABLE, "reason": str(refusal)}
         except UnsupportedInput as refusal:
             return {"state": JobState.UNSUPPORTED, "reason": str(refusal)}
         except OrchestratorError as fault:

@@ -2,7 +2,7 @@
 
 from orchestrator.domain.code import Code
 from orchestrator.domain.concepts import codes
-from orchestrator.domain.errors import UnsupportedInput
+from orchestrator.domain.errors import NotApplicable, UnsupportedInput
 from orchestrator.domain.model import Accepts, Empty, Geometry, Intended, Resources
 from orchestrator.domain.result import Finding, Measurement, Presence, Region, Result, Segment, Shape, Urgency
 from orchestrator.domain.volume import Volume
@@ -17,6 +17,7 @@ __all__ = [
     "Intended",
     "Measurement",
     "Model",
+    "NotApplicable",
     "Presence",
     "Region",
     "Register",

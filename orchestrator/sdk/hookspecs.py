@@ -52,7 +52,8 @@ class Model(Protocol):
     def predict(self, volume: Volume) -> Result:
         """Return what the model finds in the volume; segments' masks have the volume's shape.
 
-        Raise UnsupportedInput("why") for a volume that the model must not judge.
+        Raise UnsupportedInput("why") for a volume that the model must not judge, and NotApplicable("why")
+        for a sound one that it has nothing to say about.
         """
 
 

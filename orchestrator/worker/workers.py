@@ -21,6 +21,7 @@ from orchestrator.domain.errors import (
     InvalidResult,
     ManifestError,
     ModelRaised,
+    NotApplicable,
     OrchestratorError,
     SandboxUnavailable,
     StorageFull,
@@ -160,7 +161,7 @@ class Workers:
         """Return the model's checked result, kept in the folder as well.
 
         volume.voxels must be the array that ``allocate`` gave for the folder.
-        Raises UnsupportedInput, InvalidResult, WeightsError or an InferenceError.
+        Raises NotApplicable, UnsupportedInput, InvalidResult, WeightsError or an InferenceError.
         """
         slot = self._slot(model)
         self._put_input(volume, folder)
@@ -312,6 +313,8 @@ def _reserve(path: Path, size: int) -> None:
 def _error(answer: Answer, model: ModelDescription) -> OrchestratorError:
     """Return the exception that an answer stands for."""
     match answer.error:
+        case "not-applicable":
+            return NotApplicable(answer.message or "no reason given")
         case "unsupported":
             return UnsupportedInput(answer.fault, answer.message or "no reason given")
         case "invalid":

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.domain.errors import InvalidResult, StorageFull, UnsupportedInput
+from orchestrator.domain.errors import InvalidResult, NotApplicable, StorageFull, UnsupportedInput
 from orchestrator.sdk import Model
 from orchestrator.worker.channel import Channel, ChannelClosed
 from orchestrator.worker.child import plugin as plugins
@@ -47,6 +47,8 @@ class Session:
         """Return the answer to one request; whatever the model does becomes an answer too."""
         try:
             return self._answer(request, files)
+        except NotApplicable as refusal:
+            return {"error": "not-applicable", "message": _brief(str(refusal))}
         except UnsupportedInput as refusal:
             return {"error": "unsupported", "fault": refusal.fault, "message": _brief(refusal.reason)}
         except InvalidResult as fault:

@@ -15,6 +15,7 @@ import pytest
 from orchestrator.domain.errors import (
     InvalidResult,
     ModelRaised,
+    NotApplicable,
     OrchestratorError,
     UnsupportedInput,
     WorkerCrashed,
@@ -41,6 +42,7 @@ OUTCOMES = {
     "raises": ("raise KeyError('no such thing')", "", ModelRaised, "subject raised KeyError: 'no such thing'"),
     "raises many lines": ("raise ValueError('one\\ntwo')", "", ModelRaised, "subject raised ValueError: one$"),
     "refuses": ("raise UnsupportedInput('too few slices')", "", UnsupportedInput, "refused-by-model: too few slices"),
+    "has nothing to say": ("raise NotApplicable('no spine in it')", "", NotApplicable, "^no spine in it$"),
     "exits": ("sys.exit(3)", "", ModelRaised, "SystemExit: 3"),
     "exits at once": ("os._exit(3)", "", WorkerCrashed, "subject died: exit status 3"),
     "aborts": ("os.abort()", "", WorkerCrashed, "killed by SIGABRT"),
