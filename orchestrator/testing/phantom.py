@@ -1,11 +1,4 @@
-"""The kit for plugin authors: a DICOM series whose lesion is known, and the volume a model gets of it.
-
-    series = synthetic_series(tmp_path, slices=30, orientation="oblique")
-    result = MyModel().predict(series.read())
-    assert (result.segments[0].mask == series.phantom.mask).all()
-
-Synthetic headers, synthetic anatomy: an ellipse of tissue with one bright lesion on its left side.
-"""
+"""A body with one lesion, as the slices of a scanner; where the lesion lies is known."""
 
 from __future__ import annotations
 
@@ -20,23 +13,15 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 from pydicom.uid import (
-    UID,
     CTImageStorage,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
     MRImageStorage,
     PositronEmissionTomographyImageStorage,
-    RLELossless,
 )
-from pydicom.valuerep import format_number_as_ds
 
-from orchestrator.dicom import fill, gather, plan, read_instance
-from orchestrator.domain.model import Accepts
-from orchestrator.domain.volume import Affine, Volume
-
-__all__ = ["ORIENTATIONS", "Lesion", "Patient", "Phantom", "SyntheticSeries", "read_series", "synthetic_series"]
+from orchestrator.domain.volume import Affine
+from orchestrator.testing.headers import Patient, acquisition, decimals, equipment, put, study
+from orchestrator.testing.pixels import encode, put_pixels
 
 _TURN = math.radians(20)
 ORIENTATIONS: Mapping[str, tuple[float, ...]] = {
@@ -50,27 +35,8 @@ ORIENTATIONS: Mapping[str, tuple[float, ...]] = {
 """Image Orientation (Patient) by name, LPS (PS3.3 C.7.6.2.1.1); with each a normal = row x column."""
 
 _POSITIONS = {"feet-first": "FFS", "prone": "HFP"}
-_UNCOMPRESSED = {
-    ImplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    DeflatedExplicitVRLittleEndian,
-}
 _CLASSES = {"CT": CTImageStorage, "MR": MRImageStorage, "PT": PositronEmissionTomographyImageStorage}
 _VALUES = {"CT": (-1000.0, 40.0, 400.0), "MR": (0.0, 300.0, 900.0), "PT": (0.0, 1000.0, 9000.0)}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patient:
-    """An invented person; ``character_set`` (or several, parted by backslashes) is that of the name (PS3.5 6.1)."""
-
-    patient_id: str = "PHANTOM-1"
-    issuer: str = "ORCHESTRATOR"
-    name: str = "Phantom^Synthetic"
-    birth_date: str = "19600402"
-    sex: str = "O"
-    age: str = "065Y"
-    character_set: str = "ISO_IR 192"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,14 +194,14 @@ class Phantom:
 
     def _image(self, stored: npt.NDArray[np.int64], index: int, time: int, copy: int, number: int) -> Dataset:
         dataset = Dataset()
-        _set(dataset, _study(self.patient) | _equipment() | _acquisition(self.modality, index, self.slices))
-        _set(dataset, self._identity(index, time, copy, number) | self._plane(index) | self._rescaled(index))
+        put(dataset, study(self.patient) | equipment() | acquisition(self.modality, index, self.slices))
+        put(dataset, self._identity(index, time, copy, number) | self._plane(index) | self._rescaled(index))
         if self.time_points > 1:
             dataset.TemporalPositionIdentifier, dataset.NumberOfTemporalPositions = time + 1, self.time_points
         put_pixels(dataset, stored, bits=self.bits, signed=self.signed)
         if self.padding is not None:
             dataset.PixelPaddingValue = self.padding
-        _set(dataset, self.attributes)
+        put(dataset, self.attributes)
         if self.edit is not None:
             self.edit(dataset, index)
         return encode(dataset, self.transfer_syntax)
@@ -259,161 +225,18 @@ class Phantom:
         named = self.orientation if isinstance(self.orientation, str) else ""
         return {
             "PatientPosition": _POSITIONS.get(named, "HFS") if self.modality != "PT" else None,  # PET has codes for it
-            "ImagePositionPatient": _decimals(position),
-            "ImageOrientationPatient": _decimals(self.directions.ravel()),
-            "PixelSpacing": _decimals(self.spacing[1:]),
-            "SliceThickness": _decimals(self.spacing[:1])[0],
-            "SliceLocation": _decimals(position @ np.cross(*self.directions)[:, None])[0],
+            "ImagePositionPatient": decimals(position),
+            "ImageOrientationPatient": decimals(self.directions.ravel()),
+            "PixelSpacing": decimals(self.spacing[1:]),
+            "SliceThickness": decimals(self.spacing[:1])[0],
+            "SliceLocation": decimals(position @ np.cross(*self.directions)[:, None])[0],
         }
 
     def _rescaled(self, index: int) -> dict[str, Any]:
         values: dict[str, Any] = {}
         if self.slope is not None or self.intercept is not None or self.modality == "CT":
-            values["RescaleIntercept"] = _decimals(self._rescale("intercept")[index].ravel())[0]
-            values["RescaleSlope"] = _decimals(self._rescale("slope")[index].ravel())[0]
+            values["RescaleIntercept"] = decimals(self._rescale("intercept")[index].ravel())[0]
+            values["RescaleSlope"] = decimals(self._rescale("slope")[index].ravel())[0]
         if self.modality == "CT":
             values["RescaleType"] = "HU"
         return values if self.modality != "MR" or self.slope != 1.0 or self.intercept is not None else {}
-
-
-@dataclass(frozen=True, slots=True)
-class SyntheticSeries:
-    """A phantom that lies on disk."""
-
-    phantom: Phantom
-    paths: tuple[Path, ...]
-
-    def read(self, accepts: Accepts | None = None) -> Volume:
-        """Return the volume that the host would give to a model. Raises as ``read_series`` does."""
-        return read_series(self.paths, accepts)
-
-
-def synthetic_series(folder: Path, **parameters: Any) -> SyntheticSeries:
-    """Return a series written into the folder; the parameters are those of Phantom."""
-    phantom = Phantom(**parameters)
-    return SyntheticSeries(phantom, tuple(phantom.write(folder)))
-
-
-def read_series(paths: Sequence[Path], accepts: Accepts | None = None) -> Volume:
-    """Return the files as the (first) volume that a model which takes ``accepts`` is given.
-
-    Raises UnreadableFile and UnsupportedInput, as the host does.
-    """
-    series = gather([read_instance(path) for path in paths])
-    grid = plan(series, accepts or Accepts())[0]
-    return fill(grid, np.empty(grid.shape, grid.dtype))
-
-
-def put_pixels(dataset: Dataset, stored: npt.NDArray[Any], *, bits: tuple[int, int], signed: bool) -> None:
-    """Set the pixel module for grey values (row, column) or (frame, row, column), little-endian."""
-    allocated, used = bits
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.Rows, dataset.Columns = stored.shape[-2:]
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = allocated, used, used - 1
-    dataset.PixelRepresentation = int(signed)
-    limits = np.iinfo(f"{'i' if signed else 'u'}{allocated // 8}")
-    if stored.min() < limits.min or stored.max() > limits.max:
-        raise ValueError(f"stored values {stored.min()}..{stored.max()} do not fit {allocated} bits, signed={signed}")
-    dataset.PixelData = stored.astype(f"<{'i' if signed else 'u'}{allocated // 8}").tobytes()
-    dataset["PixelData"].VR = "OW" if allocated == 16 else "OB"
-
-
-def encode(dataset: Dataset, transfer_syntax: str) -> Dataset:
-    """Return the dataset with its little-endian pixels in another transfer syntax (RLE or uncompressed)."""
-    syntax = UID(transfer_syntax)
-    dataset.ensure_file_meta()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    if syntax == RLELossless:
-        dataset.compress(syntax, generate_instance_uid=False)
-    elif syntax in _UNCOMPRESSED:
-        if syntax == ExplicitVRBigEndian and dataset.BitsAllocated == 16:
-            dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").byteswap().tobytes()
-    else:
-        raise ValueError(f"the kit writes no {syntax.name}")
-    dataset.file_meta.TransferSyntaxUID = syntax
-    return dataset
-
-
-def _set(dataset: Dataset, values: Mapping[str, Any]) -> None:
-    for keyword, value in values.items():
-        if value is not None:
-            setattr(dataset, keyword, value)
-        elif keyword in dataset:
-            delattr(dataset, keyword)
-
-
-def _decimals(values: Sequence[float] | npt.NDArray[np.float64]) -> list[str]:
-    return [format_number_as_ds(float(value)) for value in values]
-
-
-def _study(patient: Patient) -> dict[str, Any]:
-    return {
-        "SpecificCharacterSet": patient.character_set.split("\\"),
-        "PatientName": patient.name,
-        "PatientID": patient.patient_id,
-        "IssuerOfPatientID": patient.issuer or None,
-        "PatientBirthDate": patient.birth_date,
-        "PatientSex": patient.sex,
-        "PatientAge": patient.age or None,
-        "StudyID": "1",
-        "StudyDate": "20250501",
-        "StudyTime": "101500",
-        "SeriesDate": "20250501",
-        "SeriesTime": "101500",
-        "AcquisitionDate": "20250501",
-        "ContentDate": "20250501",
-        "ContentTime": "101500",
-        "AccessionNumber": "A-1",
-        "ReferringPhysicianName": "",
-        "StudyDescription": "Phantom study",
-    }
-
-
-def _equipment() -> dict[str, Any]:
-    return {
-        "Manufacturer": "Orchestrator",
-        "ManufacturerModelName": "Phantom",
-        "DeviceSerialNumber": "1",
-        "SoftwareVersions": "1",
-    }
-
-
-def _acquisition(modality: str, index: int, slices: int) -> dict[str, Any]:
-    values: dict[str, Any] = {"Modality": modality, "SeriesNumber": 1, "ImageType": ["ORIGINAL", "PRIMARY"]}
-    if modality == "CT":
-        return values | {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"], "BodyPartExamined": "CHEST", "KVP": "120"}
-    if modality == "MR":
-        sequence = {"ScanningSequence": "GR", "SequenceVariant": "SP", "ScanOptions": "", "MRAcquisitionType": "3D"}
-        times = {"EchoTime": "3", "RepetitionTime": "8", "EchoTrainLength": 1}
-        return values | sequence | times | {"ImageType": ["ORIGINAL", "PRIMARY", "M"], "BodyPartExamined": "BRAIN"}
-    return values | _emission(index, slices)
-
-
-def _emission(index: int, slices: int) -> dict[str, Any]:
-    """Return what the PET series, isotope and image modules ask for (PS3.3 C.8.9)."""
-    isotope = Dataset()
-    _set(isotope, {"RadiopharmaceuticalStartTime": "091500", "RadionuclideTotalDose": "370000000"})
-    isotope.RadionuclideCodeSequence = [_code("77004003", "SCT", "^18^Fluorine")]
-    return {
-        "SeriesType": ["WHOLE BODY", "IMAGE"],
-        "Units": "BQML",
-        "CountsSource": "EMISSION",
-        "NumberOfSlices": slices,
-        "PatientOrientationCodeSequence": [_code("102538003", "SCT", "recumbent")],
-        "PatientGantryRelationshipCodeSequence": [_code("102540008", "SCT", "headfirst")],
-        "DecayCorrection": "START",
-        "CorrectedImage": ["DECY", "ATTN"],
-        "CollimatorType": "NONE",
-        "RadiopharmaceuticalInformationSequence": [isotope],
-        "FrameReferenceTime": "0",
-        "ActualFrameDuration": "180000",
-        "ImageIndex": index + 1,
-        "DecayFactor": "1",
-        "BodyPartExamined": "WHOLEBODY",
-    }
-
-
-def _code(value: str, scheme: str, meaning: str) -> Dataset:
-    code = Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
-    return code

@@ -1,0 +1,158 @@
+"""Images without a place in the patient: radiographs, ultrasound loops, screen captures; one bright square in each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset
+from pydicom.uid import (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+    UltrasoundMultiFrameImageStorage,
+)
+
+from orchestrator.testing.headers import Patient, code, put
+from orchestrator.testing.phantom import Phantom
+from orchestrator.testing.pixels import encode, put_pixels
+
+CLASSES = {
+    "CR": ComputedRadiographyImageStorage,
+    "DX": DigitalXRayImageStorageForPresentation,
+    "US": UltrasoundMultiFrameImageStorage,
+    "OT": SecondaryCaptureImageStorage,
+}
+_DARK, _BRIGHT, _MOST = 400, 3000, 4095  # 12 bits
+_COLOURS = {"US": ((60, 0, 0), (255, 255, 255)), "OT": ((0, 0, 0), (250, 240, 10))}
+_PLANE = frozenset({"FrameOfReferenceUID", "PositionReferenceIndicator", "SliceLocation"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projection:
+    """Images to be: CR and DX grey with 12 bits, US (one loop of ``images`` frames) and OT in colour.
+
+    square: top, left, bottom and right edge of the bright square in pixels, bottom and right excluded.
+    photometric: MONOCHROME1 stores grey images inverted; they show the same.
+    attributes: set on every image (None deletes one). seed: every UID follows from it.
+    """
+
+    modality: str = "CR"
+    images: int = 1
+    rows: int = 96
+    columns: int = 80
+    square: tuple[int, int, int, int] = (10, 30, 20, 44)
+    photometric: str = "MONOCHROME2"
+    patient: Patient = field(default_factory=Patient)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    seed: str = "orchestrator"
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """(image, row, column): where the square is."""
+        top, left, bottom, right = self.square
+        mask = np.zeros((self.images, self.rows, self.columns), dtype=bool)
+        mask[:, top:bottom, left:right] = True
+        return mask
+
+    def datasets(self) -> list[Dataset]:
+        """Return one dataset for each file: a radiograph or capture each, a loop as a whole."""
+        numbers = [1] if self.modality == "US" else range(1, self.images + 1)
+        return [self.image(number) for number in numbers]
+
+    def image(self, number: int) -> Dataset:
+        """Return the image, or the loop, with this instance number."""
+        dataset = self._described(number)
+        if self.modality in {"CR", "DX"}:
+            self._put_grey(dataset)
+        else:
+            self._put_colour(dataset)
+        put(dataset, _KINDS[self.modality] | dict(self.attributes))
+        return encode(dataset, ExplicitVRLittleEndian)
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write the images as ``IM0001.dcm`` ... and return their paths."""
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = []
+        for dataset in self.datasets():
+            paths.append(folder / f"IM{dataset.InstanceNumber:04}.dcm")
+            dataset.save_as(paths[-1], enforce_file_format=True)
+        return paths
+
+    def _described(self, number: int) -> Dataset:
+        phantom = Phantom(seed=self.seed, patient=self.patient, slices=1, rows=8, columns=8)
+        dataset = Dataset()
+        for element in phantom.datasets()[0]:
+            placed = element.keyword in _PLANE or element.keyword.endswith("Patient")
+            if element.tag.group in {0x0008, 0x0010, 0x0020} and not placed:
+                dataset.add(element)
+        identity = {
+            "SOPClassUID": CLASSES[self.modality],
+            "SOPInstanceUID": phantom.uid("projection", self.modality, number),
+            "SeriesInstanceUID": phantom.uid("series", self.modality),
+            "SeriesDescription": f"{self.modality} phantom",
+            "Modality": self.modality,
+            "InstanceNumber": number,
+            "ImageType": ["ORIGINAL", "PRIMARY"],
+        }
+        put(dataset, identity)
+        return dataset
+
+    def _put_grey(self, dataset: Dataset) -> None:
+        stored = np.where(self.mask[0], _BRIGHT, _DARK)
+        put_pixels(
+            dataset, _MOST - stored if self.photometric == "MONOCHROME1" else stored, bits=(16, 12), signed=False
+        )
+        dataset.PhotometricInterpretation = self.photometric
+
+    def _put_colour(self, dataset: Dataset) -> None:
+        stored = np.zeros((*self.mask.shape, 3), np.uint8)
+        dark, bright = _COLOURS[self.modality]
+        stored[...] = dark
+        stored[self.mask] = bright
+        pixels = {"Rows": self.rows, "Columns": self.columns, "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
+        colours = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
+        put(dataset, pixels | colours | {"PixelRepresentation": 0, "Laterality": "", "PatientOrientation": ""})
+        if self.modality == "US":
+            put(dataset, {"NumberOfFrames": self.images, "FrameTime": "40", "FrameIncrementPointer": 0x00181063})
+        dataset.PixelData = (stored if self.modality == "US" else stored[0]).tobytes()
+        dataset["PixelData"].VR = "OB"
+
+
+_CHEST: dict[str, Any] = {
+    "ViewPosition": "PA",
+    "BodyPartExamined": "CHEST",
+    "PatientOrientation": ["L", "F"],
+    "ImagerPixelSpacing": ["0.2", "0.15"],
+}
+_DIGITAL: dict[str, Any] = {  # PS3.3 C.8.11
+    "PresentationIntentType": "FOR PRESENTATION",
+    "PixelIntensityRelationship": "LOG",
+    "PixelIntensityRelationshipSign": -1,
+    "RescaleIntercept": "0",
+    "RescaleSlope": "1",
+    "RescaleType": "US",
+    "PresentationLUTShape": "IDENTITY",
+    "LossyImageCompression": "00",
+    "BurnedInAnnotation": "NO",
+    "ImageLaterality": "U",
+    "DetectorType": "DIRECT",
+    "WindowCenter": "2048",
+    "WindowWidth": "4096",
+    "AcquisitionContextSequence": [],
+    "AnatomicRegionSequence": [code("816094009", "SCT", "Chest")],
+    "ViewCodeSequence": [code("399348003", "SCT", "Antero-posterior projection")],
+    "ImageType": ["ORIGINAL", "PRIMARY", ""],
+}
+_LOOP = {"LossyImageCompression": "00", "ImageType": ["ORIGINAL", "PRIMARY", "", "0001"]}
+_KINDS: Mapping[str, dict[str, Any]] = {
+    "CR": _CHEST,
+    "DX": _CHEST | _DIGITAL,
+    "US": _LOOP,
+    "OT": {"ConversionType": "WSD"},
+}

@@ -1,0 +1,185 @@
+"""The same voxels stored in another way: turned, thinned, cut; each copy is exact, nothing is interpolated."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset, dcmread
+from pydicom.uid import ExplicitVRLittleEndian
+
+from orchestrator.domain.volume import Affine, Volume, Voxels
+from orchestrator.testing.headers import decimals, put
+from orchestrator.testing.pixels import encode, put_pixels
+
+_REPLACED = frozenset(
+    (
+        *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"),
+        *("SpacingBetweenSlices", "SliceLocation", "SamplesPerPixel", "PhotometricInterpretation"),
+        *("PlanarConfiguration", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+        *("SmallestImagePixelValue", "LargestImagePixelValue", "PixelPaddingValue", "PixelPaddingRangeLimit"),
+        *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "VOILUTSequence", "ImagesInAcquisition"),
+        *("NumberOfFrames", "FrameIncrementPointer", "FrameTime", "IconImageSequence", "NumberOfSlices"),
+    )
+)
+_ANONYMOUS = {"PatientName": "Copy^For Checks", "PatientID": "CHECK", "AccessionNumber": ""}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stack:
+    """Voxels with the header that all their images share.
+
+    voxels: (slice, row, column), or (slice, row, column, 3) in colour. affine: index -> LPS mm, None
+    for images without a place in the patient. name: every UID of the written copy follows from it.
+    """
+
+    header: Dataset
+    voxels: Voxels
+    affine: Affine | None
+    name: str = "as it is"
+
+    @classmethod
+    def of(cls, volume: Volume, image: Path) -> Stack:
+        """Return the volume as it can be written again under the header of one of its images.
+
+        Name, ID and accession number are left behind, private elements and overlays too.
+        """
+        source = dcmread(image, stop_before_pixels=True)
+        header = Dataset()
+        for element in source:
+            overlay = 0x6000 <= element.tag.group <= 0x60FF
+            if not (element.tag.is_private or overlay or element.keyword in _REPLACED):
+                header.add(element)
+        put(header, _ANONYMOUS)
+        return cls(header, volume.voxels, volume.affine)
+
+    def turned(self, name: str, axes: tuple[int, int, int], flips: Collection[int] = ()) -> Stack:
+        """Return the same body, its axes taken in this order and those of the new axes in ``flips`` reversed.
+
+        Raises ValueError for a turn that would mirror the body, which no stored order of slices can do.
+        """
+        assert self.affine is not None
+        way = np.zeros((4, 4))
+        way[3, 3] = 1
+        for new, old in enumerate(axes):
+            way[old, new] = -1 if new in flips else 1
+            way[old, 3] = self.voxels.shape[old] - 1 if new in flips else 0
+        if np.linalg.det(way) < 0:
+            raise ValueError(f"axes {axes} with {sorted(flips)} reversed would mirror the body")
+        voxels = np.flip(self.voxels.transpose(axes), tuple(flips))
+        return replace(self, voxels=voxels, affine=self.affine @ way, name=name)
+
+    def rotated(self, name: str, rotation: npt.NDArray[np.float64]) -> Stack:
+        """Return the same images of a body that lay turned by this (3, 3) rotation about the middle of the grid."""
+        assert self.affine is not None
+        middle = self.affine @ [*(np.array(self.voxels.shape[:3]) - 1) / 2, 1]
+        way = np.eye(4)
+        way[:3, :3] = rotation
+        way[:3, 3] = middle[:3] - rotation @ middle[:3]
+        return replace(self, affine=way @ self.affine, name=name)
+
+    def thinned(self, name: str, axis: int) -> Stack:
+        """Return every second voxel along the axis, at twice the spacing."""
+        taken = tuple(slice(None, None, 2 if along == axis else 1) for along in range(3))
+        affine = self.affine
+        if affine is not None:
+            affine = affine @ np.diag([2.0 if along == axis else 1.0 for along in range(4)])
+        return replace(self, voxels=self.voxels[taken], affine=affine, name=name)
+
+    def one_slice(self, name: str) -> Stack:
+        """Return the slice in the middle."""
+        middle = len(self.voxels) // 2
+        affine = self.affine
+        if affine is not None:
+            affine = affine.copy()
+            affine[:3, 3] += middle * affine[:3, 0]
+        return replace(self, voxels=self.voxels[middle : middle + 1], affine=affine, name=name)
+
+    def blank(self, name: str) -> Stack:
+        """Return as many images that hold the lowest value only."""
+        return replace(self, voxels=np.full_like(self.voxels, self.voxels.min()), name=name)
+
+    def write(
+        self, folder: Path, *, without: Collection[int] = (), descending: bool = False, inverted: bool = False
+    ) -> list[Path]:
+        """Write one file for each slice and return their paths.
+
+        without: slices left out. descending: names and instance numbers run against the positions.
+        inverted: MONOCHROME1, stored so that it shows the same.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        stored, slope, intercept = _stored(self.voxels)
+        paths = []
+        present = [index for index in range(len(stored)) if index not in without]
+        for number, index in enumerate(reversed(present) if descending else present, start=1):
+            dataset = Dataset()
+            dataset.update(self.header)
+            put(dataset, self._identity(index, number) | self._plane(index))
+            if (slope, intercept) != (1.0, 0.0) or dataset.get("Modality") in {"CT", "PT"}:
+                put(dataset, {"RescaleSlope": decimals([slope])[0], "RescaleIntercept": decimals([intercept])[0]})
+            _put_pixels(dataset, stored[index], inverted=inverted)
+            paths.append(folder / f"IM{number:05}.dcm")
+            encode(dataset, ExplicitVRLittleEndian).save_as(paths[-1], enforce_file_format=True)
+        return paths
+
+    def _identity(self, index: int, number: int) -> dict[str, Any]:
+        source = str(self.header.get("SeriesInstanceUID"))
+        return {
+            "SOPInstanceUID": _uid(source, self.name, index),
+            "SeriesInstanceUID": _uid(source, self.name),
+            "StudyInstanceUID": _uid(source),
+            "InstanceNumber": number,
+        }
+
+    def _plane(self, index: int) -> dict[str, Any]:
+        if self.affine is None:
+            return {}
+        spacing = np.linalg.norm(self.affine[:3, :3], axis=0)
+        along = self.affine[:3, :3] / spacing
+        return {
+            "ImagePositionPatient": decimals(self.affine[:3, 3] + index * self.affine[:3, 0]),
+            "ImageOrientationPatient": decimals([*along[:, 2], *along[:, 1]]),
+            "PixelSpacing": decimals(spacing[1:]),
+            "SliceThickness": decimals(spacing[:1])[0],
+        }
+
+
+def is_upright(affine: Affine) -> bool:
+    """Return whether the axes are perpendicular: only then can slices be cut along another one."""
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return bool(np.allclose(directions.T @ directions, np.eye(3), atol=1e-3))
+
+
+def _stored(voxels: Voxels) -> tuple[Voxels, float, float]:
+    """Return whole numbers of at most 16 bits, with the slope and intercept that make the voxels of them."""
+    if voxels.dtype.kind in "iu" and voxels.dtype.itemsize <= 2:
+        return voxels, 1.0, 0.0
+    low, high = float(voxels.min()), float(voxels.max())
+    slope = (high - low) / np.iinfo(np.uint16).max or 1.0
+    return np.round((voxels - low) / slope).astype(np.uint16), slope, low
+
+
+def _put_pixels(dataset: Dataset, stored: Voxels, *, inverted: bool) -> None:
+    if stored.ndim == 3:
+        colour = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
+        bits = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelRepresentation": 0}
+        put(dataset, colour | bits | {"Rows": stored.shape[0], "Columns": stored.shape[1]})
+        dataset.PixelData = stored.tobytes()
+        dataset["PixelData"].VR = "OB"
+        return
+    bits_used = stored.dtype.itemsize * 8
+    if inverted:
+        limits = np.iinfo(stored.dtype)
+        stored = (int(limits.max) + int(limits.min) - stored.astype(np.int64)).astype(stored.dtype)
+    put_pixels(dataset, stored, bits=(bits_used, bits_used), signed=stored.dtype.kind == "i")
+    if inverted:
+        dataset.PhotometricInterpretation = "MONOCHROME1"
+
+
+def _uid(*names: object) -> str:
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, repr(names)).int}"
