@@ -1,0 +1,135 @@
+"""Networks that run in torch: a TorchScript archive, or a state dict for a module that the model's folder builds.
+
+Never a bare pickle: TorchScript is read by torch's own parser, which knows no Python class, and a state dict by
+``torch.load(weights_only=True)``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.worker.child.runtimes.packages import required
+from orchestrator.worker.child.runtimes.signature import Signature
+
+Module = Any
+"""A torch.nn.Module or torch.jit.ScriptModule."""
+
+TRIED_SIZE = 64
+"""Voxels along each axis, where the manifest names no patch: what five halvings leave two of."""
+
+
+def torchscript(file: Path, device: str) -> Module:
+    """Return the network of a TorchScript archive.
+
+    Raises EnvironmentMissing, ValueError for a file that torch.jit.save did not write.
+    """
+    torch = required("torch", "torch")
+    if not is_torchscript(file):
+        raise ValueError(f"{file.name} is no TorchScript archive as torch.jit.save writes it; a pickle is never loaded")
+    return torch.jit.load(str(file), map_location=device)
+
+
+def is_torchscript(file: Path) -> bool:
+    """Return whether the file is a zip with the constants and the code of a TorchScript module."""
+    if not zipfile.is_zipfile(file):
+        return False
+    with zipfile.ZipFile(file) as archive:
+        inside = {PurePosixPath(name).parts[1:2] for name in archive.namelist()}
+    return {("constants.pkl",), ("code",)} <= inside
+
+
+def built(folder: Path, function: str) -> Module:
+    """Return the module that ``name:function`` of the model's folder builds, without its weights.
+
+    Raises EnvironmentMissing and whatever the function raises.
+    """
+    required("torch", "torch")
+    name, _, attribute = function.partition(":")
+    sys.path.insert(0, str(folder))
+    return getattr(importlib.import_module(name), attribute)()
+
+
+def with_weights(module: Module, file: Path) -> Module:
+    """Return the module with the state dict of the file, alone or under ``model`` or ``state_dict``.
+
+    Raises ValueError for a file that holds anything but tensors, or those of another network.
+    """
+    torch = required("torch", "torch")
+    try:
+        held = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as fault:  # noqa: BLE001 - torch raises whatever the broken file makes of its readers
+        raise ValueError(f"{file.name} holds more than weights or is broken: {_reason(fault)}") from None
+    for key in ("model", "state_dict"):
+        held = held[key] if isinstance(held, Mapping) and isinstance(held.get(key), Mapping) else held
+    try:
+        module.load_state_dict(held)
+    except (RuntimeError, TypeError) as fault:
+        raise ValueError(f"{file.name} holds the weights of another network: {_reason(fault)}") from None
+    return module
+
+
+class TorchNetwork:
+    """Implements LoadedNetwork for a torch module, which says nothing of its input: it is tried."""
+
+    def __init__(self, module: Module, device: str, wanted: Mapping[str, Any], output: str | None) -> None:
+        """Put the module on ``device`` and try it.
+
+        wanted: the manifest's ``[input]``; output: which one, by key or position, by default the first.
+        Raises ValueError where no input fits.
+        """
+        self._torch = required("torch", "torch")
+        self._module = module.to(device).eval()
+        self._device, self._output = device, output
+        self.signature = self._tried(wanted)
+
+    def __call__(self, fed: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the output for one window."""
+        scores: npt.NDArray[np.float32] = self._run(fed)[0].float().cpu().numpy()
+        return scores
+
+    def _run(self, fed: npt.NDArray[np.float32]) -> Any:
+        with self._torch.inference_mode():
+            try:
+                given = self._module(self._torch.from_numpy(fed).to(self._device))
+            except RuntimeError as fault:
+                raise RuntimeError(_reason(fault)) from fault
+        return self._chosen(given)
+
+    def _chosen(self, given: Any) -> Any:
+        """Return the one output that the manifest names."""
+        if isinstance(given, Mapping):
+            return given[self._output or next(iter(given))]
+        return given[int(self._output or 0)] if isinstance(given, list | tuple) else given
+
+    def _tried(self, wanted: Mapping[str, Any]) -> Signature:
+        channels, faults = 3 if wanted["colour"] else 1, []
+        for size in _sizes(wanted):
+            try:
+                given = self._run(np.zeros((1, channels, *size), np.float32)).shape
+            except (RuntimeError, ValueError, LookupError) as fault:
+                faults.append(_reason(fault))
+                continue
+            if len(given) == 2 or tuple(given[2:]) == tuple(size):
+                return Signature(channels, (None,) * len(size), given[1], len(given) == 2)
+            faults.append(f"it answers {tuple(given)} to {(1, channels, *size)}")
+        raise ValueError(f"the network takes none of {list(_sizes(wanted))} (see patch in [input]): {faults[-1]}")
+
+
+def _sizes(wanted: Mapping[str, Any]) -> Iterator[Sequence[int]]:
+    """Yield the inputs to try; volumes first, for a network of volumes takes a slice as one without batch axis."""
+    given = wanted["patch"] or wanted["size"]
+    yield from [given] if given else (list(itertools.repeat(TRIED_SIZE, axes)) for axes in (3, 2))
+
+
+def _reason(fault: BaseException) -> str:
+    """Return the last line, where torch puts the reason below its own traceback."""
+    return (str(fault).strip().splitlines() or [type(fault).__name__])[-1].removeprefix("RuntimeError: ")
