@@ -7,7 +7,7 @@ import socket
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
@@ -16,8 +16,10 @@ from orchestrator.config.showing import as_json, as_toml
 from orchestrator.config.values import (
     AETitle,
     ArchiveURL,
+    Day,
     FilePath,
     Host,
+    HttpURL,
     Name,
     Port,
     Secret,
@@ -45,6 +47,10 @@ class Section(BaseModel):
         validate_by_name=True,  # Settings(archives=...) in code; a file has [[archive]]
         validate_by_alias=True,
     )
+
+
+class _Named(Protocol):
+    name: str
 
 
 class ReceiverSettings(Section):
@@ -269,8 +275,27 @@ class WorkerSettings(Section):
     idle_seconds: float = Field(default=900, gt=0, description="A model unused for so long gives its memory back.")
 
 
+class EgressSettings(Section):
+    """A place outside that images may go to, by this host's one way out; without a row nothing leaves."""
+
+    name: Name = Field(description="Name by which records and messages know it.")
+    url: HttpURL = Field(
+        description="`http://host:port` or `https://host:port`; a path may follow, and then only what lies below."
+    )
+    kind: Literal["inference"] = Field(default="inference", description="What for: `inference`, a model server.")
+    profile: Literal["voxels"] = Field(
+        default="voxels",
+        description="What may leave: `voxels`, the numbers a model is given and nothing that says whose they are.",
+    )
+    purpose: str = Field(min_length=1, max_length=200, description="Why, in words; stands in the audit trail.")
+    expires: Day | None = Field(default=None, description="Last day on which it is allowed, such as 2030-12-31.")
+    ca_file: FilePath | None = Field(
+        default=None, description="PEM file of the authority that signed its certificate; else the usual ones."
+    )
+
+
 class Settings(Section):
-    """Everything that can be set; ``[[archive]]`` and ``[[destination]]`` may come several times."""
+    """Everything that can be set; ``[[archive]]``, ``[[destination]]`` and ``[[egress]]`` may come several times."""
 
     receiver: ReceiverSettings = Field(default_factory=ReceiverSettings)
     archives: tuple[ArchiveSettings, ...] = Field(default=(), alias="archive")
@@ -281,10 +306,11 @@ class Settings(Section):
     web: WebSettings = Field(default_factory=WebSettings)
     engine: EngineSettings = Field(default_factory=EngineSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    egress: tuple[EgressSettings, ...] = Field(default=())
 
-    @field_validator("archives", "destinations")
+    @field_validator("archives", "destinations", "egress")
     @classmethod
-    def _have_names_of_their_own(cls, remotes: Sequence[RemoteSettings]) -> Sequence[RemoteSettings]:
+    def _have_names_of_their_own(cls, remotes: Sequence[_Named]) -> Sequence[_Named]:
         names = Counter(remote.name for remote in remotes)
         twice = [name for name, count in names.items() if count > 1]
         if twice:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Strict, ValidationInfo
 
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://.+")
@@ -45,6 +46,24 @@ def _archive_url(url: str) -> str:
     return url
 
 
+def _http_url(url: str) -> str:
+    parts = split_url(url)
+    plain = not (parts.query or parts.fragment or parts.username) and ".." not in parts.path
+    if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
+        raise ValueError("url is http://host:port or https://host:port; a path may follow, no user and no query")
+    return url.rstrip("/")
+
+
+def _day(value: object) -> object:
+    """Return a day; TOML has days of its own, which the reader marks as moments."""
+    if isinstance(value, dict) and value.keys() == {"moment"}:
+        value = value["moment"]
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is no day; write it as 2030-12-31") from None
+
+
 def _as_written(default: object) -> object:
     """Return a default as text: what is read as JSON, strictly, has no paths and no secrets."""
     if isinstance(default, SecretStr):
@@ -61,6 +80,8 @@ Host = Annotated[str, AfterValidator(_host)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ArchiveURL = Annotated[str, AfterValidator(_archive_url)]
+HttpURL = Annotated[str, AfterValidator(_http_url)]
+Day = Annotated[date, Strict(False), BeforeValidator(_day)]
 FilePath = Annotated[Path, BeforeValidator(_as_written), AfterValidator(_resolved)]
 """A path that is absolute once it is read: a relative one starts at the settings file's folder."""
 Secret = Annotated[SecretStr, BeforeValidator(_as_written)]

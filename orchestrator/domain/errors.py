@@ -110,6 +110,22 @@ class WorkerOutOfMemory(InferenceError):
     """The model asked for more memory than it declared."""
 
 
+class RemoteUnavailable(InferenceError):
+    """A model server does not answer, or is not ready, now; the same attempt may go through later."""
+
+
+class RemoteTimeout(InferenceError):
+    """A model server took longer to answer than the manifest allows."""
+
+
+class RemoteFailed(InferenceError):
+    """A model server answered with an error, or with something that is no answer."""
+
+
+class EgressRefused(OrchestratorError):
+    """The settings do not let this leave for that place."""
+
+
 class SandboxUnavailable(OrchestratorError):
     """The kernel cannot give the cage that the settings require."""
 

@@ -12,6 +12,7 @@ import pytest
 from orchestrator.config import Settings, load_settings
 from orchestrator.domain.errors import SettingsError
 
+EGRESS = 'name = "triton"\nurl = "http://127.0.0.1:8000"\npurpose = "a test"\n'
 REMOTE = 'name = "pacs"\nurl = "dimse://PACS@127.0.0.1:4242"\n'
 
 
@@ -199,6 +200,5 @@ def test_what_is_shown_can_be_loaded_again(file: Path) -> None:
 def test_json_has_the_names_of_the_file(file: Path) -> None:
     values = json.loads(loaded(file, f"[[archive]]\n{REMOTE}").to_json())
     assert values["archive"][0]["name"] == "pacs"
-    assert (
-        values.keys() == tomllib.loads(loaded(file, f"[[archive]]\n{REMOTE}[[destination]]\n{REMOTE}").shown()).keys()
-    )
+    lists = f"[[archive]]\n{REMOTE}[[destination]]\n{REMOTE}[[egress]]\n{EGRESS}"
+    assert values.keys() == tomllib.loads(loaded(file, lists).shown()).keys()
