@@ -57,13 +57,16 @@ def discover(
     """Return every source of models; a faulty one carries its error and stops no other.
 
     model_folders: each a model folder (with a model.toml) or a folder of such.
-    plugin_folders: each a folder of ``*.py`` files and packages.
+    plugin_folders: each a plugin (a file or a package) or a folder of such; one that is installed from there
+        as well counts once, as installed.
     """
-    installed = installed_plugins() if entry_points else ()
+    installed = tuple(map(_installed, installed_plugins())) if entry_points else ()
+    known = {place.resolve() for source in installed for place in source.folders}
+    files = [_plugin_file(file) for folder in plugin_folders for file in _plugin_files(folder)]
     return (
-        *(_installed(plugin) for plugin in installed),
-        *(_plugin_file(file) for folder in plugin_folders for file in _plugin_files(folder)),
-        *(_model_folder(folder) for folder in _model_folders(model_folders)),
+        *installed,
+        *(source for source in files if known.isdisjoint(source.folders)),
+        *(_model_folder(folder) for folder in dict.fromkeys(_model_folders(model_folders))),
     )
 
 
@@ -78,6 +81,10 @@ def _installed(plugin: InstalledPlugin) -> ModelSource:
 
 
 def _plugin_files(folder: Path) -> Iterator[Path]:
+    itself = folder / "__init__.py" if folder.is_dir() else folder
+    if itself.is_file():
+        yield itself
+        return
     yield from sorted(file for file in folder.glob("*.py") if not file.name.startswith("_"))
     yield from sorted(folder.glob("*/__init__.py"))
 

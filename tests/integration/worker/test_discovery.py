@@ -181,3 +181,21 @@ def test_a_missing_interpreter_is_named(tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "own", "", MANIFEST + 'python = ".venv/bin/python"\n')
     (source,) = discover([folder], entry_points=False)
     assert source.error == f"{folder}/model.toml: the interpreter {folder}/.venv/bin/python is not there"
+
+
+def test_a_folder_named_twice_is_one_model(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "models" / "lung", NAMELESS)
+    assert [source.name for source in discover([tmp_path / "models", folder], entry_points=False)] == ["lung"]
+
+
+def test_a_plugin_folder_may_be_the_plugin_itself(tmp_path: Path) -> None:
+    (tmp_path / "lung").mkdir()
+    (tmp_path / "lung" / "__init__.py").write_text(HEAD + subject("pass"))
+    for place in (tmp_path, tmp_path / "lung", tmp_path / "lung" / "__init__.py"):
+        assert [source.name for source in discover([], [place], entry_points=False)] == ["lung"]
+
+
+def test_a_plugin_that_is_installed_from_a_folder_counts_once() -> None:
+    (installed,) = [source for source in discover([]) if source.name == "bone-volume"]
+    found = discover([], [installed.folders[0]])
+    assert [source for source in found if source.name in {"bone-volume", "orchestrator_bone_volume"}] == [installed]
