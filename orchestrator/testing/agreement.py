@@ -34,7 +34,7 @@ def onto(mask: Mask, affine: Affine, grid: Affine, shape: tuple[int, int, int]) 
 
     way = np.linalg.inv(affine) @ grid
     moved = ndimage.affine_transform(
-        mask.astype(np.uint8, copy=False), way[:3, :3], way[:3, 3], output_shape=shape, order=0, mode="constant"
+        mask.astype(np.uint8, copy=False), way[:3, :3], way[:3, 3], output_shape=shape, order=0, mode="grid-constant"
     )
     return np.asarray(moved, dtype=bool)
 
