@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.worker.discovery import ModelSource, digest
+from orchestrator.worker.digest import digest
+from orchestrator.worker.discovery import ModelSource
 from orchestrator.worker.process import PACKAGE
 
 

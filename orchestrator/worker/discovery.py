@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from orchestrator.domain.errors import ManifestError
 from orchestrator.sdk.entry_points import InstalledPlugin, installed_plugins
+from orchestrator.worker.digest import digest
 from orchestrator.worker.manifest import Manifest
 from orchestrator.worker.manifest_file import read_manifest
 
@@ -44,7 +44,7 @@ class ModelSource:
 
     def plugin(self) -> dict[str, Any]:
         """Return, in JSON values, what the model process has to load."""
-        if self.manifest is not None and self.manifest.runtime == "onnx":
+        if self.manifest is not None and self.manifest.runtime != "python":
             return {"recipe": self.manifest.model_dump(mode="json"), "folder": str(self.folders[0])}
         if self.file is not None:
             return {"name": self.name, "file": str(self.file)}
@@ -109,46 +109,33 @@ def _model_folder(folder: Path) -> ModelSource:
         manifest = read_manifest(folder / MANIFEST)
     except ManifestError as fault:
         return ModelSource(**found, error=str(fault))
-    found |= {"manifest": manifest, "version": manifest.version, "digest": digest([folder])}
-    if manifest.runtime == "onnx":
-        return ModelSource(**found)
+    found["folders"] = _folders(folder, manifest)
+    found |= {"manifest": manifest, "version": manifest.version, "digest": digest(found["folders"])}
+    python = _interpreter(folder, manifest)
+    if not manifest.requirements and not python.exists():
+        return ModelSource(**found, error=f"{folder / MANIFEST}: the interpreter {python} is not there")
+    if manifest.runtime != "python":
+        return ModelSource(**found, python=python)
     entry = _entry(folder, manifest.entry or "")
     if entry is None:
         return ModelSource(
             **found, error=f"{folder / MANIFEST}: a Python model needs entry, the file that registers it"
         )
-    if manifest.requirements:
-        return ModelSource(**found, file=entry, python=folder / ENVIRONMENT / "bin" / "python")
-    python = folder / manifest.python if manifest.python else Path(sys.executable)
-    if not python.exists():
-        return ModelSource(**found, error=f"{folder / MANIFEST}: the interpreter {python} is not there")
     return ModelSource(**found, file=entry, python=python)
+
+
+def _folders(folder: Path, manifest: Manifest) -> tuple[Path, ...]:
+    """Return the model's folder, and that of its bundle where it lies elsewhere."""
+    bundle = (folder / manifest.bundle.path).resolve() if manifest.bundle else folder
+    return (folder,) if bundle.is_relative_to(folder) else (folder, bundle)
+
+
+def _interpreter(folder: Path, manifest: Manifest) -> Path:
+    if manifest.requirements:
+        return folder / ENVIRONMENT / "bin" / "python"
+    return folder / manifest.python if manifest.python else Path(sys.executable)
 
 
 def _entry(folder: Path, name: str) -> Path | None:
     candidates = (folder / name, folder / f"{name}.py", folder / name / "__init__.py")
     return next((path for path in candidates if name and path.is_file()), None)
-
-
-def digest(places: Sequence[Path]) -> str:
-    """Return the sha256 over names and contents of all files there, whatever the order of the folder.
-
-    Left out: compiled and hidden files, documentation, a model's own virtual environment.
-    """
-    total = hashlib.sha256()
-    for place in places:
-        for file in [place] if place.is_file() else sorted(_files(place)):
-            name = file.name if file == place else file.relative_to(place).as_posix()
-            with file.open("rb") as content:
-                total.update(f"{name} {hashlib.file_digest(content, 'sha256').hexdigest()}\n".encode())
-    return total.hexdigest()
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for entry in folder.iterdir():
-        if entry.name.startswith(".") or entry.name in ("__pycache__", "node_modules"):
-            continue
-        if entry.is_dir() and not (entry / "pyvenv.cfg").exists():
-            yield from _files(entry)
-        elif entry.is_file() and entry.suffix not in (".md", ".pyc"):
-            yield entry

@@ -63,6 +63,7 @@ Inside = Annotated[str, Field(min_length=1), AfterValidator(_inside)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Pinned = Annotated[str, AfterValidator(_pinned)]
 Function = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+Runtime = Literal["onnx", "torchscript", "pytorch", "monai-bundle", "python"]
 
 
 class Section(BaseModel):
@@ -178,6 +179,17 @@ class MeasurementOf(Section):
     segment: str
 
 
+class BundleAt(Section):
+    """A MONAI bundle, and the digest of the very files that a person of this site trusts: a bundle is code.
+
+    path: its folder, seen from this file; weights: the file in it, by default models/model.pt or models/model.ts.
+    """
+
+    path: Annotated[str, Field(min_length=1)]
+    sha256: Sha256 | None = None
+    weights: Inside | None = None
+
+
 class IntendedFor(Section):
     """For whom the model is; see domain.model.Intended."""
 
@@ -229,9 +241,11 @@ class Manifest(Section):
     description: str = ""
     manufacturer: Annotated[str, Field(max_length=64)] = ""
     licence: str = ""
-    runtime: Literal["onnx", "python"]
+    runtime: Runtime
     file: Inside | None = None
     sha256: Sha256 | None = None
+    network: Function | None = None
+    bundle: BundleAt | None = None
     entry: Inside | None = None
     python: str | None = None
     requirements: tuple[Pinned, ...] = ()

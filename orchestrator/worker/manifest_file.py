@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from orchestrator.domain.errors import ManifestError
+from orchestrator.domain.model import Geometry
 from orchestrator.toml import Faults, Key, read
 from orchestrator.worker import manifest as schema
 from orchestrator.worker.answer import NetworkSaid
+from orchestrator.worker.digest import digest
 from orchestrator.worker.manifest import Manifest
 
 Fault = tuple[Key, str]
@@ -24,10 +27,31 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "segment": schema.SegmentOf,
     "finding": schema.FindingOf,
     "measurement": schema.MeasurementOf,
+    "bundle": schema.BundleAt,
     "intended": schema.IntendedFor,
     "resources": schema.Needs,
     "weights": schema.Weights,
 }
+
+NETWORKS = ("onnx", "torchscript", "pytorch")
+_TORCH = ("torchscript", "pytorch", "monai-bundle")
+
+ONLY_FOR: Mapping[str, Sequence[str]] = {
+    "file": (*NETWORKS, "python"),
+    "weights": (*NETWORKS, "python"),
+    "network": ("pytorch",),
+    "bundle": ("monai-bundle",),
+    "entry": ("python",),
+    "python": (*_TORCH, "python"),
+    "requirements": (*_TORCH, "python"),
+    "segment": (*NETWORKS, "monai-bundle"),
+    "finding": NETWORKS,
+    "measurement": (*NETWORKS, "monai-bundle"),
+}
+"""Keys that not every runtime knows."""
+
+OF_ANY_MODEL = frozenset({"modality", "geometry", "gantry_tilt", "minimum_slices"})
+"""Keys of ``[input]`` that say which series are taken, and not what is done with them."""
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -72,7 +96,7 @@ def _add(faults: Faults, error: ErrorDetails) -> None:
     elif error["type"] == "missing":
         faults.add(place[:-1], f"{key!r} is missing")
     elif place == ("runtime",):
-        faults.add(place, 'runtime must be "onnx" or "python"; other runtimes do not exist in this version')
+        faults.add(place, f"expected {_named_all(get_args(schema.Runtime))}")
     else:
         faults.add(place, f"{_named(place)}: {error['msg'].removeprefix('Value error, ').rstrip('.')}")
 
@@ -87,20 +111,41 @@ def _known_beside(place: Key) -> Collection[str]:
 
 
 def _runtime_faults(manifest: Manifest) -> Iterator[Fault]:
-    if manifest.runtime == "onnx":
-        if not (manifest.segment or manifest.finding):
-            yield (), "an ONNX model needs at least one [[segment]] or [[finding]] that says what its output means"
-        if manifest.segment and manifest.finding:
-            yield ("finding", 0), "a network gives either segments or findings, not both"
-        if not (manifest.weights or (manifest.file and manifest.sha256)):
-            yield (), "an ONNX model needs file and sha256, or [[weights]]"
-        for key in ("entry", "python", "requirements"):
-            if getattr(manifest, key):
-                yield (key,), f'{key!r} is for runtime = "python"'
-        return
-    for key in ("segment", "finding", "measurement"):
-        if getattr(manifest, key):
-            yield (key, 0), f'[[{key}]] is for runtime = "onnx"; a Python model returns its own Result'
+    """Yield what is missing for the runtime, and what is meant for another one."""
+    for key, runtimes in ONLY_FOR.items():
+        if getattr(manifest, key) and manifest.runtime not in runtimes:
+            yield (key,), f"{key!r} is for {_named_all(runtimes)}"
+    if manifest.runtime in NETWORKS:
+        yield from _network_file_faults(manifest)
+    if manifest.runtime == "pytorch" and not manifest.network:
+        yield (), 'a PyTorch model needs network = "module:function", which builds what its weights are loaded into'
+    if manifest.runtime == "monai-bundle":
+        yield from _bundle_faults(manifest)
+
+
+def _named_all(runtimes: Sequence[str]) -> str:
+    *others, last = (f'"{runtime}"' for runtime in runtimes)
+    return f"runtime = {', '.join(others)}{' or ' if others else ''}{last}"
+
+
+def _network_file_faults(manifest: Manifest) -> Iterator[Fault]:
+    if not (manifest.segment or manifest.finding):
+        yield (), "a network needs at least one [[segment]] or [[finding]] that says what its output means"
+    if manifest.segment and manifest.finding:
+        yield ("finding", 0), "a network gives either segments or findings, not both"
+    if not (manifest.weights or (manifest.file and manifest.sha256)):
+        yield (), "a network needs file and sha256, or [[weights]]"
+
+
+def _bundle_faults(manifest: Manifest) -> Iterator[Fault]:
+    if not manifest.bundle:
+        yield (), "a MONAI bundle needs [bundle] with its path and sha256"
+    if not manifest.segment:
+        yield (), "a MONAI bundle needs at least one [[segment]]: no bundle says in codes what its output means"
+    if manifest.input.geometry is not Geometry.VOLUME:
+        yield ("input", "geometry"), 'a MONAI bundle takes geometry = "volume"'
+    for key in sorted(manifest.input.model_fields_set - OF_ANY_MODEL):
+        yield ("input", key), f"{key} is the bundle's own business: its preprocessing says it"
 
 
 def _reference_faults(manifest: Manifest) -> Iterator[Fault]:
@@ -114,6 +159,8 @@ def _reference_faults(manifest: Manifest) -> Iterator[Fault]:
 
 
 def _file_faults(manifest: Manifest, folder: Path) -> Iterator[Fault]:
+    if manifest.bundle:
+        yield from _digest_faults(manifest.bundle, folder / manifest.bundle.path)
     for key in ("file", "entry"):
         name = getattr(manifest, key)
         if name and not manifest.weights and not _there(folder, name):
@@ -122,6 +169,15 @@ def _file_faults(manifest: Manifest, folder: Path) -> Iterator[Fault]:
         found = sha256(folder / manifest.file)
         if found != manifest.sha256:
             yield ("sha256",), f"{manifest.file} has the sha256 {found}, not the one declared"
+
+
+def _digest_faults(bundle: schema.BundleAt, place: Path) -> Iterator[Fault]:
+    """Yield why the bundle may not run; its digest is named, for a person who trusts it to write it down."""
+    if not (place / "configs").is_dir():
+        yield ("bundle", "path"), f"{place} is no MONAI bundle: it has no folder configs"
+    elif bundle.sha256 != (found := digest([place], every_file=True)):
+        allowed = f"not {bundle.sha256}" if bundle.sha256 else "and none is allowed"
+        yield ("bundle", "sha256"), f"a bundle is code: the files in {place} have the sha256 {found}, {allowed}"
 
 
 def _there(folder: Path, name: str) -> bool:

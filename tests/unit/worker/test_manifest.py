@@ -82,7 +82,7 @@ FAULTS = [
     ('name = "liver"', 'nam = "liver"', ":1: 'name' is missing", ":2: unknown key 'nam' - did you mean 'name'?"),
     ('name = "liver"', 'name = "Liver 2"', ":2: name: "),
     ("contract = 1", "contract = 2", ":1: contract: "),
-    ('"onnx"', '"tensorflow"', ':4: runtime must be "onnx" or "python"'),
+    ('"onnx"', '"tensorflow"', ':4: expected runtime = "onnx", "torchscript", '),
     ('file = "liver.onnx"', 'file = "lung.onnx"', ":5: 'lung.onnx' is not in "),
     ('file = "liver.onnx"', 'file = "../liver.onnx"', ":5: file: expected a path inside the folder"),
     ('"liver.onnx"', '"/etc/passwd"', ":5: file: expected a path inside the folder"),
@@ -134,7 +134,7 @@ PYTHON = 'contract = 1\nname = "x"\nversion = "1"\nruntime = "python"\n'
 
 
 def test_a_python_model_gives_its_own_segments(read: Read) -> None:
-    with pytest.raises(ManifestError, match=r":5: \[\[segment\]\] is for runtime"):
+    with pytest.raises(ManifestError, match=":5: 'segment' is for runtime = \"onnx\", "):
         read(PYTHON + '[[segment]]\nlabel = "x"\ntype = "liver"')
 
 

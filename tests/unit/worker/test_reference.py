@@ -20,6 +20,7 @@ SECTIONS = [
     manifest.SegmentOf,
     manifest.FindingOf,
     manifest.MeasurementOf,
+    manifest.BundleAt,
     manifest.IntendedFor,
     manifest.Needs,
     manifest.Weights,
