@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.app.choice import settings_of
+from orchestrator.app.ledgers import ledger_of
 from orchestrator.app.sources import start_workers
 from orchestrator.config import Settings
 from orchestrator.domain.errors import ForbiddenTransition, UserError
-from orchestrator.domain.job import LEAVING, JobState
+from orchestrator.domain.job import LEAVING, MOVES, JobState
 from orchestrator.domain.records import ARRIVED, SETTLED, DeliveryRecord, DeliveryState, JobRecord, ReviewRecord
 from orchestrator.domain.review import ReviewState
 from orchestrator.hooks import HostPlugins
@@ -44,6 +45,11 @@ class Desk:
         job = self.ledger.job(key)
         if job.state in LEAVING and self._has_refused_delivery(job):
             return self._deliver_again(job, by=by)
+        if JobState.WAITING not in MOVES[job.state]:
+            raise ForbiddenTransition(
+                f"job {job.key[:12]} is {job.state}; what can be tried again is failed, parked, held, unsupported "
+                "or not-applicable"
+            )
         job = self.ledger.move_job(job.key, JobState.WAITING, reason=f"tried again by {by}", by=by)
         queue_job(self._client, job)
         return job
@@ -56,6 +62,8 @@ class Desk:
         job = self.ledger.job(key)
         if any(row.confirmed_at is not None for row in self.ledger.deliveries(job.key)):
             raise ForbiddenTransition("this result was delivered; reject it: orchestrator results reject")
+        if JobState.FAILED not in MOVES[job.state]:
+            raise ForbiddenTransition(f"job {job.key[:12]} is {job.state} and does nothing that could be cancelled")
         return self.ledger.move_job(job.key, JobState.FAILED, reason=f"cancelled by {by}", by=by)
 
     def judge(
@@ -123,7 +131,7 @@ class Desk:
 def opened(path: Path | None) -> Iterator[Desk]:
     """Open the ledger that the settings name and give a desk over it."""
     settings = settings_of(path)
-    with closing(Ledger.open(settings.data.database)) as ledger, closing(Client(settings.data.database)) as client:
+    with closing(ledger_of(settings)) as ledger, closing(Client(settings.data.database)) as client:
         names = [item.name for item in settings.destinations]
         yield Desk(ledger, client, destinations=names, on_review=lambda *review: _tell_plugins(settings, *review))
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.app.choice import settings_of
+from orchestrator.config import Settings
+from orchestrator.domain.errors import UserError
 from orchestrator.domain.records import (
     DeliveryRecord,
     EventRecord,
@@ -50,5 +52,18 @@ def job_file(ledger: Ledger, key: str) -> JobFile:
 @contextmanager
 def opened(settings_file: Path | None) -> Iterator[Ledger]:
     """Give the ledger that the settings name."""
-    with closing(Ledger.open(settings_of(settings_file).data.database)) as ledger:
+    with closing(ledger_of(settings_of(settings_file))) as ledger:
         yield ledger
+
+
+def ledger_of(settings: Settings) -> Ledger:
+    """Return the ledger that the service made.
+
+    Raises UserError where there is none: whoever asks in the wrong folder must not read "no jobs".
+    """
+    file = settings.data.database.removeprefix("sqlite:///")
+    if file != settings.data.database and not Path(file).exists():
+        raise UserError(
+            f"there is no ledger at {file}: orchestrator serve makes it; name other settings with --settings FILE"
+        )
+    return Ledger.open(settings.data.database)

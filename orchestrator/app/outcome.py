@@ -72,8 +72,8 @@ def outcomes(ledger: Ledger, series_uid: str) -> Iterator[Outcome]:
     An earlier run may have left jobs of other rules, or of a model as it was before somebody mended it.
     """
     series = ledger.series(series_uid)
-    if series is None:
-        return
+    if series is None or not series.explanation:
+        return  # it could not be routed
     explained = json.loads(series.explanation)
     named = {model for rule in explained["rules"] if rule["matched"] for model in rule["models"]}
     jobs = sorted(ledger.jobs(series_uid=series_uid), key=lambda job: job.created_at)

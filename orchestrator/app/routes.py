@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
+from orchestrator.app.ledgers import ledger_of
 from orchestrator.app.running import newest, read_folder
+from orchestrator.app.sources import start_workers
 from orchestrator.config import Settings
 from orchestrator.dicom import gather, may_be_image, read_instance
 from orchestrator.domain.errors import UnknownRecord
 from orchestrator.domain.series import Headers, Instance
-from orchestrator.jobs import Ledger
+from orchestrator.hooks import HostPlugins
 from orchestrator.rules import Explanation, RuleSet, default_rules, load_rules
+
+
+def rules_in_force(settings: Settings, file: Path | None = None) -> RuleSet:
+    """Return the rules of the file, else of the settings, else the shipped ones, as the service would take them.
+
+    Raises RulesError: for a model that is not installed and a fact that no plugin declares, too.
+    """
+    path = file or settings.rules.file
+    if path is None:
+        return default_rules()
+    with closing(start_workers(settings)) as workers:
+        facts = HostPlugins.load(workers.listing()).facts
+        return load_rules(path, models=workers.models(), extra_facts=facts)
 
 
 def explain(what: str, settings: Settings, rules_file: Path | None) -> dict[str, Explanation]:
@@ -19,8 +35,7 @@ def explain(what: str, settings: Settings, rules_file: Path | None) -> dict[str,
 
     Raises UnknownRecord, RulesError.
     """
-    path = rules_file or settings.rules.file
-    rules = load_rules(path) if path else default_rules()
+    rules = rules_in_force(settings, rules_file)
     folder = Path(what)
     series = read_folder(folder).series if folder.exists() else {what: _received(what, settings)}
     return {series_uid: _explained(rules, newest(instances)) for series_uid, instances in series.items()}
@@ -34,7 +49,7 @@ def _explained(rules: RuleSet, instances: Sequence[Instance]) -> Explanation:
 
 
 def _received(series_uid: str, settings: Settings) -> list[Instance]:
-    ledger = Ledger.open(settings.data.database)
+    ledger = ledger_of(settings)
     try:
         record = ledger.series(series_uid)
         if record is None:

@@ -14,7 +14,7 @@ from orchestrator.app.outcome import Outcome, outcomes
 from orchestrator.archive import FolderArchive, connect
 from orchestrator.config import Settings
 from orchestrator.dicom import read_instance
-from orchestrator.domain.errors import UnreadableFile, UserError
+from orchestrator.domain.errors import PluginError, UnreadableFile, UserError
 from orchestrator.domain.job import ENDED, JobState
 from orchestrator.domain.series import Instance
 from orchestrator.pipeline.parts import Destination
@@ -66,7 +66,7 @@ class Folder:
 
 def settings_for(output: Path, base: Settings) -> Settings:
     """Return the settings of a run: its own ledger below OUTPUT, results into OUTPUT, nothing received."""
-    state = output / STATE_FOLDER
+    state = output.resolve() / STATE_FOLDER
     data = base.data.model_copy(update={"folder": state, "database": f"sqlite:///{state / 'ledger.db'}"})
     return base.model_copy(update={"data": data, "archives": (), "destinations": ()})
 
@@ -113,18 +113,51 @@ def run(
     """
     started = time.perf_counter()
     folder = read_folder(source)
-    output.mkdir(parents=True, exist_ok=True)
+    _make(output)
     archive = connect(output.resolve().as_uri(), name="output")
     target = Destination("output", archive, ask=False, retry_hours=0.0)  # nobody waits: a full disk is told at once
     with hosting.opened(settings_for(output, settings), {"output": target}) as host:
+        refused = []
         for instances in folder.series.values():
             chosen = newest(instances)
             folder.unread += _left_aside(instances, chosen)
-            record = host.routing.admit(chosen, source=str(source), host_facts={}, reason=REASON)
-            host.routing.release(record.series_uid, record.revision, REASON)
+            try:
+                _take(host, chosen, str(source))
+            except PluginError as fault:
+                refused.append(_not_routed(chosen[0], fault))
         _wait(host, list(folder.series), progress)
-        found = tuple(item for series_uid in folder.series for item in outcomes(host.ledger, series_uid))
-    return RunReport(found, tuple(folder.unread), time.perf_counter() - started)
+        found = [item for series_uid in folder.series for item in outcomes(host.ledger, series_uid)]
+    return RunReport((*found, *refused), tuple(folder.unread), time.perf_counter() - started)
+
+
+def _make(folder: Path) -> None:
+    """Make the output folder.
+
+    Raises UserError where that is not possible.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise UserError(f"{folder} cannot be made a folder for results: {fault.strerror}") from None
+
+
+def _take(host: hosting.Host, instances: Sequence[Instance], source: str) -> None:
+    record = host.routing.admit(instances, source=source, host_facts={}, reason=REASON)
+    host.routing.release(record.series_uid, record.revision, REASON)
+
+
+def _not_routed(instance: Instance, fault: PluginError) -> Outcome:
+    modality = str(instance.headers.get("Modality", ("",))[0])
+    return Outcome(
+        series=instance.series_uid,
+        study=instance.study_uid,
+        modality=modality,
+        model=None,
+        version="",
+        rule=None,
+        outcome=str(JobState.FAILED),
+        reason=f"PluginError: {fault}",
+    )
 
 
 def _read(path: Path) -> Instance | Unread:

@@ -14,10 +14,10 @@ def main() -> None:
     try:
         build(sys.argv[1:])()
     except UserError as fault:
-        errors.print(f"[red]error:[/red] {_plain(fault)}")
+        errors.print(f"[red]error:[/red] {_plain(fault)}", soft_wrap=True)
         sys.exit(2)
     except OrchestratorError as fault:
-        errors.print(f"[red]failed:[/red] {_plain(fault)}")
+        errors.print(f"[red]failed:[/red] {_plain(fault)}", soft_wrap=True)
         sys.exit(1)
 
 

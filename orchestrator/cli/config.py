@@ -6,9 +6,9 @@ import json as jsons
 
 import typer
 
+from orchestrator.app import routes
 from orchestrator.app.choice import settings_of
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console
-from orchestrator.rules import WatchedRules
 
 commands = typer.Typer(help="Settings: show what is in force, check a file.", no_args_is_help=True)
 
@@ -27,5 +27,5 @@ def show(settings: SettingsFile = None, json: JsonFlag = False) -> None:
 def check(settings: SettingsFile = None) -> None:
     """Check the settings and the rules that they name."""
     effective = settings_of(settings)
-    rules = WatchedRules(effective.rules.file).current()
+    rules = routes.rules_in_force(effective)
     console.print(f"the settings are sound; {len(rules.rules)} rules are in force", markup=False)

@@ -8,6 +8,7 @@ import typer
 
 from orchestrator.app import ledgers
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, finding_text, table
+from orchestrator.domain.records import ReviewRecord
 from orchestrator.domain.review import RejectReason, ReviewState
 
 commands = typer.Typer(help="Results: list, show, accept, reject.", no_args_is_help=True)
@@ -69,8 +70,9 @@ def accept(key: Key, by: By, organization: Organization, comment: Comment = "", 
     from orchestrator.app import desk  # loads the engine's client
 
     with desk.opened(settings) as office:
+        before = office.ledger.review(office.ledger.job(key).key)
         review = office.judge(key, ReviewState.ACCEPTED, by=by, organization=organization, reason="", comment=comment)
-    console.print(f"result {review.job_key[:12]} is {review.state}", markup=False)
+    console.print(f"result {review.job_key[:12]} is {review.state}{_instead_of(before)}", markup=False)
 
 
 @commands.command()
@@ -86,7 +88,17 @@ def reject(
     from orchestrator.app import desk  # loads the engine's client
 
     with desk.opened(settings) as office:
+        before = office.ledger.review(office.ledger.job(key).key)
         review = office.judge(
             key, ReviewState.REJECTED, by=by, organization=organization, reason=reason.value, comment=comment
         )
-    console.print(f"result {review.job_key[:12]} is {review.state} ({review.reason})", markup=False)
+    said = f"result {review.job_key[:12]} is {review.state} ({review.reason}){_instead_of(before)}"
+    console.print(said, markup=False)
+
+
+def _instead_of(before: ReviewRecord | None) -> str:
+    """Return in words whose verdict the new one replaces, nothing where it is the first."""
+    if before is None or not before.by:
+        return ""
+    when = before.at.astimezone().strftime("%Y-%m-%d %H:%M")
+    return f"; {before.by} ({before.organization}) had {before.state} it at {when}"

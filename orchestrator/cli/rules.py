@@ -11,7 +11,6 @@ import typer
 from orchestrator.app import routes
 from orchestrator.app.choice import settings_of
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console
-from orchestrator.rules import default_rules, load_rules
 
 commands = typer.Typer(help="Rules: which series go to which models, and why.", no_args_is_help=True)
 RulesFile = Annotated[Path | None, typer.Option("--rules", help="Rules file instead of that of the settings.")]
@@ -23,9 +22,11 @@ def check(
     settings: SettingsFile = None,
 ) -> None:
     """Read a rules file and report all its faults together, with their lines."""
-    path = file or settings_of(settings).rules.file
-    rules = load_rules(path) if path else default_rules()
-    console.print(f"{path or 'the shipped rules'}: {len(rules.rules)} rules, no fault", markup=False)
+    effective = settings_of(settings)
+    rules = routes.rules_in_force(effective, file)
+    console.print(
+        f"{file or effective.rules.file or 'the shipped rules'}: {len(rules.rules)} rules, no fault", markup=False
+    )
     for rule in rules.rules:
         goes_to = "held for a person" if rule.hold else ", ".join(rule.models)
         console.print(f"  {rule.name}  ->  {goes_to}  ({rule.priority})", markup=False)

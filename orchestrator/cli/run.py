@@ -15,6 +15,7 @@ from orchestrator.app.choice import settings_of
 from orchestrator.app.running import Progress as Step
 from orchestrator.app.running import RunReport
 from orchestrator.cli.show import SettingsFile, console, errors, finding_text, table
+from orchestrator.domain.errors import UserError
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ def command(
 ) -> None:
     """Put every series of a folder through the whole path, once."""
 
+    if json is not None and not json.absolute().parent.is_dir():
+        raise UserError(f"there is no folder {json.parent} for {json.name}")
     effective = running.with_folders(settings_of(settings), rules=rules, models=models or (), plugins=plugins or ())
     report = watched(lambda progress: running.run(source, output, effective, progress=progress))
     show(report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
@@ -34,7 +35,10 @@ COLOURS = {
     "delivering": "cyan",
 }
 
-console = Console(highlight=False)
+WIDE = 160
+"""Columns where nobody's screen says how many: what goes into a file or a pipe is searched, not looked at."""
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 errors = Console(stderr=True, highlight=False)
 
 
@@ -67,8 +71,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
         console.print(f"[dim]{empty}[/dim]")
         return
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        grid.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):
+        grid.add_column(column, overflow="fold", no_wrap=number == 0)  # a key in two halves cannot be copied
     for row in found:
         grid.add_row(*row)
     console.print(grid)

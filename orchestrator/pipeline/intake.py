@@ -11,6 +11,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,12 +19,14 @@ from orchestrator.dicom import expected_count, gap_free, read_instance
 from orchestrator.domain.errors import UnreadableFile
 from orchestrator.domain.records import SeriesRecord, SeriesState
 from orchestrator.domain.series import HeaderValue, Instance
-from orchestrator.jobs import Ledger
+from orchestrator.jobs import Ledger, describe, frames
 from orchestrator.pipeline.completion import Completion, Due, Step
 from orchestrator.pipeline.routing import Routing
 
 log = logging.getLogger(__name__)
 
+WAIT_SECONDS = 60.0
+"""How long a series waits that could not be routed."""
 OWN_NAME = re.compile(r"[0-9.]+-[0-9a-f]{12}")
 """What the spool calls a file: SOP Instance UID and digest."""
 
@@ -68,6 +71,7 @@ class Intake:
         self._ways: dict[str, Received] = {}
         self._unreadable: set[Path] = set()
         self._admitted: dict[str, SeriesRecord] = {}
+        self._waits: dict[str, float] = {}
 
     def received(self, file: Received) -> None:
         """Index one file; a broken one is recorded by name and stops nothing."""
@@ -114,7 +118,26 @@ class Intake:
         Notes of arrivals may get lost, so the spool is looked at before a series is called complete: what
         was overlooked is taken in first, and the series is judged again at the next turn.
         """
-        return [due for due in self._completion.due(self._clock()) if self._take(due)]
+        now = self._clock()
+        due = [due for due in self._completion.due(now) if self._waits.get(due.series_uid, now) <= now]
+        return [step for step in due if self._do(step)]
+
+    def _do(self, due: Due) -> bool:
+        """Return whether the step was taken; a series that cannot be routed now waits, and stops no other."""
+        try:
+            taken = self._take(due)
+        except Exception as error:  # noqa: BLE001  # a plugin that raises, a full disk, a fault of ours: told, tried again
+            self._put_off(due.series_uid, error)
+            return False
+        self._waits.pop(due.series_uid, None)
+        return taken
+
+    def _put_off(self, series_uid: str, error: Exception) -> None:
+        log.error("series %s waits %g s: %s\n%s", series_uid, WAIT_SECONDS, describe(error), frames(error))
+        if series_uid not in self._waits:
+            with suppress(Exception):  # where the ledger itself is the fault, the log has told
+                self._ledger.record("series-waits", series_uid, describe(error))
+        self._waits[series_uid] = self._clock() + WAIT_SECONDS
 
     def _take(self, due: Due) -> bool:
         held = self._held(due.instances[0].study_uid, due.series_uid)

@@ -57,6 +57,8 @@ class ReviewPages(Pages):
             newest = only(_newest(connection, record.job_key), missing)
             if newest.state is not seen:
                 raise ForbiddenTransition(_already(newest))
+            if record.state is newest.state and newest.by:
+                raise ForbiddenTransition(_already(newest))
             review_move(newest.state, record.state)
             _insert(connection, record)
             text = moved(newest.state, record.state, record.reason)
