@@ -110,6 +110,14 @@ class WorkerOutOfMemory(InferenceError):
     """The model asked for more memory than it declared."""
 
 
+class DeviceOutOfMemory(WorkerOutOfMemory):
+    """The memory of a GPU did not suffice; a model that may take any device goes on on the CPU."""
+
+
+class DeviceUnavailable(InferenceError):
+    """The model needs a device that this machine does not have or that the model's runtime cannot use."""
+
+
 class RemoteUnavailable(InferenceError):
     """A model server does not answer, or is not ready, now; the same attempt may go through later."""
 

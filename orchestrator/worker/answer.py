@@ -99,13 +99,14 @@ def _mask(masks: Path, index: int, shape: tuple[int, int, int]) -> npt.NDArray[A
 
 
 class Answer(_Answer):
-    """The answer to ``load`` or ``predict``: its seconds and device, or which error and what the model said."""
+    """The answer to ``load`` or ``predict``: seconds, device and provider, or which error and what the model said."""
 
     error: Literal["not-applicable", "unsupported", "invalid", "memory", "storage", "raised"] | None = None
     message: Annotated[str, Field(max_length=400)] = ""
     fault: InputFault = InputFault.REFUSED_BY_MODEL
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     device: Annotated[str, Field(pattern=r"^(cpu|cuda:\d+)$")] = "cpu"
+    provider: Annotated[str, Field(pattern=r"^\w*$", max_length=64)] = ""
 
 
 class NetworkSaid(_Answer):

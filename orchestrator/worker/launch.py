@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from orchestrator.worker.devices import NO_GPU, Device
 from orchestrator.worker.discovery import ModelSource
 from orchestrator.worker.process import PACKAGE, ModelProcess, Sandbox, Start
 
@@ -29,9 +30,15 @@ class Launcher:
         self._thread = ThreadPoolExecutor(1, "model launcher")
 
     def start(
-        self, source: ModelSource, memory_mb: int, *, read: Sequence[Path] = (), write: Sequence[Path] = ()
+        self,
+        source: ModelSource,
+        memory_mb: int,
+        *,
+        device: Device = NO_GPU,
+        read: Sequence[Path] = (),
+        write: Sequence[Path] = (),
     ) -> ModelProcess:
-        """Return a process that holds the source's plugin.
+        """Return a process that holds the source's plugin and sees of all GPUs the device at most.
 
         Raises SandboxUnavailable and WorkerCrashed.
         """
@@ -41,10 +48,12 @@ class Launcher:
             plugin=source.plugin(),
             sdk=self._folder / "sdk",
             scratch=Path(tempfile.mkdtemp(prefix=f"{source.name}-", dir=self._folder)),
-            read=(*source.folders, *read),
+            read=(*source.folders, *device.read, *read),
             write=write,
             sandbox=self.sandbox,
-            memory_mb=memory_mb,
+            memory_mb=memory_mb + device.host_mb,
+            devices=device.files,
+            environment=device.environment,
         )
         return ModelProcess(start, self._thread)
 

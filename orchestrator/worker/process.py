@@ -12,7 +12,7 @@ import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +36,7 @@ class Start:
     sdk: a folder that holds the package of ours and nothing else.
     read: files and folders it may read besides its interpreter.
     scratch, write: the folders it may write; its TMPDIR and what a converter makes.
+    devices, environment: device files it may use, and variables that say which GPU it sees.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Start:
     sandbox: Sandbox
     memory_mb: int
     devices: Sequence[Path] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class ModelProcess:
@@ -93,6 +95,11 @@ class ModelProcess:
     def output(self) -> str:
         """The last 64 KiB of what the process printed; for the model's author, not for a job's reason."""
         return self._output.decode(errors="replace")
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
 
     @property
     def peak_memory_mb(self) -> float | None:
@@ -205,7 +212,7 @@ def _launch(start: Start, channel: int) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         pass_fds=[channel],
-        env=_environment(start.scratch),
+        env={**_environment(start.scratch), **start.environment},
         cwd=start.scratch,
         start_new_session=True,
     )

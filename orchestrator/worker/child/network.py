@@ -25,10 +25,12 @@ class Network:
         self._recipe = recipe
         self._folder = folder
         self._loaded: LoadedNetwork | None = None
+        self.device = self.provider = ""
 
     def load(self, weights: Path | None, device: str) -> None:
         """Load the network from its own folder or from the one of its pulled weights."""
         self._loaded = load_network(self._recipe, self._folder, self._file(weights), device)
+        self.device, self.provider = self._loaded.device, self._loaded.provider
 
     def _file(self, weights: Path | None) -> Path:
         declared = self._recipe["weights"]

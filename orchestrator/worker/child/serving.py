@@ -15,6 +15,7 @@ from orchestrator.domain.errors import InvalidResult, NotApplicable, StorageFull
 from orchestrator.sdk import Model
 from orchestrator.worker.channel import Channel, ChannelClosed
 from orchestrator.worker.child import plugin as plugins
+from orchestrator.worker.child.place import ran_out_of_memory, where_it_runs
 from orchestrator.worker.exchange import read_volume, write_result
 
 LONGEST_MESSAGE = 300
@@ -59,7 +60,7 @@ class Session:
             return {"error": "memory", "message": ""}
         except BaseException as raised:  # noqa: BLE001 - the model's own code: sys.exit is an outcome as well
             traceback.print_exc()
-            kind = "memory" if _ran_out_of_memory(raised) else "raised"
+            kind = "memory" if ran_out_of_memory(raised) else "raised"
             return {"error": kind, "message": _brief(f"{type(raised).__name__}: {raised}")}
         finally:
             self._end_a_fork()
@@ -85,7 +86,7 @@ class Session:
         self._model = self._loaded().models[key]
         if hasattr(self._model, "load"):
             self._model.load(Path(weights) if weights else None, device)
-        return {"device": device}
+        return where_it_runs(self._model, device)
 
     def _predict(self, files: Sequence[int]) -> dict[str, Any]:
         assert self._model is not None, "predict before load"
@@ -126,9 +127,3 @@ class Session:
 def _brief(text: str) -> str:
     """Return the first line, bounded: the rest of what a model says stays in its own stderr."""
     return (text.splitlines() or [""])[0][:LONGEST_MESSAGE]
-
-
-def _ran_out_of_memory(raised: BaseException) -> bool:
-    """True for what numpy, onnxruntime and torch raise; the latter two have no type of their own for it."""
-    said = str(raised).lower()
-    return any(words in said for words in ("bad_alloc", "allocate memory", "out of memory", "failed to allocate"))

@@ -18,9 +18,10 @@ def load_network(recipe: Mapping[str, Any], folder: Path, file: Path, device: st
     if recipe["runtime"] == "onnx":
         from orchestrator.worker.child.runtimes.onnx import OnnxNetwork
 
-        return OnnxNetwork(file, recipe["output"]["name"])
+        return OnnxNetwork(file, recipe["output"]["name"], device, recipe["resources"]["memory_mb"])
     from orchestrator.worker.child.runtimes import torch_modules
 
+    device = torch_modules.usable(device)
     if recipe["runtime"] == "torchscript":
         module = torch_modules.torchscript(file, device)
     else:

@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.worker.child.runtimes.providers import device_of, wanted_providers
 from orchestrator.worker.child.runtimes.signature import Signature
 
 
 class OnnxNetwork:
     """Implements LoadedNetwork for an ONNX file."""
 
-    def __init__(self, file: Path, output: str | None) -> None:
-        """Load the file; ``output``: which one, where the network has several, by default the first.
+    def __init__(self, file: Path, output: str | None, device: str, memory_mb: int) -> None:
+        """Load the file on the device, or on the CPU where onnxruntime offers no more.
 
+        output: which one, where the network has several, by default the first; memory_mb: bound on a GPU.
         Raises ValueError for a network of another shape, and what onnxruntime raises for a broken file.
         """
         import onnxruntime
@@ -24,7 +26,10 @@ class OnnxNetwork:
         options = onnxruntime.SessionOptions()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # same speed, a tenth less CPU
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        providers = wanted_providers(device, onnxruntime.get_available_providers(), memory_mb)
+        self._session = onnxruntime.InferenceSession(str(file), options, providers=providers)
+        self.provider = str(self._session.get_providers()[0])  # a provider that cannot start is left out of these
+        self.device = device_of(self.provider, device)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         wanted = output or outputs[0].name
         named = [each for each in outputs if each.name == wanted]

@@ -45,5 +45,13 @@ class LoadedNetwork(Protocol):
     def signature(self) -> Signature:
         """What it takes and gives."""
 
+    @property
+    def device(self) -> str:
+        """Where it runs, ``cpu`` or ``cuda:N``; not always where it was meant to."""
+
+    @property
+    def provider(self) -> str:
+        """The execution provider of onnxruntime, empty for other runtimes."""
+
     def __call__(self, fed: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return (channel, *axes) or (channel,) for an input of (1, channel, *axes)."""

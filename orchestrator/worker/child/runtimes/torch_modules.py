@@ -27,6 +27,14 @@ TRIED_SIZE = 64
 """Voxels along each axis, where the manifest names no patch: what five halvings leave two of."""
 
 
+def usable(device: str) -> str:
+    """Return the device, or ``cpu`` where this torch has no CUDA.
+
+    Raises EnvironmentMissing.
+    """
+    return device if required("torch", "torch").cuda.is_available() else "cpu"
+
+
 def torchscript(file: Path, device: str) -> Module:
     """Return the network of a TorchScript archive.
 
@@ -88,7 +96,8 @@ class TorchNetwork:
         """
         self._torch = required("torch", "torch")
         self._module = module.to(device).eval()
-        self._device, self._output = device, output
+        self.device, self.provider = device, ""
+        self._output = output
         self.signature = self._tried(wanted)
 
     def __call__(self, fed: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -99,7 +108,7 @@ class TorchNetwork:
     def _run(self, fed: npt.NDArray[np.float32]) -> Any:
         with self._torch.inference_mode():
             try:
-                given = self._module(self._torch.from_numpy(fed).to(self._device))
+                given = self._module(self._torch.from_numpy(fed).to(self.device))
             except RuntimeError as fault:
                 raise RuntimeError(_reason(fault)) from fault
         return self._chosen(given)
