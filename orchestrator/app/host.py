@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from orchestrator.app.care import CARE_SECONDS, Care
 from orchestrator.app.pulse import Pulse
 from orchestrator.app.sources import connected, start_workers
 from orchestrator.config import Settings
+from orchestrator.dicom import prewarm
 from orchestrator.domain.errors import SettingsError
 from orchestrator.hooks import HostPlugins
 from orchestrator.jobs import Engine, Ledger, Queue, durable
@@ -92,6 +94,7 @@ def opened(settings: Settings, destinations: Mapping[str, Destination] | None = 
         engine = stack.enter_context(closing(_engine(settings, destinations)))
         routing = Routing(parts, engine)
         engine.launch()
+        threading.Thread(target=prewarm, name="prewarm", daemon=True).start()  # the first SR would cost 0.9 s more
         host = Host(settings, ledger, engine, workers, plugins, rules, parts, routing, delivery)
         stack.enter_context(Pulse("deliveries", DELIVERY_SECONDS, lambda: delivery.queue_due(engine)))
         care = Care(ledger, engine, delivery, workers, settings.worker.idle_seconds)
