@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import (
@@ -45,6 +46,15 @@ def _inside(value: str) -> str:
     return value
 
 
+def _server(value: str) -> str:
+    """Refuse what names no server; a user or a query would be a secret in a file that is none."""
+    parts = urlsplit(value)
+    plain = not (parts.query or parts.fragment or parts.username) and ".." not in parts.path and parts.port != 0
+    if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
+        raise ValueError("expected http://host:port or https://host:port; a path may follow, no user and no query")
+    return value.rstrip("/")
+
+
 def _pinned(value: str) -> str:
     """Refuse what is no requirement on one version: a result must follow from what the manifest says."""
     try:
@@ -62,8 +72,9 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_several)]
 Inside = Annotated[str, Field(min_length=1), AfterValidator(_inside)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Pinned = Annotated[str, AfterValidator(_pinned)]
+ServedName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
 Function = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
-Runtime = Literal["onnx", "torchscript", "pytorch", "monai-bundle", "python"]
+Runtime = Literal["onnx", "torchscript", "pytorch", "monai-bundle", "remote", "python"]
 
 
 class Section(BaseModel):
@@ -190,6 +201,16 @@ class BundleAt(Section):
     weights: Inside | None = None
 
 
+class ServedAt(Section):
+    """Where a model of runtime "remote" is served; see domain.remote.RemoteModel."""
+
+    url: Annotated[str, AfterValidator(_server)]
+    model: ServedName
+    version: ServedName | None = None
+    input: str | None = None
+    timeout_seconds: PositiveFloat = 60.0
+
+
 class IntendedFor(Section):
     """For whom the model is; see domain.model.Intended."""
 
@@ -246,6 +267,7 @@ class Manifest(Section):
     sha256: Sha256 | None = None
     network: Function | None = None
     bundle: BundleAt | None = None
+    remote: ServedAt | None = None
     entry: Inside | None = None
     python: str | None = None
     requirements: tuple[Pinned, ...] = ()

@@ -28,6 +28,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "finding": schema.FindingOf,
     "measurement": schema.MeasurementOf,
     "bundle": schema.BundleAt,
+    "remote": schema.ServedAt,
     "intended": schema.IntendedFor,
     "resources": schema.Needs,
     "weights": schema.Weights,
@@ -41,12 +42,13 @@ ONLY_FOR: Mapping[str, Sequence[str]] = {
     "weights": (*NETWORKS, "python"),
     "network": ("pytorch",),
     "bundle": ("monai-bundle",),
+    "remote": ("remote",),
     "entry": ("python",),
     "python": (*_TORCH, "python"),
     "requirements": (*_TORCH, "python"),
-    "segment": (*NETWORKS, "monai-bundle"),
-    "finding": NETWORKS,
-    "measurement": (*NETWORKS, "monai-bundle"),
+    "segment": (*NETWORKS, "remote", "monai-bundle"),
+    "finding": (*NETWORKS, "remote"),
+    "measurement": (*NETWORKS, "remote", "monai-bundle"),
 }
 """Keys that not every runtime knows."""
 
@@ -115,8 +117,12 @@ def _runtime_faults(manifest: Manifest) -> Iterator[Fault]:
     for key, runtimes in ONLY_FOR.items():
         if getattr(manifest, key) and manifest.runtime not in runtimes:
             yield (key,), f"{key!r} is for {_named_all(runtimes)}"
-    if manifest.runtime in NETWORKS:
-        yield from _network_file_faults(manifest)
+    if manifest.runtime in (*NETWORKS, "remote"):
+        yield from _meaning_faults(manifest)
+    if manifest.runtime in NETWORKS and not (manifest.weights or (manifest.file and manifest.sha256)):
+        yield (), "a network needs file and sha256, or [[weights]]"
+    if manifest.runtime == "remote" and not manifest.remote:
+        yield (), "a remote model needs [remote] with the url of its server and its name there"
     if manifest.runtime == "pytorch" and not manifest.network:
         yield (), 'a PyTorch model needs network = "module:function", which builds what its weights are loaded into'
     if manifest.runtime == "monai-bundle":
@@ -128,13 +134,11 @@ def _named_all(runtimes: Sequence[str]) -> str:
     return f"runtime = {', '.join(others)}{' or ' if others else ''}{last}"
 
 
-def _network_file_faults(manifest: Manifest) -> Iterator[Fault]:
+def _meaning_faults(manifest: Manifest) -> Iterator[Fault]:
     if not (manifest.segment or manifest.finding):
         yield (), "a network needs at least one [[segment]] or [[finding]] that says what its output means"
     if manifest.segment and manifest.finding:
         yield ("finding", 0), "a network gives either segments or findings, not both"
-    if not (manifest.weights or (manifest.file and manifest.sha256)):
-        yield (), "a network needs file and sha256, or [[weights]]"
 
 
 def _bundle_faults(manifest: Manifest) -> Iterator[Fault]:

@@ -21,6 +21,7 @@ SECTIONS = [
     manifest.FindingOf,
     manifest.MeasurementOf,
     manifest.BundleAt,
+    manifest.ServedAt,
     manifest.IntendedFor,
     manifest.Needs,
     manifest.Weights,
