@@ -10,16 +10,26 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from orchestrator.domain.errors import SandboxUnavailable, WorkerCrashed, WorkerOutOfMemory, WorkerTimeout
+from orchestrator.domain.errors import (
+    OrchestratorError,
+    SandboxUnavailable,
+    WorkerCrashed,
+    WorkerOutOfMemory,
+    WorkerTimeout,
+)
 from orchestrator.worker.channel import Channel, ChannelClosed, ChannelGarbled
 
 Sandbox = Literal["required", "best", "off"]
+
+Supply = Callable[[Mapping[str, Any], Sequence[int], float], tuple[Mapping[str, Any], int]]
+"""Takes a need of the process, the open files with it and the seconds left; returns the answer and a file for it."""
 
 CAGE = Path(__file__).with_name("cage.py")
 PACKAGE = CAGE.parent.parent
@@ -119,23 +129,49 @@ class ModelProcess:
         end.register(self._pidfd, select.POLLIN)
         return not end.poll(seconds * 1000)
 
-    def ask(self, request: Mapping[str, Any], seconds: float, files: Sequence[int] = ()) -> dict[str, Any]:
+    def ask(
+        self,
+        request: Mapping[str, Any],
+        seconds: float,
+        files: Sequence[int] = (),
+        supply: Supply | None = None,
+    ) -> dict[str, Any]:
         """Return the answer to a request.
 
-        Raises WorkerTimeout, WorkerCrashed and WorkerOutOfMemory; the process is gone then.
+        supply: gives the process what it needs in between; without it a need is an answer like any other.
+        Raises WorkerTimeout, WorkerCrashed, WorkerOutOfMemory and what ``supply`` raises; the process is gone then.
         """
+        deadline = time.monotonic() + seconds
+        self._send(request, files)
+        while True:
+            answer, received = self._receive(seconds, deadline)
+            try:
+                if supply is None or "need" not in answer:
+                    return answer
+                self._supply(*supply(answer, received, deadline - time.monotonic()))
+            except OrchestratorError:
+                self.kill()
+                raise
+            finally:
+                for file in received:
+                    os.close(file)
+
+    def _supply(self, told: Mapping[str, Any], file: int) -> None:
         try:
-            self._channel.send(request, files)
+            self._send(told, [file])
+        finally:
+            os.close(file)
+
+    def _send(self, message: Mapping[str, Any], files: Sequence[int]) -> None:
+        try:
+            self._channel.send(message, files)
         except ChannelClosed:
             raise self._ended() from None
-        answer, received = self._receive(seconds)
-        for file in received:
-            os.close(file)
-        return answer
 
-    def _receive(self, seconds: float) -> tuple[dict[str, Any], list[int]]:
+    def _receive(self, seconds: float, deadline: float | None = None) -> tuple[dict[str, Any], list[int]]:
+        left = seconds if deadline is None else max(0.0, deadline - time.monotonic())
         try:
-            return self._channel.receive(seconds, self._pidfd)
+            return self._channel.receive(left, self._pidfd)
         except TimeoutError:
             self.kill()
             raise WorkerTimeout(f"{self._name} did not answer within {seconds:g} s and was killed") from None

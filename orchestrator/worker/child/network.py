@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.sdk import Finding, Result, Volume
+from orchestrator.worker.channel import Channel
 from orchestrator.worker.child.decision import Recipe, Scores, activated, decided, findings, measured, segments
 from orchestrator.worker.child.model_grid import ModelGrid, Three, windows
 from orchestrator.worker.child.preparation import Preparation
@@ -25,12 +26,20 @@ class Network:
         self._recipe = recipe
         self._folder = folder
         self._loaded: LoadedNetwork | None = None
+        self._notes: dict[str, str] = {}
         self.device = self.provider = ""
 
     def load(self, weights: Path | None, device: str) -> None:
         """Load the network from its own folder or from the one of its pulled weights."""
         self._loaded = load_network(self._recipe, self._folder, self._file(weights), device)
         self.device, self.provider = self._loaded.device, self._loaded.provider
+
+    def connect(self, served: Mapping[str, Any], host: Channel) -> None:
+        """Take the network from a server, which the host asks for it; ``served``: what the host learned there."""
+        from orchestrator.worker.child.runtimes.remote import RemoteNetwork
+
+        self._loaded = RemoteNetwork(served["signature"], host)
+        self._notes = {"Model server": served["server"]}
 
     def _file(self, weights: Path | None) -> Path:
         declared = self._recipe["weights"]
@@ -41,8 +50,8 @@ class Network:
         return (weights or self._folder) / name
 
     def network(self) -> dict[str, Any] | None:
-        """Return what the host compares with the manifest, None while the weights are not pulled."""
-        if not self._file(None).is_file():
+        """Return what the host compares with the manifest, None while the weights are not pulled or lie elsewhere."""
+        if self._recipe["remote"] or not self._file(None).is_file():
             return None
         self.load(None, "cpu")
         return self._runs.signature.report()
@@ -58,7 +67,7 @@ class Network:
         grid = ModelGrid.of(volume, wanted["orientation"], wanted["spacing"], wanted["size"])
         source = grid.forward(volume.voxels)
         prepare = Preparation(wanted, source)
-        notes = {"Model grid": " x ".join(map(str, grid.shape))} if grid.resampled else {}
+        notes = self._notes | ({"Model grid": " x ".join(map(str, grid.shape))} if grid.resampled else {})
         if self._recipe["finding"]:
             return Result(findings=self._findings(source, prepare), notes=notes)
         found = segments(self._recipe, self._masks(source, prepare, grid))

@@ -11,7 +11,14 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.domain.errors import InvalidResult, NotApplicable, StorageFull, UnsupportedInput
+from orchestrator.domain.errors import (
+    EnvironmentMissing,
+    InvalidResult,
+    ManifestError,
+    NotApplicable,
+    StorageFull,
+    UnsupportedInput,
+)
 from orchestrator.sdk import Model
 from orchestrator.worker.channel import Channel, ChannelClosed
 from orchestrator.worker.child import plugin as plugins
@@ -26,7 +33,7 @@ def serve(channel: int, layers: Collection[str]) -> None:
     end = Channel(socket.socket(fileno=channel))
     end.send({"hello": {"cage": sorted(layers), "python": sys.version.split()[0]}})
     told, _ = end.receive()
-    session = Session(told["plugin"])
+    session = Session(told["plugin"], end)
     while True:
         try:
             request, files = end.receive()
@@ -38,8 +45,9 @@ def serve(channel: int, layers: Collection[str]) -> None:
 class Session:
     """One plugin and, once loaded, the one model of it that this process runs."""
 
-    def __init__(self, plugin: Mapping[str, Any]) -> None:
+    def __init__(self, plugin: Mapping[str, Any], host: Channel) -> None:
         self._spec = plugin
+        self._host = host
         self._plugin: plugins.Plugin | None = None
         self._model: Model | None = None
         self._process = os.getpid()
@@ -56,6 +64,8 @@ class Session:
             return {"error": "invalid", "message": _brief(str(fault))}
         except StorageFull as fault:
             return {"error": "storage", "message": _brief(str(fault))}
+        except (EnvironmentMissing, ManifestError) as fault:  # our own runtimes' words, whole without a class name
+            return {"error": "raised", "message": _brief(str(fault))}
         except MemoryError:
             return {"error": "memory", "message": ""}
         except BaseException as raised:  # noqa: BLE001 - the model's own code: sys.exit is an outcome as well
@@ -70,7 +80,7 @@ class Session:
         if ask == "describe":
             return self._loaded().report()
         if ask == "load":
-            return self._load(request["model"], request["weights"], request["device"])
+            return self._load(request["model"], request["weights"], request["device"], request.get("served"))
         if ask == "predict":
             return self._predict(files)
         if ask == "convert":
@@ -82,9 +92,11 @@ class Session:
             self._plugin = plugins.load(self._spec)
         return self._plugin
 
-    def _load(self, key: str, weights: str | None, device: str) -> dict[str, Any]:
+    def _load(self, key: str, weights: str | None, device: str, served: Mapping[str, Any] | None) -> dict[str, Any]:
         self._model = self._loaded().models[key]
-        if hasattr(self._model, "load"):
+        if served is not None and hasattr(self._model, "connect"):
+            self._model.connect(served, self._host)
+        elif hasattr(self._model, "load"):
             self._model.load(Path(weights) if weights else None, device)
         return where_it_runs(self._model, device)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +22,11 @@ class Signature:
     dimensions: tuple[int | None, ...]
     channels: int | None
     scores: bool
+
+    @classmethod
+    def of(cls, report: Mapping[str, Any]) -> Signature:
+        """Return the signature that ``report`` gave."""
+        return cls(report["input_channels"], tuple(report["dimensions"]), report["channels"], report["scores"])
 
     @property
     def plane(self) -> bool:
