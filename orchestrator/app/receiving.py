@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import logging
+import os
 
 from orchestrator.app.places import doorbell_of, spool_of
 from orchestrator.app.stopping import Stop
 from orchestrator.archive import Receiver, Ringer
 from orchestrator.config import Settings
+from orchestrator.domain.errors import OrchestratorError
 
 log = logging.getLogger(__name__)
 
 
 def receive(settings: Settings) -> None:
-    """Take what senders push until told to end."""
+    """Take what senders push until told to end.
+
+    Raises OrchestratorError where the address is taken; an earlier process may let go of it soon.
+    """
     stop, ringer = Stop(), Ringer(doorbell_of(settings))
     receiver = receiver_of(settings, ringer)
-    receiver.start()
+    try:
+        receiver.start()
+    except OSError as fault:
+        where = f"{settings.receiver.host} port {settings.receiver.port}"
+        raise OrchestratorError(f"the receiver cannot listen on {where}: {os.strerror(fault.errno or 0)}") from None
     log.info("receiving as %s on port %d", settings.receiver.ae_title, receiver.port)
     while not stop.wait(1.0):
         pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from string import digits
 
 from orchestrator.app.ledgers import ledger_of
 from orchestrator.app.running import newest, read_folder
@@ -33,11 +34,11 @@ def rules_in_force(settings: Settings, file: Path | None = None) -> RuleSet:
 def explain(what: str, settings: Settings, rules_file: Path | None) -> dict[str, Explanation]:
     """Return the explanation of each series of a folder, or of one series that the host has received.
 
-    Raises UnknownRecord, RulesError.
+    Raises UserError where it is neither, RulesError.
     """
     rules = rules_in_force(settings, rules_file)
-    folder = Path(what)
-    series = read_folder(folder).series if folder.exists() else {what: _received(what, settings)}
+    is_uid = bool(what) and set(what) <= set(digits + ".")
+    series = {what: _received(what, settings)} if is_uid else read_folder(Path(what)).series
     return {series_uid: _explained(rules, newest(instances)) for series_uid, instances in series.items()}
 
 
@@ -53,7 +54,7 @@ def _received(series_uid: str, settings: Settings) -> list[Instance]:
     try:
         record = ledger.series(series_uid)
         if record is None:
-            raise UnknownRecord(f"{series_uid} is no folder here and no series that this host has received")
+            raise UnknownRecord(f"{series_uid} is no series that this host has received")
         stored = ledger.series_instances(series_uid, record.revision)
     finally:
         ledger.close()
