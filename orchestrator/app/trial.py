@@ -10,7 +10,6 @@ from orchestrator.app import running
 from orchestrator.app.outcome import Outcome
 from orchestrator.config import Settings
 from orchestrator.dicom import Overlay
-from orchestrator.domain.errors import UserError
 from orchestrator.jobs import Ledger
 
 RULE = """[[rule]]
@@ -28,23 +27,6 @@ class Trial:
 
     report: running.RunReport
     pictures: tuple[Path, ...]
-
-
-def locate(what: str, settings: Settings) -> tuple[str, Settings]:
-    """Return the model's name, and the settings with its folder where ``what`` is a folder or a model.toml.
-
-    Raises UserError, ManifestError.
-    """
-    path = Path(what)
-    folder = path.parent if path.is_file() else path
-    if not folder.is_dir() or folder == Path():
-        return what, settings
-    if not (folder / "model.toml").is_file():
-        raise UserError(f"{folder} holds no model.toml")
-    from orchestrator.worker import read_manifest
-
-    manifest = read_manifest(folder / "model.toml")
-    return manifest.name, running.with_folders(settings, rules=None, models=[folder], plugins=())
 
 
 def try_model(

@@ -1,4 +1,4 @@
-"""``orchestrator models``: what can run, getting weights, trying one."""
+"""``orchestrator models``: what can run, what it needs, and making, trying and checking one of your own."""
 
 from __future__ import annotations
 
@@ -11,29 +11,34 @@ import typer
 
 from orchestrator.app import trial
 from orchestrator.app.choice import settings_of
+from orchestrator.app.location import locate, source_of
 from orchestrator.app.sources import start_workers
 from orchestrator.cli.run import show, watched
-from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, table
-from orchestrator.domain.errors import OrchestratorError
-from orchestrator.worker import Workers, pull, weights_folder
+from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, check_report, console, table, write_report
+from orchestrator.domain.errors import OrchestratorError, UserError
+from orchestrator.worker import Workers, install, is_ready, needs_environment, pull, weights_folder
 
-commands = typer.Typer(help="Models: list, pull weights, try one on a folder.", no_args_is_help=True)
+commands = typer.Typer(help="Models: list them, get what they need; make, try and check one.", no_args_is_help=True)
+
+Which = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model, or the folder that it lies in.")]
 
 
 @commands.command("list")
 def list_models(settings: SettingsFile = None, json: JsonFlag = False) -> None:
-    """Show each model that can run, for whom it is and whether its weights are here."""
+    """Show each model that can run, for whom it is and whether its weights and packages are here."""
     effective = settings_of(settings)
     with closing(start_workers(effective)) as workers:
         models = workers.models()
         weights = {name: _weights(workers, name, effective.models.weights) for name in models}
+        packages = {name: _packages(workers, name) for name in models}
     if json:
-        as_json([{**asdict(model), "weights": weights[name]} for name, model in models.items()])
+        told = {name: {"weights": weights[name], "environment": packages[name]} for name in models}
+        as_json([{**asdict(model), **told[name]} for name, model in models.items()])
         return
     table(
-        ["name", "version", "runtime", "on", "weights", "description"],
+        ["name", "version", "runtime", "on", "weights", "packages", "description"],
         [
-            (m.name, m.version, m.runtime, ", ".join(m.intended.modality), weights[name], m.description)
+            (m.name, m.version, m.runtime, ", ".join(m.intended.modality), weights[name], packages[name], m.description)
             for name, m in sorted(models.items())
         ],
         empty="no models",
@@ -45,6 +50,13 @@ def _weights(workers: Workers, name: str, root: Path) -> str:
         return "here" if weights_folder(workers.catalogued(name), root) else "none needed"
     except OrchestratorError:
         return f"missing; orchestrator models pull {name}"
+
+
+def _packages(workers: Workers, name: str) -> str:
+    source = workers.catalogued(name).source
+    if not needs_environment(source):
+        return "the host's"
+    return "its own" if is_ready(source) else f"missing; orchestrator models install {name}"
 
 
 @commands.command("pull")
@@ -65,15 +77,62 @@ def _say(line: str) -> None:
 
 @commands.command("try")
 def try_model(
-    model: Annotated[str, typer.Argument(help="Name of a model, or the folder or model.toml of one.")],
+    model: Which,
     source: Annotated[Path, typer.Option("--input", help="Folder with DICOM files.")],
     output: Annotated[Path, typer.Option("--output", help="Folder for SEG, SR and pictures.")] = Path("try-output"),
     settings: SettingsFile = None,
 ) -> None:
     """Run one model on every series of a folder: SEG, SR and a picture of each result."""
-    name, effective = trial.locate(model, settings_of(settings))
+    name, effective = locate(model, settings_of(settings))
     tried = watched(lambda progress: trial.try_model(name, source, output, effective, progress=progress))
     show(tried.report)
     for picture in tried.pictures:
         console.print(f"picture: {picture}", markup=False)
     raise typer.Exit(1 if tried.report.failed else 0)
+
+
+@commands.command("new")
+def new_model(
+    name: Annotated[str, typer.Argument(help="Name of the model: small letters, digits, hyphens.")],
+    onnx: Annotated[bool, typer.Option("--onnx", help="A network with a manifest, without code.")] = False,
+    python: Annotated[bool, typer.Option("--python", help="A Python package; so if nothing is said.")] = False,
+    into: Annotated[Path, typer.Option("--into", help="Folder to make it in.")] = Path(),
+) -> None:
+    """Make a model to start from: it runs, passes its own tests and keeps the contract as generated."""
+    from orchestrator.app import scaffold
+
+    if onnx and python:
+        raise UserError("--onnx or --python, not both")
+    folder = scaffold.new_model(name, into, onnx=onnx)
+    _say(f"{folder} is a model that runs; its README.md tells what to change")
+    _say(f"next: orchestrator models check {folder}")
+
+
+@commands.command("check")
+def check_model(
+    model: Which,
+    source: Annotated[
+        Path | None, typer.Option("--input", help="Folder with DICOM files to check it on as well.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON here.")] = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Check that a model keeps the contract: orientations, odd input, same result again, time and memory."""
+    from orchestrator.app import contract
+    from orchestrator.cli.contract import Reading, show_outcome
+
+    check_report(json)
+    name, effective = locate(model, settings_of(settings))
+    reading = Reading()
+    report = contract.check_model(name, effective, source, told=reading.show)
+    reading.end()
+    show_outcome(report)
+    write_report(json, report.to_json())
+    raise typer.Exit(1 if report.failed else 0)
+
+
+@commands.command("install")
+def install_model(model: Which, settings: SettingsFile = None) -> None:
+    """Make a model's own environment from the requirements of its model.toml."""
+    folder = install(source_of(model, settings_of(settings)), _say)
+    _say(f"{model}: its packages are in {folder}" if folder else f"{model} names no requirements; nothing to install")

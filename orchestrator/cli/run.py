@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsons
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -14,8 +13,7 @@ from orchestrator.app import running
 from orchestrator.app.choice import settings_of
 from orchestrator.app.running import Progress as Step
 from orchestrator.app.running import RunReport
-from orchestrator.cli.show import SettingsFile, console, errors, finding_text, table
-from orchestrator.domain.errors import UserError
+from orchestrator.cli.show import SettingsFile, check_report, console, errors, finding_text, table, write_report
 
 T = TypeVar("T")
 
@@ -30,14 +28,11 @@ def command(
     settings: SettingsFile = None,
 ) -> None:
     """Put every series of a folder through the whole path, once."""
-
-    if json is not None and not json.absolute().parent.is_dir():
-        raise UserError(f"there is no folder {json.parent} for {json.name}")
+    check_report(json)
     effective = running.with_folders(settings_of(settings), rules=rules, models=models or (), plugins=plugins or ())
     report = watched(lambda progress: running.run(source, output, effective, progress=progress))
     show(report)
-    if json is not None:
-        json.write_text(jsons.dumps([item.to_json(output) for item in report.outcomes], indent=2, ensure_ascii=False))
+    write_report(json, [item.to_json(output) for item in report.outcomes])
     raise typer.Exit(1 if report.failed else 0)
 
 

@@ -16,6 +16,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.domain.errors import UserError
+
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 SettingsFile = Annotated[
     Path | None, typer.Option("--settings", "-s", help="Settings file; orchestrator.toml beside you if there is one.")
@@ -62,6 +64,21 @@ def plain(value: Any) -> Any:
 def as_json(value: Any) -> None:
     """Print JSON without colour or wrapping."""
     typer.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
+
+
+def check_report(path: Path | None) -> None:
+    """Return where a report can be written to this file, before work is done for it.
+
+    Raises UserError.
+    """
+    if path is not None and not path.absolute().parent.is_dir():
+        raise UserError(f"there is no folder {path.parent} for {path.name}")
+
+
+def write_report(path: Path | None, value: Any) -> None:
+    """Write JSON to the file, if one was asked for."""
+    if path is not None:
+        path.write_text(json.dumps(plain(value), indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "nothing to show") -> None:

@@ -72,13 +72,15 @@ def _sizes(found: Mask, wanted: Mask, affine: Affine | None) -> str:
     if affine is None:
         return f"{counts[0]} pixels instead of {counts[1]}"
     found_ml, wanted_ml = counts * abs(np.linalg.det(affine[:3, :3])) / 1000
+    if np.isclose(found_ml, wanted_ml, rtol=0.01):
+        return f"it has the right size, {found_ml:.3g} ml"
     return f"{found_ml:.3g} ml instead of {wanted_ml:.3g} ml"
 
 
 def _shift(found: Mask, wanted: Mask, affine: Affine | None) -> str:
     moved = _centre(found) - _centre(wanted)
     if affine is None:
-        return f"its centre off by {np.linalg.norm(moved[1:]):.0f} pixels"
+        return f"its centre lies {np.linalg.norm(moved[1:]):.0f} pixels off"
     mm = affine[:3, :3] @ moved
     least = np.linalg.norm(affine[:3, :3], axis=0).min()
     said = [
@@ -86,7 +88,7 @@ def _shift(found: Mask, wanted: Mask, affine: Affine | None) -> str:
         for distance, ways in zip(mm, _WAYS, strict=True)
         if abs(distance) >= max(1.0, least)
     ]
-    return f"its centre lies {' and '.join(said)}" if said else "its centre at the same place"
+    return f"its centre lies {' and '.join(said)}" if said else "its centre lies at the same place"
 
 
 def _centre(mask: Mask) -> npt.NDArray[np.float64]:

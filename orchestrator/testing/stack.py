@@ -24,7 +24,8 @@ _REPLACED = frozenset(
         *("PlanarConfiguration", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
         *("SmallestImagePixelValue", "LargestImagePixelValue", "PixelPaddingValue", "PixelPaddingRangeLimit"),
         *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "VOILUTSequence", "ImagesInAcquisition"),
-        *("NumberOfFrames", "FrameIncrementPointer", "FrameTime", "IconImageSequence", "NumberOfSlices"),
+        *("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "InstanceNumber", "NumberOfFrames"),
+        *("FrameIncrementPointer", "FrameTime", "IconImageSequence", "NumberOfSlices"),
     )
 )
 _ANONYMOUS = {"PatientName": "Copy^For Checks", "PatientID": "CHECK", "AccessionNumber": ""}
@@ -35,12 +36,14 @@ class Stack:
     """Voxels with the header that all their images share.
 
     voxels: (slice, row, column), or (slice, row, column, 3) in colour. affine: index -> LPS mm, None
-    for images without a place in the patient. name: every UID of the written copy follows from it.
+    for images without a place in the patient. series_uid: of the source; with ``name``, that of this
+    way of storing it, all UIDs of the written copy follow from it.
     """
 
     header: Dataset
     voxels: Voxels
     affine: Affine | None
+    series_uid: str
     name: str = "as it is"
 
     @classmethod
@@ -56,7 +59,7 @@ class Stack:
             if not (element.tag.is_private or overlay or element.keyword in _REPLACED):
                 header.add(element)
         put(header, _ANONYMOUS)
-        return cls(header, volume.voxels, volume.affine)
+        return cls(header, volume.voxels, volume.affine, str(source.SeriesInstanceUID))
 
     def turned(self, name: str, axes: tuple[int, int, int], flips: Collection[int] = ()) -> Stack:
         """Return the same body, its axes taken in this order and those of the new axes in ``flips`` reversed.
@@ -91,14 +94,13 @@ class Stack:
             affine = affine @ np.diag([2.0 if along == axis else 1.0 for along in range(4)])
         return replace(self, voxels=self.voxels[taken], affine=affine, name=name)
 
-    def one_slice(self, name: str) -> Stack:
-        """Return the slice in the middle."""
-        middle = len(self.voxels) // 2
+    def one_slice(self, name: str, index: int) -> Stack:
+        """Return this slice alone."""
         affine = self.affine
         if affine is not None:
             affine = affine.copy()
-            affine[:3, 3] += middle * affine[:3, 0]
-        return replace(self, voxels=self.voxels[middle : middle + 1], affine=affine, name=name)
+            affine[:3, 3] += index * affine[:3, 0]
+        return replace(self, voxels=self.voxels[index : index + 1], affine=affine, name=name)
 
     def blank(self, name: str) -> Stack:
         """Return as many images that hold the lowest value only."""
@@ -128,11 +130,10 @@ class Stack:
         return paths
 
     def _identity(self, index: int, number: int) -> dict[str, Any]:
-        source = str(self.header.get("SeriesInstanceUID"))
         return {
-            "SOPInstanceUID": _uid(source, self.name, index),
-            "SeriesInstanceUID": _uid(source, self.name),
-            "StudyInstanceUID": _uid(source),
+            "SOPInstanceUID": _uid(self.series_uid, self.name, index),
+            "SeriesInstanceUID": _uid(self.series_uid, self.name),
+            "StudyInstanceUID": _uid(self.series_uid),
             "InstanceNumber": number,
         }
 

@@ -1,0 +1,111 @@
+"""Whether two answers say the same about the same body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import chain, zip_longest
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.app.contract.bench import Answer, Part
+from orchestrator.app.contract.clause import Broken, Inapplicable
+from orchestrator.domain.result import Result
+from orchestrator.domain.volume import Affine
+from orchestrator.testing import dice, difference, onto
+
+Mask = npt.NDArray[Any]
+Change = Callable[[Mask], Mask]
+"""What was done to the voxels of a series, done to a mask."""
+
+LEAST_DICE = 0.95
+MOST_SCORE = 0.05
+
+
+def check_agreement(
+    base: Answer, other: Answer, change: Change, affine: Affine | None, *, least: float = LEAST_DICE
+) -> str:
+    """Return how well an answer agrees with that on the series as it is.
+
+    change: from a mask on the grid as it is to one on the grid that was written, which lies at ``affine``.
+    least: Dice of each segment; what is measured may differ by the rest.
+    Raises Broken naming what differs, Inapplicable where nothing was found that could be compared.
+    """
+    pairs = list(zip(base.parts, other.parts, strict=True))
+    agreed = list(chain.from_iterable(_segments(one, two, change, affine, least) for one, two in pairs))
+    for one, two in pairs:
+        _check_findings(one.result, two.result)
+        _check_numbers(one.result, two.result, 1 - least)
+        agreed += [item.name.meaning for item in one.result.findings]
+        agreed += [item.name.meaning for item in one.result.measurements]
+    if not agreed:
+        raise Inapplicable("it finds nothing in this series, so there is nothing to compare")
+    return f"agrees: {', '.join(agreed)}"
+
+
+def check_identical(first: Answer, second: Answer) -> None:
+    """Return where two answers to one question are the same, voxel by voxel.
+
+    Raises Broken.
+    """
+    for one, two in zip(first.parts, second.parts, strict=True):
+        masks, others = _masks(one.result), _masks(two.result)
+        if list(masks) != list(others):
+            raise Broken(f"the segments are {list(masks)} the first time and {list(others)} the second")
+        for label, mask in masks.items():
+            if not np.array_equal(mask, others[label]):
+                raise Broken(f"segment {label!r} differs: Dice {dice(mask, others[label]):.4f} to the first time")
+        _check_findings(one.result, two.result)
+        _check_numbers(one.result, two.result, 1e-6)
+
+
+def _segments(base: Part, other: Part, change: Change, affine: Affine | None, least: float) -> Iterator[str]:
+    """Yield the Dice coefficient of each segment, as text."""
+    wanted, found = _masks(base.result), _masks(other.result)
+    nothing = np.zeros(base.grid.shape[:3], bool)
+    for label in dict.fromkeys((*wanted, *found)):
+        asked = change(wanted.get(label, nothing))
+        got = _on_grid(found[label], other, asked, affine) if label in found else np.zeros_like(asked)
+        reached = dice(got, asked)
+        if reached < least:
+            how = difference(got, asked, affine)
+            raise Broken(f"segment {label!r} agrees with Dice {reached:.2f} only, {least:g} is needed: {how}")
+        if asked.any():
+            yield f"{label} (Dice {reached:.3f})"
+
+
+def _on_grid(mask: Mask, part: Part, wanted: Mask, affine: Affine | None) -> Mask:
+    """Return the mask on the grid that was written; the host read the same one, unless it cuts it otherwise."""
+    read = part.grid.affine
+    if affine is None or read is None or np.allclose(read, affine, atol=1e-3):
+        return mask
+    slices, rows, columns = wanted.shape
+    return onto(mask, read, affine, (slices, rows, columns))
+
+
+def _masks(result: Result) -> dict[str, Mask]:
+    return {segment.label: segment.mask for segment in result.segments}
+
+
+def _check_findings(wanted: Result, found: Result) -> None:
+    """Refuse a finding that comes or goes, or whose score moves."""
+    for before, after in zip_longest(wanted.findings, found.findings):
+        if before is None or after is None or before.name != after.name:
+            names = ([item.name.meaning for item in result.findings] for result in (wanted, found))
+            raise Broken("the findings are {}, and {} here".format(*names))
+        if before.presence is not after.presence:
+            raise Broken(f"finding {before.name.meaning!r} is {before.presence}, and {after.presence} here")
+        if abs((before.score or 0.0) - (after.score or 0.0)) > MOST_SCORE:
+            raise Broken(f"the score of {before.name.meaning!r} is {before.score:.3f}, and {after.score:.3f} here")
+
+
+def _check_numbers(wanted: Result, found: Result, most: float) -> None:
+    """Refuse a measurement that comes or goes, or changes by more than this part."""
+    for before, after in zip_longest(wanted.measurements, found.measurements):
+        if before is None or after is None or before.name != after.name:
+            names = ([item.name.meaning for item in result.measurements] for result in (wanted, found))
+            raise Broken("the measurements are {}, and {} here".format(*names))
+        if not np.isclose(before.value, after.value, rtol=most, atol=1e-9):
+            unit = before.unit
+            raise Broken(f"{before.name.meaning!r} is {before.value:g} {unit}, and {after.value:g} {unit} here")

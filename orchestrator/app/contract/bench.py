@@ -1,0 +1,111 @@
+"""Where a model is tried: series are read, run and written as in the service, without its ledger and queues."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator.dicom import Grid, WriteOptions, check_intended, fill, gather, plan, read_instance, write
+from orchestrator.domain.errors import UnknownRecord, UserError
+from orchestrator.domain.job import Priority, job_key
+from orchestrator.domain.model import ModelDescription
+from orchestrator.domain.records import JobRecord, ObjectRecord
+from orchestrator.domain.result import Result
+from orchestrator.domain.series import Series
+from orchestrator.domain.volume import Volume
+from orchestrator.worker import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One grid of a series and what the model said about it."""
+
+    grid: Grid
+    volume: Volume
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model said about a series. ``seconds``: spent in its ``predict``."""
+
+    series: Series
+    parts: tuple[Part, ...]
+    seconds: float
+
+
+class Bench:
+    """One model in its caged process."""
+
+    def __init__(self, workers: Workers, model: str) -> None:
+        """Raises UserError, with the reason where a model of that name was refused."""
+        try:
+            self.model: ModelDescription = workers.catalogued(model).description
+        except UnknownRecord as unknown:
+            refused = [each.error for each in workers.listing() if each.error and model in f"{each.name} {each.error}"]
+            raise UserError("; ".join(refused) or str(unknown)) from None
+        self._workers = workers
+
+    def load(self) -> None:
+        """Start the model's process and load the model.
+
+        Raises WeightsError, EnvironmentMissing or an InferenceError.
+        """
+        self._workers.warm(self.model.name)
+
+    def rest(self) -> None:
+        """End the model's process; the next series starts another."""
+        self._workers.rest(self.model.name)
+
+    @property
+    def peak_memory_mb(self) -> float | None:
+        """The most memory that the process held at once."""
+        return self._workers.peak_memory_mb(self.model.name)
+
+    @property
+    def printed(self) -> str:
+        """What the process printed lately."""
+        return self._workers.output(self.model.name)
+
+    def show(self, paths: Sequence[Path], folder: Path) -> Answer:
+        """Return what the model says about these files; the voxels and masks lie below the folder.
+
+        Raises UnsupportedInput, UnreadableFile, InvalidResult or an InferenceError, as a job would.
+        """
+        series = gather([read_instance(path) for path in paths])
+        check_intended(series, self.model.intended)
+        parts, seconds = [], 0.0
+        for number, grid in enumerate(plan(series, self.model.accepts)):
+            place = folder / f"part-{number}"
+            volume = fill(grid, self._workers.allocate(place, grid.shape, grid.dtype))
+            prediction = self._workers.predict(self.model.name, volume, place)
+            parts.append(Part(grid, volume, prediction.result))
+            seconds += prediction.seconds
+        return Answer(series, tuple(parts), seconds)
+
+    def write(self, answer: Answer, folder: Path) -> tuple[ObjectRecord, ...]:
+        """Return the SEG and SR of an answer, checked against the host's rules.
+
+        Raises InvalidResult and ConformanceError.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        findings = [(part.grid, part.result) for part in answer.parts]
+        return write(findings, job=self._job(answer.series), model=self.model, folder=folder, options=WriteOptions())
+
+    def _job(self, series: Series) -> JobRecord:
+        now = datetime.now(UTC)
+        return JobRecord(
+            key=job_key(series.instances, self.model),
+            series_uid=series.series_uid,
+            revision=series.revision,
+            study_uid=series.study_uid,
+            model=self.model.name,
+            model_version=self.model.version,
+            model_digest=self.model.digest,
+            rule="models check",
+            priority=Priority.ROUTINE,
+            created_at=now,
+            updated_at=now,
+        )
