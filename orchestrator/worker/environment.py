@@ -14,12 +14,16 @@ from packaging.utils import canonicalize_name
 
 from orchestrator.domain.errors import EnvironmentMissing
 from orchestrator.worker.discovery import ENVIRONMENT, ModelSource
+from orchestrator.worker.manifest import Manifest
 
 NOTE = "orchestrator.json"
 """Says from what the environment was made; written last, so that half an environment is none."""
 
 ALWAYS = ("numpy>=1.26", "pluggy>=1.5")
 """What our part in the model's process imports; everything else is the model's own business."""
+
+FOR_DECLARED = ("scipy>=1.13",)
+"""What it imports besides where it prepares and decides itself, as a model.toml says."""
 
 INSTALL_SECONDS = 3600.0
 
@@ -64,7 +68,7 @@ def install(source: ModelSource, log: Callable[[str], None] = print) -> Path | N
         assert source.manifest is not None
         log(f"making {folder}")
         _run([_interpreter(source), "-m", "venv", "--without-pip", "--clear", str(folder)], source)
-        packages = _packages(source.manifest.requirements)
+        packages = _packages(source.manifest)
         log(f"installing {', '.join(packages)}")
         pip = [sys.executable, "-m", "pip", "--python", str(source.python), "--disable-pip-version-check", "--no-input"]
         _run([*pip, "install", "--quiet", "--only-binary", ":all:", *packages], source)
@@ -77,10 +81,11 @@ def _made_of(source: ModelSource) -> dict[str, object]:
     return {"python": source.manifest.python, "requirements": list(source.manifest.requirements)}
 
 
-def _packages(requirements: Sequence[str]) -> list[str]:
+def _packages(manifest: Manifest) -> list[str]:
     """Return the requirements, with what our part needs unless they name it themselves."""
-    named = {canonicalize_name(Requirement(text).name) for text in requirements}
-    return [*(text for text in ALWAYS if Requirement(text).name not in named), *requirements]
+    ours = ALWAYS if manifest.runtime == "python" else (*ALWAYS, *FOR_DECLARED)
+    named = {canonicalize_name(Requirement(text).name) for text in manifest.requirements}
+    return [*(text for text in ours if Requirement(text).name not in named), *manifest.requirements]
 
 
 def _interpreter(source: ModelSource) -> str:

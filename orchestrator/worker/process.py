@@ -260,6 +260,7 @@ def _pyseccomp() -> str | None:
 
 
 def _environment(scratch: Path) -> dict[str, str]:
-    """Return a clean environment: the host's holds secrets."""
+    """Return a clean environment: the host's holds secrets. USER, for the cage hides the file that knows it."""
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return {"PATH": "/usr/bin:/bin", "HOME": str(scratch), "TMPDIR": str(scratch), "LANG": "C.UTF-8", **passed}
+    own = {"HOME": str(scratch), "TMPDIR": str(scratch), "USER": "model"}
+    return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **own, **passed}

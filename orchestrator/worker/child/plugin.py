@@ -39,13 +39,22 @@ class Plugin:
 
 
 def load(plugin: Mapping[str, Any]) -> Plugin:
-    """Return the plugin at ``module`` (``package.module:object``), ``file``, or the network of a ``recipe``."""
+    """Return the plugin at ``module`` (``package.module:object``), ``file``, or the one model of a ``recipe``."""
     if "recipe" in plugin:
-        from orchestrator.worker.child.network import Network
-
-        model = Network(plugin["recipe"], Path(plugin["folder"]))
+        model = _declared(plugin["recipe"], Path(plugin["folder"]))
         return Plugin((), {model.name: model}, {})
     return _registered(_imported(plugin), str(plugin["name"]))
+
+
+def _declared(recipe: Mapping[str, Any], folder: Path) -> Model:
+    """Return the model that a model.toml makes of a network or of a bundle."""
+    if recipe["runtime"] == "monai-bundle":
+        from orchestrator.worker.child.monai_bundle import Bundle
+
+        return Bundle(recipe, folder)
+    from orchestrator.worker.child.network import Network
+
+    return Network(recipe, folder)
 
 
 def _imported(plugin: Mapping[str, Any]) -> object:

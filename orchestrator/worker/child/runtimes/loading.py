@@ -13,7 +13,8 @@ def load_network(recipe: Mapping[str, Any], folder: Path, file: Path, device: st
     """Return the network in the file, on ``cpu`` or ``cuda:N``.
 
     folder: the model's own, with the module that builds a PyTorch network.
-    Raises EnvironmentMissing where this interpreter lacks the runtime's package, ValueError for a wrong file.
+    Raises EnvironmentMissing where this interpreter lacks the runtime's package, ManifestError or
+    what the runtime raises for a wrong file.
     """
     if recipe["runtime"] == "onnx":
         from orchestrator.worker.child.runtimes.onnx import OnnxNetwork

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.domain.errors import ManifestError
 from orchestrator.worker.child.runtimes.packages import required
 from orchestrator.worker.child.runtimes.signature import Signature
 
@@ -38,11 +39,13 @@ def usable(device: str) -> str:
 def torchscript(file: Path, device: str) -> Module:
     """Return the network of a TorchScript archive.
 
-    Raises EnvironmentMissing, ValueError for a file that torch.jit.save did not write.
+    Raises EnvironmentMissing, ManifestError for a file that torch.jit.save did not write.
     """
     torch = required("torch", "torch")
     if not is_torchscript(file):
-        raise ValueError(f"{file.name} is no TorchScript archive as torch.jit.save writes it; a pickle is never loaded")
+        raise ManifestError(
+            f"{file.name} is no TorchScript archive as torch.jit.save writes it; a pickle is never loaded"
+        )
     return torch.jit.load(str(file), map_location=device)
 
 
@@ -69,19 +72,19 @@ def built(folder: Path, function: str) -> Module:
 def with_weights(module: Module, file: Path) -> Module:
     """Return the module with the state dict of the file, alone or under ``model`` or ``state_dict``.
 
-    Raises ValueError for a file that holds anything but tensors, or those of another network.
+    Raises ManifestError for a file that holds anything but tensors, or those of another network.
     """
     torch = required("torch", "torch")
     try:
         held = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as fault:  # noqa: BLE001 - torch raises whatever the broken file makes of its readers
-        raise ValueError(f"{file.name} holds more than weights or is broken: {_reason(fault)}") from None
+        raise ManifestError(f"{file.name} holds more than weights or is broken: {_reason(fault)}") from None
     for key in ("model", "state_dict"):
         held = held[key] if isinstance(held, Mapping) and isinstance(held.get(key), Mapping) else held
     try:
         module.load_state_dict(held)
     except (RuntimeError, TypeError) as fault:
-        raise ValueError(f"{file.name} holds the weights of another network: {_reason(fault)}") from None
+        raise ManifestError(f"{file.name} holds the weights of another network: {_reason(fault)}") from None
     return module
 
 
@@ -92,7 +95,7 @@ class TorchNetwork:
         """Put the module on ``device`` and try it.
 
         wanted: the manifest's ``[input]``; output: which one, by key or position, by default the first.
-        Raises ValueError where no input fits.
+        Raises ManifestError where no input fits.
         """
         self._torch = required("torch", "torch")
         self._module = module.to(device).eval()
@@ -130,7 +133,7 @@ class TorchNetwork:
             if len(given) == 2 or tuple(given[2:]) == tuple(size):
                 return Signature(channels, (None,) * len(size), given[1], len(given) == 2)
             faults.append(f"it answers {tuple(given)} to {(1, channels, *size)}")
-        raise ValueError(f"the network takes none of {list(_sizes(wanted))} (see patch in [input]): {faults[-1]}")
+        raise ManifestError(f"the network takes none of {list(_sizes(wanted))} (see patch in [input]): {faults[-1]}")
 
 
 def _sizes(wanted: Mapping[str, Any]) -> Iterator[Sequence[int]]:

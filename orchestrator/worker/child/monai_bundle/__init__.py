@@ -1,0 +1,5 @@
+"""A MONAI bundle as a model; torch and monai are imported when one is loaded."""
+
+from orchestrator.worker.child.monai_bundle.model import Bundle
+
+__all__ = ["Bundle"]
