@@ -61,6 +61,12 @@ class Runner(Protocol):
     def models(self) -> Mapping[str, ModelDescription]:
         """Return the models that can be run, by name."""
 
+    def check_device(self, model: str) -> None:
+        """Return where this machine has a device that the model can run on.
+
+        Raises DeviceUnavailable.
+        """
+
     def allocate(self, folder: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """Return a writable array, memory-mapped in the folder, that the worker will map too."""
 

@@ -5,37 +5,30 @@ from __future__ import annotations
 import json
 import logging
 import os
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
 from orchestrator.domain.errors import (
-    InvalidResult,
+    DeviceUnavailable,
     ManifestError,
     ModelRaised,
-    NotApplicable,
     OrchestratorError,
     SandboxUnavailable,
     StorageFull,
     UnknownRecord,
-    UnsupportedInput,
-    WorkerCrashed,
-    WorkerOutOfMemory,
 )
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.plugin import PluginListing
 from orchestrator.domain.ports import Prediction
 from orchestrator.domain.volume import Volume
 from orchestrator.worker import exchange
-from orchestrator.worker.answer import Answer, durable, first_fault, read_result
+from orchestrator.worker.answer import Answer, durable, read_result
 from orchestrator.worker.catalogue import (
     CataloguedModel,
     Described,
@@ -45,10 +38,13 @@ from orchestrator.worker.catalogue import (
     without_conflicts,
 )
 from orchestrator.worker.descriptions import Descriptions
+from orchestrator.worker.devices import CPU, Device, candidates, offered
 from orchestrator.worker.discovery import ModelSource
 from orchestrator.worker.environment import check_ready, is_ready
 from orchestrator.worker.launch import Launcher
-from orchestrator.worker.process import ModelProcess, Sandbox
+from orchestrator.worker.placement import Placement
+from orchestrator.worker.process import Sandbox
+from orchestrator.worker.warm import WarmModel
 from orchestrator.worker.weights import weights_folder
 
 DESCRIBE_SECONDS = 60.0
@@ -56,24 +52,6 @@ DESCRIBE_MEMORY_MB = 4096
 LONGEST_MESSAGE = 400
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Slot:
-    """The process of one model, loaded or dead; the lock is held while it is asked."""
-
-    model: CataloguedModel
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    process: ModelProcess | None = None
-    loaded: bool = False
-    device: str = "cpu"
-    used: float = 0.0
-
-    def end(self) -> None:
-        """End the process; what it printed can still be read."""
-        self.loaded = False
-        if self.process is not None:
-            self.process.kill()
 
 
 class Workers:
@@ -85,15 +63,17 @@ class Workers:
         *,
         sandbox: Sandbox = "required",
         weights: Path,
+        devices: Sequence[Device] | None = None,
         log: logging.Logger = _log,
     ) -> None:
         """Describe all sources, each in a process of its own.
 
         weights: the folder that ``pull`` puts weights into.
+        devices: what models may run on; None = all that this machine has.
         Raises SandboxUnavailable where the cage that is required cannot be had.
         """
+        self.devices = offered() if devices is None else tuple(devices)
         self._weights = weights
-        self._log = log
         self._launcher = Launcher(sandbox)
         self._descriptions = Descriptions(weights / ".descriptions")
         try:
@@ -103,14 +83,15 @@ class Workers:
             self._launcher.close()
             raise
         models = [model for each in self._described for model in each.models]
-        self._slots = {model.description.name: _Slot(model) for model in models}
+        self._models = {model.description.name: WarmModel(model) for model in models}
+        self._placement = Placement(self.devices, self._models, self._load, log)
         for listing in self.listing():
             if listing.error:
                 log.warning("plugin %s of %s is refused: %s", listing.name, listing.origin, listing.error)
 
     def models(self) -> Mapping[str, ModelDescription]:
         """Return the models that can be run, by name."""
-        return {name: slot.model.description for name, slot in self._slots.items()}
+        return {name: warm.model.description for name, warm in self._models.items()}
 
     def listing(self) -> tuple[PluginListing, ...]:
         """Return every plugin and model folder that was found, and why it is refused where it is."""
@@ -121,7 +102,14 @@ class Workers:
 
         Raises UnknownRecord.
         """
-        return self._slot(model).model
+        return self._model(model).model
+
+    def check_device(self, model: str) -> None:
+        """Return where this machine has a device for the model.
+
+        Raises DeviceUnavailable, UnknownRecord.
+        """
+        candidates(self._model(model).model.description, self.devices)
 
     def allocate(self, folder: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """Return a writable array, memory-mapped in the folder, that the worker will map too.
@@ -138,24 +126,24 @@ class Workers:
 
         Raises WeightsError, UnknownRecord or an InferenceError.
         """
-        slot = self._slot(model)
-        with slot.lock:
-            self._ready(slot)
+        warm = self._model(model)
+        with warm.lock:
+            self._placement.run(warm, lambda: None)
 
     def rest(self, model: str) -> None:
         """End the model's process once it is idle; its next use starts it again."""
-        slot = self._slot(model)
-        with slot.lock:
-            slot.end()
+        warm = self._model(model)
+        with warm.lock:
+            self._placement.leave(warm)
 
     def rest_idle(self, seconds: float) -> None:
         """End the processes that nobody asked for so long."""
-        for slot in self._slots.values():
-            if time.monotonic() - slot.used >= seconds and slot.lock.acquire(blocking=False):
+        for warm in self._models.values():
+            if time.monotonic() - warm.used >= seconds and warm.lock.acquire(blocking=False):
                 try:
-                    slot.end()
+                    self._placement.leave(warm)
                 finally:
-                    slot.lock.release()
+                    warm.lock.release()
 
     def predict(self, model: str, volume: Volume, folder: Path) -> Prediction:
         """Return the model's checked result, kept in the folder as well.
@@ -163,13 +151,18 @@ class Workers:
         volume.voxels must be the array that ``allocate`` gave for the folder.
         Raises NotApplicable, UnsupportedInput, InvalidResult, WeightsError or an InferenceError.
         """
-        slot = self._slot(model)
+        warm = self._model(model)
         self._put_input(volume, folder)
-        with slot.lock:
-            process = self._ready(slot)
+
+        def ask() -> Answer:
             with _RequestFiles(folder) as files:
-                answer = self._asked(slot, process, {"ask": "predict"}, files)
-        return self._finish(volume.shape, folder, slot.device, answer.seconds)
+                return warm.ask({"ask": "predict"}, files)
+
+        with warm.lock:
+            answer, notes = self._placement.run(warm, ask)
+            device = warm.device.name
+        told = {"shape": volume.shape, "device": device, "seconds": answer.seconds, "notes": notes}
+        return self._finish(folder, told)
 
     def kept(self, folder: Path) -> Prediction:
         """Return the prediction that ``predict`` left in the folder, after a restart too.
@@ -184,29 +177,30 @@ class Workers:
 
     def output(self, model: str) -> str:
         """Return what the model's process printed lately; for its author only."""
-        process = self._slot(model).process
+        process = self._model(model).process
         return "" if process is None else process.output
 
     def peak_memory_mb(self, model: str) -> float | None:
         """Return the most memory that the model's process held at once, None where it does not run."""
-        process = self._slot(model).process
+        process = self._model(model).process
         return None if process is None else process.peak_memory_mb
 
     def close(self) -> None:
         """End all processes, those at work too, and remove what they left."""
-        for slot in self._slots.values():
-            if slot.process is not None:
-                slot.process.stop()
-        for slot in self._slots.values():
-            with slot.lock:
-                slot.end()
+        self._placement.close()
+        for warm in self._models.values():
+            if warm.process is not None:
+                warm.process.stop()
+        for warm in self._models.values():
+            with warm.lock:
+                warm.end()
         self._launcher.close()
 
-    def _slot(self, model: str) -> _Slot:
+    def _model(self, model: str) -> WarmModel:
         try:
-            return self._slots[model]
+            return self._models[model]
         except KeyError:
-            raise UnknownRecord(f"no model is named {model!r}; known are {', '.join(sorted(self._slots))}") from None
+            raise UnknownRecord(f"no model is named {model!r}; known are {', '.join(sorted(self._models))}") from None
 
     def _describe(self, source: ModelSource) -> Described:
         if source.error:
@@ -233,21 +227,25 @@ class Workers:
         self._descriptions.keep(source, report)
         return report
 
-    def _ready(self, slot: _Slot) -> ModelProcess:
-        """Return the slot's process with its model loaded; called with the lock held."""
-        if slot.process is not None and slot.loaded and slot.process.alive():
-            return slot.process
-        slot.end()
-        check_ready(slot.model.source)
-        if not slot.model.key:
-            slot.model = self._newly_installed(slot.model)
-        weights = weights_folder(slot.model, self._weights)
-        memory_mb = slot.model.description.resources.memory_mb
-        slot.process = self._launcher.start(slot.model.source, memory_mb, read=[weights] if weights else [])
-        told = {"model": slot.model.key, "weights": str(weights) if weights else None, "device": "cpu"}
-        slot.device = self._asked(slot, slot.process, {"ask": "load", **told}).device
-        slot.loaded = True
-        return slot.process
+    def _load(self, warm: WarmModel, device: Device) -> None:
+        """Load the model in a new process; called with its lock held and its place on the device given.
+
+        Raises DeviceUnavailable where its runtime cannot use the GPU.
+        """
+        check_ready(warm.model.source)
+        if not warm.model.key:
+            warm.model = self._newly_installed(warm.model)
+        weights = weights_folder(warm.model, self._weights)
+        read = [weights] if weights else []
+        warm.device = device
+        warm.process = self._launcher.start(warm.model.source, warm.resources.memory_mb, device=device, read=read)
+        told = {"model": warm.model.key, "weights": str(weights) if weights else None, "device": device.inside}
+        answer = warm.ask({"ask": "load", **told})
+        if device.is_gpu and answer.device == CPU:
+            warm.end()
+            warm.no_gpu = f"ran on cpu because its runtime cannot use {device.name}"
+            raise DeviceUnavailable(f"{warm.name} was given {device.name}, and its runtime offers only the CPU")
+        warm.provider, warm.loaded = answer.provider, True
 
     def _newly_installed(self, model: CataloguedModel) -> CataloguedModel:
         """Return the model as it describes itself, now that its environment was installed.
@@ -260,24 +258,6 @@ class Workers:
             raise ManifestError(f"{model.source.name} registers no model {model.description.name!r}")
         return named[0]
 
-    def _asked(
-        self, slot: _Slot, process: ModelProcess, request: Mapping[str, Any], files: Sequence[int] = ()
-    ) -> Answer:
-        """Return the answer of the slot's process; an error that it told becomes the exception of that name."""
-        name = slot.model.description.name
-        raw = process.ask(request, slot.model.description.resources.timeout_seconds, files)
-        slot.used = time.monotonic()
-        try:
-            answer = Answer.model_validate(raw)
-        except ValidationError as invalid:
-            slot.end()
-            raise WorkerCrashed(f"{name} broke the protocol: {first_fault(invalid)}") from None
-        if answer.error == "memory":
-            slot.end()
-        if answer.error is not None:
-            raise _error(answer, slot.model.description)
-        return answer
-
     def _put_input(self, volume: Volume, folder: Path) -> None:
         (folder / "output" / "prediction.json").unlink(missing_ok=True)
         voxels = folder / "input" / "voxels.raw"
@@ -286,10 +266,9 @@ class Workers:
         document = json.dumps(exchange.volume_document(volume), default=exchange.plain_number)
         (folder / "input" / "volume.json").write_text(document)
 
-    def _finish(self, shape: tuple[int, int, int], folder: Path, device: str, seconds: float) -> Prediction:
+    def _finish(self, folder: Path, told: Mapping[str, Any]) -> Prediction:
         """Check the result and leave a note that it is whole; on disk before anybody relies on it."""
         output = folder / "output"
-        told = {"shape": list(shape), "device": device, "seconds": seconds}
         prediction = _prediction(folder, told)
         for name in ("result.json", "masks.raw"):
             durable(output / name)
@@ -308,23 +287,6 @@ def _reserve(path: Path, size: int) -> None:
         raise StorageFull(f"no room for a volume of {size >> 20} MiB in {path.parent}: {fault.strerror}") from None
     finally:
         os.close(file)
-
-
-def _error(answer: Answer, model: ModelDescription) -> OrchestratorError:
-    """Return the exception that an answer stands for."""
-    match answer.error:
-        case "not-applicable":
-            return NotApplicable(answer.message or "no reason given")
-        case "unsupported":
-            return UnsupportedInput(answer.fault, answer.message or "no reason given")
-        case "invalid":
-            return InvalidResult(answer.message)
-        case "storage":
-            return StorageFull(answer.message)
-        case "memory":
-            return WorkerOutOfMemory(f"{model.name} needs more than the {model.resources.memory_mb} MB it declares")
-        case _:
-            return ModelRaised(f"{model.name} raised {answer.message}")
 
 
 class _RequestFiles:
@@ -351,4 +313,4 @@ def _prediction(folder: Path, told: Mapping[str, Any]) -> Prediction:
     slices, rows, columns = told["shape"]
     output = folder / "output"
     result = read_result(output / "result.json", output / "masks.raw", (slices, rows, columns))
-    return Prediction(result, str(told["device"]), float(told["seconds"]), result.notes)
+    return Prediction(result, str(told["device"]), float(told["seconds"]), {**result.notes, **told["notes"]})
