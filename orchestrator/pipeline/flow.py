@@ -80,7 +80,7 @@ class Inference:
         read_seconds = infer_seconds = 0.0
         device = ""
         for number, grid in enumerate(self._grids(job, model)):
-            folder = self._parts.folders.scratch_of(key) / f"part-{number}"
+            folder = self._parts.folders.part_of(key, number)
             started = time.perf_counter()
             volume = fill(grid, self._parts.runner.allocate(folder, grid.shape, grid.dtype))
             read_seconds += time.perf_counter() - started
@@ -226,9 +226,8 @@ class Inference:
         return plan(series, model.accepts)
 
     def _kept(self, job: JobRecord, model: ModelDescription) -> list[tuple[Grid, Result]]:
-        scratch = self._parts.folders.scratch_of(job.key)
         return [
-            (grid, self._parts.runner.kept(scratch / f"part-{number}").result)
+            (grid, self._parts.runner.kept(self._parts.folders.part_of(job.key, number)).result)
             for number, grid in enumerate(self._grids(job, model))
         ]
 

@@ -58,6 +58,15 @@ class Folders:
         """Return the folder of a job's volume and raw result."""
         return self.scratch / job_key
 
+    def part_of(self, job_key: str, number: int) -> Path:
+        """Return the folder of one volume of a job and of its raw result."""
+        return self.scratch_of(job_key) / f"part-{number}"
+
+    @staticmethod
+    def job_of(part: Path) -> str:
+        """Return the key of the job that a folder of ``part_of`` belongs to."""
+        return part.parent.name
+
     def outbox_of(self, job_key: str) -> Path:
         """Return the folder of a job's DICOM objects."""
         return self.outbox / job_key

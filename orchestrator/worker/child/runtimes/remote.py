@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,11 +36,11 @@ class RemoteNetwork:
         finally:
             os.close(file)
         told, (answer,) = self._host.receive()
-        return _mapped(answer, told["shape"])[0]
+        scores: npt.NDArray[np.float32] = _mapped(answer, told["shape"])[0]
+        return scores
 
 
-def _mapped(file: int, shape: list[int]) -> npt.NDArray[np.float32]:
+def _mapped(file: int, shape: Sequence[int]) -> npt.NDArray[np.float32]:
     with os.fdopen(file, "rb") as reading:
         mapped = mmap.mmap(reading.fileno(), 0, access=mmap.ACCESS_READ)
-    values: npt.NDArray[np.float32] = np.frombuffer(mapped, np.float32)
-    return values.reshape(shape)
+    return np.frombuffer(mapped, np.float32).reshape(shape)
