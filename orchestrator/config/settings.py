@@ -17,6 +17,7 @@ from orchestrator.config.values import (
     AETitle,
     ArchiveURL,
     Day,
+    Devices,
     FilePath,
     Host,
     HttpURL,
@@ -272,6 +273,12 @@ class WorkerSettings(Section):
         description="`required`: no model runs without the full cage; `best`: what the kernel gives; `off`: none.",
     )
     slots: int = Field(default=1, ge=1, le=64, description="Models that may run at once.")
+    devices: Devices = Field(
+        default=("auto",),
+        description='`"auto"`: every GPU that nvidia-smi lists, and the CPU; or a list such as `["cuda:0", "cpu"]`. '
+        '`"cuda:0=16000"` gives models 16000 MB of it.',
+        json_schema_extra={"shown_default": '`"auto"`'},
+    )
     idle_seconds: float = Field(default=900, gt=0, description="A model unused for so long gives its memory back.")
 
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Strict, 
 
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://.+")
+_DEVICE = re.compile(r"(cpu|cuda:\d{1,2})(=[1-9]\d{0,7})?")
 _SECRET_LIMIT_BYTES = 64 * 1024
 
 
@@ -54,6 +55,27 @@ def _http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _device_list(value: object) -> object:
+    """Return a tuple: what a validator gives on is read strictly, and a list of JSON would be none."""
+    if isinstance(value, list):
+        return tuple(value)
+    return (value,) if isinstance(value, str) else value
+
+
+def _devices(devices: tuple[str, ...]) -> tuple[str, ...]:
+    for device in devices:
+        if not _DEVICE.fullmatch(device) and devices != ("auto",):
+            raise ValueError(
+                f'{device!r} is no device; write "auto", or a list of "cpu" and "cuda:N", '
+                'with their memory in MB where it is not the whole: "cuda:0=16000"'
+            )
+    names = [device.partition("=")[0] for device in devices]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice or not names:
+        raise ValueError(f"{twice[0]} is named twice" if twice else 'no device is named; "auto" takes all there are')
+    return devices
+
+
 def _day(value: object) -> object:
     """Return a day; TOML has days of its own, which the reader marks as moments."""
     if isinstance(value, dict) and value.keys() == {"moment"}:
@@ -81,6 +103,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ArchiveURL = Annotated[str, AfterValidator(_archive_url)]
 HttpURL = Annotated[str, AfterValidator(_http_url)]
+Devices = Annotated[tuple[str, ...], BeforeValidator(_device_list), AfterValidator(_devices)]
 Day = Annotated[date, Strict(False), BeforeValidator(_day)]
 FilePath = Annotated[Path, BeforeValidator(_as_written), AfterValidator(_resolved)]
 """A path that is absolute once it is read: a relative one starts at the settings file's folder."""
