@@ -15,7 +15,7 @@ from orchestrator.domain.errors import OrchestratorError
 from orchestrator.hooks import HostPlugins
 from orchestrator.jobs import Ledger
 from orchestrator.rules import WatchedRules
-from orchestrator.worker import Workers, cage_layers, weights_folder
+from orchestrator.worker import Device, Workers, cage_layers, onnx_runs_on_gpus, weights_folder
 
 CAGE_LAYERS = frozenset({"files", "network", "signals", "seccomp"})
 
@@ -45,6 +45,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _tried("rules", lambda: _rules(settings), "orchestrator rules check shows each fault with its line")
     yield _cage(settings)
     with closing(start_workers(settings)) as workers:
+        yield from map(_device, workers.devices)
         yield from _models(workers, settings)
         plugins = HostPlugins.load(workers.listing())
     yield _port(settings)
@@ -89,12 +90,25 @@ def _cage(settings: Settings) -> Check:
     return Check("worker cage", Health.WARNING if missing else Health.GOOD, found, advice)
 
 
+def _device(device: Device) -> Check:
+    name, found = f"device {device.name}", f"{device.memory_mb:,} MB for models {device.product}".rstrip()
+    if device.is_gpu and not onnx_runs_on_gpus():
+        return Check(
+            name,
+            Health.WARNING,
+            f"{found}; the onnxruntime of this host cannot use it",
+            "install onnxruntime-gpu in place of onnxruntime; models with an environment of their own bring theirs",
+        )
+    return Check(name, Health.GOOD, found)
+
+
 def _models(workers: Workers, settings: Settings) -> Iterator[Check]:
     for listing in workers.listing():
         if listing.error:
             yield Check(f"plugin {listing.name}", Health.BAD, listing.error, f"it came from {listing.origin}")
     for name, model in workers.models().items():
         try:
+            workers.check_device(name)
             weights_folder(workers.catalogued(name), settings.models.weights)
         except OrchestratorError as fault:
             yield Check(f"model {name}", Health.WARNING, str(fault))

@@ -47,7 +47,11 @@ class Archive(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What came of one successful attempt."""
+    """What came of one successful attempt.
+
+    device: where it ran; notes: the result's own, the execution provider, and why it ran on the CPU where
+    a GPU was meant.
+    """
 
     result: Result
     device: str

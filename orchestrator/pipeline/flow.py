@@ -76,6 +76,7 @@ class Inference:
     def infer(self, key: str) -> None:
         """Read the series into volumes, run the model on each, keep the results in the scratch folder."""
         job, model = self._job_and_model(key)
+        self._parts.runner.check_device(model.name)
         self._parts.folders.clear_scratch(key)
         read_seconds = infer_seconds = 0.0
         device = ""
@@ -227,7 +228,7 @@ class Inference:
 
     def _kept(self, job: JobRecord, model: ModelDescription) -> list[tuple[Grid, Result]]:
         return [
-            (grid, self._parts.runner.kept(self._parts.folders.part_of(job.key, number)).result)
+            (grid, _with_notes(self._parts.runner.kept(self._parts.folders.part_of(job.key, number))))
             for number, grid in enumerate(self._grids(job, model))
         ]
 
@@ -242,3 +243,8 @@ class Inference:
         if changed:
             raise OrchestratorError(f"{len(changed)} file(s) changed since they were received, first {changed[0]}")
         return gather(instances, revision=revision)
+
+
+def _with_notes(prediction: Prediction) -> Result:
+    """Return the result with notes, which the SR states, on where it was computed."""
+    return replace(prediction.result, notes={**prediction.notes, "device": prediction.device})

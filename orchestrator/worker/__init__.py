@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.worker.catalogue import CataloguedModel
+    from orchestrator.worker.devices import Device, offered, onnx_runs_on_gpus
     from orchestrator.worker.discovery import ModelSource, discover
     from orchestrator.worker.environment import install, is_ready, needs_environment
     from orchestrator.worker.launch import cage_layers
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CataloguedModel": "catalogue",
+    "Device": "devices",
     "ModelSource": "discovery",
     "Workers": "workers",
     "cage_layers": "launch",
@@ -23,6 +25,8 @@ _HOMES = {
     "install": "environment",
     "is_ready": "environment",
     "needs_environment": "environment",
+    "offered": "devices",
+    "onnx_runs_on_gpus": "devices",
     "pull": "weights",
     "read_manifest": "manifest_file",
     "weights_folder": "weights",
@@ -30,6 +34,7 @@ _HOMES = {
 
 __all__ = [
     "CataloguedModel",
+    "Device",
     "ModelSource",
     "Workers",
     "cage_layers",
@@ -37,6 +42,8 @@ __all__ = [
     "install",
     "is_ready",
     "needs_environment",
+    "offered",
+    "onnx_runs_on_gpus",
     "pull",
     "read_manifest",
     "weights_folder",

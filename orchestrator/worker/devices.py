@@ -11,6 +11,7 @@ from pathlib import Path
 
 from orchestrator.domain.errors import DeviceUnavailable, SettingsError
 from orchestrator.domain.model import ModelDescription
+from orchestrator.worker.child.runtimes.providers import ON_A_GPU
 
 CPU = "cpu"
 AUTO = ("auto",)
@@ -156,6 +157,13 @@ def gpu_memory_by_process() -> dict[int, int]:
         if pid.isdigit() and used.isdigit():
             held[int(pid)] = held.get(int(pid), 0) + int(used)
     return held
+
+
+def onnx_runs_on_gpus() -> bool:
+    """Return whether the onnxruntime of this interpreter, which runs bare networks, has a provider for GPUs."""
+    import onnxruntime
+
+    return not set(ON_A_GPU).isdisjoint(onnxruntime.get_available_providers())
 
 
 def _gpus(environ: Mapping[str, str]) -> Iterator[Device]:
