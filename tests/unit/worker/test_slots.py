@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 from hypothesis.stateful import Bundle as Models
+from hypothesis.stateful import RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
 from orchestrator.worker.slots import DeviceSlots, Grant
 
