@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from orchestrator.app.care import CARE_SECONDS, Care
+from orchestrator.app.model_servers import model_servers
 from orchestrator.app.pulse import Pulse
 from orchestrator.app.sources import connected, start_workers
 from orchestrator.config import Settings
@@ -74,7 +75,8 @@ def opened(settings: Settings, destinations: Mapping[str, Destination] | None = 
     """
     with ExitStack() as stack:
         ledger = stack.enter_context(closing(Ledger.open(settings.data.database)))
-        workers = stack.enter_context(closing(start_workers(settings)))
+        servers = model_servers(settings, ledger.record, Folders.job_of)
+        workers = stack.enter_context(closing(start_workers(settings, servers)))
         plugins = HostPlugins.load(workers.listing())
         rules = WatchedRules(settings.rules.file, models=workers.models(), extra_facts=plugins.facts)
         if destinations is None:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from orchestrator.app.model_servers import model_servers
 from orchestrator.app.shipped import models_folder
 from orchestrator.archive import connect
 from orchestrator.config import RemoteSettings, Settings
 from orchestrator.domain.ports import Archive
+from orchestrator.domain.remote import ModelServers
 from orchestrator.hooks import HostPlugins
 from orchestrator.worker import Workers, discover
 
 
-def start_workers(settings: Settings) -> Workers:
-    """Return the models that the settings and the installed plugins name, each described by its own process."""
+def start_workers(settings: Settings, servers: ModelServers | None = None) -> Workers:
+    """Return the models that the settings and the installed plugins name, each described by its own process.
+
+    servers: the way to model servers; by default what the settings allow, recorded in the log only.
+    """
     sources = discover([models_folder(), *settings.models.folders], settings.models.plugins)
-    return Workers(sources, sandbox=settings.worker.sandbox, weights=settings.models.weights)
+    return Workers(
+        sources,
+        sandbox=settings.worker.sandbox,
+        weights=settings.models.weights,
+        servers=servers or model_servers(settings),
+    )
 
 
 def connected(item: RemoteSettings, plugins: HostPlugins) -> Archive:

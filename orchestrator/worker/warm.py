@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -26,6 +28,7 @@ from orchestrator.worker.answer import Answer, first_fault
 from orchestrator.worker.catalogue import CataloguedModel
 from orchestrator.worker.devices import NO_GPU, Device
 from orchestrator.worker.process import ModelProcess
+from orchestrator.worker.served import ServedNetwork
 
 
 @dataclass(slots=True, eq=False)
@@ -33,6 +36,7 @@ class WarmModel:
     """The process of one model, loaded or dead; the lock is held while it is asked.
 
     device: where it was started; provider: of onnxruntime, as it said.
+    served: its network on a server, None where it runs here.
     peaks_mb: the most that it was seen to hold, by device.
     no_gpu: why it is not tried on a GPU again.
     """
@@ -43,6 +47,7 @@ class WarmModel:
     loaded: bool = False
     device: Device = NO_GPU
     provider: str = ""
+    served: ServedNetwork | None = None
     peaks_mb: dict[str, int] = field(default_factory=dict)
     no_gpu: str = ""
     used: float = 0.0
@@ -68,10 +73,14 @@ class WarmModel:
         if self.process is not None:
             self.process.kill()
 
-    def ask(self, request: Mapping[str, Any], files: Sequence[int] = ()) -> Answer:
-        """Return the answer of the process; an error that it told becomes the exception of that name."""
+    def ask(self, request: Mapping[str, Any], files: Sequence[int] = (), folder: Path | None = None) -> Answer:
+        """Return the answer of the process; an error that it told becomes the exception of that name.
+
+        folder: of the volume in question, for which a model server may be asked meanwhile.
+        """
         assert self.process is not None
-        raw = self.process.ask(request, self.resources.timeout_seconds, files)
+        supply = partial(self.served.supply, folder) if self.served and folder else None
+        raw = self.process.ask(request, self.resources.timeout_seconds, files, supply)
         self.used = time.monotonic()
         try:
             answer = Answer.model_validate(raw)

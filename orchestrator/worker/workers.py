@@ -26,6 +26,7 @@ from orchestrator.domain.errors import (
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.plugin import PluginListing
 from orchestrator.domain.ports import Prediction
+from orchestrator.domain.remote import ModelServers
 from orchestrator.domain.volume import Volume
 from orchestrator.worker import exchange
 from orchestrator.worker.answer import Answer, durable, read_result
@@ -44,6 +45,7 @@ from orchestrator.worker.environment import check_ready, is_ready
 from orchestrator.worker.launch import Launcher
 from orchestrator.worker.placement import Placement
 from orchestrator.worker.process import Sandbox
+from orchestrator.worker.served import check_allowed, look
 from orchestrator.worker.warm import WarmModel
 from orchestrator.worker.weights import weights_folder
 
@@ -64,16 +66,19 @@ class Workers:
         sandbox: Sandbox = "required",
         weights: Path,
         devices: Sequence[Device] | None = None,
+        servers: ModelServers | None = None,
         log: logging.Logger = _log,
     ) -> None:
         """Describe all sources, each in a process of its own.
 
         weights: the folder that ``pull`` puts weights into.
         devices: what models may run on; None = all that this machine has.
+        servers: the way to model servers; without it a remote model is refused.
         Raises SandboxUnavailable where the cage that is required cannot be had.
         """
         self.devices = offered() if devices is None else tuple(devices)
         self._weights = weights
+        self._servers = servers
         self._launcher = Launcher(sandbox)
         self._descriptions = Descriptions(weights / ".descriptions")
         try:
@@ -156,7 +161,7 @@ class Workers:
 
         def ask() -> Answer:
             with _RequestFiles(folder) as files:
-                return warm.ask({"ask": "predict"}, files)
+                return warm.ask({"ask": "predict"}, files, folder)
 
         with warm.lock:
             answer, notes = self._placement.run(warm, ask)
@@ -208,6 +213,7 @@ class Workers:
         if not is_ready(source):
             return undescribed(source)
         try:
+            check_allowed(source, self._servers)
             return read_report(source, self._descriptions.find(source) or self._ask_to_describe(source))
         except SandboxUnavailable:
             raise
@@ -235,11 +241,17 @@ class Workers:
         check_ready(warm.model.source)
         if not warm.model.key:
             warm.model = self._newly_installed(warm.model)
+        warm.served = look(warm.model.source, self._servers)
         weights = weights_folder(warm.model, self._weights)
         read = [weights] if weights else []
         warm.device = device
         warm.process = self._launcher.start(warm.model.source, warm.resources.memory_mb, device=device, read=read)
-        told = {"model": warm.model.key, "weights": str(weights) if weights else None, "device": device.inside}
+        told = {
+            "model": warm.model.key,
+            "weights": str(weights) if weights else None,
+            "device": device.inside,
+            "served": warm.served.told() if warm.served else None,
+        }
         answer = warm.ask({"ask": "load", **told})
         if device.is_gpu and answer.device == CPU:
             warm.end()
