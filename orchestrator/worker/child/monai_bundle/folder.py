@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.domain.errors import ManifestError
+from orchestrator.worker.child.place import ran_out_of_memory
 from orchestrator.worker.child.runtimes.packages import required
 from orchestrator.worker.child.runtimes.torch_modules import is_torchscript, torchscript, with_weights
 from orchestrator.worker.digest import digest
@@ -63,8 +64,7 @@ class BundleFolder:
         file = self._file((weights,) if weights else NETWORKS)
         if is_torchscript(file):
             return torchscript(file, device).eval()
-        definition = configuration.get_parsed_content("network_def")
-        return with_weights(definition, file).to(device).eval()
+        return with_weights(part(configuration, "network_def"), file).to(device).eval()
 
     def _file(self, names: tuple[str, ...], below: str = "") -> Path:
         files = [self._place / below / name for name in names]
@@ -72,6 +72,22 @@ class BundleFolder:
             if file.is_file():
                 return file
         raise ManifestError(f"the bundle has none of {', '.join(str(file.relative_to(self._place)) for file in files)}")
+
+
+def part(configuration: Any, key: str) -> Any:
+    """Return the object that stands at the key of an inference configuration.
+
+    Raises ManifestError with what the bundle's own code, or MONAI, says of it.
+    """
+    try:
+        return configuration.get_parsed_content(key)
+    except Exception as fault:  # noqa: BLE001 - a bundle is code, and raises what it likes
+        reason: BaseException = fault
+        while reason.__cause__ is not None:  # MONAI wraps it once for each level
+            reason = reason.__cause__
+        if isinstance(reason, MemoryError) or ran_out_of_memory(reason):
+            raise reason from None
+        raise ManifestError(f"the bundle's {key!r} cannot be made: {type(reason).__name__}: {reason}") from None
 
 
 def components(config: Any) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ import numpy as np
 from orchestrator.domain.errors import InputFault
 from orchestrator.sdk import Result, UnsupportedInput, Volume
 from orchestrator.worker.child.decision import Mask, Recipe, Scores, decided, measured, segments
-from orchestrator.worker.child.monai_bundle.folder import BundleFolder, components, named
+from orchestrator.worker.child.monai_bundle.folder import BundleFolder, components, named, part
 from orchestrator.worker.child.monai_bundle.space import image, on_own_grid
 from orchestrator.worker.child.runtimes import required
 from orchestrator.worker.child.runtimes.torch_modules import usable
@@ -44,9 +44,9 @@ class Bundle:
             for step in components(configuration.get("preprocessing"))
             if named(step).startswith("LoadImage")
         )
-        self._preprocessing = configuration.get_parsed_content("preprocessing")
-        self._inferer = configuration.get_parsed_content("inferer")
-        self._postprocessing = configuration.get_parsed_content("postprocessing")
+        self._preprocessing = part(configuration, "preprocessing")
+        self._inferer = part(configuration, "inferer")
+        self._postprocessing = part(configuration, "postprocessing")
 
     def network(self) -> dict[str, Any]:
         """Return what the host compares with the manifest; the bundle's metadata says it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import pickle
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +47,10 @@ def torchscript(file: Path, device: str) -> Module:
         raise ManifestError(
             f"{file.name} is no TorchScript archive as torch.jit.save writes it; a pickle is never loaded"
         )
-    return torch.jit.load(str(file), map_location=device)
+    try:
+        return torch.jit.load(str(file), map_location=device)
+    except RuntimeError as fault:
+        raise ManifestError(f"{file.name} cannot be read as TorchScript: {_said(fault)[0]}") from None
 
 
 def is_torchscript(file: Path) -> bool:
@@ -77,14 +81,18 @@ def with_weights(module: Module, file: Path) -> Module:
     torch = required("torch", "torch")
     try:
         held = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as fault:  # noqa: BLE001 - torch raises whatever the broken file makes of its readers
-        raise ManifestError(f"{file.name} holds more than weights or is broken: {_reason(fault)}") from None
+    except pickle.UnpicklingError:
+        raise ManifestError(
+            f"{file.name} holds more than weights, which are all that is loaded: save network.state_dict()"
+        ) from None
+    except (RuntimeError, ValueError, EOFError) as fault:
+        raise ManifestError(f"{file.name} cannot be read as weights: {_said(fault)[0]}") from None
     for key in ("model", "state_dict"):
         held = held[key] if isinstance(held, Mapping) and isinstance(held.get(key), Mapping) else held
     try:
         module.load_state_dict(held)
     except (RuntimeError, TypeError) as fault:
-        raise ManifestError(f"{file.name} holds the weights of another network: {_reason(fault)}") from None
+        raise ManifestError(f"{file.name} holds the weights of another network: {_said(fault)[-1]}") from None
     return module
 
 
@@ -113,7 +121,7 @@ class TorchNetwork:
             try:
                 given = self._module(self._torch.from_numpy(fed).to(self.device))
             except RuntimeError as fault:
-                raise RuntimeError(_reason(fault)) from fault
+                raise RuntimeError(_said(fault)[-1]) from fault
         return self._chosen(given)
 
     def _chosen(self, given: Any) -> Any:
@@ -128,7 +136,7 @@ class TorchNetwork:
             try:
                 given = self._run(np.zeros((1, channels, *size), np.float32)).shape
             except (RuntimeError, ValueError, LookupError) as fault:
-                faults.append(_reason(fault))
+                faults.append(_said(fault)[-1])
                 continue
             if len(given) == 2 or tuple(given[2:]) == tuple(size):
                 return Signature(channels, (None,) * len(size), given[1], len(given) == 2)
@@ -142,6 +150,7 @@ def _sizes(wanted: Mapping[str, Any]) -> Iterator[Sequence[int]]:
     yield from [given] if given else (list(itertools.repeat(TRIED_SIZE, axes)) for axes in (3, 2))
 
 
-def _reason(fault: BaseException) -> str:
-    """Return the last line, where torch puts the reason below its own traceback."""
-    return (str(fault).strip().splitlines() or [type(fault).__name__])[-1].removeprefix("RuntimeError: ")
+def _said(fault: BaseException) -> list[str]:
+    """Return the lines of what torch says: a network's fault is in the last, below its own traceback."""
+    lines = [line.strip().removeprefix("RuntimeError: ") for line in str(fault).splitlines() if line.strip()]
+    return lines or [type(fault).__name__]
