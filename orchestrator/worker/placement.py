@@ -84,6 +84,7 @@ class Placement:
             if not model.alive:
                 model.end()
                 self._load(model, device)
+                self._admission.check_open(model.name)  # who closes ends the processes that there were before
             return do()
         finally:
             self._admission.leave(model.name, warm=model.alive)
