@@ -221,9 +221,10 @@ class Workers:
             return refused(source, fault)
 
     def _ask_to_describe(self, source: ModelSource) -> dict[str, Any]:
-        process = self._launcher.start(source, DESCRIBE_MEMORY_MB)
+        memory_mb, seconds = _needs_to_describe(source)
+        process = self._launcher.start(source, memory_mb)
         try:
-            report = process.ask({"ask": "describe"}, DESCRIBE_SECONDS)
+            report = process.ask({"ask": "describe"}, seconds)
         finally:
             process.kill()
         if "error" in report:
@@ -288,6 +289,14 @@ class Workers:
         durable(output / "prediction.part")
         (output / "prediction.part").replace(output / "prediction.json")
         return prediction
+
+
+def _needs_to_describe(source: ModelSource) -> tuple[int, float]:
+    """Return MB and seconds: a declared network is loaded for it, and tried where it does not say its shape."""
+    if source.manifest is None or source.manifest.runtime == "python":
+        return DESCRIBE_MEMORY_MB, DESCRIBE_SECONDS
+    declared = source.manifest.resources
+    return max(DESCRIBE_MEMORY_MB, declared.memory_mb), max(DESCRIBE_SECONDS, declared.timeout_seconds)
 
 
 def _reserve(path: Path, size: int) -> None:
