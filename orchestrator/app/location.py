@@ -28,9 +28,10 @@ def locate(what: str, settings: Settings) -> tuple[str, Settings]:
         return _of_manifest(folder, settings)
     if what and (folder / PROJECT).is_file():
         return _of_package(folder, settings)
-    if "/" in what or what in (".", ".."):
-        missing = f"{folder} holds neither a {MANIFEST} nor a {PROJECT}"
-        raise UserError(missing if folder.is_dir() else f"there is no folder {folder}")
+    if what and path.is_dir():
+        raise UserError(f"{path} holds no {MANIFEST}, nor the {PROJECT} of a package with a model")
+    if "/" in what:
+        raise UserError(f"there is no folder {path}")
     return what, settings
 
 

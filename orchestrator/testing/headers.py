@@ -35,8 +35,11 @@ def put(dataset: Dataset, values: Mapping[str, Any]) -> None:
 
 
 def decimals(values: Sequence[float] | npt.NDArray[np.float64]) -> list[str]:
-    """Return the numbers as decimal strings of at most 16 characters (VR DS)."""
-    return [format_number_as_ds(float(value)) for value in values]
+    """Return the numbers as decimal strings of at most 16 characters (VR DS), 12 digits of them.
+
+    Of more digits pydicom makes 17 characters where they round up to a power of ten.
+    """
+    return [format_number_as_ds(float(f"{value:.12g}")) for value in values]
 
 
 def study(patient: Patient) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 
 from orchestrator.testing import Phantom, Stack, read_series, synthetic_images, synthetic_series
+from orchestrator.testing.headers import decimals
 
 PHANTOM = Phantom(slices=5, rows=7, columns=6, orientation="oblique", padding=None)
 TURNS = [
@@ -113,3 +114,10 @@ def test_a_copy_is_nobodys_and_its_uids_are_its_own(tmp_path: Path) -> None:
     assert {copy.SOPInstanceUID, copy.SeriesInstanceUID, copy.StudyInstanceUID}.isdisjoint(
         {source.SOPInstanceUID, source.SeriesInstanceUID, source.StudyInstanceUID}
     )
+
+
+@pytest.mark.parametrize("value", [-9.999999999999984, 9.999999999999996, -4.4e-16, 1234567.123456789, -1 / 3])
+def test_a_number_fits_its_header(value: float) -> None:
+    (text,) = decimals([value])
+    assert len(text) <= 16
+    assert float(text) == pytest.approx(value, rel=1e-9)
