@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from pydicom import dcmread
 
 from orchestrator.app import pages, running
@@ -19,18 +19,9 @@ from tests.parts.dcmtk import free_port
 from tests.parts.service import run_command, wait_for
 from tests.parts.validators import assert_consistent, assert_valid, read_masks
 
-pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
-CHROMIUM = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +30,6 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run_command("demo", "--output", folder, "--once", timeout_seconds=500)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +72,8 @@ def test_the_brain_mask_is_one_plausible_brain_for_another_reader(output: Path) 
     assert 1000 < millilitres < 2200
 
 
-def test_the_page_shows_a_picture_of_each_result(output: Path, browser: Browser) -> None:
-    page = browser.new_page(viewport={"width": 1366, "height": 900})
+def test_the_page_shows_a_picture_of_each_result(output: Path, chromium: Browser) -> None:
+    page = chromium.new_page(viewport={"width": 1366, "height": 900})
     page.goto((output / "index.html").as_uri())
     images = page.locator("article img")
     assert images.count() == page.locator("article").count() == 4
@@ -101,8 +84,8 @@ def test_the_page_shows_a_picture_of_each_result(output: Path, browser: Browser)
     page.close()
 
 
-def test_a_radiologist_finds_the_result_and_accepts_it(review: str, browser: Browser) -> None:
-    page = browser.new_page(viewport={"width": 1366, "height": 768})
+def test_a_radiologist_finds_the_result_and_accepts_it(review: str, chromium: Browser) -> None:
+    page = chromium.new_page(viewport={"width": 1366, "height": 768})
     page.goto(review)
     take(page, "worklist")
     page.get_by_role("link", name=re.compile("brain-mask")).first.click()

@@ -11,17 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 from orchestrator.jobs import Ledger
 from orchestrator.web import Pictures, Server, create_app
 from tests.data.reading_room import CARDS, Drawings, ReadingRoom, fill
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
 PICTURES = Path(__file__).parents[3] / "docs" / "pictures"
 READING_ROOM_MONITOR = {"width": 1366, "height": 768}
 
@@ -70,14 +65,6 @@ def hospital(room: ReadingRoom, pictures: Pictures) -> Iterator[Hospital]:
     hospital = Hospital(room, f"http://localhost:{port}", server, thread)
     yield hospital
     hospital.stop()
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from pynetdicom.pdu_primitives import (
 )
 
 from orchestrator.archive.command import Element, encode
-from tests.data.instances import instance
+from tests.data.objects import instance
 from tests.integration.archive.conftest import Station, wait_until
 from tests.parts.dcmtk import echoscu
 

@@ -17,7 +17,7 @@ from orchestrator.archive import connect
 from orchestrator.archive.dimse import DimseArchive
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, UnreadableFile
 from orchestrator.domain.ports import ObjectReference
-from tests.data.instances import write_instance, write_instances
+from tests.data.objects import write_instance, write_instances
 from tests.parts.dcmtk import Peer, dcmqrscp, findscu, free_port, storescp
 
 CT = "1.2.840.10008.5.1.4.1.1.2"

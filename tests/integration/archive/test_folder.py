@@ -6,7 +6,7 @@ from orchestrator.archive import connect
 from orchestrator.archive.folder import FolderArchive, _header
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, UnreadableFile
 from orchestrator.domain.ports import ObjectReference
-from tests.data.instances import write_instance
+from tests.data.objects import write_instance
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 

@@ -12,7 +12,7 @@ import pytest
 from pydicom import dcmread
 
 from orchestrator.archive import Spool
-from tests.data.instances import write_instances
+from tests.data.objects import write_instances
 from tests.parts.dcmtk import storescu
 
 RECEIVER = """

@@ -23,7 +23,7 @@ from pynetdicom.association import Association
 
 from orchestrator.archive import Arrival, Receiver, Spool
 from orchestrator.domain.errors import SettingsError
-from tests.data.instances import instance, write_instance, write_instances
+from tests.data.objects import instance, write_instance, write_instances
 from tests.integration.archive.conftest import Station, wait_until
 from tests.parts.dcmtk import echoscu, storescu
 

@@ -13,7 +13,7 @@ from pynetdicom.dsutils import encode
 from orchestrator.archive import Arrival, Spool
 from orchestrator.archive.spool import Mismatch, Origin
 from orchestrator.domain.errors import StorageFull, UnreadableFile
-from tests.data.instances import instance
+from tests.data.objects import instance
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 

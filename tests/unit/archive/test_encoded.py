@@ -17,7 +17,7 @@ from pynetdicom.dsutils import encode
 
 from orchestrator.archive.encoded import Identity, file_header, read_identity
 from orchestrator.domain.errors import UnreadableFile
-from tests.data.instances import instance
+from tests.data.objects import instance
 
 SYNTAXES = [
     ImplicitVRLittleEndian,
