@@ -186,7 +186,7 @@ def _reply(response: httpx.Response, way: Exit, parcel: Parcel, deadline: float)
     if response.is_redirect:
         raise RemoteFailed(f"{way.name} answers with a redirect ({response.status_code}), which is never followed")
     body = bytearray()
-    for piece in response.iter_raw(PIECE):
+    for piece in response.iter_raw():  # as it comes: pieces of a size would be waited for
         body += piece
         if len(body) > parcel.largest_reply:
             raise RemoteFailed(f"{way.name} answers with more than {parcel.largest_reply >> 20} MiB")

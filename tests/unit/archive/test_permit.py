@@ -1,0 +1,61 @@
+"""Which URLs a row of [[egress]] lets through."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import orchestrator
+from orchestrator.archive.egress import Egress, Exit
+from orchestrator.domain.errors import EgressRefused
+
+
+def _egress(url: str) -> Egress:
+    return Egress([Exit(name="triton", url=url, purpose="a test")], lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "url"),
+    [
+        ("http://triton:8000", "http://triton:8000/v2"),
+        ("http://triton:8000", "http://TRITON:8000/v2/models/a"),
+        ("http://triton", "http://triton:80/v2"),
+        ("https://triton", "https://triton:443"),
+        ("https://gate/models/bone", "https://gate/models/bone/v2"),
+        ("https://gate/models/bone", "https://gate/models/bone"),
+    ],
+)
+def test_the_place_and_all_below_it_is_allowed(allowed: str, url: str) -> None:
+    assert _egress(allowed).permit(url, "inference", "voxels").name == "triton"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "url"),
+    [
+        ("http://triton:8000", "http://triton:8001/v2"),
+        ("http://triton:8000", "https://triton:8000/v2"),
+        ("http://triton:8000", "http://triton.elsewhere:8000/v2"),
+        ("http://triton:8000", "http://triton:8000@elsewhere/v2"),
+        ("http://triton:8000", "http://elsewhere/triton:8000"),
+        ("https://gate/models/bone", "https://gate/models/bones/v2"),
+        ("https://gate/models/bone", "https://gate/models/bone/../lung/v2"),
+        ("https://gate/models/bone", "https://gate/"),
+    ],
+)
+def test_any_other_place_is_refused(allowed: str, url: str) -> None:
+    with pytest.raises(EgressRefused, match="nothing may leave for"):
+        _egress(allowed).permit(url, "inference", "voxels")
+
+
+def test_only_the_way_out_knows_httpx() -> None:
+    root = Path(orchestrator.__file__).parent
+    users = [file.relative_to(root).as_posix() for file in root.rglob("*.py") if "httpx" in _imported(file)]
+    assert users == ["archive/egress.py"]
+
+
+def _imported(file: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(file.read_text("utf-8"))))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
