@@ -22,7 +22,7 @@ $(VENV)/.installed: $(INPUTS) | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.installed-dev: $(INPUTS) | $(VENV)/bin/python
-	$(PIP) --editable '.[dev]'
+	$(PIP) --editable '.[dev,monai,notebooks]'
 	@touch $@ $(VENV)/.installed
 
 demo: $(VENV)/.installed
