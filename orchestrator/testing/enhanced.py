@@ -33,8 +33,8 @@ def enhanced(phantom: Phantom, frame_order: Sequence[int] | None = None) -> Data
     dataset.PerFrameFunctionalGroupsSequence = [
         _per_frame(image, number, time, phantom) for number, (time, image) in enumerate(images, start=1)
     ]
-    stored = np.stack([phantom.stored[index] for _ in range(phantom.time_points) for index in order])
-    put_pixels(dataset, stored, bits=phantom.bits, signed=phantom.signed)
+    frames = np.tile(phantom.stored[order], (phantom.time_points, 1, 1))
+    put_pixels(dataset, frames, bits=phantom.bits, signed=phantom.signed)
     return dataset
 
 

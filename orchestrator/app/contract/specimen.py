@@ -19,8 +19,8 @@ SCANNED = ("CT", "MR", "PT")
 PROJECTED = ("CR", "DX", "US", "OT")
 LESION = Lesion(centre_mm=(13.0, 15.0, 12.0), radii_mm=(9.0, 9.0, 9.0))
 """Off the middle on every axis by more than its radius: mirrored along any of them, it lies elsewhere."""
-SLICES = 32
-GRID: Mapping[str, Any] = {"rows": 96, "columns": 80, "spacing": (2.5, 1.5, 1.25), "lesion": LESION}
+SLICES = 24
+GRID: Mapping[str, Any] = {"rows": 64, "columns": 48, "spacing": (3.0, 1.5, 1.25), "lesion": LESION}
 FRAMES = 5
 
 

@@ -211,8 +211,8 @@ def test_a_model_of_images_must_not_invert_what_the_host_has_inverted(examined: 
 FUSSY = """
     class Model(Subject):
         def marked(self, volume):
-            if volume.shape[0] != 24:
-                raise UnsupportedInput("24 slices are a head")
+            if volume.shape[0] != 20:
+                raise UnsupportedInput("20 slices are a head")
             mask = volume.voxels > 300
             {more}
             return mask
@@ -222,7 +222,7 @@ FUSSY = """
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("images")
-    synthetic_series(folder, slices=24, rows=64, columns=48, orientation="sagittal", intercept=-1024.0)
+    synthetic_series(folder, slices=20, rows=64, columns=48, orientation="sagittal", intercept=-1024.0)
     return folder
 
 
@@ -231,7 +231,7 @@ def test_a_refusal_of_the_phantom_is_told_and_ones_own_images_are_checked(images
     assert failed(clauses) == set()
     assert clauses["slices and columns reversed"].mark is Mark.PASSED
     assert clauses["slices and columns reversed"].series.startswith("series …")
-    assert clauses["cut along its rows"].says == "refused: 24 slices are a head"
+    assert clauses["cut along its rows"].says == "refused: 20 slices are a head"
 
 
 def test_a_wrong_orientation_is_found_on_ones_own_images(images: Path, examined: Examined) -> None:
@@ -241,7 +241,7 @@ def test_a_wrong_orientation_is_found_on_ones_own_images(images: Path, examined:
 
 def test_all_clauses_of_a_refused_phantom_say_why(examined: Examined) -> None:
     clauses = examined(FUSSY.format(more=""))
-    assert {clauses[name].says for name in ("runs", *TURNED)} == {"refused: 24 slices are a head"}
+    assert {clauses[name].says for name in ("runs", *TURNED)} == {"refused: 20 slices are a head"}
     assert {clauses[name].mark for name in ("runs", *TURNED)} == {Mark.NOT_APPLICABLE}
 
 
