@@ -9,7 +9,7 @@ from orchestrator.config import RemoteSettings, Settings
 from orchestrator.domain.ports import Archive
 from orchestrator.domain.remote import ModelServers
 from orchestrator.hooks import HostPlugins
-from orchestrator.worker import Workers, discover
+from orchestrator.worker import Workers, discover, offered
 
 
 def start_workers(settings: Settings, servers: ModelServers | None = None) -> Workers:
@@ -22,6 +22,7 @@ def start_workers(settings: Settings, servers: ModelServers | None = None) -> Wo
         sources,
         sandbox=settings.worker.sandbox,
         weights=settings.models.weights,
+        devices=offered(settings.worker.devices),
         servers=servers or model_servers(settings),
     )
 

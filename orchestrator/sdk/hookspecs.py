@@ -42,8 +42,9 @@ class Model(Protocol):
     ``intended: Intended``, ``accepts: Accepts``, ``resources: Resources``, ``empty: Empty``,
     ``qualification``, ``parameters: dict[str, str]``, and ``load(weights: Path | None, device: str)``,
     called once before the first ``predict`` with the folder of its pulled weights (None where its
-    manifest names none) and ``cpu`` or ``cuda:N``. What the class leaves out, ``name`` and
-    ``version`` too, a model.toml given to ``register`` may say.
+    manifest names none) and ``cpu`` or ``cuda:0``, the only GPU that it sees. A model that loads
+    elsewhere says so by its attribute ``device``; what it says stands in the SR. What the class leaves
+    out, ``name`` and ``version`` too, a model.toml given to ``register`` may say.
     """
 
     name: str

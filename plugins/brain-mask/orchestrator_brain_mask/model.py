@@ -27,7 +27,8 @@ class BrainMask:
         from orchestrator_brain_mask.segmentation import OnnxNetwork
 
         self._coarse = OnnxNetwork(weights / "coarse.onnx", device)
-        self._fine = OnnxNetwork(weights / "fine.onnx", device)
+        self._fine = fine = OnnxNetwork(weights / "fine.onnx", device)
+        self.device = fine.device
 
     def predict(self, volume: Volume) -> Result:
         """Return the segment Brain and the intracranial volume in ml.

@@ -74,6 +74,7 @@ class OnnxNetwork:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(path, options, providers=_providers(device))
+        self.device = "cpu" if self._session.get_providers()[0] == "CPUExecutionProvider" else device
 
     def __call__(self, cube: Field) -> Field:
         """Return the probability of brain, the second of the two classes."""
@@ -83,7 +84,9 @@ class OnnxNetwork:
 
 
 def _providers(device: str) -> list[Any]:
-    if not device.startswith("cuda"):
+    import onnxruntime
+
+    if not device.startswith("cuda") or "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         return ["CPUExecutionProvider"]
     number = int(device.partition(":")[2] or 0)
     return [("CUDAExecutionProvider", {"device_id": number}), "CPUExecutionProvider"]

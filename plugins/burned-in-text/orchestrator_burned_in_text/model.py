@@ -37,6 +37,7 @@ class BurnedInText:
         from orchestrator_burned_in_text.detector import TextDetector
 
         self._detect = TextDetector(weights / "detector.onnx", device)
+        self.device = self._detect.device
 
     def predict(self, volume: Volume) -> Result:
         """Return the finding "Text burned into the image" with a box around each line, the surest first.
