@@ -68,6 +68,10 @@ def weights_of_another_network(file: Path) -> None:
     torch.save(torch.nn.Linear(2, 2).state_dict(), file)
 
 
+def broken_safetensors(file: Path) -> None:
+    bare_pickle(file.with_name("file.safetensors"))
+
+
 FILES = [
     ("torchscript", bare_pickle, "file.pt is no TorchScript archive as torch.jit.save writes it"),
     ("torchscript", pickle_saved_by_torch, "file.pt is no TorchScript archive as torch.jit.save writes it"),
@@ -76,6 +80,7 @@ FILES = [
     ("pytorch", pickle_saved_by_torch, "file.pt holds more than weights"),
     ("pytorch", weights_of_another_network, "file.pt holds the weights of another network: "),
     ("pytorch", Path.touch, "file.pt cannot be read as weights: "),
+    ("pytorch", broken_safetensors, "file.safetensors cannot be read as weights: "),
 ]
 
 
@@ -89,7 +94,7 @@ def test_a_file_that_is_no_network_is_refused_and_nothing_in_it_runs(
     (tmp_path / "lesion.py").write_text(NETWORK)
     recipe = {"runtime": runtime, "network": "lesion:build", "input": {}, "output": {"name": None}}
     with pytest.raises(ManifestError, match=re.escape(sentence)):
-        load_network(recipe, tmp_path, tmp_path / "file.pt", "cpu")
+        load_network(recipe, tmp_path, tmp_path / sentence.split()[0], "cpu")
     assert not (tmp_path / "proof").exists()
 
 

@@ -1,7 +1,7 @@
 """Networks that run in torch: a TorchScript archive, or a state dict for a module that the model's folder builds.
 
-Never a bare pickle: TorchScript is read by torch's own parser, which knows no Python class, and a state dict by
-``torch.load(weights_only=True)``.
+Never a bare pickle: TorchScript is read by torch's own parser, which knows no Python class, a state dict by
+``torch.load(weights_only=True)`` or by safetensors.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.domain.errors import ManifestError
+from orchestrator.domain.errors import EnvironmentMissing, ManifestError
+from orchestrator.worker.child.place import ran_out_of_memory
 from orchestrator.worker.child.runtimes.packages import required
 from orchestrator.worker.child.runtimes.signature import Signature
 
@@ -50,7 +51,7 @@ def torchscript(file: Path, device: str) -> Module:
     try:
         return torch.jit.load(str(file), map_location=device)
     except RuntimeError as fault:
-        raise ManifestError(f"{file.name} cannot be read as TorchScript: {_said(fault)[0]}") from None
+        raise _refusal(fault, f"{file.name} cannot be read as TorchScript: {_said(fault)[0]}") from None
 
 
 def is_torchscript(file: Path) -> bool:
@@ -78,15 +79,16 @@ def with_weights(module: Module, file: Path) -> Module:
 
     Raises ManifestError for a file that holds anything but tensors, or those of another network.
     """
-    torch = required("torch", "torch")
     try:
-        held = torch.load(file, map_location="cpu", weights_only=True)
+        held = _read(file)
+    except EnvironmentMissing:
+        raise
     except pickle.UnpicklingError:
         raise ManifestError(
             f"{file.name} holds more than weights, which are all that is loaded: save network.state_dict()"
         ) from None
-    except (RuntimeError, ValueError, EOFError) as fault:
-        raise ManifestError(f"{file.name} cannot be read as weights: {_said(fault)[0]}") from None
+    except Exception as fault:  # noqa: BLE001 - torch and safetensors have errors of their own for a broken file
+        raise _refusal(fault, f"{file.name} cannot be read as weights: {_said(fault)[0]}") from None
     for key in ("model", "state_dict"):
         held = held[key] if isinstance(held, Mapping) and isinstance(held.get(key), Mapping) else held
     try:
@@ -94,6 +96,13 @@ def with_weights(module: Module, file: Path) -> Module:
     except (RuntimeError, TypeError) as fault:
         raise ManifestError(f"{file.name} holds the weights of another network: {_said(fault)[-1]}") from None
     return module
+
+
+def _read(file: Path) -> Any:
+    """Return the tensors in the file; neither way can make an object of a class that the file names."""
+    if file.suffix == ".safetensors":
+        return required("safetensors.torch", "torch").load_file(file)
+    return required("torch", "torch").load(file, map_location="cpu", weights_only=True)
 
 
 class TorchNetwork:
@@ -121,7 +130,7 @@ class TorchNetwork:
             try:
                 given = self._module(self._torch.from_numpy(fed).to(self.device))
             except RuntimeError as fault:
-                raise RuntimeError(_said(fault)[-1]) from fault
+                raise fault if ran_out_of_memory(fault) else RuntimeError(_said(fault)[-1]) from fault
         return self._chosen(given)
 
     def _chosen(self, given: Any) -> Any:
@@ -136,6 +145,8 @@ class TorchNetwork:
             try:
                 given = self._run(np.zeros((1, channels, *size), np.float32)).shape
             except (RuntimeError, ValueError, LookupError) as fault:
+                if ran_out_of_memory(fault):
+                    raise
                 faults.append(_said(fault)[-1])
                 continue
             if len(given) == 2 or tuple(given[2:]) == tuple(size):
@@ -148,6 +159,11 @@ def _sizes(wanted: Mapping[str, Any]) -> Iterator[Sequence[int]]:
     """Yield the inputs to try; volumes first, for a network of volumes takes a slice as one without batch axis."""
     given = wanted["patch"] or wanted["size"]
     yield from [given] if given else (list(itertools.repeat(TRIED_SIZE, axes)) for axes in (3, 2))
+
+
+def _refusal(fault: Exception, sentence: str) -> Exception:
+    """Return what to raise instead: a lack of memory is no fault of the file."""
+    return fault if ran_out_of_memory(fault) else ManifestError(sentence)
 
 
 def _said(fault: BaseException) -> list[str]:
