@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from orchestrator.dicom import geometry
 from orchestrator.dicom.attributes import distinct, number, text
 from orchestrator.dicom.frames import Frame, frames_of
 from orchestrator.dicom.series import is_image, lacks_pixels
+from orchestrator.dicom.sound import NUMBERS
 from orchestrator.dicom.values import UNSCALED, Rescale, Stored, common_dtype
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.model import Accepts, Geometry
@@ -167,8 +169,17 @@ def _reference(frame: Frame) -> FrameReference:
 
 
 def _passed_on(frames: Sequence[Frame]) -> dict[str, Any]:
-    found = distinct([{key: frame.headers[key] for key in PASSED_ON if key in frame.headers} for frame in frames])
+    found = distinct(
+        [{key: frame.headers[key] for key in PASSED_ON if _is_sound(frame.headers, key)} for frame in frames]
+    )
     return {key: values[0] if len(values) == 1 else values for key, values in found.items()}
+
+
+def _is_sound(headers: Headers, keyword: str) -> bool:
+    """True where the attribute is there and no text stands where its VR asks for numbers."""
+    values = headers.get(keyword, ())
+    numeric = dictionary_VR(tag_for_keyword(keyword) or 0) in NUMBERS
+    return bool(values) and not (numeric and any(isinstance(value, str) for value in values))
 
 
 def _slice_mm(headers: Headers) -> float | None:

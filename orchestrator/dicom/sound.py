@@ -12,7 +12,7 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 
-_NUMBERS = frozenset({"DS", "IS", "FL", "FD", "SS", "SL", "SV", "US", "UL", "UV"})
+NUMBERS = frozenset({"DS", "IS", "FL", "FD", "SS", "SL", "SV", "US", "UL", "UV"})
 _FREE_TEXT = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 """A backslash in one of these makes two values of one: wrong, common, and no reason to lose the text."""
 _STRINGS = _FREE_TEXT | {"AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR"}
@@ -33,7 +33,7 @@ def sound(header: Dataset) -> Dataset:
 
 def _is_sound(header: Dataset, tag: BaseTag) -> bool:
     vr = dictionary_VR(tag)
-    if vr not in _NUMBERS | _STRINGS | {"SQ"}:
+    if vr not in NUMBERS | _STRINGS | {"SQ"}:
         return True
     try:
         if vr != header[tag].VR:
@@ -50,6 +50,6 @@ def _is_sound(header: Dataset, tag: BaseTag) -> bool:
 
 
 def _fits(value: object, vr: str) -> bool:
-    if vr in _NUMBERS:
+    if vr in NUMBERS:
         return isinstance(value, Real) and math.isfinite(value)
     return value is not None and not isinstance(value, Real) and str(value) != ""

@@ -33,6 +33,7 @@ from orchestrator.domain.errors import (
     NotApplicable,
     OrchestratorError,
     UnknownRecord,
+    UnreadableFile,
     UnsupportedInput,
     WorkerCrashed,
     WorkerOutOfMemory,
@@ -42,9 +43,9 @@ from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.ports import Prediction
 from orchestrator.domain.records import JobRecord
 from orchestrator.domain.result import Result
-from orchestrator.domain.series import Series
+from orchestrator.domain.series import Instance, Series
 from orchestrator.domain.volume import Volume
-from orchestrator.jobs import describe, frames, step
+from orchestrator.jobs import StoredInstance, describe, frames, step
 from orchestrator.pipeline.parts import Parts
 from orchestrator.pipeline.queueing import unused_key
 
@@ -238,11 +239,20 @@ class Inference:
         Raises OrchestratorError where a file is not what was received.
         """
         stored = self._parts.ledger.series_instances(series_uid, revision)
-        instances = tuple(read_instance(row.path) for row in stored)
+        instances = tuple(map(_read_source, stored))
         changed = [row.sop_uid for row, now in zip(stored, instances, strict=True) if row.digest != now.digest]
         if changed:
             raise OrchestratorError(f"{len(changed)} file(s) changed since they were received, first {changed[0]}")
         return gather(instances, revision=revision)
+
+
+def _read_source(row: StoredInstance) -> Instance:
+    """Return the image; one that is gone is named by its UID, for the name of a file in a folder may be a patient's."""
+    try:
+        return read_instance(row.path)
+    except UnreadableFile:
+        state = "cannot be read any more" if row.path.exists() else "is gone"
+        raise UnreadableFile(f"the file of image {row.sop_uid} {state}") from None
 
 
 def _with_notes(prediction: Prediction) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from textwrap import dedent, indent
 
@@ -41,6 +42,12 @@ def write_model(folder: Path, name: str, body: str = BRIGHT, attributes: str = "
 
 def rule(name: str, *models: str, **when: object) -> str:
     """Return one rule of a rules file: these models where the keywords have these values."""
-    named = f'model = "{models[0]}"' if len(models) == 1 else f"models = {list(models)!r}".replace("'", '"')
-    lines = [f"{key} = {value!r}".replace("'", '"') for key, value in when.items()]
-    return "\n".join(["[[rule]]", f'name = "{name}"', named, "[rule.when]", *lines, "", ""])
+    named = f"model = {_toml(models[0])}" if len(models) == 1 else f"models = {_toml(list(models))}"
+    lines = [f"{key} = {_toml(value)}" for key, value in when.items()]
+    return "\n".join(["[[rule]]", f"name = {_toml(name)}", named, "[rule.when]", *lines, "", ""])
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+    return json.dumps(value)

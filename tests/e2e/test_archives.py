@@ -170,6 +170,23 @@ def test_a_held_series_runs_when_a_person_releases_it(shared: tuple[Service, Pat
     ends(host, "phantom", JobState.DONE)
 
 
+def test_images_that_are_gone_are_named_by_uid_and_the_job_goes_by_retry(shared: tuple[Service, Path]) -> None:
+    host, archive = shared
+    place, aside = archive / "Doe^John", archive.parent / "aside"
+    paths = ct(archive.parent / "gone")
+    change(paths, lambda dataset: dataset.update({"PatientID": "QA-18"}))
+    shutil.move(archive.parent / "gone", place)
+    job = ends(host, "gone", JobState.HELD)
+    shutil.move(place, aside)
+    jobs_command(host, "retry", job)
+    failed = ends(host, "gone", JobState.FAILED)
+    assert failed.reason.startswith("UnreadableFile: the file of image 2.25.")
+    assert failed.reason.endswith(" is gone")
+    shutil.move(aside, place)
+    jobs_command(host, "retry", job)
+    wait_for(lambda: job_of(host, "gone").state is JobState.DONE, "it is done after all")
+
+
 def test_two_series_mixed_in_one_association_are_two_series(shared: tuple[Service, Path]) -> None:
     host, archive = shared
     first, second = ct(archive.parent / "mixed" / "left"), ct(archive.parent / "mixed" / "right")

@@ -122,3 +122,9 @@ def test_a_series_of_reports_has_no_images():
 def test_ways_to_write_one_name_are_one_patient(names):
     first, second = (images(0, 3, PatientName=name)[number] for number, name in enumerate(names))
     assert grid([first, second]).shape[0] == 2
+
+
+def test_a_text_where_a_number_belongs_is_no_fact_for_the_model():
+    found = grid(images(0, 3, 6, SliceThickness="Doe^Jane", KVP=120.0))
+    assert found.facts["KVP"] == 120.0
+    assert "SliceThickness" not in found.facts
