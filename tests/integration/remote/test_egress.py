@@ -183,9 +183,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: Path) -> None:
-    with answering(fine, certificate) as (url, asked):
-        with pytest.raises(RemoteUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
-            Egress([way(url)], nothing).send(parcel(url))
+    told = "CERTIFICATE_VERIFY_FAILED"
+    with answering(fine, certificate) as (url, asked), pytest.raises(RemoteUnavailable, match=told):
+        Egress([way(url)], nothing).send(parcel(url))
     assert asked == []
 
 
