@@ -138,6 +138,31 @@ def test_a_python_model_gives_its_own_segments(read: Read) -> None:
         read(PYTHON + '[[segment]]\nlabel = "x"\ntype = "liver"')
 
 
+BUNDLE = PYTHON.replace('"python"', '"monai-bundle"')
+SPLEEN = '[[segment]]\nlabel = "Spleen"\ntype = "spleen"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (SOUND.replace('"onnx"', '"pytorch"'), ':1: a PyTorch model needs network = "module:function"'),
+        (SOUND.replace('"onnx"', '"onnx"\nnetwork = "a:b"'), ":5: 'network' is for runtime = \"pytorch\""),
+        (SOUND.replace('"onnx"', '"onnx"\nrequirements = ["a==1"]'), ":5: 'requirements' is for runtime = \"torchsc"),
+        (BUNDLE, ":1: a MONAI bundle needs [bundle] with its path and sha256"),
+        (BUNDLE, ":1: a MONAI bundle needs at least one [[segment]]"),
+        (BUNDLE + 'file = "liver.onnx"\n' + SPLEEN, ":5: 'file' is for runtime = "),
+        (BUNDLE + SPLEEN + "[input]\nspacing = [1, 1, 1]", ":9: spacing is the bundle's own business"),
+        (BUNDLE + SPLEEN + '[input]\ngeometry = "stack"', ':9: a MONAI bundle takes geometry = "volume"'),
+        (BUNDLE + 'bundle = { path = ".", sha256 = "12" }', ":5: bundle.sha256: "),
+        (BUNDLE + 'bundle = { path = "gone" }', "/gone is no MONAI bundle: it has no folder configs"),
+    ],
+)
+def test_what_a_runtime_lacks_or_does_not_know_is_named(read: Read, text: str, sentence: str) -> None:
+    with pytest.raises(ManifestError) as raised:
+        read(text)
+    assert sentence in str(raised.value)
+
+
 @pytest.mark.parametrize("geometry", ["stack", "image"])
 def test_spacing_needs_a_volume(read: Read, geometry: str) -> None:
     with pytest.raises(ManifestError, match='need geometry = "volume"'):
