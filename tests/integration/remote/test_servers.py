@@ -16,10 +16,12 @@ from orchestrator.domain.errors import (
     RemoteFailed,
     RemoteTimeout,
     RemoteUnavailable,
+    WorkerCrashed,
     WorkerTimeout,
 )
 from orchestrator.domain.result import Presence
 from orchestrator.worker import Workers, discover
+from tests.data.models import write_model
 from tests.integration.remote.conftest import SEGMENT, Desk, show
 from tests.integration.remote.mlserver import MODELS, Server, mlserver
 
@@ -173,3 +175,21 @@ def test_a_server_that_comes_back_goes_on_with_the_same_model(desk: OpenDesk, im
     with mlserver(tmp_path / "second", {"bone": MODELS["bone"]}, port) as second:
         assert second.url == first.url
         assert (subject.predict(image).result.segments[0].mask == (image >= 300)).all()
+
+
+def test_a_model_that_is_none_of_a_server_gets_nothing_from_one(tmp_path: Path, image: Image) -> None:
+    body = """
+    import json, socket, stat
+    ends = [int(name) for name in os.listdir('/proc/self/fd')]
+    (end,) = [end for end in ends if os.path.exists(f'/proc/self/fd/{end}') and stat.S_ISSOCK(os.fstat(end).st_mode)]
+    os.write(end, json.dumps({'need': 'infer', 'shape': [1, 1, 2, 3]}).encode() + b'\\n')
+    time.sleep(30)
+    """
+    write_model(tmp_path / "plugins", "curious", body)
+    sources = discover([], [tmp_path / "plugins"], entry_points=False)
+    told = "curious broke the protocol"
+    with (
+        closing(Workers(sources, sandbox="required", weights=tmp_path)) as workers,
+        pytest.raises(WorkerCrashed, match=told),
+    ):
+        show(workers, "curious", image, tmp_path / "job" / "part-0")
