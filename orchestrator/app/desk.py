@@ -16,7 +16,7 @@ from orchestrator.domain.job import LEAVING, MOVES, JobState
 from orchestrator.domain.records import ARRIVED, SETTLED, DeliveryRecord, DeliveryState, JobRecord, ReviewRecord
 from orchestrator.domain.review import ReviewState
 from orchestrator.hooks import HostPlugins
-from orchestrator.jobs import Client, Ledger
+from orchestrator.jobs import Client, Ledger, database_faults
 from orchestrator.pipeline.queueing import queue_job
 
 
@@ -131,7 +131,11 @@ class Desk:
 def opened(path: Path | None) -> Iterator[Desk]:
     """Open the ledger that the settings name and give a desk over it."""
     settings = settings_of(path)
-    with closing(ledger_of(settings)) as ledger, closing(Client(settings.data.database)) as client:
+    with (
+        database_faults(),
+        closing(ledger_of(settings)) as ledger,
+        closing(Client(settings.data.database)) as client,
+    ):
         names = [item.name for item in settings.destinations]
         yield Desk(ledger, client, destinations=names, on_review=lambda *review: _tell_plugins(settings, *review))
 

@@ -18,7 +18,7 @@ from orchestrator.domain.records import (
     ReviewRecord,
     SeriesRecord,
 )
-from orchestrator.jobs import Ledger
+from orchestrator.jobs import Ledger, database_faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def job_file(ledger: Ledger, key: str) -> JobFile:
 @contextmanager
 def opened(settings_file: Path | None) -> Iterator[Ledger]:
     """Give the ledger that the settings name."""
-    with closing(ledger_of(settings_of(settings_file))) as ledger:
+    with database_faults(), closing(ledger_of(settings_of(settings_file))) as ledger:
         yield ledger
 
 

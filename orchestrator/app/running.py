@@ -17,6 +17,7 @@ from orchestrator.dicom import read_instance
 from orchestrator.domain.errors import PluginError, UnreadableFile, UserError
 from orchestrator.domain.job import ENDED, JobState
 from orchestrator.domain.series import Instance
+from orchestrator.jobs import database_faults
 from orchestrator.pipeline.parts import Destination
 
 STATE_FOLDER = ".orchestrator"
@@ -116,7 +117,7 @@ def run(
     _make(output)
     archive = connect(output.resolve().as_uri(), name="output")
     target = Destination("output", archive, ask=False, retry_hours=0.0)  # nobody waits: a full disk is told at once
-    with hosting.opened(settings_for(output, settings), {"output": target}) as host:
+    with database_faults(), hosting.opened(settings_for(output, settings), {"output": target}) as host:
         refused = []
         for instances in folder.series.values():
             chosen = newest(instances)

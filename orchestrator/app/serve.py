@@ -38,19 +38,26 @@ class Role(StrEnum):
 
 
 def play(role: Role, settings: Settings) -> None:
-    """Be one role until told to end; only what it needs is loaded."""
+    """Be one role until told to end; only what it needs is loaded.
+
+    Raises DatabaseUnavailable; the supervisor starts the role again.
+    """
     if role is Role.RECEIVER:
         from orchestrator.app.receiving import receive
 
         receive(settings)
-    elif role is Role.ENGINE:
-        from orchestrator.app.working import work
+        return
+    from orchestrator.jobs import database_faults
 
-        work(settings)
-    else:
-        from orchestrator.app.pages import show
+    with database_faults():
+        if role is Role.ENGINE:
+            from orchestrator.app.working import work
 
-        show(settings)
+            work(settings)
+        else:
+            from orchestrator.app.pages import show
+
+            show(settings)
 
 
 def supervise(settings_file: Path | None, roles: Sequence[Role]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from orchestrator.jobs.database import DatabaseUnavailable, database_faults
 from orchestrator.jobs.flows import FlowRaised, OutsideFlow, StepRaised, describe, durable, frames, step
 from orchestrator.jobs.ledger import Ledger, StoredInstance
 from orchestrator.jobs.supervision import ExecutorInUse
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Client",
+    "DatabaseUnavailable",
     "Engine",
     "ExecutorInUse",
     "FlowRaised",
@@ -28,6 +30,7 @@ __all__ = [
     "Queue",
     "StepRaised",
     "StoredInstance",
+    "database_faults",
     "describe",
     "durable",
     "frames",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from orchestrator.domain.errors import SettingsError
+from orchestrator.domain.errors import OrchestratorError, SettingsError
 
 BUSY_SECONDS = 30.0
 """How long a writer of a SQLite file waits for another before it gives up."""
@@ -39,6 +39,22 @@ def parse_url(url: str) -> sa.URL:
 def sqlite_file(url: sa.URL) -> Path | None:
     """Return the file of a SQLite database, None on PostgreSQL."""
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
+class DatabaseUnavailable(OrchestratorError):
+    """The database does not answer, is none, or cannot be written; the same may work later."""
+
+
+@contextmanager
+def database_faults() -> Iterator[None]:
+    """Raise what a database says in this block as one sentence: its driver's traces tell nobody what to do."""
+    try:
+        yield
+    except sa.exc.DatabaseError as fault:
+        if type(fault) not in {sa.exc.OperationalError, sa.exc.DatabaseError}:
+            raise  # a broken constraint, a wrong statement: ours
+        said = (str(fault.orig).splitlines() or [type(fault).__name__])[0]
+        raise DatabaseUnavailable(f"the database cannot be used: {said}; see [data] database in the settings") from None
 
 
 class Database:

@@ -325,6 +325,22 @@ def test_jobs_in_a_folder_without_a_ledger_is_no_empty_list(command: Command, no
     assert not list(nowhere.iterdir())
 
 
+@pytest.mark.parametrize("arguments", [["jobs", "list"], ["jobs", "retry", "abcdef"], ["doctor"]], ids=" ".join)
+def test_a_database_that_is_away_or_none_is_told_in_one_sentence(
+    command: Command, nowhere: Path, arguments: list[str]
+) -> None:
+    (nowhere / "noise.db").write_bytes(bytes(range(256)) * 8)
+    for url, said in (
+        (f"postgresql://nobody@127.0.0.1:{free_port()}/ledger", "Connection refused"),
+        ("sqlite:///noise.db", "file is not a database"),
+    ):
+        (nowhere / "orchestrator.toml").write_text(f'[receiver]\nport = {free_port()}\n[data]\ndatabase = "{url}"\n')
+        ended = command(*arguments)
+        assert ended.status == 1
+        assert "the database cannot be used: " in ended.out + ended.err
+        assert said in ended.out + ended.err
+
+
 def test_jobs_list_and_show_a_job_by_the_first_digits_of_its_key(command: Command, finished: Site) -> None:
     (job,) = command("jobs", "list", "--json", "--state", "done", *finished.settings).json
     shown = command("jobs", "show", job["key"][:6], "--json", *finished.settings).json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from orchestrator.jobs.database import Database
+from orchestrator.jobs.database import Database, database_faults
 from orchestrator.jobs.ledger.deliveries import DeliveryPages
 from orchestrator.jobs.ledger.events import EventPages
 from orchestrator.jobs.ledger.reviews import ReviewPages
@@ -24,11 +24,12 @@ class Ledger(SeriesPages, WorkPages, DeliveryPages, ReviewPages, EventPages):
     def open(cls, url: str) -> Self:
         """Return the ledger at ``sqlite:///FILE`` or ``postgresql://…``, made or brought up to date first.
 
-        Raises SettingsError for another URL and for a database of a newer version.
+        Raises SettingsError for another URL and for a database of a newer version, DatabaseUnavailable.
         """
         database = Database(url)
         try:
-            migrate(database)
+            with database_faults():
+                migrate(database)
         except BaseException:
             database.close()
             raise
