@@ -54,12 +54,12 @@ def deterministic(case: Case) -> str:
 
 
 def time_taken(case: Case) -> str:
-    """Return how long the model takes for the series, against what it declares."""
+    """Return how long the warm model takes for the series, and on which device, against what it declares."""
     again = case.show(case.specimen.paths)
     slices = sum(part.grid.shape[0] for part in again.parts)
     limit = case.bench.model.resources.timeout_seconds
     spent = f"{again.seconds:.2f} s" if again.seconds >= 0.01 else f"{again.seconds * 1000:.2g} ms"
-    return f"{spent} for {slices} image(s); it is killed after {limit:g} s"
+    return f"{spent} on {again.device} for {slices} image(s); it is killed after {limit:g} s"
 
 
 def memory(bench: Bench) -> str:

@@ -29,11 +29,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model said about a series. ``seconds``: spent in its ``predict``."""
+    """What the model said about a series. ``seconds``: spent in its ``predict``, on ``device``."""
 
     series: Series
     parts: tuple[Part, ...]
     seconds: float
+    device: str
 
 
 class Bench:
@@ -72,18 +73,20 @@ class Bench:
     def show(self, paths: Sequence[Path], folder: Path) -> Answer:
         """Return what the model says about these files; the voxels and masks lie below the folder.
 
-        Raises UnsupportedInput, UnreadableFile, InvalidResult or an InferenceError, as a job would.
+        Raises NotApplicable, UnsupportedInput, UnreadableFile, InvalidResult or an InferenceError, as a job would.
         """
         series = gather([read_instance(path) for path in paths])
         check_intended(series, self.model.intended)
-        parts, seconds = [], 0.0
+        self._workers.check_device(self.model.name)
+        parts, seconds, device = [], 0.0, ""
         for number, grid in enumerate(plan(series, self.model.accepts)):
             place = folder / f"part-{number}"
             volume = fill(grid, self._workers.allocate(place, grid.shape, grid.dtype))
             prediction = self._workers.predict(self.model.name, volume, place)
             parts.append(Part(grid, volume, prediction.result))
             seconds += prediction.seconds
-        return Answer(series, tuple(parts), seconds)
+            device = prediction.device
+        return Answer(series, tuple(parts), seconds, device)
 
     def write(self, answer: Answer, folder: Path) -> tuple[ObjectRecord, ...]:
         """Return the SEG and SR of an answer, checked against the host's rules.
@@ -92,10 +95,10 @@ class Bench:
         """
         folder.mkdir(parents=True, exist_ok=True)
         findings = [(part.grid, part.result) for part in answer.parts]
-        return write(findings, job=self._job(answer.series), model=self.model, folder=folder, options=WriteOptions())
+        return write(findings, job=self._job(answer), model=self.model, folder=folder, options=WriteOptions())
 
-    def _job(self, series: Series) -> JobRecord:
-        now = datetime.now(UTC)
+    def _job(self, answer: Answer) -> JobRecord:
+        now, series = datetime.now(UTC), answer.series
         return JobRecord(
             key=job_key(series.instances, self.model),
             series_uid=series.series_uid,
@@ -106,6 +109,7 @@ class Bench:
             model_digest=self.model.digest,
             rule="models check",
             priority=Priority.ROUTINE,
+            device=answer.device,
             created_at=now,
             updated_at=now,
         )

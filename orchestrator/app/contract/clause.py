@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestrator.domain.errors import OrchestratorError, UnsupportedInput
+from orchestrator.domain.errors import NotApplicable, OrchestratorError, UnsupportedInput
 from orchestrator.domain.model import ModelDescription
 
 
@@ -86,6 +86,8 @@ def judged(name: str, series: str, examine: Callable[[], str]) -> Clause:
         mark, says = Mark.NOT_APPLICABLE, str(reason)
     except UnsupportedInput as refusal:
         mark, says = Mark.NOT_APPLICABLE, f"refused: {refusal.reason}"
+    except NotApplicable as refusal:
+        mark, says = Mark.NOT_APPLICABLE, f"the model says that it does not apply: {refusal}"
     except (Broken, OrchestratorError) as fault:
         mark, says = Mark.FAILED, str(fault)
     return Clause(name, series, mark, says, time.perf_counter() - started)

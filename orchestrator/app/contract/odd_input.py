@@ -10,7 +10,7 @@ from orchestrator.app.contract.agreement import check_agreement
 from orchestrator.app.contract.bench import Answer
 from orchestrator.app.contract.case import Case
 from orchestrator.app.contract.clause import Broken, Inapplicable
-from orchestrator.domain.errors import InputFault, UnsupportedInput
+from orchestrator.domain.errors import InputFault, NotApplicable, UnsupportedInput
 from orchestrator.domain.model import Empty, Geometry
 from orchestrator.domain.result import Presence
 
@@ -86,6 +86,8 @@ def _tolerated(case: Case, paths: list[Path]) -> str:
         if refusal.fault not in REFUSALS:
             raise
         return f"refused by {REFUSALS[refusal.fault]}: {refusal.reason}"
+    except NotApplicable as refusal:
+        return f"the model says that it does not apply: {refusal}"
     if not _found(answer) and case.bench.model.empty is Empty.FAILURE:
         return 'finds nothing, which the host calls failed (empty = "failure")'
     return _told(answer)

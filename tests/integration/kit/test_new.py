@@ -94,6 +94,16 @@ def test_a_package_is_found_by_the_host_once_it_is_installed(made: dict[str, Pat
     assert {"LungNodule", "register_models"} <= {node.name for node in defined if hasattr(node, "name")}
 
 
+def test_the_example_of_the_reference_passes_on_a_new_package(tmp_path: Path) -> None:
+    folder = new_model("liver-lesion", tmp_path, onnx=False)
+    page = (Path(__file__).parents[3] / "docs/reference/testing-kit.md").read_text("utf-8")
+    (folder / "tests" / "test_model.py").write_text(page.partition("```python\n")[2].partition("```")[0])
+    command = [sys.executable, "-m", "pytest", "-q"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=os.environ, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "7 passed" in done.stdout
+
+
 def test_the_workflow_tests_and_checks(made: dict[str, Path]) -> None:
     workflow = yaml.safe_load((made["python"] / ".github/workflows/test.yml").read_text())
     steps = [step.get("run", "") for step in workflow["jobs"]["test"]["steps"]]
