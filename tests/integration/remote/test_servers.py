@@ -25,7 +25,7 @@ from tests.data.models import write_model
 from tests.integration.remote.conftest import SEGMENT, Desk, show
 from tests.integration.remote.mlserver import MODELS, Server, mlserver
 
-pytestmark = [pytest.mark.xdist_group("mlserver"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("mlserver"), pytest.mark.timeout(600)]
 
 Image = npt.NDArray[np.int16]
 OpenDesk = Callable[..., Desk]

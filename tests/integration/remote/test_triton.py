@@ -15,7 +15,7 @@ from tests.integration.remote.triton import triton, why_not
 
 pytestmark = [
     pytest.mark.xdist_group("triton"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
 ]
 

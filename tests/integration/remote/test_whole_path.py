@@ -17,7 +17,7 @@ from tests.integration.remote.conftest import MANIFEST, SEGMENT
 from tests.integration.remote.mlserver import Server
 from tests.parts.service import run_command
 
-pytestmark = [pytest.mark.xdist_group("mlserver"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("mlserver"), pytest.mark.timeout(600)]
 
 EGRESS = '[[egress]]\nname = "gpu"\nurl = "{url}"\npurpose = "bone on CT"\n'
 
