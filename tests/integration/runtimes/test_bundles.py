@@ -74,6 +74,10 @@ BUNDLES: dict[str, dict[str, Any]] = {
     "the loader puts the channel first": {
         "preprocessing": steps("preprocessing", "EnsureChannelFirstd", LoadImaged={"ensure_channel_first": True})
     },
+    "its steps are composed by an expression": {
+        "steps": steps("preprocessing", "EnsureChannelFirstd", LoadImaged={"ensure_channel_first": True})["transforms"],
+        "preprocessing": "$monai.transforms.Compose(@steps)",
+    },
     "one channel for each class": {"postprocessing": steps("postprocessing", AsDiscreted={"to_onehot": 2})},
     "padded": {"preprocessing": {"_target_": "Compose", "transforms": [*steps("preprocessing")["transforms"], PADDED]}},
     "cropped, not inverted": {

@@ -41,7 +41,7 @@ class Bundle:
         self._network = folder.network(configuration, wanted["weights"], self.device)
         self._channel_first = any(
             step.get("ensure_channel_first") is True
-            for step in components(configuration.get("preprocessing"))
+            for step in components(configuration.get())
             if named(step).startswith("LoadImage")
         )
         self._preprocessing = part(configuration, "preprocessing")
