@@ -334,4 +334,4 @@ def _prediction(folder: Path, told: Mapping[str, Any]) -> Prediction:
     slices, rows, columns = told["shape"]
     output = folder / "output"
     result = read_result(output / "result.json", output / "masks.raw", (slices, rows, columns))
-    return Prediction(result, str(told["device"]), float(told["seconds"]), {**result.notes, **told["notes"]})
+    return Prediction(result, str(told["device"]), float(told["seconds"]), {**result.notes, **told.get("notes", {})})

@@ -297,17 +297,24 @@ def test_a_model_that_may_take_more_than_the_machine_has_runs_alone_on_its_cpu(h
 
 
 def test_what_a_model_was_seen_to_hold_counts(host: Start) -> None:
-    """Its file mappings count too, which no limit of the process bounds."""
-    hold = "self.held = np.full(100 << 20, 1, np.uint8)"
-    started = host(
-        (Device("cpu", 300),),
-        model("greedy", "cpu", load=hold, memory_mb=200),
-        model("other", "cpu", memory_mb=128),
-        model("third", "cpu", memory_mb=128),
-    )
-    greedy = started.pid("greedy")
+    """Shared memory is not private memory, which is what the limit of a process bounds."""
+    hold = "import mmap; self.held = mmap.mmap(-1, 250 << 20); np.frombuffer(self.held, np.uint8)[:] = 1"
+    greedy, other = model("greedy", "cpu", load=hold, memory_mb=200), model("other", "cpu", memory_mb=128)
+    started = host((Device("cpu", 400),), greedy, other)
+    pid = started.pid("greedy")
     started.workers.warm("other")
-    assert started.pid("greedy") != greedy
+    assert started.pid("greedy") != pid
+
+
+def test_what_nvidia_smi_says_of_a_process_counts(host: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = host(BOTH, *(model(name, "cuda", memory_mb=2000) for name in ("one", "two")))
+    one = started.pid("one")
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text(f"#!/bin/sh\necho '{one}, 5000'\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    started.pid("two")
+    assert started.pid("one") != one
 
 
 def test_a_model_that_died_gives_its_memory_back(host: Start) -> None:
