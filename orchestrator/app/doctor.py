@@ -15,7 +15,7 @@ from orchestrator.domain.errors import OrchestratorError
 from orchestrator.hooks import HostPlugins
 from orchestrator.jobs import Ledger
 from orchestrator.rules import WatchedRules
-from orchestrator.worker import Device, Workers, cage_layers, onnx_runs_on_gpus, weights_folder
+from orchestrator.worker import Device, Workers, cage_layers, check_ready, onnx_runs_on_gpus, weights_folder
 
 CAGE_LAYERS = frozenset({"files", "network", "signals", "seccomp"})
 
@@ -109,6 +109,7 @@ def _models(workers: Workers, settings: Settings) -> Iterator[Check]:
     for name, model in workers.models().items():
         try:
             workers.check_device(name)
+            check_ready(workers.catalogued(name).source)
             weights_folder(workers.catalogued(name), settings.models.weights)
         except OrchestratorError as fault:
             yield Check(f"model {name}", Health.WARNING, str(fault))

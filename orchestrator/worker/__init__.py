@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from orchestrator.worker.catalogue import CataloguedModel
     from orchestrator.worker.devices import Device, offered, onnx_runs_on_gpus
     from orchestrator.worker.discovery import ModelSource, discover
-    from orchestrator.worker.environment import install, is_ready, needs_environment
+    from orchestrator.worker.environment import check_ready, install, is_ready, needs_environment
     from orchestrator.worker.launch import cage_layers
     from orchestrator.worker.manifest_file import read_manifest
     from orchestrator.worker.weights import pull, weights_folder
@@ -21,6 +21,7 @@ _HOMES = {
     "ModelSource": "discovery",
     "Workers": "workers",
     "cage_layers": "launch",
+    "check_ready": "environment",
     "discover": "discovery",
     "install": "environment",
     "is_ready": "environment",
@@ -38,6 +39,7 @@ __all__ = [
     "ModelSource",
     "Workers",
     "cage_layers",
+    "check_ready",
     "discover",
     "install",
     "is_ready",

@@ -123,4 +123,9 @@ def _manifest(source: ModelSource, said: ModelSaid) -> tuple[Manifest | None, Pa
     path = said.manifest.resolve()
     if not any(path.is_relative_to(folder.resolve()) for folder in source.folders):
         raise ManifestError(f"{source.name} names a manifest outside its own folder: {path}")
-    return read_manifest(path), path
+    manifest = read_manifest(path)
+    if manifest.requirements:
+        raise ManifestError(
+            f"{path}: requirements are for a model folder; a plugin runs on what is installed beside it"
+        )
+    return manifest, path

@@ -17,7 +17,6 @@ from orchestrator.app.sources import start_workers
 from orchestrator.config import Settings
 
 RUNS = "runs"
-REPEATS = "same input, same result"
 ALONE: tuple[tuple[str, Callable[[Case], str]], ...] = (
     ("valid SEG and SR", behaviour.valid_objects),
     ("known lesion", orientation.known_lesion),
@@ -25,9 +24,9 @@ ALONE: tuple[tuple[str, Callable[[Case], str]], ...] = (
     ("missing slice", odd_input.missing_slice),
     ("all background", odd_input.all_background),
     ("time", behaviour.time_taken),
-    (REPEATS, behaviour.deterministic),
+    ("same input, same result", behaviour.deterministic),
 )
-"""Clauses that look at one answer, in the order in which they are examined and shown."""
+"""Clauses that look at one answer; the last tells whether two answers can be compared at all."""
 
 COMPARED: tuple[tuple[str, Callable[[Case], str]], ...] = (
     ("instance numbers descending", orientation.descending),
@@ -37,7 +36,7 @@ COMPARED: tuple[tuple[str, Callable[[Case], str]], ...] = (
     ("multi-frame", odd_input.multi_frame),
     ("MONOCHROME1", odd_input.monochrome1),
 )
-"""Clauses that compare another answer with that on the series as it is: only where the model repeats itself."""
+"""Clauses that compare another answer with that on the series as it is."""
 
 
 def check_model(
@@ -84,12 +83,10 @@ def _on_series(bench: Bench, specimen: Specimen, work: Path) -> Iterator[Clause]
             why = runs.says if runs.mark is Mark.NOT_APPLICABLE else "it does not run on the series as it is"
             yield from _left_out((*ALONE, *COMPARED), specimen, why)
             return
-        repeats = True
         for name, clause in ALONE:
-            outcome = _judged_apart(name, clause, bench, specimen, answers[0], work)
-            yield outcome
-            repeats = repeats and not (name == REPEATS and outcome.mark is Mark.FAILED)
-        if not repeats:
+            last = _judged_apart(name, clause, bench, specimen, answers[0], work)
+            yield last
+        if last.mark is Mark.FAILED:
             yield from _left_out(COMPARED, specimen, "it does not repeat itself, so no two answers can be compared")
             return
         for name, clause in COMPARED:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator import cli
+from orchestrator.app.doctor import Health, examine
+from orchestrator.config import load_settings
 from orchestrator.testing import synthetic_series
 from tests.integration.kit.conftest import HEAD
 from tests.integration.kit.test_environment import model_folder
@@ -109,6 +111,13 @@ def test_a_job_on_a_model_whose_packages_are_missing_fails_with_what_to_run(comm
     status, said = command("try", "plural", "--input", "images")
     assert status == 1
     assert "EnvironmentMissing: the environment of plural is not installed; run:" in said
+
+
+def test_doctor_says_what_to_run_for_a_model_whose_packages_are_missing(command: Command) -> None:
+    model_folder(Path("models/plural"))
+    checks = {check.name: check for check in examine(load_settings(Path("orchestrator.toml"), {}))}
+    assert checks["model plural"].health is Health.WARNING
+    assert "run: orchestrator models install plural" in checks["model plural"].found
 
 
 def test_a_model_without_requirements_needs_no_install(command: Command) -> None:

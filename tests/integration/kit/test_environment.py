@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from orchestrator.domain.errors import EnvironmentMissing
 from orchestrator.domain.volume import Volume
 from orchestrator.worker import ModelSource, Workers, discover, install, is_ready
+
+pytestmark = pytest.mark.xdist_group("own environment")  # made once
 
 MANIFEST = """contract = 1
 name = "plural"
@@ -120,6 +123,16 @@ def test_what_cannot_be_installed_is_named(
     with pytest.raises(EnvironmentMissing, match=fault):
         install(source_of(model_folder(tmp_path / "plural", manifest)), lambda line: None)
     assert not is_ready(source_of(tmp_path / "plural"))
+
+
+def test_a_plugin_that_asks_for_packages_of_its_own_is_refused(tmp_path: Path) -> None:
+    package = model_folder(tmp_path / "plural")
+    named = "from pathlib import Path\n" + MODEL.replace("import inflection\n", "")
+    named = named.replace("Plural())", "Plural(), Path(__file__).with_name('model.toml'))")
+    (package / "model.py").write_text(named)
+    sources = discover([], [package / "model.py"], entry_points=False)
+    with closing(Workers([replace(sources[0], folders=(package,))], sandbox="required", weights=tmp_path)) as workers:
+        assert "requirements are for a model folder" in workers.listing()[0].error
 
 
 @pytest.mark.parametrize(
