@@ -51,4 +51,4 @@ pictures: $(VENV)/.installed-dev debian
 	DOCS_PICTURES=1 $(BIN)/python -m pytest tests/e2e -m browser -p no:randomly -q
 
 clean:
-	rm -rf $(VENV) demo-output test-output bench-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .tools demo-output test-output bench-output .mypy_cache .ruff_cache .pytest_cache .hypothesis

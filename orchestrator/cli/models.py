@@ -87,7 +87,7 @@ def try_model(
     tried = watched(lambda progress: trial.try_model(name, source, output, effective, progress=progress))
     show(tried.report)
     for picture in tried.pictures:
-        console.print(f"picture: {picture}", markup=False)
+        console.print(f"picture: {picture}", markup=False, soft_wrap=True)
     raise typer.Exit(1 if tried.report.failed else 0)
 
 
