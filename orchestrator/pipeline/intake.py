@@ -119,8 +119,15 @@ class Intake:
         was overlooked is taken in first, and the series is judged again at the next turn.
         """
         now = self._clock()
-        due = [due for due in self._completion.due(now) if self._waits.get(due.series_uid, now) <= now]
-        return [step for step in due if self._do(step)]
+        done, changed = [], set[str]()
+        for due in self._completion.due(now):
+            if due.series_uid in changed or self._waits.get(due.series_uid, now) > now:
+                continue
+            if self._do(due):
+                done.append(due)
+            else:
+                changed.add(due.series_uid)  # what else was due for it knew nothing of what was overlooked
+        return done
 
     def _do(self, due: Due) -> bool:
         """Return whether the step was taken; a series that cannot be routed now waits, and stops no other."""
@@ -189,7 +196,7 @@ class Intake:
         newest = self._ledger.series(series_uid)
         if newest is None or newest.state is not SeriesState.RELEASED:
             return False
-        return paths == {row.path for row in self._ledger.series_instances(series_uid, newest.revision)}
+        return paths <= {row.path for row in self._ledger.series_instances(series_uid, newest.revision)}
 
     def _readable(self, paths: Iterable[Path]) -> list[Instance]:
         found = []

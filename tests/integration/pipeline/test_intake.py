@@ -1,0 +1,87 @@
+"""Notes of arrivals get lost; the spool is the truth, and a series is called complete only with all that lies there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from orchestrator.domain.records import SeriesRecord
+from orchestrator.domain.series import Instance
+from orchestrator.jobs import Ledger
+from orchestrator.pipeline.intake import Intake, Received
+from tests.data.faults import ct
+from tests.data.records import series_record
+
+
+class Routes:
+    """Stands where Routing does, and keeps how many images were admitted and which series were released."""
+
+    def __init__(self) -> None:
+        self.admitted: list[int] = []
+        self.released: list[str] = []
+        self.fault: Exception | None = None
+
+    def admit(self, instances: Collection[Instance], **_: object) -> SeriesRecord:
+        if self.fault is not None:
+            raise self.fault
+        self.admitted.append(len(instances))
+        return series_record(series_uid=next(iter(instances)).series_uid)
+
+    def release(self, series_uid: str, revision: int, reason: str) -> None:
+        self.released.append(series_uid)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with closing(Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")) as opened:
+        yield opened
+
+
+class Desk:
+    """An intake with a clock that is set by hand, over a spool of files."""
+
+    def __init__(self, ledger: Ledger, spool: list[Path]) -> None:
+        self.now = 100.0
+        self.routes = Routes()
+        self.intake = Intake(
+            ledger,
+            self.routes,  # type: ignore[arg-type]
+            quiet_seconds=10.0,
+            held=lambda *_: spool,
+            clock=lambda: self.now,
+        )
+
+    def after(self, seconds: float) -> None:
+        self.now += seconds
+        self.intake.advance()
+
+
+def test_what_nobody_rang_for_is_in_the_series_before_it_starts_and_leaves(ledger: Ledger, tmp_path: Path) -> None:
+    files = ct(tmp_path / "ct")
+    desk = Desk(ledger, files)
+    for path in files[:4]:
+        desk.intake.received(Received(path))
+    desk.after(11.0)
+    assert (desk.routes.admitted, desk.routes.released) == ([], [])
+    desk.after(11.0)
+    assert (set(desk.routes.admitted), len(desk.routes.released)) == ({6}, 1)
+
+
+def test_a_series_that_cannot_be_routed_waits_and_stops_no_other(ledger: Ledger, tmp_path: Path) -> None:
+    files = ct(tmp_path / "ct")
+    desk = Desk(ledger, files)
+    for path in files:
+        desk.intake.received(Received(path))
+    desk.routes.fault = ValueError("Doe^Jane")
+    desk.after(11.0)
+    desk.routes.fault = None
+    desk.after(1.0)
+    assert desk.routes.admitted == []
+    desk.after(60.0)
+    assert len(desk.routes.released) == 1
+    told = [event.text for event in ledger.events() if event.kind == "series-waits"]
+    assert len(told) == 1
+    assert told[0].startswith("ValueError at test_intake.py:")
