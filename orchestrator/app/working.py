@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -14,10 +13,11 @@ from orchestrator.app import retention
 from orchestrator.app.attention import Attention
 from orchestrator.app.places import doorbell_of, spool_of
 from orchestrator.app.pulse import Pulse
+from orchestrator.app.rescan import RESCAN_SECONDS, Rescan
 from orchestrator.app.sources import connected
 from orchestrator.app.stopping import Stop
 from orchestrator.app.watch import FolderWatch
-from orchestrator.archive import Arrival, Closed, FolderArchive, Listener, Spool
+from orchestrator.archive import Arrival, Closed, FolderArchive, Listener, Spool, SpooledFile
 from orchestrator.config import Settings
 from orchestrator.domain.errors import SettingsError
 from orchestrator.hooks import HostPlugins
@@ -28,19 +28,20 @@ log = logging.getLogger(__name__)
 
 HEAR_SECONDS = 0.05
 ROOM_SECONDS = 3600.0
-RESCAN_SECONDS = 60.0
 
 
 def work(settings: Settings) -> None:
     """Follow what arrives, run models and deliver results until told to end."""
     stop = Stop()
     settings.data.folder.mkdir(parents=True, exist_ok=True)
+    spool = spool_of(settings)
+    rescan = Rescan(spool)
     with (
         hosting.opened(settings) as host,
         closing(Listener(doorbell_of(settings))) as listener,
         Pulse("retention", ROOM_SECONDS, lambda: make_room(host)),
+        Pulse("rescan", RESCAN_SECONDS, rescan.look),
     ):
-        spool, last_scan = spool_of(settings), 0.0
         intake = Intake(
             host.ledger,
             host.routing,
@@ -50,11 +51,9 @@ def work(settings: Settings) -> None:
         attention = Attention(partial(host.engine.look_every, MODEL_QUEUE), settings.engine.poll_seconds)
         watches = [FolderWatch(archive) for archive in watched(settings, host.plugins)]
         log.info("the engine is ready with models: %s", ", ".join(sorted(host.workers.models())) or "none")
+        rescan.look()
         while not stop:
-            if time.time() >= last_scan + RESCAN_SECONDS:
-                begun = time.time()
-                recover(intake, spool, changed_after=last_scan - RESCAN_SECONDS)
-                last_scan = begun
+            recover(intake, spool, rescan.found())
             for note in listener.hear(HEAR_SECONDS):
                 attention.rouse()
                 take(intake, note)
@@ -74,12 +73,9 @@ def take(intake: Intake, note: Arrival | Closed) -> None:
         intake.received(_received(note))
 
 
-def recover(intake: Intake, spool: Spool, changed_after: float = 0.0) -> None:
-    """Take up what the spool holds and nobody rang for; the files themselves tell who sent them.
-
-    changed_after: seconds since 1970; series that took no file since then are passed over.
-    """
-    files = {file.path: file for file in spool.scan(changed_after=changed_after)}
+def recover(intake: Intake, spool: Spool, found: Collection[SpooledFile]) -> None:
+    """Take up what the spool holds and nobody rang for; the files themselves tell who sent them."""
+    files = {file.path: file for file in found}
     series: dict[str, list[Path]] = {}
     for file in files.values():
         series.setdefault(file.series_uid, []).append(file.path)
