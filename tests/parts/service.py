@@ -19,7 +19,7 @@ from orchestrator.jobs import Ledger
 from tests.parts.dcmtk import free_port
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 SETTINGS = """
 [receiver]
 port = {port}
