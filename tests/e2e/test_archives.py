@@ -151,10 +151,12 @@ def test_a_file_that_is_still_being_copied_is_not_taken(shared: tuple[Service, P
 
 def test_a_broken_file_in_the_folder_is_told_and_stops_nothing(shared: tuple[Service, Path]) -> None:
     host, archive = shared
-    (archive / "Doe^Jane.dcm").write_bytes(bytes(128) + b"DICM" + b"\xff" * 400)
+    broken = archive / "Doe^Jane.dcm"
+    broken.write_bytes(bytes(128) + b"DICM" + b"\xff" * 400)
     ct(archive / "beside a broken file")
     ends(host, "beside a broken file", JobState.DONE)
     told = wait_for(lambda: events(host, "file-unreadable") or None, "the broken file is told")
+    broken.unlink()
     assert not any("Doe" in text for text in told)
     assert "Doe" not in host.log
 
