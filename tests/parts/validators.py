@@ -28,8 +28,10 @@ _BIN = Path(sys.executable).parent
 KNOWN = (
     # PS3.16 8.2 gives 99... to local codes; dciodvfy knows a few vendors' only, so each local code is warned of
     "Unrecognized defined term <99ORCH> for value 1 of attribute <Coding Scheme Designator>",
-    # dcentvfy files the attribute of an SR under another entity than that of an image, whoever wrote them
+    # dcentvfy files the attribute of an SR under another entity than that of an image, whoever wrote them;
+    # which of the two it names first follows the order of the files
     "Different information entities for attribute - Element=<AccessionNumber> IE <Series> versus <Study>",
+    "Different information entities for attribute - Element=<AccessionNumber> IE <Study> versus <Series>",
 )
 """Complaints that are the tool's own."""
 
