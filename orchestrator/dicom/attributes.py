@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import cast
 
 from pydicom import Dataset
@@ -75,11 +76,11 @@ def frame_attributes(dataset: Dataset) -> list[Headers]:
 
 def distinct(headers: Sequence[Headers]) -> Values:
     """Return keyword -> distinct values over all the headers, in the order in which they come."""
-    found: dict[str, dict[HeaderValue, None]] = {}
+    found: dict[str, dict[tuple[HeaderValue, ...], None]] = {}  # most headers say the same, so whole tuples first
     for header in headers:
         for keyword, values in header.items():
-            found.setdefault(keyword, {}).update(dict.fromkeys(values))
-    return {keyword: tuple(values) for keyword, values in found.items()}
+            found.setdefault(keyword, {})[values] = None
+    return {keyword: tuple(dict.fromkeys(chain.from_iterable(each))) for keyword, each in found.items()}
 
 
 def text(headers: Headers, keyword: str) -> str:

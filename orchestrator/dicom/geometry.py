@@ -53,11 +53,12 @@ def orientation_name(orientation: Sequence[float]) -> str:
 
 def geometry_facts(planes: Sequence[Plane]) -> Facts:
     """Return Orientation, TimePoints and, where it is the same throughout, SliceSpacing (mm) of the images."""
-    planes = [plane for plane in planes if _is_valid(plane.orientation)]
+    valid = {orientation for orientation in {plane.orientation for plane in planes} if _is_valid(orientation)}
+    planes = [plane for plane in planes if plane.orientation in valid]
     if not planes:
         return {}
     facts: Facts = {
-        "Orientation": tuple(sorted(map(orientation_name, {plane.orientation for plane in planes}))),
+        "Orientation": tuple(sorted({orientation_name(orientation) for orientation in valid})),
     }
     if len(_orientations(planes)) == 1:
         places, counts = places_of(distances(planes))

@@ -151,3 +151,9 @@ def test_facts_tell_no_gap_where_gaps_differ():
 
 def test_facts_of_nothing_are_none():
     assert geometry.geometry_facts([]) == {}
+
+
+def test_slices_that_are_tilted_against_each_other_a_little_have_one_orientation() -> None:
+    tilted = (1.0, 0.0, 0.0, 0.0, math.cos(0.01), math.sin(0.01))
+    facts = geometry.geometry_facts([*planes_at(0, 3), *planes_at(6, orientation=tilted)])
+    assert facts["Orientation"] == ("axial",)
