@@ -37,6 +37,7 @@ class Due:
 class _Pending:
     """What is in hand of one series.
 
+    paths: every file that arrived; one content may lie under several.
     hint: all came by one association, it was released, and its sender has no other open.
     broken: an association that brought instances was aborted.
     proof: an explicit signal that nothing is missing, in words; None = not looked for since the last arrival.
@@ -45,6 +46,7 @@ class _Pending:
     quiet_seconds: float
     last_arrival: float
     instances: dict[str, Instance] = field(default_factory=dict)
+    paths: set[Path] = field(default_factory=set)
     associations: set[str] = field(default_factory=set)
     sender: str = ""
     started: bool = False
@@ -74,9 +76,9 @@ class Completion:
         return series_uid in self._pending
 
     def paths(self, series_uid: str) -> frozenset[Path]:
-        """Return the files in hand of a series, none where it is not in hand."""
+        """Return every file of a series that arrived, re-sends too; none where the series is not in hand."""
         pending = self._pending.get(series_uid)
-        return frozenset(item.path for item in pending.instances.values()) if pending else frozenset()
+        return frozenset(pending.paths) if pending else frozenset()
 
     def arrived(
         self, instance: Instance, *, now: float, quiet_seconds: float, association: str = "", sender: str = ""
@@ -87,6 +89,7 @@ class Completion:
         """
         pending = self._pending.setdefault(instance.series_uid, _Pending(quiet_seconds, now))
         pending.last_arrival = now
+        pending.paths.add(instance.path)
         pending.associations.add(association)
         pending.sender = sender
         known = pending.instances.get(instance.sop_uid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -85,3 +86,15 @@ def test_a_series_that_cannot_be_routed_waits_and_stops_no_other(ledger: Ledger,
     told = [event.text for event in ledger.events() if event.kind == "series-waits"]
     assert len(told) == 1
     assert told[0].startswith("ValueError at test_intake.py:")
+
+
+def test_the_same_images_under_two_paths_are_one_series_that_starts_and_leaves(ledger: Ledger, tmp_path: Path) -> None:
+    """Pushed and watched, or sent again with another header: the content is the same, the files are not."""
+    watched = ct(tmp_path / "watched")
+    shutil.copytree(tmp_path / "watched", tmp_path / "spooled")
+    desk = Desk(ledger, sorted((tmp_path / "spooled").iterdir()))
+    for path in watched:
+        desk.intake.received(Received(path))
+    desk.after(11.0)
+    desk.after(11.0)
+    assert (set(desk.routes.admitted), len(desk.routes.released)) == ({6}, 1)
