@@ -47,6 +47,7 @@ class Section(BaseModel):
         allow_inf_nan=False,
         validate_by_name=True,  # Settings(archives=...) in code; a file has [[archive]]
         validate_by_alias=True,
+        defer_build=True,  # built when first read: a command that reads none does not wait for it
     )
 
 

@@ -80,7 +80,13 @@ Runtime = Literal["onnx", "torchscript", "pytorch", "monai-bundle", "remote", "p
 class Section(BaseModel):
     """A part of the file: unknown keys are faults, values are not bent into another type."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        arbitrary_types_allowed=True,
+        defer_build=True,  # built when the first manifest is read, not by every command
+    )
 
 
 class Window(Section):
@@ -274,13 +280,13 @@ class Manifest(Section):
     empty: Empty = Empty.FAILURE
     qualification: Literal["RESEARCH", "PRODUCT", "SERVICE"] = "RESEARCH"
     parameters: dict[str, str] = {}
-    input: Input = Input()
-    output: Output = Output()
+    input: Input = Field(default_factory=Input)
+    output: Output = Field(default_factory=Output)
     segment: tuple[SegmentOf, ...] = ()
     finding: tuple[FindingOf, ...] = ()
     measurement: tuple[MeasurementOf, ...] = ()
-    intended: IntendedFor = IntendedFor()
-    resources: Needs = Needs()
+    intended: IntendedFor = Field(default_factory=IntendedFor)
+    resources: Needs = Field(default_factory=Needs)
     weights: tuple[Weights, ...] = ()
 
     def described(self) -> dict[str, Any]:

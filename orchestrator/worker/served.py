@@ -28,7 +28,7 @@ DATATYPE = "FP32"
 class _Need(BaseModel):
     """What a process asks for; nothing in it says where to."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
     need: Literal["infer"]
     shape: Annotated[tuple[PositiveInt, ...], Field(min_length=4, max_length=5)]
 
