@@ -9,13 +9,12 @@ from pathlib import Path
 
 from orchestrator.app.choice import settings_of
 from orchestrator.app.ledgers import ledger_of
-from orchestrator.app.sources import start_workers
+from orchestrator.app.sources import load_plugins, start_workers
 from orchestrator.config import Settings
 from orchestrator.domain.errors import ForbiddenTransition, UserError
 from orchestrator.domain.job import LEAVING, MOVES, JobState
 from orchestrator.domain.records import ARRIVED, SETTLED, DeliveryRecord, DeliveryState, JobRecord, ReviewRecord
 from orchestrator.domain.review import ReviewState
-from orchestrator.hooks import HostPlugins
 from orchestrator.jobs import Client, Ledger, database_faults
 from orchestrator.pipeline.queueing import queue_job
 
@@ -142,4 +141,4 @@ def opened(path: Path | None) -> Iterator[Desk]:
 
 def _tell_plugins(settings: Settings, job: JobRecord, before: ReviewRecord, after: ReviewRecord) -> None:
     with closing(start_workers(settings)) as workers:
-        HostPlugins.load(workers.listing()).review_changed(job, before, after)
+        load_plugins(workers).review_changed(job, before, after)

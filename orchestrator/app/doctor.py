@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestrator.app.sources import connected, start_workers
+from orchestrator.app.sources import connected, load_plugins, start_workers
 from orchestrator.config import RemoteSettings, Settings
 from orchestrator.domain.errors import OrchestratorError
 from orchestrator.hooks import HostPlugins
@@ -42,12 +42,12 @@ def examine(settings: Settings) -> Iterator[Check]:
     """Yield one check after the other; none of them changes anything but an empty ledger."""
     yield _disk(settings)
     yield _tried("ledger", lambda: _ledger(settings), "see [data] database in the settings")
-    yield _tried("rules", lambda: _rules(settings), "orchestrator rules check shows each fault with its line")
     yield _cage(settings)
     with closing(start_workers(settings)) as workers:
         yield from map(_device, workers.devices)
         yield from _models(workers, settings)
-        plugins = HostPlugins.load(workers.listing())
+        plugins = load_plugins(workers)
+        yield _rules(settings, workers, plugins)
     yield _port(settings)
     for item in (*settings.archives, *settings.destinations):
         yield _archive(item, plugins)
@@ -78,8 +78,14 @@ def _ledger(settings: Settings) -> str:
     return ", ".join(f"{count} {state}" for state, count in counts.items()) or "no jobs yet"
 
 
-def _rules(settings: Settings) -> str:
-    return f"{len(WatchedRules(settings.rules.file).current().rules)} rules without a fault"
+def _rules(settings: Settings, workers: Workers, plugins: HostPlugins) -> Check:
+    """Return whether the service would take the rules: they may name its models and the facts of its plugins only."""
+
+    def count() -> str:
+        rules = WatchedRules(settings.rules.file, models=workers.models(), extra_facts=plugins.facts)
+        return f"{len(rules.current().rules)} rules without a fault"
+
+    return _tried("rules", count, "orchestrator rules check shows each fault with its line")
 
 
 def _cage(settings: Settings) -> Check:

@@ -9,11 +9,10 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from orchestrator.app.desk import Desk
-from orchestrator.app.sources import start_workers
+from orchestrator.app.sources import load_plugins, start_workers
 from orchestrator.config import Settings
 from orchestrator.dicom import Overlay
 from orchestrator.domain.records import ReviewRecord
-from orchestrator.hooks import HostPlugins
 from orchestrator.jobs import Client, Ledger
 from orchestrator.web import ModelCardText, create_app
 from orchestrator.web import serve as serve_pages
@@ -45,7 +44,7 @@ def opened(settings: Settings) -> Iterator[FastAPI]:
         ledger = stack.enter_context(closing(Ledger.open(settings.data.database)))
         client = stack.enter_context(closing(Client(settings.data.database)))
         with closing(start_workers(settings)) as workers:  # only to read the models' cards
-            cards, plugins = model_cards(workers), HostPlugins.load(workers.listing())
+            cards, plugins = model_cards(workers), load_plugins(workers)
         desk = Desk(ledger, client, destinations=[item.name for item in settings.destinations])
 
         def told(before: ReviewRecord, after: ReviewRecord) -> None:

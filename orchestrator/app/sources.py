@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from orchestrator.app import notices
 from orchestrator.app.model_servers import model_servers
 from orchestrator.app.shipped import models_folder
-from orchestrator.archive import connect
+from orchestrator.archive import SCHEMES, schemes
 from orchestrator.config import RemoteSettings, Settings
+from orchestrator.domain.errors import UserError
+from orchestrator.domain.plugin import PluginListing
 from orchestrator.domain.ports import Archive
 from orchestrator.domain.remote import ModelServers
-from orchestrator.hooks import HostPlugins
+from orchestrator.hooks import HostPlugins, load_all
 from orchestrator.worker import Workers, discover, offered
+
+BUILT_IN = {"archives": schemes, "notices": notices}
+"""What the host does through the hooks that everybody has."""
 
 
 def start_workers(settings: Settings, servers: ModelServers | None = None) -> Workers:
@@ -27,12 +33,35 @@ def start_workers(settings: Settings, servers: ModelServers | None = None) -> Wo
     )
 
 
+def load_plugins(workers: Workers) -> HostPlugins:
+    """Return the host's own plugins and those of others.
+
+    Raises PluginError where two of them declare one fact.
+    """
+    return HostPlugins.load(workers.listing(), BUILT_IN)
+
+
+def plugin_listing(workers: Workers) -> tuple[PluginListing, ...]:
+    """Return every plugin and model folder, with what went wrong when the host loaded it too."""
+    _, loaded = load_all(workers.listing(), BUILT_IN)
+    known = {(plugin.name, plugin.origin): plugin for plugin in loaded}
+    rest = [known.pop((plugin.name, plugin.origin), plugin) for plugin in workers.listing()]
+    return (*known.values(), *rest)
+
+
 def connected(item: RemoteSettings, plugins: HostPlugins) -> Archive:
-    """Return the archive behind a URL; a plugin's scheme goes before ours."""
+    """Return the archive behind a URL; a plugin's scheme goes before ours.
+
+    Raises UserError where nobody knows the scheme, PluginError.
+    """
     told = {
         "name": item.name,
         "ae_title": item.ae_title,
         "username": item.username,
         "password": item.password.get_secret_value(),
     }
-    return plugins.connect_archive(item.url, told) or connect(item.url, name=item.name, ae_title=item.ae_title)
+    archive = plugins.connect_archive(item.url, told)
+    if archive is None:
+        known = " and ".join(SCHEMES.values())
+        raise UserError(f"archive {item.name!r}: {item.url!r} has no known scheme; there are {known}")
+    return archive

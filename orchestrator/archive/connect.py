@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from orchestrator.archive.folder import FolderArchive
 
 _AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")  # PS3.5 6.2: 16 characters of ASCII, no backslash
-_SCHEMES = "dimse://AET@host:port or file:///folder"
+SCHEMES = {"dimse": "dimse://AET@host:port", "file": "file:///folder"}
 
 
 def connect(
@@ -38,7 +38,7 @@ def connect(
         from orchestrator.archive.folder import FolderArchive
 
         return FolderArchive(name, _folder(url, parts))
-    raise UserError(f"archive {name!r}: {url!r} has no known scheme; there are {_SCHEMES}")
+    raise UserError(f"archive {name!r}: {url!r} has no known scheme; there are {' and '.join(SCHEMES.values())}")
 
 
 def _dimse_address(url: str, parts: SplitResult) -> tuple[str, str, int]:

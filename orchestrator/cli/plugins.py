@@ -5,14 +5,14 @@ from __future__ import annotations
 from contextlib import closing
 
 from orchestrator.app.choice import settings_of
-from orchestrator.app.sources import start_workers
+from orchestrator.app.sources import plugin_listing, start_workers
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, table
 
 
 def command(settings: SettingsFile = None, json: JsonFlag = False) -> None:
     """Show every plugin and model folder: name, version, origin, hooks, error."""
     with closing(start_workers(settings_of(settings))) as workers:
-        listing = workers.listing()
+        listing = plugin_listing(workers)
     if json:
         as_json(listing)
         return

@@ -48,13 +48,12 @@ def _add(cli: typer.Typer, name: str) -> None:
 
 def _add_plugin_commands(cli: typer.Typer) -> None:
     from orchestrator.app.choice import settings_of
-    from orchestrator.app.sources import start_workers
-    from orchestrator.hooks import HostPlugins
+    from orchestrator.app.sources import load_plugins, start_workers
 
     for name in (*COMMANDS, *GROUPS):
         _add(cli, name)  # so that the help for a misspelt name is complete
     with closing(start_workers(settings_of(None))) as workers:
-        HostPlugins.load(workers.listing()).register_commands(cli)
+        load_plugins(workers).register_commands(cli)
 
 
 def _tell_version(wanted: bool) -> None:

@@ -34,9 +34,12 @@ class HostPlugins:
         self._declared = self._ask_for_facts()
 
     @classmethod
-    def load(cls, listing: Iterable[PluginListing]) -> HostPlugins:
-        """Return the host plugins among those listed; see ``listing`` for the ones that could not be loaded."""
-        manager, loaded = load_all(listing)
+    def load(cls, listing: Iterable[PluginListing], built_in: Mapping[str, object] | None = None) -> HostPlugins:
+        """Return the host plugins among those listed; see ``listing`` for the ones that could not be loaded.
+
+        built_in: the host's own, by name; asked after the others.
+        """
+        manager, loaded = load_all(listing, built_in)
         for plugin in loaded:
             if plugin.error:
                 log.warning("the plugin %s (%s) is refused: %s", plugin.name, plugin.origin, plugin.error)
@@ -54,7 +57,7 @@ class HostPlugins:
         """
         for plugin, archive in self._asked("connect_archive", url=url, settings=settings):
             if archive is not None:
-                log.info("the plugin %s connects an archive", plugin)
+                log.debug("the plugin %s connects an archive", plugin)
                 return archive  # type: ignore[no-any-return]
         return None
 

@@ -4,29 +4,42 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pluggy
 
+from orchestrator import __version__
 from orchestrator.domain.errors import PluginError
 from orchestrator.domain.plugin import PluginListing
 from orchestrator.sdk import hookspecs
 from orchestrator.sdk.entry_points import load_installed
 
 
-def load_all(listing: Iterable[PluginListing]) -> tuple[pluggy.PluginManager, tuple[PluginListing, ...]]:
+def load_all(
+    listing: Iterable[PluginListing], built_in: Mapping[str, object] | None = None
+) -> tuple[pluggy.PluginManager, tuple[PluginListing, ...]]:
     """Return a manager with every plugin that implements a hook of the host, and the listing of those.
 
     The listing says which hooks each has; a plugin of models alone is never imported here. One that
     cannot be loaded is listed with its error.
+    built_in: the host's own plugins by name; they are asked after all others, so that theirs goes first.
+    Raises PluginError or pluggy's own where one of the host's is wrong: that is our fault.
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     wanted = [plugin for plugin in listing if not plugin.error and hookspecs.HOST_HOOKS.intersection(plugin.hooks)]
-    return manager, tuple(_loaded(manager, plugin) for plugin in wanted)
+    outsiders = [_loaded(manager, plugin) for plugin in wanted]
+    return manager, (*(_own(manager, name, plugin) for name, plugin in (built_in or {}).items()), *outsiders)
+
+
+def _own(manager: pluggy.PluginManager, name: str, plugin: object) -> PluginListing:
+    manager.register(plugin, name)
+    _check(manager, plugin)
+    hooks = sorted(caller.name for caller in manager.get_hookcallers(plugin) or ())
+    return PluginListing(name, __version__, "part of the host", tuple(hooks))
 
 
 def _loaded(manager: pluggy.PluginManager, listing: PluginListing) -> PluginListing:

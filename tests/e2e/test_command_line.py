@@ -313,6 +313,7 @@ def test_plugins_shows_one_that_is_broken_and_what_is_wrong(command: Command, no
     assert "No module named 'nothing_of_that_name'" in listed["broken"]["error"]
     assert "is a function missing its @hookimpl?" in listed["empty"]["error"]
     assert listed["bone-volume"]["error"] == ""
+    assert listed["archives"]["hooks"] == ["connect_archive"]
 
 
 # --- jobs --------------------------------------------------------------------------------------------------
@@ -432,6 +433,18 @@ def test_doctor_says_what_is_not_right_and_what_to_do(command: Command, nowhere:
     assert found["archive pacs"]["health"] == "bad"
     assert "does not answer" in found["archive pacs"]["found"]
     assert "does not listen" in found["receiver"]["found"]
+
+
+@pytest.mark.parametrize(("model", "health"), [("bone-volume", "good"), ("bone-volum", "bad")])
+def test_doctor_reads_the_rules_as_the_service_does(command: Command, nowhere: Path, model: str, health: str) -> None:
+    (nowhere / "plugins").mkdir()
+    (nowhere / "plugins" / "ward.py").write_text(
+        "from orchestrator.sdk import hookimpl\n@hookimpl\ndef declare_facts():\n    return {'Ward': 'text'}\n"
+    )
+    (nowhere / "orchestrator.toml").write_text('[models]\nplugins = ["plugins"]\n[rules]\nfile = "rules.toml"\n')
+    (nowhere / "rules.toml").write_text(f'[[rule]]\nname = "a"\nmodel = "{model}"\n[rule.when]\nWard = "ER"\n')
+    found = {check["name"]: check for check in command("doctor", "--json").json}
+    assert found["rules"]["health"] == health, found["rules"]
 
 
 def test_config_show_masks_secrets(command: Command, nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:

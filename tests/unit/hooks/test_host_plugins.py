@@ -13,6 +13,7 @@ import pytest
 from orchestrator.domain.errors import PluginError
 from orchestrator.domain.plugin import PluginListing
 from orchestrator.hooks import HostPlugins
+from orchestrator.sdk import hookimpl
 
 Plugins = Callable[..., HostPlugins]
 SERIES: Any = SimpleNamespace(facts={"Modality": ("CT",)})
@@ -130,3 +131,20 @@ def test_a_plugin_of_models_alone_is_not_imported(tmp_path: Path) -> None:
 def test_an_installed_plugin_is_loaded_by_its_name() -> None:
     listing = PluginListing("bone-volume", "1", "entry point", hooks=("register_models", "result_delivered"))
     assert HostPlugins.load([listing]).listing == (listing,)
+
+
+OURS = SimpleNamespace(connect_archive=hookimpl(lambda url, settings: f"ours for {url}" if url[0] == "d" else None))
+THEIRS = "@hookimpl\ndef connect_archive(url, settings): return 'theirs' if url == '{url}' else None"
+
+
+@pytest.mark.parametrize(
+    ("url", "archive"), [("dimse:1", "theirs"), ("dimse:2", "ours for dimse:2"), ("telepathy:", None)]
+)
+def test_a_scheme_of_an_outsider_goes_before_the_hosts_own(tmp_path: Path, url: str, archive: str | None) -> None:
+    listing = [written(tmp_path, "theirs", THEIRS.format(url="dimse:1"))]
+    assert HostPlugins.load(listing, {"archives": OURS}).connect_archive(url, {}) == archive
+
+
+def test_the_hosts_own_plugins_are_listed_like_others() -> None:
+    (listed,) = HostPlugins.load([], {"archives": OURS}).listing
+    assert (listed.name, listed.origin, listed.hooks) == ("archives", "part of the host", ("connect_archive",))
