@@ -16,7 +16,8 @@ from orchestrator.domain.plugin import PluginListing
 from orchestrator.worker.answer import ModelSaid, PluginSaid, first_fault
 from orchestrator.worker.discovery import MANIFEST, ModelSource
 from orchestrator.worker.manifest import Manifest
-from orchestrator.worker.manifest_file import check_network, read_manifest
+from orchestrator.worker.manifest_file import read_manifest
+from orchestrator.worker.manifest_network import check_network
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    computed_field,
     field_validator,
     model_validator,
 )
@@ -122,6 +123,7 @@ class Input(Section):
     geometry: Geometry = Geometry.VOLUME
     gantry_tilt: bool = False
     colour: bool = False
+    neighbours: Annotated[int, Field(ge=0, le=32)] = 0
     minimum_slices: PositiveInt = 1
     orientation: str | None = None
     spacing: tuple[PositiveFloat, ...] | None = None
@@ -156,6 +158,12 @@ class Input(Section):
         if self.spacing and self.size:
             raise ValueError("give spacing or size, not both")
         return self
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def channels(self) -> int:
+        """How many the network is given: red, green and blue, or a slice with its neighbours on both sides."""
+        return len("RGB") if self.colour else 1 + 2 * self.neighbours
 
 
 class Output(Section):

@@ -14,7 +14,6 @@ from orchestrator.domain.errors import ManifestError
 from orchestrator.domain.model import Geometry
 from orchestrator.toml import Faults, Key, read
 from orchestrator.worker import manifest as schema
-from orchestrator.worker.answer import NetworkSaid
 from orchestrator.worker.digest import digest
 from orchestrator.worker.manifest import Manifest
 
@@ -71,23 +70,13 @@ def read_manifest(path: Path) -> Manifest:
         raise
     for place, sentence in (
         *_runtime_faults(manifest),
+        *_input_faults(manifest.input),
         *_reference_faults(manifest),
         *_file_faults(manifest, path.parent),
     ):
         faults.add(place, sentence)
     faults.raise_as(ManifestError)
     return manifest
-
-
-def check_network(path: Path, manifest: Manifest, network: NetworkSaid) -> None:
-    """Return when the network in the file is the one that the manifest speaks of.
-
-    Raises ManifestError.
-    """
-    faults = Faults(read(path, ManifestError))
-    for place, sentence in _network_faults(manifest, network):
-        faults.add(place, sentence)
-    faults.raise_as(ManifestError)
 
 
 def _add(faults: Faults, error: ErrorDetails) -> None:
@@ -127,6 +116,13 @@ def _runtime_faults(manifest: Manifest) -> Iterator[Fault]:
         yield (), 'a PyTorch model needs network = "module:function", which builds what its weights are loaded into'
     if manifest.runtime == "monai-bundle":
         yield from _bundle_faults(manifest)
+
+
+def _input_faults(wanted: schema.Input) -> Iterator[Fault]:
+    if wanted.neighbours and wanted.colour:
+        yield ("input", "neighbours"), "neighbours are channels of grey images: give neighbours or colour, not both"
+    if wanted.neighbours and wanted.geometry is Geometry.IMAGE:
+        yield ("input", "neighbours"), 'images one by one have no neighbours: they need geometry = "volume" or "stack"'
 
 
 def _named_all(runtimes: Sequence[str]) -> str:
@@ -192,32 +188,3 @@ def sha256(path: Path) -> str:
     """Return the sha256 of the file's bytes, 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _network_faults(manifest: Manifest, network: NetworkSaid) -> Iterator[Fault]:
-    if network.scores and not manifest.finding:
-        yield (), "the network gives scores: name them with [[finding]]"
-    if manifest.finding and not network.scores:
-        yield ("finding", 0), "the network gives maps and no scores: name them with [[segment]]"
-    wanted = 3 if manifest.input.colour else 1
-    if network.input_channels not in (None, wanted):
-        yield ("input",), f"the network takes {network.input_channels} channels, it would be given {wanted}"
-    yield from _channel_faults(manifest, network.channels)
-    yield from _axis_faults(manifest.input, network)
-
-
-def _channel_faults(manifest: Manifest, channels: int | None) -> Iterator[Fault]:
-    for section in ("segment", "finding"):
-        for index, item in enumerate(getattr(manifest, section)):
-            if channels is not None and item.channel >= channels:
-                yield (section, index, "channel"), f"the network has no channel {item.channel}, it has {channels}"
-
-
-def _axis_faults(wanted: schema.Input, network: NetworkSaid) -> Iterator[Fault]:
-    for key, axes in (("spacing", 3), ("size", network.axes), ("patch", network.axes)):
-        given = getattr(wanted, key)
-        if given is not None and len(given) != axes:
-            yield ("input", key), f"{key} has {len(given)} numbers, expected {axes}"
-    fixed = [(have, want) for have, want in zip(wanted.patch or (), network.dimensions, strict=False) if want]
-    if any(have != want for have, want in fixed):
-        yield ("input", "patch"), f"the network takes windows of {network.dimensions} only"

@@ -19,7 +19,7 @@ from orchestrator.toml import Faults, Key, read
 from orchestrator.worker.answer import NetworkSaid
 from orchestrator.worker.discovery import MANIFEST, ModelSource
 from orchestrator.worker.manifest import Manifest, ServedAt
-from orchestrator.worker.manifest_file import check_network
+from orchestrator.worker.manifest_network import check_network
 
 LARGEST_TENSOR_BYTES = 1 << 31
 DATATYPE = "FP32"

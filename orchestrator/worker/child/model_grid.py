@@ -15,6 +15,8 @@ from orchestrator.domain.volume import Affine, Volume
 
 Array = npt.NDArray[Any]
 Three = tuple[int, int, int]
+Place = tuple[slice, slice, slice]
+"""A window of the network's axes."""
 
 LETTERS = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
 """Patient axis (x, y, z of LPS) and the sense in which a letter points along it."""
@@ -108,7 +110,7 @@ def _resampled(array: Array, shape: Three, ratios: Sequence[float]) -> npt.NDArr
     return resampled
 
 
-def windows(shape: Three, patch: Three, overlap: float) -> Iterator[tuple[slice, slice, slice]]:
+def windows(shape: Three, patch: Three, overlap: float) -> Iterator[Place]:
     """Yield windows of the patch's size that cover the shape; the last along an axis is moved back inside."""
     starts = [_starts(count, size, overlap) for count, size in zip(shape, patch, strict=True)]
     for corner in itertools.product(*starts):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from orchestrator.sdk import Finding, Result, Volume
 from orchestrator.worker.channel import Channel
 from orchestrator.worker.child.decision import Recipe, Scores, activated, decided, findings, measured, segments
-from orchestrator.worker.child.model_grid import ModelGrid, Three, windows
+from orchestrator.worker.child.model_grid import ModelGrid, Place, Three, windows
 from orchestrator.worker.child.preparation import Preparation
 from orchestrator.worker.child.runtimes import LoadedNetwork, load_network
 
@@ -75,7 +75,7 @@ class Network:
 
     def _findings(self, source: npt.NDArray[Any], prepare: Preparation) -> list[Finding]:
         """Return one finding for each that the manifest names; the score is the highest of all windows."""
-        scores = np.max([self._run(source[(..., *window)], prepare) for window in self._windows(source)], axis=0)
+        scores = np.max([self._run(self._cut(source, window), prepare) for window in self._windows(source)], axis=0)
         return findings(self._recipe, scores)
 
     def _masks(self, source: npt.NDArray[Any], prepare: Preparation, grid: ModelGrid) -> list[npt.NDArray[Any]]:
@@ -88,7 +88,7 @@ class Network:
             return list(decided(self._recipe, np.stack([grid.back(channel) for channel in scores])))
         masks = np.zeros((len(self._recipe["segment"]), *source.shape[1:]), np.uint8)
         for window in self._windows(source):
-            masks[(slice(None), *window)] = decided(self._recipe, self._run(source[(..., *window)], prepare))
+            masks[(slice(None), *window)] = decided(self._recipe, self._run(self._cut(source, window), prepare))
         return [grid.back(mask) for mask in masks]
 
     def _blended(self, source: npt.NDArray[Any], prepare: Preparation) -> Scores:
@@ -96,7 +96,7 @@ class Network:
         total: Scores | None = None
         weights = np.zeros(source.shape[1:], np.float32)
         for window in self._windows(source):
-            scores = self._run(source[(..., *window)], prepare)
+            scores = self._run(self._cut(source, window), prepare)
             importance = _importance(scores.shape[1:])
             if total is None:
                 total = np.zeros((len(scores), *source.shape[1:]), np.float32)
@@ -105,7 +105,19 @@ class Network:
         assert total is not None
         return total / weights
 
-    def _windows(self, source: npt.NDArray[Any]) -> Iterator[tuple[slice, slice, slice]]:
+    def _cut(self, source: npt.NDArray[Any], window: Place) -> npt.NDArray[Any]:
+        """Return (channel, *axes) of a window: with its neighbours as channels, the first one first, where asked for.
+
+        A slice that would lie beyond the end is the one at the end.
+        """
+        beside, (across, *within) = self._recipe["input"]["neighbours"], window
+        if not beside:
+            return source[(slice(None), *window)]
+        wanted = np.arange(across.start - beside, across.start + beside + 1).clip(0, source.shape[1] - 1)
+        channels: npt.NDArray[Any] = source[0][(wanted, *within)]
+        return channels[:, None]
+
+    def _windows(self, source: npt.NDArray[Any]) -> Iterator[Place]:
         one, two, three = source.shape[1:]
         return windows((one, two, three), self._patch((one, two, three)), self._recipe["input"]["overlap"])
 

@@ -116,7 +116,7 @@ def test_an_output_that_the_model_lacks_is_named(desk: OpenDesk, server: Server,
 
 def test_a_channel_that_the_model_lacks_is_named(desk: OpenDesk, server: Server, image: Image) -> None:
     lung = 'segment = [{ label = "Bone", type = "bone", channel = 3 }]'
-    with pytest.raises(ManifestError, match="the network has no channel 3, it has 1"):
+    with pytest.raises(ManifestError, match="the network has no channel 3, only channel 0"):
         desk(server.url, rest=lung).predict(image)
 
 

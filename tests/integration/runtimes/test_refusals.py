@@ -111,7 +111,7 @@ def bundle_that_reads_what_is_not_its_own(folder: Path) -> Path:
 
 
 REFUSED: dict[Callable[[Path], Path], str] = {
-    network_without_that_channel: "/model.toml:19: the network has no channel 2, it has 2.",
+    network_without_that_channel: "/model.toml:19: the network has no channel 2, only channels 0 to 1.",
     network_of_three_colours: "the network takes none of [[24, 24, 24]] (see patch in [input]): Given groups=1, ",
     bundle_that_reads_what_is_not_its_own: "the bundle's 'inferer' cannot be made: PermissionError: [Errno 13]",
 }

@@ -74,6 +74,46 @@ def test_a_coarser_grid_finds_a_box_and_says_its_grid(predict: Predict, tmp_path
     assert prediction.result.notes == {"Model grid": "20 x 20 x 10"}
 
 
+MEAN_OF_CHANNELS = [helper.make_node("ReduceMean", ["x"], ["y"], axes=[1], keepdims=1)]
+FIRST_CHANNEL = [helper.make_node("Gather", ["x", "which"], ["y"], axis=1)]
+WITH_NEIGHBOURS = [
+    "input = { neighbours = 1 }",
+    "input = { neighbours = 1, patch = [4, 5] }",
+    "input = { neighbours = 1, patch = [4, 5], overlap = 0.5 }",
+    "input = { neighbours = 1, orientation = 'IAR' }",
+]
+
+
+@pytest.mark.parametrize("how", WITH_NEIGHBOURS)
+def test_a_network_of_slices_sees_the_neighbours_too(
+    predict: Predict, tmp_path: Path, image: npt.NDArray[np.int16], how: str
+) -> None:
+    beside = np.concatenate([image[:1], image, image[-1:]]).astype(np.float32)
+    mean = (beside[:-2] + beside[1:-1] + beside[2:]) / 3
+    model = write_model(
+        tmp_path / "m", f"{how}\noutput = {{ threshold = 9.5 }}\n{SEGMENT}", MEAN_OF_CHANNELS, 2, takes=3
+    )
+    assert (predict(model, image).result.segments[0].mask == (mean >= 9.5)).all()
+
+
+@pytest.mark.parametrize(("letters", "shift"), [("SPL", -2), ("IPL", 2)])
+def test_the_first_channel_is_the_slice_farthest_before_along_the_networks_axis(
+    predict: Predict, tmp_path: Path, image: npt.NDArray[np.int16], letters: str, shift: int
+) -> None:
+    rest = f"input = {{ neighbours = 2, orientation = '{letters}' }}\noutput = {{ threshold = 9.5 }}\n{SEGMENT}"
+    model = write_model(tmp_path / "m", rest, FIRST_CHANNEL, 2, takes=5, which=[0])
+    expected = image[np.clip(np.arange(len(image)) + shift, 0, len(image) - 1)] >= 10
+    assert (predict(model, image).result.segments[0].mask == expected).all()
+
+
+def test_neighbours_are_those_of_the_networks_own_grid(predict: Predict, tmp_path: Path) -> None:
+    slab = np.zeros((12, 8, 8), np.int16)
+    slab[4:6] = 100
+    rest = "input = { neighbours = 1, spacing = [4.0, 1.0, 1.0] }\noutput = { threshold = 25 }\n" + SEGMENT
+    found = predict(write_model(tmp_path / "m", rest, MEAN_OF_CHANNELS, 2, takes=3), slab).result.segments[0].mask
+    assert [bool(plane.any()) for plane in found] == [2 <= index < 8 for index in range(12)]
+
+
 CLASSES = """
 output = { activation = "ACTIVATION", threshold = 0.5 }
 [[segment]]
@@ -174,7 +214,7 @@ def test_a_channel_that_the_network_lacks_is_refused_with_its_line(tmp_path: Pat
     workers = Workers(discover([folder], entry_points=False), sandbox="required", weights=tmp_path)
     workers.close()
     assert workers.models() == {}
-    assert workers.listing()[0].error == f"{folder}/model.toml:9: the network has no channel 1, it has 1."
+    assert workers.listing()[0].error == f"{folder}/model.toml:9: the network has no channel 1, only channel 0."
 
 
 def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:

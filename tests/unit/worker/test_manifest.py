@@ -14,7 +14,8 @@ from orchestrator.domain.errors import ManifestError
 from orchestrator.domain.model import Accepts, Empty, Geometry, Intended
 from orchestrator.worker.answer import NetworkSaid
 from orchestrator.worker.manifest import Manifest, Window
-from orchestrator.worker.manifest_file import check_network, read_manifest
+from orchestrator.worker.manifest_file import read_manifest
+from orchestrator.worker.manifest_network import check_network
 
 NETWORK = b"network"
 SOUND = f"""contract = 1
@@ -97,6 +98,8 @@ FAULTS = [
     ('["4147007", "SCT", "Mass"]', '["4147007", "SCT"]', ":22: segment.type: expected a plain name"),
     ('segment = "Liver"', 'segment = "Spleen"', ":27: no [[segment]] has the label 'Spleen'"),
     ("[output]", "[outptu]", ":13: unknown key 'outptu' - did you mean 'output'?"),
+    ("patch = [96, 96, 96]", "neighbours = -1", ":12: input.neighbours: "),
+    ("patch = [96, 96, 96]", "colour = true\nneighbours = 1", ":13: neighbours are channels of grey images: give n"),
     ("patch = [96, 96, 96]", "patch = [96, 96, 96]\nsize = [9, 9, 9]", ":7: input: give spacing or size, not both"),
 ]
 
@@ -183,7 +186,7 @@ def network(**said: object) -> NetworkSaid:
 @pytest.mark.parametrize(
     ("said", "sentence"),
     [
-        ({"channels": 2}, ":20: the network has no channel 2, it has 2"),
+        ({"channels": 2}, ":20: the network has no channel 2, only channels 0 to 1"),
         ({"axes": 2, "dimensions": (None, None)}, ":12: patch has 3 numbers, expected 2"),
         ({"dimensions": (64, 64, 64)}, ":12: the network takes windows of"),
         ({"input_channels": 4}, ":7: the network takes 4 channels, it would be given 1"),
@@ -197,6 +200,30 @@ def test_what_the_network_lacks_is_named_with_its_line(
     with pytest.raises(ManifestError) as raised:
         check_network(tmp_path / "model.toml", manifest, network(**said))
     assert sentence in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ({"input_channels": 3}, ":12: neighbours are for a network of slices, this one takes volumes"),
+        (
+            {"axes": 2, "dimensions": (None, None), "input_channels": 3},
+            ":12: the network takes 3 channels, it would be given 5 (a slice and 2 on each side)",
+        ),
+    ],
+)
+def test_neighbours_are_channels_of_a_network_of_slices(
+    read: Read, tmp_path: Path, said: dict[str, object], sentence: str
+) -> None:
+    manifest = read(SOUND.replace("patch = [96, 96, 96]", "neighbours = 2"))
+    with pytest.raises(ManifestError) as raised:
+        check_network(tmp_path / "model.toml", manifest, network(**said))
+    assert sentence in str(raised.value)
+
+
+def test_images_one_by_one_have_no_neighbours(read: Read) -> None:
+    with pytest.raises(ManifestError, match=":6: images one by one have no neighbours"):
+        read(PYTHON + '[input]\nneighbours = 1\ngeometry = "image"')
 
 
 def test_a_network_that_fits_passes(read: Read, tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ class TorchNetwork:
         return given[int(self._output or 0)] if isinstance(given, list | tuple) else given
 
     def _tried(self, wanted: Mapping[str, Any]) -> Signature:
-        channels, faults = 3 if wanted["colour"] else 1, []
+        channels, faults = wanted["channels"], []
         for size in _sizes(wanted):
             try:
                 given = self._run(np.zeros((1, channels, *size), np.float32)).shape
