@@ -12,15 +12,20 @@ from playwright.sync_api import Page, expect
 @pytest.fixture
 def brain(page: Page, hospital) -> Page:
     page.goto(f"/results/{hospital.room.keys['brain']}")
-    shows(page, 11)
+    listens(page)
     return page
 
 
 @pytest.fixture
 def bleeding(page: Page, hospital) -> Page:
     page.goto(f"/results/{hospital.room.keys['haemorrhage']}")
-    shows(page, 11)
+    listens(page)
     return page
+
+
+def listens(page: Page) -> None:
+    """Wait until the page's scripts run: what the server drew looks the same before."""
+    expect(page.locator("#live")).to_have_text("Live")
 
 
 def shows(page: Page, index: int, look: str = "") -> None:
@@ -118,7 +123,7 @@ def test_the_next_verdict_knows_its_author(brain: Page, hospital):
     sign(brain)
     brain.get_by_role("button", name="Accept").click()
     expect(brain.locator("#verdict")).to_contain_text("Accepted by")
-    shows(brain, 11, "opacity")
+    listens(brain)
     brain.keyboard.press("n")
     brain.wait_for_url(f"**/results/{hospital.room.keys['haemorrhage']}")
     expect(brain.get_by_label("Your name")).to_have_value("Ada Okafor")

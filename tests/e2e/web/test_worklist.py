@@ -18,6 +18,7 @@ def test_waiting_results_appear_with_their_pictures(page: Page, photograph: Call
     expect(page.locator(".row")).to_have_count(6)
     expect(page.locator(".row").first).to_contain_text("Immediate: act within minutes")
     expect(page.locator(".row img").first).to_have_js_property("naturalWidth", 192)
+    expect(page.locator("#live")).to_have_text("Live")
     page.keyboard.press("j")
     assert photograph(page, "worklist").stat().st_size > 10_000
 
@@ -57,6 +58,7 @@ def test_an_update_leaves_the_reader_where_they_are(page: Page, hospital):
 
 def test_the_list_is_walked_and_opened_by_keyboard(page: Page, hospital):
     page.goto("/")
+    expect(page.locator("#live")).to_have_text("Live")
     for key in ("j", "j", "j", "k"):
         page.keyboard.press(key)
     page.keyboard.press("Enter")
@@ -65,6 +67,7 @@ def test_the_list_is_walked_and_opened_by_keyboard(page: Page, hospital):
 
 def test_the_keys_are_explained(page: Page):
     page.goto("/")
+    expect(page.locator("#live")).to_have_text("Live")
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_contain_text("next, previous result")
     page.keyboard.press("Escape")
