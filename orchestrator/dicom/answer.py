@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pydicom import Dataset
 
 from orchestrator.dicom.grid import FrameReference
 from orchestrator.dicom.masks import DrawnSegment
 from orchestrator.dicom.source import Source
-from orchestrator.domain.result import Finding, Presence, Region, Result
+from orchestrator.domain.result import Finding, ImageScore, Presence, Region, Result
 
-MOST_REGIONS = 50
-"""How many regions of one finding are written; the rest is counted in a comment."""
+MOST_PLACES = 50
+"""How many regions, and how many images, of one finding are written; the rest is counted in a comment."""
+
+_Scored = TypeVar("_Scored", Region, ImageScore)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,17 @@ class Answer:
         return self.source.grid.frames[index]
 
 
-def best(regions: Sequence[Region]) -> list[Region]:
-    """Return the regions to write, the highest score first; those without a score keep their order at the end."""
-    ranked = sorted(regions, key=lambda region: -1.0 if region.score is None else region.score, reverse=True)
-    return ranked[:MOST_REGIONS]
+def best(places: Sequence[_Scored]) -> list[_Scored]:
+    """Return the places to write, the highest score first; those without a score keep their order at the end."""
+    ranked = sorted(places, key=lambda place: -1.0 if place.score is None else place.score, reverse=True)
+    return ranked[:MOST_PLACES]
+
+
+def left_out(finding: Finding) -> list[str]:
+    """Return a sentence for what there is more of than is written."""
+    said = {"places found": finding.regions, "images show it": finding.images}
+    return [
+        f"{len(places)} {what}, the best {MOST_PLACES} by score are listed"
+        for what, places in said.items()
+        if len(places) > MOST_PLACES
+    ]

@@ -56,6 +56,19 @@ def number(item: Dataset) -> float:
     return float(item.MeasuredValueSequence[0].NumericValue)
 
 
+def images(item: Dataset) -> Iterator[Dataset]:
+    """Yield the references (PS3.3 10.8) of the IMAGE items directly below an item."""
+    for child in children(item):
+        if child.ValueType == "IMAGE":
+            yield child.ReferencedSOPSequence[0]
+
+
+def frame_number(reference: Dataset) -> int:
+    """Return the first frame that a reference names; 1 where the image is a file of its own."""
+    number = reference.get("ReferencedFrameNumber", 1)
+    return int(number if isinstance(number, int) else number[0])
+
+
 def unit(item: Dataset) -> str:
     """Return the UCUM code of a NUM's unit."""
     return value_of(item.MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0])

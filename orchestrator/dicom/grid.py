@@ -56,6 +56,11 @@ class FrameReference:
     stored: Stored | None = None
     rescale: Rescale = UNSCALED
 
+    @property
+    def numbers(self) -> list[int] | None:
+        """Its Referenced Frame Number, None where the file is the image."""
+        return None if self.frame is None else [self.frame]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:

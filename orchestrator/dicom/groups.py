@@ -10,7 +10,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as PydicomCode
 
 from orchestrator.dicom import concepts as own
-from orchestrator.dicom.answer import MOST_REGIONS, Answer, best
+from orchestrator.dicom.answer import Answer, best, left_out
 from orchestrator.dicom.concepts import coded
 from orchestrator.dicom.grid import FrameReference
 from orchestrator.dicom.masks import DrawnSegment
@@ -106,26 +106,26 @@ def _regions(
             measurements=[*_region_score(region), *_scores(whole)],
             qualitative_evaluations=_evaluations(whole),
         )
-        if rank == 1 and len(finding.regions) > MOST_REGIONS:
-            _comment(group, f"{len(finding.regions)} places found, the best {MOST_REGIONS} by score are listed")
-        yield group
+        yield _commented(group, finding) if rank == 1 else group
 
 
 def _placeless(
     answer: Answer, finding: Finding, number: int, algorithm: sr.AlgorithmIdentification, uids: Uids
 ) -> Group:
     """Return the TID 1501 group of a finding that has no place, beside others that have one."""
-    return sr.MeasurementsAndQualitativeEvaluations(
+    extent = "whole images" if finding.images else "whole series"
+    group = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(
             uids.of("tracking", str(answer.source.number), "finding", str(number)),
-            tracking_id(answer.source, f"{finding.name.meaning} (whole series)"),
+            tracking_id(answer.source, f"{finding.name.meaning} ({extent})"),
         ),
         finding_type=_finding_type(finding),
         finding_sites=_sites((finding.site, finding.laterality)),
         algorithm_id=algorithm,
-        measurements=_scores([finding]),
+        measurements=[*_scores([finding]), *_image_scores(answer, finding)],
         qualitative_evaluations=_evaluations([finding]),
     )
+    return _commented(group, finding)
 
 
 def _of_series(
@@ -170,6 +170,14 @@ def _scores(findings: Iterable[Finding]) -> list[sr.Measurement]:
         if finding.certainty_percent is not None:
             said.append(_number(own.CERTAINTY, finding.certainty_percent, own.PERCENT))
     return said
+
+
+def _image_scores(answer: Answer, finding: Finding) -> Iterator[sr.Measurement]:
+    """Yield the score of each image as a measurement inferred from it (TID 300, TID 320): no coordinate is claimed."""
+    for image in best(finding.images):
+        frame = answer.frame(image.slice)
+        source = sr.SourceImageForMeasurement(frame.sop_class, frame.sop_uid, frame.numbers)
+        yield sr.Measurement(own.IMAGE_SCORE, round_to_ds(image.score), own.NO_UNITS, referenced_images=[source])
 
 
 def _region_score(region: Region) -> list[sr.Measurement]:
@@ -222,13 +230,16 @@ def _image_region(frame: FrameReference, points: Points, shape: Shape) -> sr.Ima
         source_image=sr.SourceImageForRegion(
             referenced_sop_class_uid=frame.sop_class,
             referenced_sop_instance_uid=frame.sop_uid,
-            referenced_frame_numbers=None if frame.frame is None else [frame.frame],
+            referenced_frame_numbers=frame.numbers,
         ),
     )
 
 
-def _comment(group: Group, text: str) -> None:
-    group[0].ContentSequence.append(sr.TextContentItem(codes.DCM.Comment, text, sr.RelationshipTypeValues.CONTAINS))
+def _commented(group: Group, finding: Finding) -> Group:
+    """Return the group with a comment on what there is more of than is written."""
+    for text in left_out(finding):
+        group[0].ContentSequence.append(sr.TextContentItem(codes.DCM.Comment, text, sr.RelationshipTypeValues.CONTAINS))
+    return group
 
 
 def round_to_ds(value: float) -> float:

@@ -49,6 +49,8 @@ def _check_finding(source: Source, finding: Finding, name: str, segments: Sequen
             _check(finding.laterality, _centre(source, drawn), marked, name)
     for region in finding.regions:
         _check(finding.laterality, _region_centre(source, region), _marked_side(source, region.slice), name)
+    for image in finding.images:
+        _check(finding.laterality, None, _marked_side(source, image.slice), name)
     _check(finding.laterality, None, str(source.sides.get("Laterality", "")), name)
 
 

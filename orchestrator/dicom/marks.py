@@ -72,6 +72,15 @@ class OutlineMark:
     score: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class ImageMark:
+    """An image that shows a finding as a whole, without a place on it."""
+
+    finding: str
+    place: Place
+    score: float
+
+
 def segmentation_marks(seg: Dataset) -> SegmentationMarks:
     """Return the segments of a SEG with the images that each of their frames shows."""
     shown: dict[int, dict[Place, int]] = {}
@@ -114,6 +123,17 @@ def outline_marks(document: Dataset) -> Iterator[OutlineMark]:
                 )
 
 
+def image_marks(document: Dataset) -> Iterator[ImageMark]:
+    """Yield the images that show a finding; their scores stand below it, or beside it in its group."""
+    for group in content.groups(document):
+        items = content.children(group)
+        for finding in filter(_is_finding, items):
+            for score in content.children(finding) or items:
+                if _measures(score, own.IMAGE_SCORE.value):
+                    for reference in content.images(score):
+                        yield ImageMark(content.name(finding), _place_of(reference), content.number(score))
+
+
 def words(document: Dataset) -> Mapping[str, tuple[str, ...]]:
     """Return by tracking UID what a legend says: the volume, findings with their presence, then the score."""
     said: dict[str, tuple[str, ...]] = {}
@@ -153,8 +173,7 @@ def _is_finding(item: Dataset) -> bool:
 
 
 def _place_of(reference: Dataset) -> Place:
-    frame = reference.get("ReferencedFrameNumber", 1)
-    return str(reference.ReferencedSOPInstanceUID), int(frame if isinstance(frame, int) else frame[0])
+    return str(reference.ReferencedSOPInstanceUID), content.frame_number(reference)
 
 
 def _rgb(segment: Dataset) -> Colour:

@@ -24,6 +24,7 @@ from orchestrator.dicom.marks import (
     Place,
     SegmentationMarks,
     SegmentMark,
+    image_marks,
     outline_marks,
     segmentation_marks,
     stating,
@@ -64,6 +65,7 @@ class Overlay:
         self._frames = _ordered(_referenced(frames, documents))
         self._segmentations = [segmentation_marks(seg) for seg in segs]
         self._outlines = [mark for document in documents for mark in outline_marks(document)]
+        self._images = [mark for document in documents for mark in image_marks(document)]
         self._words = {uid: said for document in documents for uid, said in words(document).items()}
         self._stating = {uid for document in documents for uid in stating(document)}
 
@@ -87,13 +89,15 @@ class Overlay:
 
     @cached_property
     def best_slice(self) -> int:
-        """The index, from 0, of the image that shows most: of a finding, else the largest outline, else the middle."""
+        """The index, from 0, of the image that shows most: a finding's place, an outline, the best score."""
         places = {_place(frame): index for index, frame in enumerate(self._frames)}
         drawn = [mark for mark in self._outlines if mark.place in places]
         telling = [mark for mark in drawn if mark.tracking_uid in self._stating]
         if drawn:
             best = telling[0] if telling else max(drawn, key=lambda mark: polygon_area(mark.points))
             return places[best.place]
+        if showing := [mark for mark in self._images if mark.place in places]:
+            return places[max(showing, key=lambda mark: mark.score).place]
         shown = Counter(place for _, segment in self._segments() for place in segment.frames if place in places)
         return places[shown.most_common(1)[0][0]] if shown else len(self._frames) // 2
 
@@ -105,11 +109,19 @@ class Overlay:
             for _, segment in self._segments()
         ]
         for name, colour in self._finding_colours.items():
-            marks = [mark for mark in self._loose_outlines if _kind(mark) == name]
-            said = [word for mark in marks for word in self._words.get(mark.tracking_uid, ())]
-            places = f"{len(marks)} places" if len(marks) > 1 else ""
-            entries.append(LegendEntry(name, colour, ", ".join(filter(None, (*said, places)))))
+            entries.append(LegendEntry(name, colour, ", ".join(self._said_of(name))))
         return tuple(entries)
+
+    def _said_of(self, kind: str) -> Iterator[str]:
+        """Yield the words for one kind of finding: what is said of its places, and how many there are."""
+        marks = [mark for mark in self._loose_outlines if _kind(mark) == kind]
+        images = [mark for mark in self._images if mark.finding == kind]
+        for mark in marks:
+            yield from self._words.get(mark.tracking_uid, ())
+        if len(marks) > 1:
+            yield f"{len(marks)} places"
+        if images:
+            yield f"the whole image, {len(images)} image{'s' if len(images) > 1 else ''}"
 
     def png(
         self,
@@ -163,6 +175,9 @@ class Overlay:
             if mark.place == _place(frame):
                 colour = of_segments.get(mark.tracking_uid) or self._finding_colours[_kind(mark)]
                 picture.draw(mark.points, colour)
+        shown = dict.fromkeys(mark.finding for mark in self._images if mark.place == _place(frame))
+        for inset, kind in enumerate(shown):
+            picture.frame(self._finding_colours[kind], inset)
 
     def _frame(self, index: int) -> Frame:
         if not 0 <= index < len(self._frames):
@@ -183,7 +198,7 @@ class Overlay:
     @cached_property
     def _finding_colours(self) -> Mapping[str, Colour]:
         taken = sum(1 for _ in self._segments())
-        kinds = dict.fromkeys(_kind(mark) for mark in self._loose_outlines)
+        kinds = dict.fromkeys([*map(_kind, self._loose_outlines), *(mark.finding for mark in self._images)])
         return {kind: COLOURS[(taken + position) % len(COLOURS)] for position, kind in enumerate(kinds)}
 
 

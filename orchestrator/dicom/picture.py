@@ -82,6 +82,12 @@ class Picture:
         pen.line(closed, fill=_BLACK, width=self._stroke + 2, joint="curve")
         pen.line(closed, fill=colour, width=self._stroke, joint="curve")
 
+    def frame(self, colour: Colour, inset: int) -> None:
+        """Draw a frame inside the border of the image, the next one ``inset`` frames further in."""
+        pen, (width, height) = ImageDraw.Draw(self._image), self._size
+        away = inset * (self._stroke + 2)
+        pen.rectangle((away, away, width - 1 - away, height - 1 - away), outline=colour, width=self._stroke)
+
     def _mark(self, pen: ImageDraw.ImageDraw, place: tuple[float, float], colour: Colour) -> None:
         (x, y), radius = place, max(7, max(self._size) // 50)
         for width, ink in ((self._stroke + 2, _BLACK), (self._stroke, colour)):

@@ -10,8 +10,9 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from orchestrator.dicom import concepts as own
-from orchestrator.dicom.answer import Answer
+from orchestrator.dicom.answer import Answer, best, left_out
 from orchestrator.dicom.concepts import coded
+from orchestrator.dicom.grid import FrameReference
 from orchestrator.dicom.groups import round_to_ds
 from orchestrator.domain.code import Code as DomainCode
 from orchestrator.domain.result import Finding, Measurement, Presence
@@ -64,13 +65,15 @@ def _said(answers: Iterable[Answer]) -> Iterator[sr.ContentItem]:
             labels = ", ".join(answer.empty_labels)
             yield _text(own.NOTHING_FOUND, f"Nothing found{f': {labels}' if labels else ''}.")
         for finding in answer.result.findings:
-            yield _text(own.STATEMENT, f"{finding.name.meaning}: {_SAID[finding.presence]}.")
-            yield _finding(finding)
+            shown = f" in {len(finding.images)} of {len(answer.source.grid.frames)} images" if finding.images else ""
+            yield _text(own.STATEMENT, f"{finding.name.meaning}: {_SAID[finding.presence]}{shown}.")
+            yield _finding(answer, finding)
+            yield from (_text(codes.DCM.Comment, text) for text in left_out(finding))
         for measurement in answer.result.measurements:
             yield _number(coded(measurement.name), measurement, Relation.CONTAINS)
 
 
-def _finding(finding: Finding) -> sr.ContentItem:
+def _finding(answer: Answer, finding: Finding) -> sr.ContentItem:
     """Return the disease with its presence (CID 240) and, below it, what else is said of it."""
     item = sr.CodeContentItem(coded(finding.name), own.PRESENCE[finding.presence], Relation.CONTAINS)
     below = [
@@ -83,8 +86,17 @@ def _finding(finding: Finding) -> sr.ContentItem:
         below.append(_num(own.SCORE, finding.score, "1", Relation.HAS_PROPERTIES))
     if finding.certainty_percent is not None:
         below.append(_num(own.CERTAINTY, finding.certainty_percent, "%", Relation.HAS_PROPERTIES))
+    below += [_image_score(answer.frame(image.slice), image.score) for image in best(finding.images)]
     if below:
         item.ContentSequence = sr.ContentSequence(below)
+    return item
+
+
+def _image_score(frame: FrameReference, score: float) -> sr.ContentItem:
+    """Return the score of one image, inferred from that image."""
+    item = _num(own.IMAGE_SCORE, score, "1", Relation.HAS_PROPERTIES)
+    image = sr.SourceImageForMeasurement(frame.sop_class, frame.sop_uid, frame.numbers)
+    item.ContentSequence = sr.ContentSequence([image])
     return item
 
 

@@ -17,7 +17,7 @@ _PRESENCE = {code.value: presence for presence, code in own.PRESENCE.items()}
 _URGENCY = {code.value: urgency for urgency, code in own.URGENCY.items()}
 _TRACKING_ID, _FINDING_SITE, _LATERALITY = "112039", "363698007", own.LATERALITY.value
 _NUMBERS = {own.SCORE.value: "score", own.CERTAINTY.value: "certainty_percent"}
-_OF_A_FINDING = frozenset({*_NUMBERS, own.REGION_SCORE.value})
+_OF_A_FINDING = frozenset({*_NUMBERS, own.REGION_SCORE.value, own.IMAGE_SCORE.value})
 _OF_AN_OUTLINE = frozenset({concepts.AREA.value})
 
 
@@ -26,7 +26,7 @@ class Summary:
     """Findings and measurements of one job, as plain values.
 
     findings: name, value (present, absent, undetermined) and, where stated, score, certainty_percent,
-        site, laterality, urgency, segment.
+        site, laterality, urgency, segment, images (each sop_uid, frame and score, the best first).
     measurements: name, value, unit (UCUM) and, where it was measured on one, segment.
     """
 
@@ -60,14 +60,25 @@ def _findings(document: Dataset) -> Iterator[Mapping[str, object]]:
 def _finding(item: Dataset, group: Dataset, following: Sequence[Dataset]) -> Mapping[str, object]:
     """Return one finding; in a group, site, scores and urgency stand beside it, in a statement below it."""
     said: dict[str, object] = {"name": content.name(item), "value": str(_PRESENCE[content.code(item)])}
-    for each in content.children(item) or content.children(group):
+    beside = content.children(item) or content.children(group)
+    for each in beside:
         said |= _place(each)
         if content.is_number(each) and content.concept(each) in _NUMBERS:
             said[_NUMBERS[content.concept(each)]] = content.number(each)
     for each in (*following, *content.children(item)):
         if content.concept(each) == own.ACTIONABLE.value:
             said["urgency"] = str(_URGENCY[content.code(each)])
+    if images := [image for each in beside for image in _images(each)]:
+        said["images"] = images
     return {**said, **_segment(group)}
+
+
+def _images(item: Dataset) -> Iterator[Mapping[str, object]]:
+    """Yield the image that a score is of, nothing for another item."""
+    if content.is_number(item) and content.concept(item) == own.IMAGE_SCORE.value:
+        for reference in content.images(item):
+            uid, frame = str(reference.ReferencedSOPInstanceUID), content.frame_number(reference)
+            yield {"sop_uid": uid, "frame": frame, "score": content.number(item)}
 
 
 def _place(item: Dataset) -> dict[str, object]:

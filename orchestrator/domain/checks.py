@@ -13,7 +13,17 @@ import numpy as np
 from orchestrator.domain import concepts
 from orchestrator.domain.code import Code
 from orchestrator.domain.errors import InvalidResult
-from orchestrator.domain.result import Finding, Measurement, Presence, Region, Result, Segment, Shape, Urgency
+from orchestrator.domain.result import (
+    Finding,
+    ImageScore,
+    Measurement,
+    Presence,
+    Region,
+    Result,
+    Segment,
+    Shape,
+    Urgency,
+)
 from orchestrator.domain.unit import unit_fault
 
 LATERALITIES = frozenset({concepts.LEFT, concepts.RIGHT, concepts.BILATERAL, concepts.UNILATERAL})
@@ -98,14 +108,20 @@ def _check_finding(finding: Finding, name: str, segments: Mapping[str, Segment],
     _check_place(finding, name, segments)
     for number, region in enumerate(finding.regions, 1):
         _check_region(region, f"region {number} of {name}", shape)
+    for number, image in enumerate(finding.images, 1):
+        _check_image(image, f"image {number} of {name}", shape)
+    if len({image.slice for image in finding.images}) < len(finding.images):
+        _refuse(f"{name} names an image twice")
 
 
 def _check_place(finding: Finding, name: str, segments: Mapping[str, Segment]) -> None:
     if finding.segment is not None:
         _check_known(finding.segment, name, segments)
     shown = finding.segment is not None and bool(segments[finding.segment].mask.any())
-    if finding.presence is Presence.ABSENT and (shown or finding.regions):
+    if finding.presence is Presence.ABSENT and (shown or finding.regions or finding.images):
         _refuse(f"{name} is absent and has a place all the same")
+    if finding.images and (finding.regions or finding.segment is not None):
+        _refuse(f"{name} has a place and names whole images too; its place says on which images it is")
     if finding.presence is Presence.PRESENT and finding.segment is not None and not shown and not finding.regions:
         _refuse(f"{name} is present but its segment {finding.segment!r} is empty")
 
@@ -113,8 +129,7 @@ def _check_place(finding: Finding, name: str, segments: Mapping[str, Segment]) -
 def _check_region(region: Region, name: str, shape: tuple[int, int, int]) -> None:
     if not isinstance(region, Region) or not isinstance(region.shape, Shape):
         _refuse(f"{name} is no Region with a Shape")
-    if not 0 <= region.slice < shape[0]:
-        _refuse(f"{name} is on slice {region.slice}, expected 0..{shape[0] - 1}")
+    _check_slice(region.slice, name, shape)
     points = np.asarray(region.points)
     if points.ndim != 2 or points.shape[1] != len(("row", "column")) or points.dtype.kind not in "fiu":
         _refuse(f"{name} has points of shape {points.shape} and type {points.dtype}, expected numbers (n, 2)")
@@ -126,6 +141,20 @@ def _check_region(region: Region, name: str, shape: tuple[int, int, int]) -> Non
     _check_number(region.score, f"the score of {name}", 0.0, 1.0)
     if region.label:
         _check_label(region.label, name)
+
+
+def _check_image(image: ImageScore, name: str, shape: tuple[int, int, int]) -> None:
+    if not isinstance(image, ImageScore):
+        _refuse(f"{name} is {type(image).__name__}, expected ImageScore")
+    _check_slice(image.slice, name, shape)
+    if image.score is None:
+        _refuse(f"{name} has no score")
+    _check_number(image.score, f"the score of {name}", 0.0, 1.0)
+
+
+def _check_slice(index: int, name: str, shape: tuple[int, int, int]) -> None:
+    if not 0 <= index < shape[0]:
+        _refuse(f"{name} is on slice {index}, expected 0..{shape[0] - 1}")
 
 
 def _fits_shape(count: int, shape: Shape) -> bool:

@@ -109,6 +109,17 @@ class Region:
         return cls(slice, np.array([(row, column)], dtype=np.float64), Shape.POINT, score, label)
 
 
+@dataclass(frozen=True, slots=True)
+class ImageScore:
+    """An image that shows a finding, as a whole: where on it is not said.
+
+    slice: index into the volume's first axis. score: the model's raw output for this image, in 0..1.
+    """
+
+    slice: int
+    score: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Finding:
     """A statement that something is present, absent or undetermined.
@@ -116,6 +127,7 @@ class Finding:
     score: the model's raw output in 0..1; it is written as a score, never as a probability.
     certainty_percent: only for a calibrated model whose manifest says so (111012, DCM).
     segment: label of the Segment that shows it, if one does.
+    images: those that show it, where a model judges image by image and marks no place; not beside regions or segment.
     """
 
     name: Code
@@ -127,6 +139,7 @@ class Finding:
     urgency: Urgency | None = None
     regions: Sequence[Region] = ()
     segment: str | None = None
+    images: Sequence[ImageScore] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

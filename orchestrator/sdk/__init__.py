@@ -4,7 +4,17 @@ from orchestrator.domain.code import Code
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.errors import NotApplicable, UnsupportedInput
 from orchestrator.domain.model import Accepts, Empty, Geometry, Intended, Resources
-from orchestrator.domain.result import Finding, Measurement, Presence, Region, Result, Segment, Shape, Urgency
+from orchestrator.domain.result import (
+    Finding,
+    ImageScore,
+    Measurement,
+    Presence,
+    Region,
+    Result,
+    Segment,
+    Shape,
+    Urgency,
+)
 from orchestrator.domain.volume import Volume
 from orchestrator.sdk.hookspecs import Model, Register, hookimpl
 
@@ -14,6 +24,7 @@ __all__ = [
     "Empty",
     "Finding",
     "Geometry",
+    "ImageScore",
     "Intended",
     "Measurement",
     "Model",

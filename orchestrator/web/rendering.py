@@ -37,6 +37,7 @@ def environment() -> Environment:
         confidence=wording.confidence,
         delivery=wording.delivery,
         finding=wording.finding,
+        images=wording.images,
         local=wording.local,
         found=wording.found,
         markdown=markdown,

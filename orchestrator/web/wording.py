@@ -123,10 +123,16 @@ def place(entry: Entry) -> str:
     return " ".join(word for word in stated if word and word != entry.get("name")).lower()
 
 
+def images(entry: Entry) -> str:
+    """Return on how many whole images a finding is shown, "" where no image is named."""
+    named = entry.get("images")
+    return f"{len(named)} image{'s' if len(named) > 1 else ''}" if isinstance(named, list | tuple) and named else ""
+
+
 def finding(entry: Entry) -> str:
     """Return one finding in a line: "Burned-in text: present, score 0.93"."""
     name = ", ".join(filter(None, (str(entry.get("name", "Finding")), place(entry))))
-    return f"{name}: {', '.join(filter(None, (presence(entry), confidence(entry))))}"
+    return f"{name}: {', '.join(filter(None, (presence(entry), confidence(entry), images(entry))))}"
 
 
 def found(condition: Condition) -> str:

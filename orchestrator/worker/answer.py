@@ -14,7 +14,17 @@ from orchestrator.domain.checks import check_result
 from orchestrator.domain.code import Code
 from orchestrator.domain.errors import InputFault, InvalidResult
 from orchestrator.domain.model import Accepts, Empty, Intended, Resources
-from orchestrator.domain.result import Finding, Measurement, Presence, Region, Result, Segment, Shape, Urgency
+from orchestrator.domain.result import (
+    Finding,
+    ImageScore,
+    Measurement,
+    Presence,
+    Region,
+    Result,
+    Segment,
+    Shape,
+    Urgency,
+)
 
 LARGEST_DOCUMENT = 64 << 20
 
@@ -55,6 +65,7 @@ class _Finding(_Answer):
     urgency: Urgency | None
     regions: list[_Region]
     segment: str | None
+    images: tuple[ImageScore, ...]
 
     def finding(self) -> Finding:
         plain = {key: getattr(self, key) for key in _Finding.model_fields if key != "regions"}

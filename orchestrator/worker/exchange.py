@@ -116,6 +116,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "urgency": finding.urgency,
         "regions": [_region(region) for region in finding.regions],
         "segment": finding.segment,
+        "images": [{"slice": image.slice, "score": image.score} for image in finding.images],
     }
 
 

@@ -17,7 +17,7 @@ from pydicom import Dataset, dcmread
 from orchestrator.dicom import Grid, WriteOptions
 from orchestrator.domain.records import ObjectKind
 from tests.data.series import ct_series
-from tests.parts.kinds import KINDS, PLACED, SEGMENTED
+from tests.parts.kinds import KINDS, PLACED, SEGMENTED, UNPLACED
 from tests.parts.validators import (
     KNOWN,
     LABEL_MAP_KNOWN,
@@ -135,12 +135,33 @@ def test_a_viewer_finds_something_to_draw(written: Kinds, kind: str) -> None:
     assert drawn
 
 
-@pytest.mark.parametrize("kind", ["without a place", "negative"])
+@pytest.mark.parametrize("kind", UNPLACED)
 def test_what_has_no_place_claims_no_template_and_no_report(written: Kinds, kind: str) -> None:
     document = written(kind).read(ObjectKind.SR)
     assert document.ConceptNameCodeSequence[0].CodingSchemeDesignator == "99ORCH"
     assert "ContentTemplateSequence" not in document
     assert not [item for item in _items(document) if item.ValueType.startswith("SCOORD")]
+
+
+@pytest.mark.parametrize("kind", ["image by image", "images beside places", "loop, frame by frame"])
+def test_each_score_of_an_image_refers_to_that_image(written: Kinds, kind: str) -> None:
+    done = written(kind)
+    scored = [item for item in _items(done.read(ObjectKind.SR)) if _is_called(item, "image-score")]
+    images = done.grids[0].frames
+    expected = [(images[-1].sop_uid, images[-1].frame or 1), (images[0].sop_uid, images[0].frame or 1)]
+    references = [item.ContentSequence[0].ReferencedSOPSequence[0] for item in scored]
+    assert [(ref.ReferencedSOPInstanceUID, int(ref.get("ReferencedFrameNumber", 1))) for ref in references] == expected
+    assert [float(item.MeasuredValueSequence[0].NumericValue) for item in scored] == [0.875, 0.625]
+
+
+def test_dcmqi_reads_the_scores_of_images(written: Kinds) -> None:
+    report = read_report(written("images beside places").path(ObjectKind.SR))
+    numbers = [
+        (number["quantity"]["CodeMeaning"], float(number["value"]))
+        for group in report["Measurements"]
+        for number in group.get("measurementItems", [])
+    ]
+    assert ("Score of this image, not a probability", 0.625) in numbers
 
 
 def test_a_label_map_is_read_back_as_the_same_mask(tmp_path: Path) -> None:
@@ -207,6 +228,10 @@ def _items(item: Dataset) -> Iterator[Dataset]:
     for child in item.get("ContentSequence", []):
         yield child
         yield from _items(child)
+
+
+def _is_called(item: Dataset, concept: str) -> bool:
+    return "ConceptNameCodeSequence" in item and item.ConceptNameCodeSequence[0].get("CodeValue") == concept
 
 
 def _evidence(document: Dataset) -> Iterator[str]:

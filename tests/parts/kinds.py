@@ -10,7 +10,17 @@ from orchestrator.domain.model import Geometry
 from tests.data.enhanced import enhanced_ct, enhanced_mr
 from tests.data.projection import cr_image, secondary_capture, us_cine
 from tests.data.series import Patient, ct_series, mr_series, pet_series
-from tests.parts.written import Written, detections, everything, nothing, one_segment, placeless, write_result
+from tests.parts.written import (
+    Written,
+    detections,
+    everything,
+    image_by_image,
+    images_beside_places,
+    nothing,
+    one_segment,
+    placeless,
+    write_result,
+)
 
 JAPANESE = Patient(name="Yamada^Tarou=山田^太郎=やまだ^たろう", character_set="\\ISO 2022 IR 87")
 
@@ -45,10 +55,14 @@ KINDS: dict[str, Callable[[Path], Written]] = {
         ct_series(at / "in"), everything, at, options=WriteOptions(comprehensive_3d=False)
     ),
     "detections": lambda at: write_result([cr_image(at / "in")], detections, at, geometry=Geometry.IMAGE),
+    "images beside places": lambda at: write_result(ct_series(at / "in"), images_beside_places, at),
+    "image by image": lambda at: write_result(ct_series(at / "in"), image_by_image, at),
+    "loop, frame by frame": lambda at: write_result([us_cine(at / "in")], image_by_image, at, geometry=Geometry.IMAGE),
     "without a place": lambda at: write_result(ct_series(at / "in"), placeless, at),
     "negative": lambda at: write_result(ct_series(at / "in"), nothing, at),
 }
-SEGMENTED = tuple(kind for kind in KINDS if kind not in {"detections", "without a place", "negative"})
+UNPLACED = ("image by image", "loop, frame by frame", "without a place", "negative")
+SEGMENTED = tuple(kind for kind in KINDS if kind not in {"detections", *UNPLACED})
 PLACED = tuple(
     kind for kind in SEGMENTED if kind not in {"CR", "ultrasound loop", "secondary capture", "CT as single images"}
 )

@@ -16,7 +16,16 @@ from orchestrator.domain.concepts import codes
 from orchestrator.domain.job import Priority
 from orchestrator.domain.model import Accepts, Empty, Geometry, ModelDescription
 from orchestrator.domain.records import JobRecord, ObjectKind, ObjectRecord
-from orchestrator.domain.result import Finding, Measurement, Presence, Region, Result, Segment, Urgency
+from orchestrator.domain.result import (
+    Finding,
+    ImageScore,
+    Measurement,
+    Presence,
+    Region,
+    Result,
+    Segment,
+    Urgency,
+)
 
 AT = datetime(2025, 5, 2, 10, 0, 0, 123456, tzinfo=UTC)
 
@@ -101,6 +110,22 @@ def placeless(_: Grid) -> Result:
         codes["pneumonia"], score=0.6, certainty_percent=72.5, site=codes["lung"], urgency=Urgency.IMMEDIATE
     )
     return Result(findings=[pneumonia], measurements=[Measurement(codes["intracranial volume"], 1400.5, "ml")])
+
+
+def image_by_image(grid: Grid) -> Result:
+    """Return a result that names whole images: the first and the last, the last one with the better score."""
+    images = [ImageScore(0, 0.625), ImageScore(grid.shape[0] - 1, 0.875)][-grid.shape[0] :]
+    return Result(
+        findings=[
+            Finding(codes["pneumothorax"], score=0.875, certainty_percent=87.5, site=codes["lung"], images=images),
+            Finding(codes["fracture"], Presence.ABSENT, score=0.25),
+        ]
+    )
+
+
+def images_beside_places(grid: Grid) -> Result:
+    """Return a result of a segment and of whole images."""
+    return Result(one_segment(grid).segments, image_by_image(grid).findings)
 
 
 def nothing(grid: Grid) -> Result:

@@ -15,7 +15,7 @@ from orchestrator.domain.checks import check_result
 from orchestrator.domain.code import Code
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.errors import InvalidResult
-from orchestrator.domain.result import Finding, Measurement, Presence, Region, Result, Segment, Shape
+from orchestrator.domain.result import Finding, ImageScore, Measurement, Presence, Region, Result, Segment, Shape
 
 SHAPE = (3, 8, 10)
 FULL = np.ones(SHAPE, bool)
@@ -41,6 +41,7 @@ def test_a_sound_result_passes() -> None:
             replace(LIVER, label="Empty", mask=NOTHING, colour=(0, 128, 255), laterality=concepts.LEFT),
             replace(NODULE, regions=places, score=np.float32(0.25), segment="Liver"),
             replace(NODULE, presence=Presence.ABSENT, segment="Empty", certainty_percent=99),
+            replace(NODULE, images=[ImageScore(0, 0.5), ImageScore(2, np.float32(1))]),  # type: ignore[arg-type]
             replace(MEAN, segment="Liver", method="by hand"),
             notes={"grid": "1 mm"},
         ),
@@ -81,6 +82,13 @@ def test_a_sound_result_passes() -> None:
         (result(replace(LIVER, mask=NOTHING), replace(NODULE, segment="Liver")), "its segment 'Liver' is empty"),
         (result(LIVER, replace(NODULE, segment="Liver", presence=Presence.ABSENT)), "absent and has a place"),
         (result(replace(NODULE, presence=Presence.ABSENT, regions=[Region.point(0, 1, 1)])), "absent and has a place"),
+        (result(replace(NODULE, presence=Presence.ABSENT, images=[ImageScore(0, 0.1)])), "absent and has a place"),
+        (result(replace(NODULE, images=[ImageScore(3, 0.5)])), "image 1 of finding 1 is on slice 3, expected 0..2"),
+        (result(replace(NODULE, images=[ImageScore(0, 1.5)])), "score of image 1 of finding 1 is 1.5, expected 0..1"),
+        (result(replace(NODULE, images=[ImageScore(0, None)])), "has no score"),  # type: ignore[arg-type]
+        (result(replace(NODULE, images=[2])), "image 1 of finding 1 is int, expected ImageScore"),
+        (result(replace(NODULE, images=[ImageScore(0, 0.5), ImageScore(0, 0.6)])), "names an image twice"),
+        (result(LIVER, replace(NODULE, images=[ImageScore(0, 0.5)], segment="Liver")), "names whole images too"),
         (result(replace(MEAN, value=float("inf"))), "finite"),
         (result(replace(MEAN, value=None)), "no value"),
         (result(replace(MEAN, unit="HU")), "did you mean"),

@@ -76,6 +76,10 @@ def test_measurements(entry, said):
         ({"name": "Nodule", "value": "present", "laterality": "Right", "site": "Lung"}, "Nodule, right lung: present"),
         ({"name": "Mass", "value": "present", "site": "Mass"}, "Mass: present"),
         ({"name": "Bleeding", "value": "present", "certainty_percent": 87.5}, "Bleeding: present, certainty 87.5 %"),
+        (
+            {"name": "Bleeding", "value": "present", "score": 0.5, "images": [{}, {}]},
+            "Bleeding: present, score 0.50, 2 images",
+        ),
         ({"name": "Bleeding", "value": "present", "probability": 0.875}, "Bleeding: present, certainty 87.5 %"),
     ],
 )

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 
 from orchestrator.domain.concepts import LEFT, codes
 from orchestrator.domain.errors import InvalidResult
-from orchestrator.domain.result import Finding, Measurement, Presence, Region, Result, Segment, Urgency
+from orchestrator.domain.result import Finding, ImageScore, Measurement, Presence, Region, Result, Segment, Urgency
 from orchestrator.domain.volume import Volume
 from orchestrator.worker.answer import read_result
 from orchestrator.worker.exchange import read_volume, volume_document, write_result
@@ -52,7 +52,8 @@ FULL = Result(
             urgency=Urgency.URGENT,
             regions=[Region.box(1, 0, 0, 2, 3, score=0.5, label="here"), Region.point(2, 1.5, 2.5)],
             segment="Left kidney",
-        )
+        ),
+        Finding(codes["mass"], images=[ImageScore(0, 0.5), ImageScore(2, np.float32(0.75))]),  # type: ignore[arg-type]
     ],
     measurements=[Measurement(codes["mean"], np.float32(1.5), "[hnsf'U]", "Left kidney", "threshold")],  # type: ignore[arg-type]
     notes={"Model grid": "1 x 2 x 3"},
@@ -66,6 +67,7 @@ def test_a_result_comes_out_as_it_went_in(tmp_path: Path) -> None:
     ]
     assert (read.findings[0].score, read.findings[0].urgency) == (0.25, Urgency.URGENT)
     assert read.findings[0].regions[0].points.tolist() == [[0, 0], [0, 3], [2, 3], [2, 0]]
+    assert read.findings[1].images == (ImageScore(0, 0.5), ImageScore(2, 0.75))
     assert read.measurements == (Measurement(codes["mean"], 1.5, "[hnsf'U]", "Left kidney", "threshold"),)
     assert read.notes == FULL.notes
 

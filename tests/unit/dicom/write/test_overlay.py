@@ -21,7 +21,7 @@ from orchestrator.domain.result import Finding, Region, Result, Segment, Urgency
 from tests.data.enhanced import enhanced_mr
 from tests.data.projection import LESION, cr_image, us_cine
 from tests.data.series import ct_series
-from tests.parts.written import Written, everything, nothing, write_result
+from tests.parts.written import Written, everything, image_by_image, nothing, write_result
 
 GREEN, BLUE = (0, 255, 0), (0, 0, 255)
 
@@ -126,6 +126,15 @@ def test_the_slice_of_a_finding_is_the_best(ct: list[Path], tmp_path: Path) -> N
         return Result([*green(grid).segments], [Finding(codes["nodule"], urgency=Urgency.URGENT, regions=[place])])
 
     assert opened(write_result(ct, finding, tmp_path)).best_slice == 6
+
+
+def test_an_image_that_shows_a_finding_is_framed_and_counted(ct: list[Path], tmp_path: Path) -> None:
+    overlay = opened(write_result(ct, image_by_image, tmp_path))
+    framed, bare = (pixels(overlay.png(index, banner=False)) for index in (0, 4))
+    (entry,) = overlay.legend
+    assert (framed[0] == entry.colour).all()
+    assert not (bare[0] == entry.colour).all(axis=-1).any()
+    assert (entry.label, entry.text, overlay.best_slice) == ("Pneumothorax", "the whole image, 2 images", 7)
 
 
 def test_without_anything_to_draw_the_middle_is_shown(ct: list[Path], tmp_path: Path) -> None:

@@ -10,13 +10,14 @@ import pytest
 from pydicom import Dataset
 
 from orchestrator.dicom import Grid
-from orchestrator.dicom.answer import MOST_REGIONS
+from orchestrator.dicom.answer import MOST_PLACES
 from orchestrator.domain.concepts import LEFT, codes
 from orchestrator.domain.model import Geometry
 from orchestrator.domain.records import ObjectKind
-from orchestrator.domain.result import Finding, Presence, Region, Result, Urgency
+from orchestrator.domain.result import Finding, ImageScore, Presence, Region, Result, Urgency
 from tests.data.projection import cr_image
-from tests.parts.written import MODEL, detections, everything, placeless, write_result
+from tests.data.series import ct_series
+from tests.parts.written import MODEL, detections, everything, image_by_image, placeless, write_result
 
 SCORES = {"score", "region-score"}
 
@@ -108,9 +109,25 @@ def test_only_the_best_places_are_written_and_the_rest_is_counted(tmp_path: Path
         float(item.MeasuredValueSequence[0].NumericValue) for item in items(document) if concept(item) == "region-score"
     ]
     comments = [item.TextValue for item in items(document) if concept(item) == "121106"]
-    assert len(scores) == MOST_REGIONS
+    assert len(scores) == MOST_PLACES
     assert scores == sorted(scores, reverse=True)
     assert comments == ["60 places found, the best 50 by score are listed"]
+
+
+def test_the_text_says_in_how_many_images_a_finding_is(ct: list[Path], tmp_path: Path) -> None:
+    said = [item.TextValue for item in items(sr_of(ct, tmp_path, image_by_image)) if item.ValueType == "TEXT"]
+    assert "Pneumothorax: present in 2 of 8 images." in said
+
+
+@pytest.mark.parametrize("beside", [[], [Finding(codes["nodule"], regions=[Region.point(0, 1, 1)])]])
+def test_only_the_best_images_are_written_and_the_rest_is_counted(tmp_path: Path, beside: list[Finding]) -> None:
+    images = [ImageScore(index, index / 64) for index in range(60)]
+    found = Result(findings=[Finding(codes["pneumothorax"], images=images), *beside])
+    document = sr_of(ct_series(tmp_path / "in", slices=60, rows=8, columns=8), tmp_path, lambda _: found)
+    scores = [item for item in items(document) if concept(item) == "image-score"]
+    comments = [item.TextValue for item in items(document) if concept(item) == "121106"]
+    assert len(scores) == MOST_PLACES
+    assert comments == ["60 images show it, the best 50 by score are listed"]
 
 
 def test_coordinates_count_from_the_corner_of_the_image(ct: list[Path], tmp_path: Path) -> None:

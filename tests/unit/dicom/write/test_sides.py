@@ -13,7 +13,7 @@ from orchestrator.domain.code import Code
 from orchestrator.domain.concepts import BILATERAL, LEFT, RIGHT, codes
 from orchestrator.domain.errors import InvalidResult
 from orchestrator.domain.model import Geometry
-from orchestrator.domain.result import Finding, Region, Result, Segment
+from orchestrator.domain.result import Finding, ImageScore, Region, Result, Segment
 from orchestrator.testing import ORIENTATIONS, Phantom
 from tests.data.projection import cr_image
 from tests.data.series import ct_series
@@ -97,3 +97,15 @@ def test_a_finding_about_images_of_both_sides_is_checked_by_its_place_only(tmp_p
     assert write_result(images, right([Region.point(1, 3, 3)]), tmp_path, geometry=Geometry.IMAGE).objects
     with pytest.raises(InvalidResult, match="marked L"):
         write_result(images, right([Region.point(0, 3, 3)]), tmp_path, geometry=Geometry.IMAGE)
+
+
+def test_whole_images_have_the_side_that_they_are_marked_with(tmp_path: Path) -> None:
+    images = [cr_image(tmp_path / "in", number=number, ImageLaterality=side) for number, side in ((1, "L"), (2, "R"))]
+
+    def right(index: int) -> Callable[[Grid], Result]:
+        finding = Finding(codes["mass"], laterality=RIGHT, images=[ImageScore(index, 0.5)])
+        return lambda _: Result(findings=[finding])
+
+    assert write_result(images, right(1), tmp_path, geometry=Geometry.IMAGE).objects
+    with pytest.raises(InvalidResult, match="marked L"):
+        write_result(images, right(0), tmp_path, geometry=Geometry.IMAGE)

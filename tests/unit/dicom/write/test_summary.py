@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,15 @@ import pytest
 from orchestrator.dicom import Grid, summarize
 from orchestrator.domain.concepts import LEFT, codes
 from orchestrator.domain.result import Finding, Measurement, Presence, Region, Result, Segment, Urgency
-from tests.parts.written import box, everything, nothing, placeless, write_result
+from tests.parts.written import (
+    box,
+    everything,
+    image_by_image,
+    images_beside_places,
+    nothing,
+    placeless,
+    write_result,
+)
 
 
 def test_findings_come_with_what_is_said_of_them(ct: list[Path], tmp_path: Path) -> None:
@@ -52,6 +61,21 @@ def test_a_statement_without_a_place_is_read_alike(ct: list[Path], tmp_path: Pat
         },
     )
     assert summary.measurements == ({"name": "Intracranial volume", "value": 1400.5, "unit": "ml"},)
+
+
+@pytest.mark.parametrize("result_of", [image_by_image, images_beside_places])
+def test_images_that_show_a_finding_are_named_with_their_scores(
+    ct: list[Path], tmp_path: Path, result_of: Callable[[Grid], Result]
+) -> None:
+    done = write_result(ct, result_of, tmp_path)
+    shown, absent = summarize(done.objects).findings
+    first, last = (done.grids[0].frames[index].sop_uid for index in (0, -1))
+    assert (shown["value"], shown["score"], shown["certainty_percent"]) == ("present", 0.875, 87.5)
+    assert shown["images"] == [
+        {"sop_uid": last, "frame": 1, "score": 0.875},
+        {"sop_uid": first, "frame": 1, "score": 0.625},
+    ]
+    assert "images" not in absent
 
 
 def test_an_area_that_a_model_measured_is_kept(ct: list[Path], tmp_path: Path) -> None:
