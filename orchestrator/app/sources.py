@@ -57,6 +57,10 @@ def connected(item: RemoteSettings, plugins: HostPlugins) -> Archive:
     told = {
         "name": item.name,
         "ae_title": item.ae_title,
+        "timeout_seconds": item.timeout_seconds,
+        "ca_file": item.ca_file,
+        "certificate_file": item.certificate_file,
+        "key_file": item.key_file,
         "username": item.username,
         "password": item.password.get_secret_value(),
     }

@@ -17,7 +17,7 @@ from orchestrator.app.rescan import RESCAN_SECONDS, Rescan
 from orchestrator.app.sources import connected
 from orchestrator.app.stopping import Stop
 from orchestrator.app.watch import FolderWatch
-from orchestrator.archive import Arrival, Closed, FolderArchive, Listener, Spool, SpooledFile
+from orchestrator.archive import Announced, Arrival, Closed, FolderArchive, Listener, Note, Spool, SpooledFile
 from orchestrator.config import Settings
 from orchestrator.domain.errors import SettingsError
 from orchestrator.hooks import HostPlugins
@@ -65,9 +65,11 @@ def work(settings: Settings) -> None:
             attention.settle()
 
 
-def take(intake: Intake, note: Arrival | Closed) -> None:
-    """Tell the intake what the receiver rang for."""
-    if isinstance(note, Closed):
+def take(intake: Intake, note: Note) -> None:
+    """Tell the intake what somebody rang for."""
+    if isinstance(note, Announced):
+        intake.announced(note.series_uid, note.count, note.reason)
+    elif isinstance(note, Closed):
         intake.closed(note.association, released=note.released, sender=note.calling, others_open=note.others_open)
     else:
         intake.received(_received(note))
@@ -105,7 +107,7 @@ def make_room(host: hosting.Host) -> int:
 def _received(arrival: Arrival) -> Received:
     return Received(
         arrival.path,
-        source="receiver",
+        source=arrival.source or "receiver",
         calling=arrival.calling,
         called=arrival.called,
         association=arrival.association,

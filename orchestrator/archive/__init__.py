@@ -1,21 +1,25 @@
 """Receiving, keeping, asking and sending: everything between this host and the archives."""
 
-from orchestrator.archive.arrival import Arrival, Closed
+from orchestrator.archive.arrival import Announced, Arrival, Closed, Note
 from orchestrator.archive.connect import SCHEMES, connect
 from orchestrator.archive.doorbell import Listener, Ringer
 from orchestrator.archive.folder import FolderArchive
+from orchestrator.archive.inbox import SpoolInbox
 from orchestrator.archive.receiver import Receiver
 from orchestrator.archive.spool import Spool, SpooledFile
 
 __all__ = [
     "SCHEMES",
+    "Announced",
     "Arrival",
     "Closed",
     "FolderArchive",
     "Listener",
+    "Note",
     "Receiver",
     "Ringer",
     "Spool",
+    "SpoolInbox",
     "SpooledFile",
     "connect",
 ]

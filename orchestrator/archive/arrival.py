@@ -1,4 +1,4 @@
-"""What a receiver tells: an instance arrived, an association ended."""
+"""What is told of arrivals: an instance came, an association ended, a series is whole."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class Arrival:
     association: names the association that brought it; empty where only the file is left to tell.
     duplicate: the same bytes were there before, and ``path`` is the file from then.
     conflict: the spool holds other bytes under this SOP Instance UID too; those of ``path`` count.
+    source: name of the archive that it was fetched from; empty for what was pushed.
     """
 
     path: Path
@@ -26,6 +27,7 @@ class Arrival:
     association: str = ""
     duplicate: bool = False
     conflict: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,3 +43,19 @@ class Closed:
     calling: str
     called: str
     others_open: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """An explicit signal that nothing of a series is missing.
+
+    count: how many instances it has in all; reason: who says so, in words for the record.
+    """
+
+    series_uid: str
+    count: int
+    reason: str
+
+
+Note = Arrival | Closed | Announced
+"""What is told to the process that follows arrivals."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from orchestrator.archive.arrival import Arrival, Closed
+from orchestrator.archive.arrival import Announced, Arrival, Closed, Note
 
 _NOTE_BYTES = 64 << 10
 
@@ -30,7 +30,7 @@ class Ringer:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
 
-    def ring(self, note: Arrival | Closed) -> bool:
+    def ring(self, note: Note) -> bool:
         """Return True where a listener will hear the note."""
         try:
             with _Short(self._path) as address:
@@ -59,12 +59,12 @@ class Listener:
             self._socket.bind(address)
         path.chmod(0o600)
         self._inode = path.stat().st_ino
-        self._notes: SimpleQueue[Arrival | Closed] = SimpleQueue()
+        self._notes: SimpleQueue[Note] = SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._listen, name="doorbell", daemon=True)
         self._thread.start()
 
-    def hear(self, timeout_seconds: float) -> Iterator[Arrival | Closed]:
+    def hear(self, timeout_seconds: float) -> Iterator[Note]:
         """Yield the next note and those that wait behind it; nothing where none comes in time."""
         with suppress(Empty):
             yield self._notes.get(timeout=timeout_seconds)
@@ -104,18 +104,20 @@ class _Short:
         os.close(self._folder)
 
 
-def _encode(note: Arrival | Closed) -> bytes:
+def _encode(note: Note) -> bytes:
     fields = {"note": type(note).__name__, **asdict(note)}
     return json.dumps(fields, default=os.fspath).encode()
 
 
-def _decode(encoded: bytes) -> Arrival | Closed | None:
+def _decode(encoded: bytes) -> Note | None:
     """Return the note, None for what is none: anybody with access to the folder may ring."""
     try:
         fields: dict[str, Any] = json.loads(encoded)
         kind = fields.pop("note")
         if kind == "Closed":
             return Closed(**fields)
+        if kind == "Announced":
+            return Announced(**fields)
         return Arrival(**{**fields, "path": Path(fields["path"])})
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

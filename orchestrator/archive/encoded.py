@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import BinaryIO
 
+from pydicom.dataset import FileMetaDataset
 from pydicom.filereader import data_element_generator
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -69,10 +70,13 @@ def _text(value: object) -> str:
     return value.decode("ascii").rstrip("\0 ") if isinstance(value, bytes) else ""
 
 
-def file_header(sop_class: str, sop_uid: str, transfer_syntax: str, calling: str, called: str) -> bytes:
+def file_header(
+    sop_class: str, sop_uid: str, transfer_syntax: str, calling: str, called: str, source: str = ""
+) -> bytes:
     """Return preamble and File Meta Information (PS3.10 7.1) to stand before an encoded data set.
 
-    Source and Receiving Application Entity Title keep who sent it to whom, so that a restart knows.
+    Source and Receiving Application Entity Title keep who sent it to whom, and Private Information the
+    archive that it was fetched from, so that a restart knows.
     """
     elements = b"".join(
         [
@@ -84,9 +88,24 @@ def file_header(sop_class: str, sop_uid: str, transfer_syntax: str, calling: str
             _element(0x0013, b"SH", _even(IMPLEMENTATION_VERSION, b" ")),
             _element(0x0016, b"AE", _even(calling, b" ")),
             _element(0x0018, b"AE", _even(called, b" ")),
+            *_private(source),
         ]
     )
     return bytes(128) + b"DICM" + _element(0x0000, b"UL", struct.pack("<I", len(elements))) + elements
+
+
+def source_in(meta: FileMetaDataset) -> str:
+    """Return the archive that a file of ours was fetched from, empty where it was pushed."""
+    if meta.get("PrivateInformationCreatorUID") != IMPLEMENTATION_CLASS_UID:
+        return ""
+    return bytes(meta.PrivateInformation).rstrip(b"\0").decode("ascii", "replace")
+
+
+def _private(source: str) -> list[bytes]:
+    if not source:
+        return []
+    creator = _element(0x0100, b"UI", _even(IMPLEMENTATION_CLASS_UID, b"\0"))
+    return [creator, _element(0x0102, b"OB\0\0", _even(source, b"\0"), length="<I")]
 
 
 def _element(number: int, vr: bytes, value: bytes, length: str = "<H") -> bytes:

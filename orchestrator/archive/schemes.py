@@ -19,4 +19,5 @@ def connect_archive(url: str, settings: Mapping[str, Any]) -> Archive | None:
     """
     if urlsplit(url).scheme not in SCHEMES:
         return None
-    return connect(url, name=settings["name"], ae_title=settings["ae_title"])
+    told = ("name", "ae_title", "timeout_seconds")
+    return connect(url, **{key: settings[key] for key in told})

@@ -19,7 +19,7 @@ from pydicom.filereader import read_file_meta_info
 
 from orchestrator.archive.arrival import Arrival
 from orchestrator.archive.durable import DurableFolders, sync_folder
-from orchestrator.archive.encoded import Identity, file_header, read_identity
+from orchestrator.archive.encoded import Identity, file_header, read_identity, source_in
 from orchestrator.archive.uid import is_uid, shown
 from orchestrator.domain.errors import StorageFull, UnreadableFile
 
@@ -38,6 +38,7 @@ class Origin:
     calling: str
     called: str
     association: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,7 @@ class Spool:
                 transfer_syntax=meta.TransferSyntaxUID,
                 calling=str(meta.SourceApplicationEntityTitle),
                 called=str(meta.ReceivingApplicationEntityTitle),
+                source=source_in(meta),
             )
         except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes
             raise UnreadableFile(f"{file.path}: its file meta cannot be read ({type(fault).__name__})") from None
@@ -168,7 +170,9 @@ class Incoming:
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self._digest = hashlib.sha256()
         self._unchecked = 0
-        header = file_header(origin.sop_class, origin.sop_uid, origin.transfer_syntax, origin.calling, origin.called)
+        header = file_header(
+            origin.sop_class, origin.sop_uid, origin.transfer_syntax, origin.calling, origin.called, origin.source
+        )
         self._start = len(header)
         try:
             self._append(memoryview(header))
@@ -188,13 +192,16 @@ class Incoming:
             self._unchecked = 0
             self._spool.check_space()
 
-    def file(self) -> Arrival:
+    def file(self, *, of_series: str = "") -> Arrival:
         """Return the arrival when the instance is durable in its place.
 
+        of_series: the only series that it may belong to; empty where any will do.
         Raises Mismatch, UnreadableFile, OSError; the instance is discarded then.
         """
         try:
             identity = self._identity()
+            if of_series and identity.series_uid != of_series:
+                raise Mismatch(f"the data set says it is of series {shown(identity.series_uid)}, not {of_series}")
             target = self._spool._place(identity, self._digest.hexdigest())
             duplicate = target.exists()
             if not duplicate:
@@ -240,6 +247,7 @@ class Incoming:
             association=self._origin.association,
             duplicate=duplicate,
             conflict=conflict,
+            source=self._origin.source,
         )
 
 

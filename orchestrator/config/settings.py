@@ -111,6 +111,14 @@ class RemoteSettings(Section):
         description="`dimse://AET@host:port`, `file:///folder` or a scheme that a plugin adds; no password in it."
     )
     ae_title: AETitle = Field(default="ORCHESTRATOR", description="AE title under which this host calls it.")
+    timeout_seconds: float = Field(default=30, gt=0, le=3600, description="How long one answer of it may take.")
+    ca_file: FilePath | None = Field(
+        default=None, description="TLS: PEM file of the authority that signed its certificate; else the usual ones."
+    )
+    certificate_file: FilePath | None = Field(
+        default=None, description="TLS: PEM file of this host's own certificate, where it asks for one."
+    )
+    key_file: FilePath | None = Field(default=None, description="TLS: PEM file of that certificate's private key.")
     username: str = Field(default="", description="User name, where it asks for one.")
     password_file: FilePath | None = Field(default=None, description="File that holds the password and nothing else.")
     password: Secret = Field(
@@ -123,6 +131,13 @@ class RemoteSettings(Section):
         if username and "url" in info.data and split_url(info.data["url"]).scheme in ("dimse", "file"):
             raise ValueError("dimse and file urls take no username and password")
         return username
+
+    @field_validator("key_file")
+    @classmethod
+    def _goes_with_a_certificate(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        if (key is None) != (info.data.get("certificate_file") is None):
+            raise ValueError("certificate_file and key_file go together")
+        return key
 
     @field_validator("password")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.result import Result
-from orchestrator.domain.series import StudyIdentity
+from orchestrator.domain.series import Headers, StudyIdentity
 from orchestrator.domain.volume import Volume
 
 
@@ -43,6 +43,90 @@ class Archive(Protocol):
 
     def echo(self) -> float:
         """Return the seconds that the archive took to answer a C-ECHO or its like."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSeries:
+    """One series as an archive answers for it; nothing of it was fetched.
+
+    headers: what it answered of study and series, by keyword. count: how many instances it holds now
+    (NumberOfSeriesRelatedInstances), which is not how many there will be; None where it does not say.
+    """
+
+    study_uid: str
+    series_uid: str
+    headers: Headers = field(default_factory=dict)
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A series that took an instance since the last look.
+
+    complete: why the archive itself says that nothing more will come, in words; empty where it does not.
+    """
+
+    series: FoundSeries
+    complete: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one look at an archive found. cursor: where the next look begins; more: there is more at once."""
+
+    changes: tuple[Change, ...]
+    cursor: str
+    more: bool = False
+
+
+class Inbox(Protocol):
+    """Where fetched instances are kept; each call returns the SOP Instance UID when the instance is durable.
+
+    Every call may raise StorageFull, UnreadableFile or OSError.
+    """
+
+    def file(self, pieces: Iterable[bytes]) -> str:
+        """Keep one DICOM file (PS3.10), given in pieces of any size."""
+
+    def dataset(self, sop_class: str, sop_uid: str, transfer_syntax: str, pieces: Iterable[bytes]) -> str:
+        """Keep one encoded data set without preamble and file meta information, as C-STORE brings it."""
+
+
+class Searchable(Protocol):
+    """An archive that can be asked what it holds; may raise ArchiveUnavailable or ArchiveRefused."""
+
+    def find(self, query: Mapping[str, str]) -> Iterator[FoundSeries]:
+        """Yield the series that match: keyword of study or series -> value in DICOM's matching (PS3.4 C.2.2.2).
+
+        What the archive answers beyond the query is left out where the answer shows it, never trusted.
+        """
+
+
+class Readable(Protocol):
+    """An archive that hands out what it holds; may raise ArchiveUnavailable or ArchiveRefused."""
+
+    def fetch(self, series: FoundSeries, inbox: Inbox) -> int:
+        """Bring all instances of the series into the inbox and return how many.
+
+        Instances of another series are refused. Images that came before a fault stay: a fetch is repeated whole.
+        """
+
+
+class Watchable(Protocol):
+    """An archive that tells what is new; may raise ArchiveUnavailable or ArchiveRefused."""
+
+    def changes(self, cursor: str) -> Changes:
+        """Return what changed since the cursor; an empty one begins now, with what changes from now on."""
+
+
+class Committing(Protocol):
+    """An archive that takes responsibility for objects (storage commitment, PS3.4 J)."""
+
+    def uncommitted(self, references: Sequence[ObjectReference]) -> frozenset[str]:
+        """Return the SOP Instance UIDs that the archive does not commit itself to keep.
+
+        Raises ArchiveUnavailable (no answer in time, too), ArchiveRefused.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class _Pending:
     paths: every file that arrived; one content may lie under several.
     hint: all came by one association, it was released, and its sender has no other open.
     broken: an association that brought instances was aborted.
+    announced: how many there are in all, and who says so.
     proof: an explicit signal that nothing is missing, in words; None = not looked for since the last arrival.
     """
 
@@ -52,6 +53,7 @@ class _Pending:
     started: bool = False
     hint: bool = False
     broken: bool = False
+    announced: tuple[int, str] | None = None
     proof: str | None = None
 
 
@@ -119,6 +121,16 @@ class Completion:
                 alone = len(pending.associations) == 1
                 pending.hint = alone and not pending.broken and others_open == 0
 
+    def announced(self, series_uid: str, count: int, reason: str) -> None:
+        """Note that somebody outside the images said how many there are in all, and who, in words.
+
+        It proves nothing while fewer are in hand, and nothing of a series that is not in hand.
+        """
+        pending = self._pending.get(series_uid)
+        if pending is not None:
+            pending.announced = (count, reason)
+            pending.proof = None
+
     def due(self, now: float) -> list[Due]:
         """Return the steps due at this time; they stay due until ``done`` is told."""
         return [due for series_uid, pending in self._pending.items() for due in self._due_of(series_uid, pending, now)]
@@ -133,7 +145,7 @@ class Completion:
     def _due_of(self, series_uid: str, pending: _Pending, now: float) -> Iterable[Due]:
         instances = tuple(pending.instances.values())
         if pending.proof is None:
-            pending.proof = self._announced(instances)
+            pending.proof = self._announced(instances) or _told(pending)
         reason = pending.proof or self._quiet(pending, now)
         if not pending.started and (reason or (pending.hint and self._gap_free(instances))):
             yield Due(series_uid, Step.START, reason or "gap-free images by one released association", instances)
@@ -150,3 +162,9 @@ class Completion:
         if now < pending.last_arrival + pending.quiet_seconds:
             return ""
         return f"no further image for {pending.quiet_seconds:g} s"
+
+
+def _told(pending: _Pending) -> str:
+    """Return who said that these are all; empty where nobody did, or where more or fewer came."""
+    count, reason = pending.announced or (0, "")
+    return f"{reason}: all {count} images arrived" if count == len(pending.instances) else ""

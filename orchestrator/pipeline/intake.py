@@ -98,6 +98,10 @@ class Intake:
         """Note the end of an association."""
         self._completion.closed(association, released=released, sender=sender, others_open=others_open)
 
+    def announced(self, series_uid: str, count: int, reason: str) -> None:
+        """Note that somebody said how many instances the series has in all."""
+        self._completion.announced(series_uid, count, reason)
+
     def recover(self, spooled: Mapping[str, Collection[Path]], received: Callable[[Path], Received]) -> int:
         """Take up the spooled files that neither the ledger nor this process knows; return how many.
 

@@ -17,7 +17,7 @@ def test_a_percent_sign_spells_what_a_url_cannot() -> None:
 
 @pytest.mark.parametrize("url", ["ftp://x/y", "dicomtls://x", "/data/in", ""])
 def test_an_unknown_scheme_names_those_there_are(url: str) -> None:
-    with pytest.raises(UserError, match="dimse://AET@host:port or file:///folder"):
+    with pytest.raises(UserError, match="there are dimse://AET@host:port and file:///folder"):
         connect(url, name="pacs")
 
 

@@ -55,6 +55,26 @@ def test_the_announced_number_of_images_starts_and_releases_at_once() -> None:
     assert steps(watch, 0.0) == [Step.START, Step.RELEASE]
 
 
+def test_a_count_that_somebody_tells_starts_and_releases_at_once() -> None:
+    watch = completion(gap_free=False)
+    arrive(watch, 1, 2)
+    watch.announced("1.2.3", 3, "vna says that the series is complete")
+    assert steps(watch, 0.0) == []
+    arrive(watch, 3)
+    (start, release) = watch.due(0.0)
+    assert (start.step, release.step) == (Step.START, Step.RELEASE)
+    assert release.reason == "vna says that the series is complete: all 3 images arrived"
+
+
+def test_a_count_that_is_too_small_proves_nothing() -> None:
+    watch = completion(gap_free=False)
+    arrive(watch, 1, 2, 3)
+    watch.announced("1.2.3", 2, "vna says that the series is complete")
+    watch.announced("9.9.9", 2, "of a series that is not in hand")
+    assert steps(watch, 0.0) == []
+    assert steps(watch, QUIET) == [Step.START, Step.RELEASE]
+
+
 def test_without_any_signal_the_quiet_period_starts_and_releases() -> None:
     watch = completion(gap_free=False)
     arrive(watch, 1)

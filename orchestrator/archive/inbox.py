@@ -1,0 +1,95 @@
+"""Where fetched instances go: into the spool, told like those that were pushed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from io import BytesIO
+from itertools import chain
+from uuid import uuid4
+
+from pydicom import dcmread
+
+from orchestrator.archive.arrival import Announced, Closed, Note
+from orchestrator.archive.spool import Origin, Spool
+from orchestrator.domain.errors import UnreadableFile
+
+_LARGEST_META_BYTES = 64 << 10
+_META_START = 132 + 12  # preamble, DICM, and the group length with its value
+_PREFIX = b"DICM\x02\x00\x00\x00UL\x04\x00"
+
+
+class SpoolInbox:
+    """Implements domain.ports.Inbox for one fetch of one series.
+
+    A fetch is told as one association: its arrivals while it runs and, by ``close``, its end.
+    """
+
+    def __init__(self, spool: Spool, *, source: str, series_uid: str, tell: Callable[[Note], object]) -> None:
+        """Take instances of that series only. source: the archive's name in the settings."""
+        self._spool = spool
+        self._source = source
+        self._series_uid = series_uid
+        self._tell = tell
+        self._fetch = uuid4().hex
+        self.arrivals = 0
+
+    def file(self, pieces: Iterable[bytes]) -> str:
+        """Keep one DICOM file (PS3.10), given in pieces of any size.
+
+        Raises UnreadableFile, StorageFull, OSError.
+        """
+        rest = iter(pieces)
+        head = _head(rest)
+        try:
+            start = _META_START + int.from_bytes(head[140:144], "little")
+            meta = dcmread(BytesIO(head[:start])).file_meta
+            origin = (str(meta.MediaStorageSOPClassUID), str(meta.MediaStorageSOPInstanceUID))
+            syntax = str(meta.TransferSyntaxUID)
+        except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes
+            raise UnreadableFile(f"what came is no DICOM file ({type(fault).__name__})") from None
+        return self.dataset(*origin, syntax, chain([head[start:]], rest))
+
+    def dataset(self, sop_class: str, sop_uid: str, transfer_syntax: str, pieces: Iterable[bytes]) -> str:
+        """Keep one encoded data set without preamble and file meta information, as C-STORE brings it.
+
+        Raises UnreadableFile (of another series, too), StorageFull, OSError.
+        """
+        origin = Origin(sop_class, sop_uid, transfer_syntax, "", "", self._fetch, self._source)
+        incoming = self._spool.receive(origin)
+        try:
+            for piece in pieces:
+                incoming.write(memoryview(piece))
+            arrival = incoming.file(of_series=self._series_uid)
+        finally:
+            incoming.discard()
+        self.arrivals += 1
+        self._tell(arrival)
+        return arrival.sop_uid
+
+    def close(self, *, whole: bool, complete: str = "") -> None:
+        """Tell that the fetch has ended.
+
+        whole: it ended well. complete: why nothing more will come, in words; empty where nobody says so.
+        """
+        self._tell(Closed(association=self._fetch, released=whole, calling="", called=""))
+        if whole and complete:
+            self._tell(Announced(series_uid=self._series_uid, count=self.arrivals, reason=complete))
+
+
+def _head(pieces: Iterator[bytes]) -> bytes:
+    """Return the first pieces until preamble and file meta information are whole.
+
+    Raises UnreadableFile.
+    """
+    head = b""
+    for piece in pieces:
+        head += piece
+        if len(head) >= _META_START:
+            if head[128:140] != _PREFIX:
+                raise UnreadableFile("what came is no DICOM file (no file meta information)")
+            wanted = _META_START + int.from_bytes(head[140:144], "little")
+            if wanted > _LARGEST_META_BYTES:
+                raise UnreadableFile("what came is no DICOM file (its file meta information has no end)")
+            if len(head) >= wanted:
+                return head
+    raise UnreadableFile("what came is no DICOM file (it ends too early)")
