@@ -115,6 +115,10 @@ def check_model(
         Path | None, typer.Option("--input", help="Folder with DICOM files to check it on as well.")
     ] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON here.")] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option("--card", help="Write a model card in Markdown here; what people wrote in it is kept."),
+    ] = None,
     settings: SettingsFile = None,
 ) -> None:
     """Check that a model keeps the contract: orientations, odd input, same result again, time and memory."""
@@ -122,12 +126,16 @@ def check_model(
     from orchestrator.cli.contract import Reading, show_outcome
 
     check_report(json)
+    contract.check_card(card)
     name, effective = locate(model, settings_of(settings))
     reading = Reading()
     report = contract.check_model(name, effective, source, told=reading.show)
     reading.end()
     show_outcome(report)
     write_report(json, report.to_json())
+    if card is not None:
+        contract.write_card(card, report)
+        console.print(f"card: {card}", markup=False, soft_wrap=True)
     raise typer.Exit(1 if report.failed else 0)
 
 

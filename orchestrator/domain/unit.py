@@ -14,6 +14,8 @@ _OTHER = (
 )
 _KNOWN = frozenset({*_OTHER, *_METRIC} | {prefix + unit for prefix in _PREFIXES for unit in _METRIC})
 _TERM = re.compile(r"(?P<unit>[^0-9{}./+-]+(?:\[[^\]]*\])?|10\*|10\^)?(?P<power>[+-]?\d+)?(?P<note>\{[!-z|~]*\})?$")
+_SHOWN = {"1": "", "[hnsf'U]": "HU", "Cel": "°C", "um": "µm", "um2": "µm²", "um3": "µm³", "ug": "µg", "ul": "µl"}
+_SUPERSCRIPT = str.maketrans("23", "²³")
 _MEANT = {"HU": "[hnsf'U]", "cc": "ml", "pixels": "{pixels}", "px": "{pixels}", "percent": "%", "degrees": "deg"}
 
 
@@ -27,6 +29,18 @@ def unit_fault(text: str) -> str:
     meant = _MEANT.get(text) or _MEANT.get(text.rstrip("23"))
     hint = f" - did you mean {meant!r}?" if meant else ""
     return f"{text!r} is no UCUM unit{hint}"
+
+
+def shown_unit(text: str) -> str:
+    """Return a UCUM unit as people read it: ``HU``, ``mm²``, ``g/cm³``; nothing for ``1``, which is no unit."""
+    return re.sub(r"[^./]+", lambda term: _shown_term(term[0]), text)
+
+
+def _shown_term(term: str) -> str:
+    if term in _SHOWN:
+        return _SHOWN[term]
+    raised = re.sub(r"(?<=[A-Za-z])[23]$", lambda power: power[0].translate(_SUPERSCRIPT), term)
+    return re.sub(r"[{}]", "", raised)
 
 
 def _is_term(term: str) -> bool:

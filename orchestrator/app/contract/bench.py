@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from orchestrator.app.contract.given import Given, declared, seen
 from orchestrator.dicom import Grid, WriteOptions, check_intended, fill, gather, plan, read_instance, write
 from orchestrator.domain.errors import UnknownRecord, UserError
 from orchestrator.domain.job import Priority, job_key
@@ -43,11 +44,14 @@ class Bench:
     def __init__(self, workers: Workers, model: str) -> None:
         """Raises UserError, with the reason where a model of that name was refused."""
         try:
-            self.model: ModelDescription = workers.catalogued(model).description
+            catalogued = workers.catalogued(model)
         except UnknownRecord as unknown:
             refused = [each.error for each in workers.listing() if each.error and model in f"{each.name} {each.error}"]
             raise UserError("; ".join(refused) or str(unknown)) from None
+        self.model: ModelDescription = catalogued.description
         self._workers = workers
+        self._gives = list(declared(catalogued.manifest)) if catalogued.manifest else []
+        self._devices: list[str] = []
 
     def load(self) -> None:
         """Start the model's process and load the model.
@@ -59,6 +63,18 @@ class Bench:
     def rest(self) -> None:
         """End the model's process; the next series starts another."""
         self._workers.rest(self.model.name)
+
+    @property
+    def gives(self) -> tuple[Given, ...]:
+        """What the model declares to give and has given so far, each once."""
+        return tuple(dict.fromkeys(self._gives))
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """What the model has run on so far, GPUs with their product."""
+        products = {device.name: device.product for device in self._workers.devices}
+        used = dict.fromkeys(self._devices)
+        return tuple(f"{name} ({products[name]})" if products.get(name) else name for name in used)
 
     @property
     def peak_memory_mb(self) -> float | None:
@@ -84,6 +100,8 @@ class Bench:
             volume = fill(grid, self._workers.allocate(place, grid.shape, grid.dtype))
             prediction = self._workers.predict(self.model.name, volume, place)
             parts.append(Part(grid, volume, prediction.result))
+            self._gives += seen(prediction.result)
+            self._devices.append(prediction.device)
             seconds += prediction.seconds
             device = prediction.device
         return Answer(series, tuple(parts), seconds, device)

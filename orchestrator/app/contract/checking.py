@@ -54,7 +54,7 @@ def check_model(
         for clause in examine(bench, own, Path(work)):
             told(clause)
             clauses.append(clause)
-    return Report(bench.model, tuple(clauses))
+    return Report(bench.model, tuple(clauses), bench.gives, bench.devices)
 
 
 def examine(bench: Bench, own: Sequence[Specimen], work: Path) -> Iterator[Clause]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 
+from orchestrator.app.contract.given import Given
 from orchestrator.domain.errors import NotApplicable, OrchestratorError, UnsupportedInput
 from orchestrator.domain.model import ModelDescription
 
@@ -40,15 +42,26 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that was found about one version of one model."""
+    """All that was found about one version of one model.
+
+    gives: what it declares to give and was seen to give; devices: what it ran on.
+    """
 
     model: ModelDescription
     clauses: tuple[Clause, ...]
+    gives: tuple[Given, ...] = ()
+    devices: tuple[str, ...] = ()
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def failed(self) -> bool:
         """True where a clause was broken: the command line then exits with status 1."""
         return any(clause.mark is Mark.FAILED for clause in self.clauses)
+
+    @property
+    def seconds(self) -> float:
+        """How long all clauses took."""
+        return sum(clause.seconds for clause in self.clauses)
 
     def to_json(self) -> dict[str, object]:
         """Return the report in JSON values."""

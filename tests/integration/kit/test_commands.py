@@ -60,6 +60,18 @@ def test_a_sound_model_is_told_in_one_line_and_status_0(command: Command) -> Non
     assert json.loads(Path("report.json").read_text())["passed"] is True
 
 
+def test_the_card_of_a_new_model_is_filled_in_and_what_was_written_stays(command: Command) -> None:
+    command("new", "lung-net", "--onnx", "--into", "models")
+    card = Path("models/lung-net/MODEL_CARD.md")
+    before = card.read_text()
+    status, said = command("check", "lung-net", "--card", str(card))
+    after = card.read_text()
+    assert (status, said.endswith(f"card: {card}")) == (0, True)
+    assert after.startswith(before.partition("Not checked yet")[0])
+    assert "| segment | Dense | (272673000, SCT, Bone); " in after
+    assert ": 20 passed, 0 failed, 1 not applicable, in " in after
+
+
 def test_a_wrong_model_is_told_with_what_is_wrong_and_status_1(command: Command) -> None:
     Path("plugins/subject.py").write_text(HEAD + WRONG)
     status, said = command("check", "subject", "--json", "report.json")
@@ -85,6 +97,8 @@ def test_clauses_that_do_not_apply_for_one_reason_make_one_line(command: Command
         (["check", "plugins"], "plugins holds no model.toml, nor the pyproject.toml of a package with a model"),
         (["check", "bone-volume", "--input", "nowhere"], "there is no folder nowhere"),
         (["check", "bone-volume", "--json", "nowhere/x"], "there is no folder nowhere for x"),
+        (["check", "bone-volume", "--card", "nowhere/x"], "there is no folder nowhere for x"),
+        (["check", "bone-volume", "--card", "orchestrator.toml"], "orchestrator.toml is there already, and nothing says"),
         (["install", "bone-volum"], "no model is named 'bone-volum'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
