@@ -98,7 +98,10 @@ def test_clauses_that_do_not_apply_for_one_reason_make_one_line(command: Command
         (["check", "bone-volume", "--input", "nowhere"], "there is no folder nowhere"),
         (["check", "bone-volume", "--json", "nowhere/x"], "there is no folder nowhere for x"),
         (["check", "bone-volume", "--card", "nowhere/x"], "there is no folder nowhere for x"),
-        (["check", "bone-volume", "--card", "orchestrator.toml"], "orchestrator.toml is there already, and nothing says"),
+        (
+            ["check", "bone-volume", "--card", "orchestrator.toml"],
+            "orchestrator.toml is there already, and nothing says",
+        ),
         (["install", "bone-volum"], "no model is named 'bone-volum'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
