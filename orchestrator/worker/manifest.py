@@ -173,6 +173,8 @@ class Output(Section):
     activation: Literal["none", "sigmoid", "softmax", "argmax"] = "none"
     threshold: float = 0.5
     largest_component: bool = False
+    per: Literal["series", "image"] = "series"
+    aggregate: Literal["maximum", "mean"] = "maximum"
 
 
 class SegmentOf(Section):
@@ -193,6 +195,7 @@ class FindingOf(Section):
     channel: NonNegativeInt = 0
     name: Concept
     threshold: float = 0.5
+    calibrated: bool = False
     site: Concept | None = None
     laterality: Concept | None = None
 

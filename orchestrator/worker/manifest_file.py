@@ -71,6 +71,7 @@ def read_manifest(path: Path) -> Manifest:
     for place, sentence in (
         *_runtime_faults(manifest),
         *_input_faults(manifest.input),
+        *_output_faults(manifest),
         *_reference_faults(manifest),
         *_file_faults(manifest, path.parent),
     ):
@@ -135,6 +136,17 @@ def _meaning_faults(manifest: Manifest) -> Iterator[Fault]:
         yield (), "a network needs at least one [[segment]] or [[finding]] that says what its output means"
     if manifest.segment and manifest.finding:
         yield ("finding", 0), "a network gives either segments or findings, not both"
+
+
+def _output_faults(manifest: Manifest) -> Iterator[Fault]:
+    for key in sorted(manifest.output.model_fields_set & {"per", "aggregate"}):
+        if not manifest.finding:
+            yield ("output", key), f"{key} is for the scores of [[finding]]"
+    for key in sorted(manifest.output.model_fields_set & {"threshold", "largest_component"}):
+        if manifest.finding:
+            yield ("output", key), f"{key} is for [[segment]]; each [[finding]] has a threshold of its own"
+    if manifest.finding and manifest.output.activation == "argmax":
+        yield ("output", "activation"), 'argmax leaves no score for a [[finding]]; take "softmax"'
 
 
 def _bundle_faults(manifest: Manifest) -> Iterator[Fault]:

@@ -29,6 +29,8 @@ def _network_faults(manifest: Manifest, network: NetworkSaid) -> Iterator[Fault]
         yield (), "the network gives scores: name them with [[finding]]"
     if manifest.finding and not network.scores:
         yield ("finding", 0), "the network gives maps and no scores: name them with [[segment]]"
+    if manifest.output.per == "image" and network.axes != 2:
+        yield ("output", "per"), 'per = "image" is for a network of slices, this one takes volumes'
     yield from _input_faults(manifest.input, network)
     yield from _channel_faults(manifest, network.channels)
     yield from _axis_faults(manifest.input, network)

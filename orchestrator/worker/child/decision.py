@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.sdk import Code, Finding, Measurement, Presence, Segment, Volume, codes
+from orchestrator.sdk import Code, Measurement, Segment, Volume, codes
 
 Recipe = Mapping[str, Any]
 """The values of a checked model.toml."""
@@ -54,24 +54,15 @@ def _segment(told: Mapping[str, Any], mask: Mask) -> Segment:
         mask=mask,
         type=Code(**told["type"]),
         category=Code(**told["category"]),
-        anatomy=_code(told["anatomy"]),
-        laterality=_code(told["laterality"]),
+        anatomy=code_or_none(told["anatomy"]),
+        laterality=code_or_none(told["laterality"]),
         colour=None if told["colour"] is None else tuple(told["colour"]),
     )
 
 
-def findings(recipe: Recipe, scores: Scores) -> list[Finding]:
-    """Return one finding for each that the manifest names."""
-    return [
-        Finding(
-            name=Code(**told["name"]),
-            presence=Presence.PRESENT if scores[told["channel"]] >= told["threshold"] else Presence.ABSENT,
-            score=float(scores[told["channel"]]),
-            site=_code(told["site"]),
-            laterality=_code(told["laterality"]),
-        )
-        for told in recipe["finding"]
-    ]
+def code_or_none(told: Mapping[str, str] | None) -> Code | None:
+    """Return the concept that the manifest gives, None where it gives none."""
+    return None if told is None else Code(**told)
 
 
 def measured(recipe: Recipe, found: Sequence[Segment], volume: Volume) -> Iterator[Measurement]:
@@ -93,7 +84,3 @@ def _largest(mask: Mask) -> Mask:
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
     return np.asarray(parts == sizes.argmax())
-
-
-def _code(told: Mapping[str, str] | None) -> Code | None:
-    return None if told is None else Code(**told)

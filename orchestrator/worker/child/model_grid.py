@@ -82,8 +82,33 @@ class ModelGrid:
             array = _resampled(array, self.turned_shape, _three(1 / ratio for ratio in self.ratios))
         return np.flip(array, self._flipped(first=0)).transpose(np.argsort(self.axes))
 
+    def back_boxes(self, boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return boxes of the network's axes on the volume's own grid, cut off at its faces.
+
+        boxes: (n, 2, 3), the first and the last corner in voxels; voxel k reaches from k to k + 1.
+        """
+        turned = np.clip(boxes * self.ratios, 0, self.turned_shape)
+        for axis in self._flipped(first=0):
+            turned[..., axis] = self.turned_shape[axis] - turned[:, ::-1, axis]
+        return turned[..., np.argsort(self.axes)]
+
+    def image(self, index: int) -> int:
+        """Return the slice of the volume in the middle of a slice of the network.
+
+        Raises UnsupportedInput where the network's slices are cut across the images.
+        """
+        if self.axes[0] != 0:
+            raise UnsupportedInput("the model answers for slices that are not the images of this series")
+        (box,) = self.back_boxes(np.array([[[index, 0, 0], [index + 1, 1, 1]]], np.float64))
+        return middle_slice(box)
+
     def _flipped(self, first: int) -> tuple[int, ...]:
         return tuple(axis + first for axis, flip in enumerate(self.flips) if flip)
+
+
+def middle_slice(box: npt.NDArray[np.float64]) -> int:
+    """Return the slice in the middle of a box (2, 3) of the volume's own grid."""
+    return int(box[:, 0].mean())
 
 
 def _turns(affine: Affine, orientation: str) -> tuple[Three, tuple[bool, bool, bool]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import numpy.typing as npt
 
 from orchestrator.sdk import Finding, Result, Volume
 from orchestrator.worker.channel import Channel
-from orchestrator.worker.child.decision import Recipe, Scores, activated, decided, findings, measured, segments
+from orchestrator.worker.child.classification import findings
+from orchestrator.worker.child.decision import Recipe, Scores, activated, decided, measured, segments
 from orchestrator.worker.child.model_grid import ModelGrid, Place, Three, windows
 from orchestrator.worker.child.preparation import Preparation
 from orchestrator.worker.child.runtimes import LoadedNetwork, load_network
@@ -69,14 +71,18 @@ class Network:
         prepare = Preparation(wanted, source)
         notes = self._notes | ({"Model grid": " x ".join(map(str, grid.shape))} if grid.resampled else {})
         if self._recipe["finding"]:
-            return Result(findings=self._findings(source, prepare), notes=notes)
+            return Result(findings=self._findings(source, prepare, grid), notes=notes)
         found = segments(self._recipe, self._masks(source, prepare, grid))
         return Result(segments=found, measurements=list(measured(self._recipe, found, volume)), notes=notes)
 
-    def _findings(self, source: npt.NDArray[Any], prepare: Preparation) -> list[Finding]:
-        """Return one finding for each that the manifest names; the score is the highest of all windows."""
-        scores = np.max([self._run(self._cut(source, window), prepare) for window in self._windows(source)], axis=0)
-        return findings(self._recipe, scores)
+    def _findings(self, source: npt.NDArray[Any], prepare: Preparation, grid: ModelGrid) -> list[Finding]:
+        """Return one finding for each that the manifest names."""
+        image_by_image = self._recipe["output"]["per"] == "image"
+        scored: dict[int | None, list[Scores]] = defaultdict(list)
+        for window in self._windows(source):
+            image = grid.image(window[0].start) if image_by_image else None
+            scored[image].append(self._run(self._cut(source, window), prepare))
+        return findings(self._recipe, scored)
 
     def _masks(self, source: npt.NDArray[Any], prepare: Preparation, grid: ModelGrid) -> list[npt.NDArray[Any]]:
         """Return a mask for each segment, on the volume's own grid.

@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from orchestrator.domain.ports import Prediction
 from orchestrator.domain.volume import Volume
 from orchestrator.worker import Workers, discover
 from orchestrator.worker.process import Sandbox
+
+SPL = np.array([[0, 0, 1.0, 0], [0, 1.0, 0, 0], [2.0, 0, 0, 0], [0, 0, 0, 1]])
+"""Axial slices 2 mm apart from the feet up, pixels of 1 mm."""
+Predict = Callable[..., Prediction]
+"""(model folder, voxels, affine) -> what the model says."""
 
 HEAD = "import os, sys, time, numpy as np\nfrom orchestrator.sdk import *\n"
 
@@ -51,6 +57,24 @@ def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
     yield build
     for each in built:
         each.workers.close()
+
+
+@pytest.fixture
+def predict(tmp_path: Path) -> Iterator[Predict]:
+    """Give a function that runs a model folder in a real process; its workers are closed after the test."""
+    opened: list[Workers] = []
+
+    def run(folder: Path, voxels: npt.NDArray[Any], affine: npt.NDArray[np.float64] | None = SPL) -> Prediction:
+        workers = Workers(discover([folder], entry_points=False), sandbox="required", weights=tmp_path / "weights")
+        opened.append(workers)
+        assert [plugin.error for plugin in workers.listing()] == [""]
+        array = workers.allocate(tmp_path / "request", voxels.shape, voxels.dtype)
+        array[:] = voxels
+        return workers.predict(folder.name, Volume(array, affine, unit="[hnsf'U]"), tmp_path / "request")
+
+    yield run
+    for workers in opened:
+        workers.close()
 
 
 def subject(predict: str, attributes: str = "") -> str:

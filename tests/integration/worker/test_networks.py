@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,32 +11,12 @@ import pytest
 from onnx import helper
 
 from orchestrator.domain.concepts import codes
-from orchestrator.domain.ports import Prediction
 from orchestrator.domain.result import Presence
-from orchestrator.domain.volume import Volume
 from orchestrator.worker import Workers, discover
+from tests.integration.worker.conftest import Predict
 from tests.integration.worker.networks import SAME, write_model
 
-SPL = np.array([[0, 0, 1.0, 0], [0, 1.0, 0, 0], [2.0, 0, 0, 0], [0, 0, 0, 1]])
 SEGMENT = 'segment = [{ label = "Bone", type = "bone" }]\n'
-Predict = Callable[..., Prediction]
-
-
-@pytest.fixture
-def predict(tmp_path: Path) -> Iterator[Predict]:
-    opened: list[Workers] = []
-
-    def run(folder: Path, voxels: npt.NDArray[Any], affine: npt.NDArray[np.float64] | None = SPL) -> Prediction:
-        workers = Workers(discover([folder], entry_points=False), sandbox="required", weights=tmp_path / "weights")
-        opened.append(workers)
-        assert [plugin.error for plugin in workers.listing()] == [""]
-        array = workers.allocate(tmp_path / "request", voxels.shape, voxels.dtype)
-        array[:] = voxels
-        return workers.predict(folder.name, Volume(array, affine, unit="[hnsf'U]"), tmp_path / "request")
-
-    yield run
-    for workers in opened:
-        workers.close()
 
 
 @pytest.fixture

@@ -221,6 +221,35 @@ def test_neighbours_are_channels_of_a_network_of_slices(
     assert sentence in str(raised.value)
 
 
+SCORES = SOUND[: SOUND.index("[input]")] + '[output]\nper = "image"\n[[finding]]\nname = "mass"\n'
+ON_SEGMENTS = SCORES.replace("[[finding]]\nname", '[[segment]]\nlabel = "x"\ntype')
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (ON_SEGMENTS, ":8: per is for the scores of [[finding]]"),
+        (ON_SEGMENTS.replace('per = "image"', 'aggregate = "mean"'), ":8: aggregate is for the scores of [[finding]]"),
+        (SCORES.replace('per = "image"', "threshold = 0.4"), ":8: threshold is for [[segment]]; each [[finding]] has"),
+        (SCORES.replace('per = "image"', "largest_component = true"), ":8: largest_component is for [[segment]]"),
+        (SCORES.replace('per = "image"', 'activation = "argmax"'), ":8: argmax leaves no score for a [[finding]]"),
+        (SCORES.replace('"image"', '"slice"'), ":8: output.per: "),
+        (SCORES + "calibrated = 7", ":11: finding.calibrated: "),
+    ],
+)
+def test_what_scores_are_not_for_is_named(read: Read, text: str, sentence: str) -> None:
+    with pytest.raises(ManifestError) as raised:
+        read(text)
+    assert sentence in str(raised.value)
+
+
+def test_scores_image_by_image_need_a_network_of_slices(read: Read, tmp_path: Path) -> None:
+    manifest = read(SCORES)
+    check_network(tmp_path / "model.toml", manifest, network(axes=2, dimensions=(None, None), scores=True))
+    with pytest.raises(ManifestError, match=':8: per = "image" is for a network of slices, this one takes volumes'):
+        check_network(tmp_path / "model.toml", manifest, network(scores=True))
+
+
 def test_images_one_by_one_have_no_neighbours(read: Read) -> None:
     with pytest.raises(ManifestError, match=":6: images one by one have no neighbours"):
         read(PYTHON + '[input]\nneighbours = 1\ngeometry = "image"')
