@@ -2,9 +2,11 @@
 # Installs the Debian packages that the tests use as real counterparts, where it may.
 set -eu
 need=""
-for pair in storescu:dcmtk dcmqrscp:dcmtk chromium:chromium; do
+PATH="$PATH:/usr/sbin"  # Orthanc is a daemon
+for pair in storescu:dcmtk dcmqrscp:dcmtk Orthanc:orthanc chromium:chromium; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || need="$need ${pair##*:}"
 done
+[ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || need="$need orthanc-dicomweb"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need="$need postgresql"
 ldconfig -p 2>/dev/null | grep -q libseccomp.so.2 || need="$need libseccomp2"
 [ -n "$need" ] || exit 0
