@@ -15,6 +15,7 @@ from orchestrator.app.outcome import STAGES, Outcome
 from orchestrator.app.samples import write_samples
 from orchestrator.app.sources import start_workers
 from orchestrator.config import Settings
+from orchestrator.domain.unit import shown_unit
 from orchestrator.jobs import Ledger
 from orchestrator.rules import default_rules
 from orchestrator.worker import pull
@@ -56,7 +57,7 @@ def demo(output: Path, settings: Settings, say: Say, progress: Callable[[running
     with closing(Ledger.open(effective.data.database)) as ledger:
         cards = tuple(_cards(ledger, report, output))
     page = output / "index.html"
-    page.write_text(_page(report, cards), encoding="utf-8")
+    page.write_text(rendered(report, cards), encoding="utf-8")
     return Demo(report, page, effective)
 
 
@@ -88,8 +89,10 @@ def _files(item: Outcome) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _page(report: running.RunReport, cards: tuple[Card, ...]) -> str:
+def rendered(report: running.RunReport, cards: tuple[Card, ...]) -> str:
+    """Return the page as HTML."""
     loader = PackageLoader("orchestrator.app", "templates")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    environment.filters["unit"] = shown_unit
     written = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
     return environment.get_template("demo.html").render(report=report, cards=cards, written=written, stages=STAGES)

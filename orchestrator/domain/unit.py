@@ -14,8 +14,9 @@ _OTHER = (
 )
 _KNOWN = frozenset({*_OTHER, *_METRIC} | {prefix + unit for prefix in _PREFIXES for unit in _METRIC})
 _TERM = re.compile(r"(?P<unit>[^0-9{}./+-]+(?:\[[^\]]*\])?|10\*|10\^)?(?P<power>[+-]?\d+)?(?P<note>\{[!-z|~]*\})?$")
-_SHOWN = {"1": "", "[hnsf'U]": "HU", "Cel": "°C", "um": "µm", "um2": "µm²", "um3": "µm³", "ug": "µg", "ul": "µl"}
-_SUPERSCRIPT = str.maketrans("23", "²³")
+_SHOWN = {"[hnsf'U]": "HU", "[arb'U]": "arb. units", "[iU]": "IU", "[in_i]": "in", "Cel": "°C", "deg": "°"}
+_POWER = re.compile(r"((?<=[A-Za-z])|(?<=10[*^]))[+-]?[0-9]+$")
+_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "+")
 _MEANT = {"HU": "[hnsf'U]", "cc": "ml", "pixels": "{pixels}", "px": "{pixels}", "percent": "%", "degrees": "deg"}
 
 
@@ -33,14 +34,15 @@ def unit_fault(text: str) -> str:
 
 def shown_unit(text: str) -> str:
     """Return a UCUM unit as people read it: ``HU``, ``mm²``, ``g/cm³``; nothing for ``1``, which is no unit."""
-    return re.sub(r"[^./]+", lambda term: _shown_term(term[0]), text)
+    return "" if text == "1" else re.sub(r"[^./]+", lambda term: _shown_term(term[0]), text).replace(".", "·")
 
 
 def _shown_term(term: str) -> str:
     if term in _SHOWN:
         return _SHOWN[term]
-    raised = re.sub(r"(?<=[A-Za-z])[23]$", lambda power: power[0].translate(_SUPERSCRIPT), term)
-    return re.sub(r"[{}]", "", raised)
+    raised = _POWER.sub(lambda power: power[0].translate(_RAISED), term)
+    micro = re.sub(r"^u(?=[A-Za-z])", "µ", raised)
+    return re.sub(r"[][{}*^]", "", micro)
 
 
 def _is_term(term: str) -> bool:

@@ -10,6 +10,7 @@ from orchestrator.domain.job import Priority, Purpose
 from orchestrator.domain.records import DeliveryRecord, DeliveryState
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import RejectReason
+from orchestrator.domain.unit import shown_unit
 
 Entry = Mapping[str, object]
 Condition = Mapping[str, Any]
@@ -41,17 +42,6 @@ PURPOSE: Mapping[Purpose, str] = {
     Purpose.SHADOW: "Shadow run: not delivered",
     Purpose.REPLAY: "Replay of an earlier series",
 }
-UNITS: Mapping[str, str] = {
-    "1": "",
-    "[hnsf'U]": "HU",
-    "mm2": "mm²",
-    "mm3": "mm³",
-    "cm2": "cm²",
-    "cm3": "cm³",
-    "um": "µm",
-    "Cel": "°C",
-}
-"""UCUM codes whose printed form differs."""
 
 
 def age(since: datetime, now: datetime) -> str:
@@ -87,8 +77,7 @@ def number(value: object) -> str:
 
 def quantity(entry: Entry) -> str:
     """Return value and unit of a measurement."""
-    unit = str(entry.get("unit", ""))
-    return f"{number(entry.get('value', ''))} {UNITS.get(unit, unit)}".strip()
+    return f"{number(entry.get('value', ''))} {shown_unit(str(entry.get('unit', '')))}".strip()
 
 
 def measured(entry: Entry) -> str:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from orchestrator.app.contract.bench import Answer, Part
 from orchestrator.app.contract.clause import Broken, Inapplicable
 from orchestrator.domain.result import Result
+from orchestrator.domain.unit import shown_unit
 from orchestrator.domain.volume import Affine
 from orchestrator.testing import dice, difference, onto
 
@@ -107,5 +108,5 @@ def _check_numbers(wanted: Result, found: Result, most: float) -> None:
             names = ([item.name.meaning for item in result.measurements] for result in (wanted, found))
             raise Broken("the measurements are {}, and {} here".format(*names))
         if not np.isclose(before.value, after.value, rtol=most, atol=1e-9):
-            unit = before.unit
+            unit = shown_unit(before.unit)
             raise Broken(f"{before.name.meaning!r} is {before.value:g} {unit}, and {after.value:g} {unit} here")

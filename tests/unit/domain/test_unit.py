@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.domain.unit import unit_fault
+from orchestrator.domain.unit import shown_unit, unit_fault
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,24 @@ def test_anything_else_is_named(text: str) -> None:
 )
 def test_a_usual_mistake_is_answered_with_what_was_meant(text: str, meant: str) -> None:
     assert f"did you mean {meant!r}?" in unit_fault(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        *(
+            ("[hnsf'U]", "HU"),
+            ("1", ""),
+            ("mm2", "mm²"),
+            ("cm3", "cm³"),
+            ("g/cm3", "g/cm³"),
+            ("um", "µm"),
+            ("ug/ml", "µg/ml"),
+        ),
+        *(("ml", "ml"), ("%", "%"), ("Cel", "°C"), ("mm[Hg]", "mmHg"), ("{score}", "score"), ("1/min", "1/min")),
+        *(("{beats}/min", "beats/min"), ("10*-6.mm2/s", "10⁻⁶·mm²/s"), ("10*6/l", "10⁶/l"), ("[iU]/l", "IU/l")),
+        ("", ""),
+    ],
+)
+def test_people_read_units_as_they_write_them(text: str, shown: str) -> None:
+    assert shown_unit(text) == shown
