@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from orchestrator.app.care import CARE_SECONDS, Care
 from orchestrator.app.model_servers import model_servers
 from orchestrator.app.pulse import Pulse
-from orchestrator.app.sources import connected, load_plugins, start_workers
+from orchestrator.app.sources import connected, load_plugins, start_workers, tell_refused
 from orchestrator.config import Settings
 from orchestrator.dicom import prewarm
 from orchestrator.domain.errors import SettingsError
@@ -77,6 +77,7 @@ def opened(settings: Settings, destinations: Mapping[str, Destination] | None = 
         ledger = stack.enter_context(closing(Ledger.open(settings.data.database)))
         servers = model_servers(settings, ledger.record, Folders.job_of)
         workers = stack.enter_context(closing(start_workers(settings, servers)))
+        tell_refused(workers)
         plugins = load_plugins(workers)
         rules = WatchedRules(settings.rules.file, models=workers.models(), extra_facts=plugins.facts)
         if destinations is None:

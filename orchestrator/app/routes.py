@@ -9,7 +9,7 @@ from string import digits
 
 from orchestrator.app.ledgers import ledger_of
 from orchestrator.app.running import newest, read_folder
-from orchestrator.app.sources import load_plugins, start_workers
+from orchestrator.app.sources import load_plugins, start_workers, tell_refused
 from orchestrator.config import Settings
 from orchestrator.dicom import gather, may_be_image, read_instance
 from orchestrator.domain.errors import UnknownRecord
@@ -26,6 +26,7 @@ def rules_in_force(settings: Settings, file: Path | None = None) -> RuleSet:
     if path is None:
         return default_rules()
     with closing(start_workers(settings)) as workers:
+        tell_refused(workers)  # a rule may name the model that is missing for it
         facts = load_plugins(workers).facts
         return load_rules(path, models=workers.models(), extra_facts=facts)
 

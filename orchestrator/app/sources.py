@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from orchestrator.app import notices
 from orchestrator.app.model_servers import model_servers
 from orchestrator.app.shipped import models_folder
@@ -13,6 +15,8 @@ from orchestrator.domain.ports import Archive
 from orchestrator.domain.remote import ModelServers
 from orchestrator.hooks import HostPlugins, load_all
 from orchestrator.worker import Workers, discover, offered
+
+log = logging.getLogger(__name__)
 
 BUILT_IN = {"archives": schemes, "notices": notices}
 """What the host does through the hooks that everybody has."""
@@ -31,6 +35,13 @@ def start_workers(settings: Settings, servers: ModelServers | None = None) -> Wo
         devices=offered(settings.worker.devices),
         servers=servers or model_servers(settings),
     )
+
+
+def tell_refused(workers: Workers) -> None:
+    """Log a warning for each plugin and model folder that cannot be used."""
+    for listing in workers.listing():
+        if listing.error:
+            log.warning("plugin %s of %s is refused: %s", listing.name, listing.origin, listing.error)
 
 
 def load_plugins(workers: Workers) -> HostPlugins:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.app import running
 from orchestrator.app.outcome import Outcome
+from orchestrator.app.sources import start_workers
 from orchestrator.config import Settings
 from orchestrator.dicom import Overlay
 from orchestrator.jobs import Ledger
@@ -37,17 +39,19 @@ def try_model(
     *,
     progress: Callable[[running.Progress], None] = lambda _: None,
 ) -> Trial:
-    """Return what the model says about each series in ``source``; objects and pictures lie below ``output``."""
+    """Return what the model says about each series in ``source``; objects and pictures lie below ``output``.
+
+    Raises UserError where the model was refused or is not there; nothing is written then.
+    """
+    with closing(start_workers(settings)) as workers:
+        workers.catalogued(name)
     rules = output / running.STATE_FOLDER / "try.toml"
     rules.parent.mkdir(parents=True, exist_ok=True)
     rules.write_text(RULE.format(name=name))
     effective = running.with_folders(settings, rules=rules, models=(), plugins=())
     report = running.run(source, output, effective, progress=progress)
-    ledger = Ledger.open(running.settings_for(output, settings).data.database)
-    try:
+    with closing(Ledger.open(running.settings_for(output, settings).data.database)) as ledger:
         return Trial(report, tuple(_pictures(ledger, report.outcomes, output)))
-    finally:
-        ledger.close()
 
 
 def _pictures(ledger: Ledger, outcomes: tuple[Outcome, ...], output: Path) -> Iterator[Path]:

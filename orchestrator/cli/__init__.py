@@ -9,10 +9,11 @@ def main() -> None:
     """Run the command line; a user's fault is one sentence and exit status 2, ours has status 1."""
     from orchestrator.app.logs import keep_patients_out
     from orchestrator.cli.root import build
-    from orchestrator.cli.show import errors
+    from orchestrator.cli.show import errors, tell_warnings
     from orchestrator.domain.errors import OrchestratorError, UserError
 
     keep_patients_out()
+    tell_warnings()
     try:
         build(sys.argv[1:])()
     except UserError as fault:

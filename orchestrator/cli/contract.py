@@ -39,7 +39,7 @@ class Reading:
             console.print(f"[bold]{first.series or 'as a process'}[/bold]")
         names = ", ".join(clause.name for clause in self._waiting)
         console.print(f"{MARKS[first.mark]}[bold]{names}[/bold]: ", end="")
-        console.print(first.says, markup=False)
+        console.print(first.says, markup=False, soft_wrap=True)
         self._waiting = []
 
 

@@ -12,7 +12,7 @@ import typer
 from orchestrator.app import trial
 from orchestrator.app.choice import settings_of
 from orchestrator.app.location import locate, source_of
-from orchestrator.app.sources import start_workers
+from orchestrator.app.sources import start_workers, tell_refused
 from orchestrator.cli.run import show, watched
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, check_report, console, table, write_report
 from orchestrator.domain.errors import OrchestratorError, UserError
@@ -28,6 +28,7 @@ def list_models(settings: SettingsFile = None, json: JsonFlag = False) -> None:
     """Show each model that can run, for whom it is and whether its weights and packages are here."""
     effective = settings_of(settings)
     with closing(start_workers(effective)) as workers:
+        tell_refused(workers)
         models = workers.models()
         weights = {name: _weights(workers, name, effective.models.weights) for name in models}
         packages = {name: _packages(workers, name) for name in models}
@@ -67,6 +68,8 @@ def pull_weights(
     """Fetch the weights of models by pip, verify their sha256, convert them, check the outcome."""
     effective = settings_of(settings)
     with closing(start_workers(effective)) as workers:
+        if not names:
+            tell_refused(workers)
         for name in names or sorted(workers.models()):
             pull(workers.catalogued(name), effective.models.weights, _say)
 

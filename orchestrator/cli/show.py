@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
@@ -17,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.domain.errors import UserError
+from orchestrator.domain.unit import shown_unit
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 SettingsFile = Annotated[
@@ -42,6 +44,19 @@ WIDE = 160
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 errors = Console(stderr=True, highlight=False)
+
+
+class Warnings(logging.Handler):
+    """Prints warnings in whole lines, above a progress display where one is shown: what has a path is copied."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one line, and the trace where there is one."""
+        errors.print(self.format(record), markup=False, soft_wrap=True)
+
+
+def tell_warnings() -> None:
+    """Show warnings to the person at the terminal, wherever nothing else was set up for them (``serve`` logs)."""
+    logging.lastResort = Warnings(logging.WARNING)
 
 
 def plain(value: Any) -> Any:
@@ -105,11 +120,11 @@ def _cell(value: object) -> str:
 
 
 def amount(value: object, unit: object) -> str:
-    """Return a number as a radiologist writes it: ``1,502 ml``, ``3.2 mm``."""
-    if not isinstance(value, (int, float)):
-        return f"{value} {unit}".strip()
-    digits = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return f"{digits} {unit}".strip()
+    """Return a number as a radiologist writes it: ``1,502 ml``, ``118 HU``; the unit is given in UCUM."""
+    digits = str(value)
+    if isinstance(value, (int, float)):
+        digits = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{digits} {shown_unit(str(unit))}".strip()
 
 
 def finding_text(findings: Iterable[Mapping[str, object]], measurements: Iterable[Mapping[str, object]]) -> str:

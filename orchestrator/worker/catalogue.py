@@ -32,10 +32,11 @@ class CataloguedModel:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What came of describing one source."""
+    """What came of describing one source. ``refused``: the models that it would have, but for the error."""
 
     listing: PluginListing
     models: tuple[CataloguedModel, ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 def read_report(source: ModelSource, report: Mapping[str, Any]) -> Described:
@@ -66,7 +67,8 @@ def undescribed(source: ModelSource) -> Described:
 
 def refused(source: ModelSource, error: OrchestratorError | str) -> Described:
     """Return the listing of a source that cannot be used, and why."""
-    return Described(replace(_listing(source), error=str(error)))
+    named = (source.manifest.name,) if source.manifest else ()
+    return Described(replace(_listing(source), error=str(error)), refused=(source.name, *named))
 
 
 def without_conflicts(described: Iterable[Described]) -> tuple[Described, ...]:
@@ -89,7 +91,8 @@ def _without(described: Described, doubled: Mapping[str, list[str]]) -> Describe
         return described
     kept = tuple(model for model in described.models if model.description.name not in doubled)
     names = tuple(model.description.name for model in kept)
-    return Described(replace(described.listing, models=names, error="; ".join(faults)), kept)
+    lost = tuple(model.description.name for model in described.models if model not in kept)
+    return Described(replace(described.listing, models=names, error="; ".join(faults)), kept, lost)
 
 
 def _listing(source: ModelSource, hooks: tuple[str, ...] = (), models: tuple[str, ...] = ()) -> PluginListing:

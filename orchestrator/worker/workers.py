@@ -90,9 +90,6 @@ class Workers:
         models = [model for each in self._described for model in each.models]
         self._models = {model.description.name: WarmModel(model) for model in models}
         self._placement = Placement(self.devices, self._models, self._load, log)
-        for listing in self.listing():
-            if listing.error:
-                log.warning("plugin %s of %s is refused: %s", listing.name, listing.origin, listing.error)
 
     def models(self) -> Mapping[str, ModelDescription]:
         """Return the models that can be run, by name."""
@@ -105,7 +102,7 @@ class Workers:
     def catalogued(self, model: str) -> CataloguedModel:
         """Return the model with its source and manifest.
 
-        Raises UnknownRecord.
+        Raises UnknownRecord, with the reason where a model of that name was refused.
         """
         return self._model(model).model
 
@@ -205,7 +202,11 @@ class Workers:
         try:
             return self._models[model]
         except KeyError:
-            raise UnknownRecord(f"no model is named {model!r}; known are {', '.join(sorted(self._models))}") from None
+            raise UnknownRecord(self._why_not(model)) from None
+
+    def _why_not(self, model: str) -> str:
+        reasons = [each.listing.error for each in self._described if model in each.refused]
+        return "; ".join(reasons) or f"no model is named {model!r}; known are {', '.join(sorted(self._models))}"
 
     def _describe(self, source: ModelSource) -> Described:
         if source.error:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from orchestrator.app.contract.given import Given, declared, seen
 from orchestrator.dicom import Grid, WriteOptions, check_intended, fill, gather, plan, read_instance, write
-from orchestrator.domain.errors import UnknownRecord, UserError
 from orchestrator.domain.job import Priority, job_key
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.records import JobRecord, ObjectRecord
@@ -42,12 +41,8 @@ class Bench:
     """One model in its caged process."""
 
     def __init__(self, workers: Workers, model: str) -> None:
-        """Raises UserError, with the reason where a model of that name was refused."""
-        try:
-            catalogued = workers.catalogued(model)
-        except UnknownRecord as unknown:
-            refused = [each.error for each in workers.listing() if each.error and model in f"{each.name} {each.error}"]
-            raise UserError("; ".join(refused) or str(unknown)) from None
+        """Raises UnknownRecord, with the reason where a model of that name was refused."""
+        catalogued = workers.catalogued(model)
         self.model: ModelDescription = catalogued.description
         self._workers = workers
         self._gives = list(declared(catalogued.manifest)) if catalogued.manifest else []

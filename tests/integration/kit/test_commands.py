@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,6 +111,36 @@ def test_what_is_not_there_is_named(command: Command, arguments: list[str], faul
     status, said = command(*arguments)
     assert status == 2
     assert fault in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["try", "lung-net", "--input", "images"], ["try", "models/lung-net", "--input", "images"]),
+        *(["check", "lung-net"], ["check", "models/lung-net"], ["pull", "lung-net"], ["install", "lung-net"]),
+    ],
+    ids=" ".join,
+)
+def test_of_a_refused_model_only_the_reason_is_told(
+    command: Command, caplog: pytest.LogCaptureFixture, arguments: list[str]
+) -> None:
+    command("new", "lung-net", "--onnx", "--into", "models")
+    manifest = Path("models/lung-net/model.toml").absolute()
+    manifest.write_text(manifest.read_text().replace("channel = 0", "channel = 3"))
+    synthetic_series(Path("images"), slices=3)
+    status, said = command(*arguments)
+    assert status == 2
+    assert re.fullmatch(rf"error: {re.escape(str(manifest))}:\d+: the network has no channel 3, [^:]+\.", said)
+    assert caplog.text == ""
+
+
+def test_a_list_of_all_models_warns_of_those_that_are_refused(
+    command: Command, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path("models/lung-net").mkdir()
+    Path("models/lung-net/model.toml").write_text("contract = 7")
+    command("list")
+    assert "plugin lung-net of " in caplog.text
 
 
 def test_a_model_whose_packages_are_missing_is_listed_with_what_to_run(command: Command) -> None:

@@ -1,0 +1,44 @@
+"""What the command line prints for people."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+
+import pytest
+from rich.console import Console
+
+from orchestrator.cli import run, show
+
+PATH = "/home/someone/models/" + "a-long-way/" * 12 + "model.toml"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        *((117.6, "[hnsf'U]", "118 HU"), (1502.4, "ml", "1,502 ml"), (3.21, "mm2", "3.21 mm²"), (0.5, "1", "0.5")),
+        ("many", "ml", "many ml"),
+    ],
+)
+def test_amounts_are_written_as_people_read_them(value: object, unit: str, text: str) -> None:
+    assert show.amount(value, unit) == text
+
+
+def test_a_measurement_is_told_in_hounsfield_units_and_kept_in_ucum(capsys: pytest.CaptureFixture[str]) -> None:
+    measured = {"name": "Mean", "value": 118.2, "unit": "[hnsf'U]", "segment": "Lesion"}
+    assert show.finding_text([], [measured]) == "Lesion: mean 118 HU"
+    show.as_json(measured)
+    assert json.loads(capsys.readouterr().out)["unit"] == "[hnsf'U]"
+
+
+def test_a_path_in_a_warning_is_not_broken_while_progress_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    narrow = Console(file=screen, width=60, force_terminal=True, highlight=False)
+    monkeypatch.setattr(run, "errors", narrow)
+    monkeypatch.setattr(show, "errors", narrow)
+    monkeypatch.setattr(logging, "lastResort", logging.lastResort)
+    show.tell_warnings()
+    log = logging.Logger("orchestrator.somewhere")  # it has no handler, as in a command of a person
+    run.watched(lambda _: log.warning("plugin x is refused: %s:26: the network has no channel [3]", PATH))
+    assert f"plugin x is refused: {PATH}:26: the network has no channel [3]" in screen.getvalue()
