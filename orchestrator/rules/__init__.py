@@ -1,7 +1,9 @@
 """Which series go to which models: rules that people write, explained to people."""
 
 from orchestrator.rules.explanation import ConditionExplanation, Explanation, RuleExplanation
+from orchestrator.rules.identity import identifies
 from orchestrator.rules.loading import default_rules, load_rules, parse_rules
+from orchestrator.rules.partial import Verdict, judge, may_match
 from orchestrator.rules.query import to_query
 from orchestrator.rules.reference import reference
 from orchestrator.rules.rule import Match, Rule
@@ -15,9 +17,13 @@ __all__ = [
     "Rule",
     "RuleExplanation",
     "RuleSet",
+    "Verdict",
     "WatchedRules",
     "default_rules",
+    "identifies",
+    "judge",
     "load_rules",
+    "may_match",
     "parse_rules",
     "reference",
     "to_query",

@@ -9,6 +9,7 @@ from orchestrator.domain.errors import RulesError
 from orchestrator.domain.series import Headers
 from orchestrator.rules.explanation import Explanation, RuleExplanation
 from orchestrator.rules.origin import refusal
+from orchestrator.rules.partial import may_match
 from orchestrator.rules.rule import Match, Rule
 from orchestrator.toml import did_you_mean
 
@@ -46,6 +47,13 @@ class RuleSet:
         rules = sorted((rule for rule in self.rules if rule.matches(facts)), key=lambda rule: rule.priority.rank)
         held_by = next((rule.name for rule in rules if rule.hold), "")
         return tuple(Match(rule.name, rule.models, rule.priority, bool(held_by), held_by) for rule in rules)
+
+    def may_match(self, headers: Headers) -> bool:
+        """Return whether any rule could be for a series of which an archive answered these headers.
+
+        What the archive did not answer decides nothing: a series that ``match`` is for is never passed over.
+        """
+        return may_match(self.rules, headers)
 
     def explain(self, facts: Headers) -> Explanation:
         """Return why each rule did or did not match; agrees with ``match``."""
