@@ -13,6 +13,7 @@ from orchestrator.app import retention
 from orchestrator.app.attention import Attention
 from orchestrator.app.places import doorbell_of, spool_of
 from orchestrator.app.pulse import Pulse
+from orchestrator.app.quiet import quiet_period
 from orchestrator.app.rescan import RESCAN_SECONDS, Rescan
 from orchestrator.app.sources import connected
 from orchestrator.app.stopping import Stop
@@ -45,7 +46,7 @@ def work(settings: Settings) -> None:
         intake = Intake(
             host.ledger,
             host.routing,
-            quiet_seconds=settings.receiver.quiet_seconds,
+            quiet_seconds=quiet_period(settings),
             held=lambda *series: [file.path for file in spool.series_files(*series)],
         )
         attention = Attention(partial(host.engine.look_every, MODEL_QUEUE), settings.engine.poll_seconds)

@@ -1,6 +1,7 @@
 """Settings from a file, the environment and secret files, checked and frozen."""
 
 from orchestrator.config.loading import load_settings
+from orchestrator.config.receiving import EntitySettings, ReceiverSettings
 from orchestrator.config.reference import reference
 from orchestrator.config.settings import (
     ArchiveSettings,
@@ -9,7 +10,6 @@ from orchestrator.config.settings import (
     EgressSettings,
     EngineSettings,
     ModelsSettings,
-    ReceiverSettings,
     RemoteSettings,
     RulesSettings,
     Settings,
@@ -23,6 +23,7 @@ __all__ = [
     "DestinationSettings",
     "EgressSettings",
     "EngineSettings",
+    "EntitySettings",
     "ModelsSettings",
     "ReceiverSettings",
     "RemoteSettings",

@@ -12,7 +12,8 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
-from orchestrator.config.settings import Section, Settings
+from orchestrator.config.section import Section
+from orchestrator.config.settings import Settings
 from orchestrator.config.values import read_secret
 from orchestrator.toml import Key, did_you_mean
 

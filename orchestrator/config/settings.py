@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from orchestrator.config.receiving import EntitySettings, ReceiverSettings
+from orchestrator.config.section import Section
 from orchestrator.config.showing import as_json, as_toml
 from orchestrator.config.values import (
     AETitle,
@@ -32,75 +34,8 @@ from orchestrator.config.values import (
 )
 
 
-class Section(BaseModel):
-    """One table of the settings file: frozen, and refusing keys that it does not know.
-
-    Relative paths start at the folder given as validation context ``{"base": Path}``, else at the
-    working directory. Defaults are treated like written values.
-    """
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        hide_input_in_errors=True,
-        validate_default=True,
-        allow_inf_nan=False,
-        validate_by_name=True,  # Settings(archives=...) in code; a file has [[archive]]
-        validate_by_alias=True,
-        defer_build=True,  # built when first read: a command that reads none does not wait for it
-    )
-
-
 class _Named(Protocol):
     name: str
-
-
-class ReceiverSettings(Section):
-    """The DICOM port that modalities and archives push images to."""
-
-    enabled: bool = Field(default=True, description="Whether the host listens for pushed images.")
-    ae_title: AETitle = Field(default="ORCHESTRATOR", description="AE title under which senders call this host.")
-    allow: tuple[AETitle, ...] = Field(
-        default=(), description="Calling AE titles that may send; empty lets any send, on loopback only."
-    )
-    host: Host = Field(default="127.0.0.1", description="Address to listen on; any but loopback needs `allow`.")
-    port: Port = Field(default=11112, description="TCP port; 0 takes any free one.")
-    quiet_seconds: float = Field(
-        default=30,
-        ge=0,
-        le=3600,
-        description="Silence after which a series is complete when nothing else says so.",
-    )
-    maximum_pdu: int = Field(default=131072, ge=4096, le=1048576, description="Largest PDU that is taken, in bytes.")
-    maximum_associations: int = Field(default=32, ge=1, le=1024, description="Associations that may be open at once.")
-    maximum_waiting: int = Field(
-        default=64,
-        ge=1,
-        le=4096,
-        description="Connections that may be open without an association; then the oldest goes.",
-    )
-    request_seconds: float = Field(
-        default=5, gt=0, le=60, description="A connection that has not asked for an association by then is closed."
-    )
-    idle_seconds: float = Field(
-        default=120,  # scanners keep an association open while they reconstruct
-        gt=0,
-        le=3600,
-        description="An association that is silent for so long is aborted.",
-    )
-    minimum_free_mb: int = Field(
-        default=2048, ge=0, description="With less free disk space senders are told A700, out of resources."
-    )
-
-    @field_validator("host")
-    @classmethod
-    def _knows_its_senders(cls, host: str, info: ValidationInfo) -> str:
-        if info.data.get("enabled") and info.data.get("allow") == () and not is_loopback(host):
-            raise ValueError(
-                f"host {host} lets anybody on the network send; "
-                'name the senders, as in allow = ["CT1"], or listen on 127.0.0.1'
-            )
-        return host
 
 
 class RemoteSettings(Section):
@@ -154,6 +89,13 @@ class ArchiveSettings(RemoteSettings):
     """An archive that the host knows."""
 
     watch: bool = Field(default=False, description="Whether the host looks there for new series; folders only.")
+    quiet_seconds: float | None = Field(
+        default=None,
+        ge=0,
+        le=3600,
+        description="Silence after which a series that came from it is complete when nothing else says so.",
+        json_schema_extra={"shown_default": "that of `[receiver]`"},
+    )
 
     @field_validator("watch")
     @classmethod
@@ -318,9 +260,10 @@ class EgressSettings(Section):
 
 
 class Settings(Section):
-    """Everything that can be set; ``[[archive]]``, ``[[destination]]`` and ``[[egress]]`` may come several times."""
+    """Everything that can be set; tables in two brackets such as ``[[archive]]`` may come several times."""
 
     receiver: ReceiverSettings = Field(default_factory=ReceiverSettings)
+    entities: tuple[EntitySettings, ...] = Field(default=(), alias="entity")
     archives: tuple[ArchiveSettings, ...] = Field(default=(), alias="archive")
     destinations: tuple[DestinationSettings, ...] = Field(default=(), alias="destination")
     data: DataSettings = Field(default_factory=DataSettings)
@@ -339,6 +282,18 @@ class Settings(Section):
         if twice:
             raise ValueError(f"the name {twice[0]!r} is given twice")
         return remotes
+
+    @field_validator("entities")
+    @classmethod
+    def _have_titles_of_their_own(
+        cls, entities: Sequence[EntitySettings], info: ValidationInfo
+    ) -> Sequence[EntitySettings]:
+        receiver = info.data.get("receiver")
+        titles = Counter(entity.ae_title for entity in entities) + Counter([receiver.ae_title] if receiver else [])
+        twice = [title for title, count in titles.items() if count > 1]
+        if twice:
+            raise ValueError(f"the AE title {twice[0]!r} is given twice")
+        return entities
 
     @field_validator("web")
     @classmethod

@@ -88,9 +88,11 @@ class Completion:
         """Note an instance; return True where it opens a new revision of a series already started.
 
         A plain re-send (same UID, same digest) of what is in hand only prolongs the quiet period.
+        quiet_seconds: of the way by which this one came; the newest counts.
         """
         pending = self._pending.setdefault(instance.series_uid, _Pending(quiet_seconds, now))
         pending.last_arrival = now
+        pending.quiet_seconds = quiet_seconds
         pending.paths.add(instance.path)
         pending.associations.add(association)
         pending.sender = sender

@@ -53,12 +53,13 @@ class Intake:
         ledger: Ledger,
         routing: Routing,
         *,
-        quiet_seconds: float,
+        quiet_seconds: Callable[[Received], float],
         held: Callable[[str, str], Collection[Path]] = lambda _study, _series: (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take nothing up yet.
 
+        quiet_seconds: the silence after which a series is complete that came by this way.
         held: study, series -> the files that the spool holds of it, each instance once.
         clock: seconds since 1970.
         """
@@ -80,12 +81,12 @@ class Intake:
         except UnreadableFile as fault:
             self._cannot_read(file.path, fault)
             return
-        self._recall(instance.series_uid)
+        self._recall(instance.series_uid, file)
         self._ways[instance.series_uid] = file
         reopened = self._completion.arrived(
             instance,
             now=self._clock(),
-            quiet_seconds=self._quiet_seconds,
+            quiet_seconds=self._quiet_seconds(file),
             association=file.association,
             sender=file.calling,
         )
@@ -181,7 +182,7 @@ class Intake:
         }
         return self._routing.admit(due.instances, source=way.source, host_facts=facts, reason=due.reason)
 
-    def _recall(self, series_uid: str) -> None:
+    def _recall(self, series_uid: str, late: Received) -> None:
         """Take an earlier revision in hand again, so that a late image makes a whole new one."""
         if series_uid in self._completion:
             return
@@ -189,7 +190,8 @@ class Intake:
         if newest is None:
             return
         known = self._readable(row.path for row in self._ledger.series_instances(series_uid, newest.revision))
-        self._completion.resumed(known, started=True, last_arrival=self._clock(), quiet_seconds=self._quiet_seconds)
+        quiet_seconds = self._quiet_seconds(late)
+        self._completion.resumed(known, started=True, last_arrival=self._clock(), quiet_seconds=quiet_seconds)
 
     def _supersede(self, series_uid: str) -> None:
         newest = self._ledger.series(series_uid)

@@ -50,7 +50,7 @@ class Desk:
         self.intake = Intake(
             ledger,
             self.routes,  # type: ignore[arg-type]
-            quiet_seconds=10.0,
+            quiet_seconds=lambda way: 40.0 if way.called == "SLOW" else 10.0,
             held=lambda *_: spool,
             clock=lambda: self.now,
         )
@@ -98,3 +98,15 @@ def test_the_same_images_under_two_paths_are_one_series_that_starts_and_leaves(l
     desk.after(11.0)
     desk.after(11.0)
     assert (set(desk.routes.admitted), len(desk.routes.released)) == ({6}, 1)
+
+
+def test_the_quiet_period_is_that_of_the_way_by_which_the_last_image_came(ledger: Ledger, tmp_path: Path) -> None:
+    first, *rest = ct(tmp_path / "ct")
+    desk = Desk(ledger, [first, *rest])
+    desk.intake.received(Received(first))
+    for path in rest:
+        desk.intake.received(Received(path, called="SLOW"))
+    desk.after(11.0)
+    assert desk.routes.released == []
+    desk.after(30.0)
+    assert len(desk.routes.released) == 1

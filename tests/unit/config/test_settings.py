@@ -13,6 +13,7 @@ from orchestrator.config import Settings, load_settings
 from orchestrator.domain.errors import SettingsError
 
 EGRESS = 'name = "triton"\nurl = "http://127.0.0.1:8000"\npurpose = "a test"\n'
+ENTITY = '[[entity]]\nae_title = "AI_MR"\n'
 REMOTE = 'name = "pacs"\nurl = "dimse://PACS@127.0.0.1:4242"\n'
 
 
@@ -197,8 +198,13 @@ def test_what_is_shown_can_be_loaded_again(file: Path) -> None:
     assert loaded(file, settings.shown()) == settings
 
 
+@pytest.mark.parametrize("text", ["[receiver]\nae_title = \"AI_MR\"\n" + ENTITY, ENTITY + ENTITY])
+def test_an_ae_title_is_given_once(file: Path, text: str) -> None:
+    assert "the AE title 'AI_MR' is given twice" in fault_of(file, text)
+
+
 def test_json_has_the_names_of_the_file(file: Path) -> None:
     values = json.loads(loaded(file, f"[[archive]]\n{REMOTE}").to_json())
     assert values["archive"][0]["name"] == "pacs"
-    lists = f"[[archive]]\n{REMOTE}[[destination]]\n{REMOTE}[[egress]]\n{EGRESS}"
+    lists = f"[[archive]]\n{REMOTE}[[destination]]\n{REMOTE}[[egress]]\n{EGRESS}{ENTITY}"
     assert values.keys() == tomllib.loads(loaded(file, lists).shown()).keys()
