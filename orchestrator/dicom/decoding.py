@@ -15,9 +15,9 @@ from pydicom.uid import UID, ExplicitVRBigEndian
 
 from orchestrator.dicom.codecs import decoder_of
 from orchestrator.dicom.header import read_header, read_whole
-from orchestrator.dicom.quiet import quiet
 from orchestrator.dicom.values import NATIVE, Stored
 from orchestrator.domain.errors import InputFault, UnsupportedInput
+from orchestrator.domain.quiet import quiet
 
 Array = npt.NDArray[Any]
 

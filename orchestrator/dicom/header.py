@@ -20,8 +20,8 @@ from pydicom.valuerep import VR
 
 from orchestrator.dicom.attributes import described, distinct, frame_attributes, number, plane, text
 from orchestrator.dicom.geometry import geometry_facts
-from orchestrator.dicom.quiet import quiet
 from orchestrator.domain.errors import UnreadableFile
+from orchestrator.domain.quiet import quiet
 from orchestrator.domain.series import Headers, Instance, PixelLocation
 
 IDENTITY = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber")

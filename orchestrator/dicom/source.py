@@ -14,8 +14,8 @@ from pydicom import Dataset, dcmread
 from orchestrator.dicom.grid import FrameReference, Grid
 from orchestrator.dicom.header import read_header
 from orchestrator.dicom.identity import patient_and_study
-from orchestrator.dicom.quiet import quiet
 from orchestrator.dicom.sound import sound
+from orchestrator.domain.quiet import quiet
 from orchestrator.domain.series import StudyIdentity
 
 _SIDE = ("Laterality", "ImageLaterality", "BodyPartExamined")

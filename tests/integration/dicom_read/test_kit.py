@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
-from orchestrator.dicom.quiet import quiet
+from orchestrator.domain.quiet import quiet
 from orchestrator.testing import ORIENTATIONS, Lesion, Phantom, encode, synthetic_series
 from tests.data.series import (
     cr_image,
