@@ -46,7 +46,7 @@ class Card:
 def demo(output: Path, settings: Settings, say: Say, progress: Callable[[running.Progress], None]) -> Demo:
     """Fetch weights and samples, run everything, and write the page.
 
-    Raises WeightsError or UserError where the package index cannot be reached.
+    Raises PackageError where the package index cannot be reached.
     """
     output.mkdir(parents=True, exist_ok=True)
     _pull(settings, say)

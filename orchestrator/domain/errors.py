@@ -138,7 +138,11 @@ class SandboxUnavailable(OrchestratorError):
     """The kernel cannot give the cage that the settings require."""
 
 
-class WeightsError(OrchestratorError):
+class PackageError(OrchestratorError):
+    """A file of a Python package cannot be had here, or is not the one that was declared."""
+
+
+class WeightsError(PackageError):
     """Weights are missing, differ from their declared digest or could not be converted."""
 
 

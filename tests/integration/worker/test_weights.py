@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.domain.errors import WeightsError
+from orchestrator.domain.errors import PackageError, WeightsError
 from orchestrator.domain.volume import Volume
 from orchestrator.worker import CataloguedModel, Workers, discover, pull, weights_folder
 
@@ -136,7 +136,7 @@ def test_weights_are_fetched_once(opened: Open, tmp_path: Path, local_index: Pat
 def test_what_is_not_as_declared_is_refused_and_nothing_is_kept(
     opened: Open, tmp_path: Path, change: str, by: str, sentence: str
 ) -> None:
-    with pytest.raises(WeightsError, match=sentence):
+    with pytest.raises(PackageError, match=sentence):
         pull(weighty(opened(MANIFEST.replace(change, by))), tmp_path / "weights", silent)
     assert list((tmp_path / "weights" / "weighty").iterdir()) == []
 
