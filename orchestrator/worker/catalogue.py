@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from orchestrator.domain.errors import ManifestError, OrchestratorError
 from orchestrator.domain.model import CONTRACT, ModelDescription
 from orchestrator.domain.plugin import PluginListing
+from orchestrator.sdk.hookspecs import HOST_HOOKS
 from orchestrator.worker.answer import ModelSaid, PluginSaid, first_fault
 from orchestrator.worker.discovery import MANIFEST, ModelSource
 from orchestrator.worker.manifest import Manifest
@@ -50,6 +51,11 @@ def read_report(source: ModelSource, report: Mapping[str, Any]) -> Described:
         raise ManifestError(f"{source.name} describes itself wrongly: {first_fault(invalid)}") from None
     if said.contract != CONTRACT:
         raise ManifestError(f"{source.name} speaks contract {said.contract}, this host speaks {CONTRACT}")
+    if source.manifest is not None and (hooks := HOST_HOOKS.intersection(said.hooks)):
+        raise ManifestError(
+            f"{source.name}: the code of a model folder runs in its cage only, and {', '.join(sorted(hooks))} is for "
+            "code that the host runs; put that into a plugin"
+        )
     models = tuple(_model(source, model) for model in said.models)
     names = tuple(model.description.name for model in models)
     return Described(_listing(source, said.hooks, names), models)
