@@ -121,13 +121,17 @@ class Answer(_Answer):
 
 
 class NetworkSaid(_Answer):
-    """What an ONNX network says of itself; None for a dimension that is free."""
+    """What a network says of itself; None for a dimension that is free.
+
+    outputs: the shape of each output by its name.
+    """
 
     axes: int
     input_channels: int | None
     channels: int | None
     scores: bool
     dimensions: tuple[int | None, ...]
+    outputs: dict[str, tuple[int | None, ...]]
 
 
 class ModelSaid(_Answer):

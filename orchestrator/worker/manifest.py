@@ -200,6 +200,23 @@ class FindingOf(Section):
     laterality: Concept | None = None
 
 
+class DetectionOf(Section):
+    """Which outputs of a network are boxes with their scores, and how the boxes are given."""
+
+    boxes: Annotated[str, Field(min_length=1)]
+    scores: Annotated[str, Field(min_length=1)] | None = None
+    labels: Annotated[str, Field(min_length=1)] | None = None
+    layout: Literal["rows", "columns"] = "rows"
+    order: Literal["xyxy", "yxyx", "cxcywh", "xyzxyz", "zyxzyx", "cxcyczwhd"] = "xyxy"
+    unit: Literal["pixel", "fraction"] = "pixel"
+    iou: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+    @property
+    def axes(self) -> int:
+        """Of the boxes: two in a slice, three in a volume."""
+        return 3 if "z" in self.order else 2
+
+
 class MeasurementOf(Section):
     """A number taken from the voxels of a segment; its volume is measured without being asked."""
 
@@ -296,6 +313,7 @@ class Manifest(Section):
     segment: tuple[SegmentOf, ...] = ()
     finding: tuple[FindingOf, ...] = ()
     measurement: tuple[MeasurementOf, ...] = ()
+    detection: DetectionOf | None = None
     intended: IntendedFor = Field(default_factory=IntendedFor)
     resources: Needs = Field(default_factory=Needs)
     weights: tuple[Weights, ...] = ()

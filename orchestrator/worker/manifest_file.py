@@ -26,6 +26,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "segment": schema.SegmentOf,
     "finding": schema.FindingOf,
     "measurement": schema.MeasurementOf,
+    "detection": schema.DetectionOf,
     "bundle": schema.BundleAt,
     "remote": schema.ServedAt,
     "intended": schema.IntendedFor,
@@ -48,6 +49,7 @@ ONLY_FOR: Mapping[str, Sequence[str]] = {
     "segment": (*NETWORKS, "remote", "monai-bundle"),
     "finding": (*NETWORKS, "remote"),
     "measurement": (*NETWORKS, "remote", "monai-bundle"),
+    "detection": NETWORKS,
 }
 """Keys that not every runtime knows."""
 
@@ -72,6 +74,7 @@ def read_manifest(path: Path) -> Manifest:
         *_runtime_faults(manifest),
         *_input_faults(manifest.input),
         *_output_faults(manifest),
+        *_detection_faults(manifest, manifest.detection),
         *_reference_faults(manifest),
         *_file_faults(manifest, path.parent),
     ):
@@ -147,6 +150,24 @@ def _output_faults(manifest: Manifest) -> Iterator[Fault]:
             yield ("output", key), f"{key} is for [[segment]]; each [[finding]] has a threshold of its own"
     if manifest.finding and manifest.output.activation == "argmax":
         yield ("output", "activation"), 'argmax leaves no score for a [[finding]]; take "softmax"'
+
+
+def _detection_faults(manifest: Manifest, told: schema.DetectionOf | None) -> Iterator[Fault]:
+    if told is None:
+        return
+    if manifest.segment:
+        yield ("segment", 0), "a network that detects gives boxes and no masks: name their classes with [[finding]]"
+    for key in sorted(manifest.output.model_fields_set & {"name", "per", "aggregate"}):
+        yield ("output", key), f"{key} is not for a network that detects; [detection] names its outputs"
+    for index, finding in enumerate(manifest.finding):
+        if finding.calibrated:
+            yield ("finding", index, "calibrated"), "a box has a score and no certainty"
+    if told.labels and not told.scores:
+        yield ("detection", "labels"), "labels go with one score for each box: name the output of the scores too"
+    if told.labels and manifest.output.activation == "softmax":
+        yield ("output", "activation"), "softmax needs a score for each class; where there are labels a box has one"
+    if told.scores and told.layout == "columns":
+        yield ("detection", "layout"), "layout is for boxes and scores in one output"
 
 
 def _bundle_faults(manifest: Manifest) -> Iterator[Fault]:

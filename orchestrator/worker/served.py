@@ -80,6 +80,7 @@ class ServedNetwork:
             "channels": self.output.shape[1],
             "scores": len(self.output.shape) == 2,
             "dimensions": list(self.input.shape[2:]),
+            "outputs": {self.output.name: list(self.output.shape)},
         }
 
     def told(self) -> dict[str, Any]:

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.domain.errors import ManifestError
 from orchestrator.sdk import Finding, Result, Volume
 from orchestrator.worker.channel import Channel
+from orchestrator.worker.child import detection
 from orchestrator.worker.child.classification import findings
 from orchestrator.worker.child.decision import Recipe, Scores, activated, decided, measured, segments
 from orchestrator.worker.child.model_grid import ModelGrid, Place, Three, windows
 from orchestrator.worker.child.preparation import Preparation
-from orchestrator.worker.child.runtimes import LoadedNetwork, load_network
+from orchestrator.worker.child.runtimes import LoadedNetwork, load_network, wanted_outputs
 
 
 class Network:
@@ -32,9 +34,14 @@ class Network:
         self.device = self.provider = ""
 
     def load(self, weights: Path | None, device: str) -> None:
-        """Load the network from its own folder or from the one of its pulled weights."""
-        self._loaded = load_network(self._recipe, self._folder, self._file(weights), device)
-        self.device, self.provider = self._loaded.device, self._loaded.provider
+        """Load the network from its own folder or from the one of its pulled weights.
+
+        Raises ManifestError where it lacks an output that the manifest names, and what its runtime raises.
+        """
+        loaded = load_network(self._recipe, self._folder, self._file(weights), device)
+        if missing := loaded.signature.missing(wanted_outputs(self._recipe)):
+            raise ManifestError(f"the network has no output {missing[0]!r}, only {list(loaded.signature.outputs)}")
+        self._loaded, self.device, self.provider = loaded, loaded.device, loaded.provider
 
     def connect(self, served: Mapping[str, Any], host: Channel) -> None:
         """Take the network from a server, which the host asks for it; ``served``: what the host learned there."""
@@ -55,8 +62,7 @@ class Network:
         """Return what the host compares with the manifest, None while the weights are not pulled or lie elsewhere."""
         if self._recipe["remote"] or not self._file(None).is_file():
             return None
-        self.load(None, "cpu")
-        return self._runs.signature.report()
+        return load_network(self._recipe, self._folder, self._file(None), "cpu").signature.report()
 
     @property
     def _runs(self) -> LoadedNetwork:
@@ -70,6 +76,8 @@ class Network:
         source = grid.forward(volume.voxels)
         prepare = Preparation(wanted, source)
         notes = self._notes | ({"Model grid": " x ".join(map(str, grid.shape))} if grid.resampled else {})
+        if self._recipe["detection"]:
+            return Result(findings=self._detected(source, prepare, grid), notes=notes)
         if self._recipe["finding"]:
             return Result(findings=self._findings(source, prepare, grid), notes=notes)
         found = segments(self._recipe, self._masks(source, prepare, grid))
@@ -83,6 +91,17 @@ class Network:
             image = grid.image(window[0].start) if image_by_image else None
             scored[image].append(self._run(self._cut(source, window), prepare))
         return findings(self._recipe, scored)
+
+    def _detected(self, source: npt.NDArray[Any], prepare: Preparation, grid: ModelGrid) -> list[Finding]:
+        """Return one finding with its boxes for each that the manifest names."""
+        plane = self._runs.signature.plane
+        if plane:
+            grid.image(0)  # refuses what can be drawn on none of the images before anything is run
+        seen = []
+        for window in self._windows(source):
+            fed = self._fed(self._cut(source, window), prepare)
+            seen.append(detection.in_window(self._recipe, self._runs(fed), window, fed.shape[2:]))
+        return detection.findings(self._recipe, seen, grid, plane=plane)
 
     def _masks(self, source: npt.NDArray[Any], prepare: Preparation, grid: ModelGrid) -> list[npt.NDArray[Any]]:
         """Return a mask for each segment, on the volume's own grid.
@@ -135,22 +154,26 @@ class Network:
         one, two, three = (size or count for size, count in zip(filled, shape, strict=True))
         return one, two, three
 
-    def _run(self, window: npt.NDArray[Any], prepare: Preparation) -> Scores:
-        """Return the activated output for one window; what the window lacks to the patch is filled from its edge."""
+    def _fed(self, window: npt.NDArray[Any], prepare: Preparation) -> npt.NDArray[np.float32]:
+        """Return the network's input for one window; what the window lacks to the patch is filled from its edge."""
         tensor = prepare(window)
         missing = [
             max(0, size - have) for size, have in zip(self._patch(window.shape[1:]), window.shape[1:], strict=True)
         ]
         if any(missing):
             tensor = np.pad(tensor, [(0, 0), *((0, count) for count in missing)], mode="edge")
-        signature = self._runs.signature
-        scores = self._runs((tensor[:, 0] if signature.plane else tensor)[None])
-        scores = activated(scores, self._recipe["output"]["activation"])
+        return (tensor[:, 0] if self._runs.signature.plane else tensor)[None]
+
+    def _run(self, window: npt.NDArray[Any], prepare: Preparation) -> Scores:
+        """Return the activated output for one window."""
+        fed, signature = self._fed(window, prepare), self._runs.signature
+        (given,) = self._runs(fed)
+        scores = activated(given[0], self._recipe["output"]["activation"])
         if signature.scores:
             return scores
+        if scores.shape[1:] != fed.shape[2:]:
+            raise ValueError(f"the network answers with {scores.shape[1:]} voxels to {fed.shape[2:]}")
         scores = scores[:, None] if signature.plane else scores
-        if scores.shape[1:] != tensor.shape[1:]:
-            raise ValueError(f"the network answers with {scores.shape[1:]} voxels to {tensor.shape[1:]}")
         return scores[(slice(None), *(slice(0, count) for count in window.shape[1:]))]
 
 

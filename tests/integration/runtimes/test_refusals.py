@@ -92,7 +92,7 @@ def test_a_file_that_is_no_network_is_refused_and_nothing_in_it_runs(
 ) -> None:
     write(tmp_path / "file.pt")
     (tmp_path / "lesion.py").write_text(NETWORK)
-    recipe = {"runtime": runtime, "network": "lesion:build", "input": {}, "output": {"name": None}}
+    recipe = {"runtime": runtime, "network": "lesion:build", "input": {}, "output": {"name": None}, "detection": None}
     with pytest.raises(ManifestError, match=re.escape(sentence)):
         load_network(recipe, tmp_path, tmp_path / sentence.split()[0], "cpu")
     assert not (tmp_path / "proof").exists()

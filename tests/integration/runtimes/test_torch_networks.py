@@ -15,7 +15,7 @@ from tests.integration.runtimes.exports import NETWORK, network
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 torch = pytest.importorskip("torch")
 
-INPUT = {"colour": False, "patch": None, "size": None}
+INPUT = {"channels": 1, "patch": None, "size": None}
 
 
 class Named(torch.nn.Module):
@@ -42,7 +42,7 @@ def loaded(folder: Path, module: Any, output: str | None = None, **given: Any) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.script(module.eval()).save(str(folder / "network.pt"))
-    recipe = {"runtime": "torchscript", "input": INPUT | given, "output": {"name": output}}
+    recipe = {"runtime": "torchscript", "input": INPUT | given, "output": {"name": output}, "detection": None}
     return load_network(recipe, folder, folder / "network.pt", "cpu")
 
 
@@ -54,7 +54,7 @@ def loaded(folder: Path, module: Any, output: str | None = None, **given: Any) -
         (CLASSES, {}, 2, 4, True),
         (SLICES, {"size": [40, 40]}, 2, 3, False),
         (torch.nn.Identity(), {"patch": [8, 8]}, 2, 1, False),
-        (torch.nn.Conv2d(3, 2, 1), {"colour": True}, 2, 2, False),
+        (torch.nn.Conv2d(3, 2, 1), {"channels": 3}, 2, 2, False),
     ],
 )
 def test_what_a_network_takes_and_gives_is_found_out(
@@ -70,13 +70,20 @@ def test_what_a_network_takes_and_gives_is_found_out(
 )
 def test_an_output_is_chosen_by_key_or_position(tmp_path: Path, module: Any, output: str | None, factor: int) -> None:
     fed = np.random.default_rng(1).random((1, 1, 4, 4, 4), np.float32)
-    assert (loaded(tmp_path, module, output)(fed) == factor * fed[0]).all()
+    (given,) = loaded(tmp_path, module, output)(fed)
+    assert (given == factor * fed).all()
 
 
 def test_weights_may_be_a_safetensors_file(tmp_path: Path) -> None:
     pytest.importorskip("safetensors.torch").save_file(network().state_dict(), tmp_path / "w.safetensors")
     (tmp_path / "lesion.py").write_text(NETWORK)
-    recipe = {"runtime": "pytorch", "network": "lesion:build", "input": INPUT, "output": {"name": None}}
+    recipe = {
+        "runtime": "pytorch",
+        "network": "lesion:build",
+        "input": INPUT,
+        "output": {"name": None},
+        "detection": None,
+    }
     fed = np.random.default_rng(1).random((1, 1, 6, 6, 6), np.float32)
-    given = load_network(recipe, tmp_path, tmp_path / "w.safetensors", "cpu")(fed)
-    assert np.array_equal(given, network()(torch.from_numpy(fed))[0].detach().numpy())
+    (given,) = load_network(recipe, tmp_path, tmp_path / "w.safetensors", "cpu")(fed)
+    assert np.array_equal(given, network()(torch.from_numpy(fed)).detach().numpy())

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from onnx import NodeProto, TensorProto, helper
+from onnx import GraphProto, NodeProto, TensorProto, helper
 
 HEAD = """contract = 1
 name = "{name}"
@@ -25,7 +25,6 @@ def write_model(
 
     constants: name -> list of floats, or of ints.
     """
-    folder.mkdir(parents=True)
     spatial = ["a", "b", "c"][:axes]
     gives = [1, channels, *(spatial if channels > 0 else [])] if channels > 0 else [1, -channels]
     tensors = [_constant(name, values) for name, values in constants.items()]
@@ -36,6 +35,11 @@ def write_model(
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, gives)],
         tensors,
     )
+    return _written(folder, rest, graph)
+
+
+def _written(folder: Path, rest: str, graph: GraphProto) -> Path:
+    folder.mkdir(parents=True)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     content = model.SerializeToString()
     (folder / "model.onnx").write_bytes(content)
@@ -50,3 +54,44 @@ def _constant(name: str, values: list[Any]) -> Any:
 
 
 SAME = [helper.make_node("Identity", ["x"], ["y"])]
+
+
+def write_detector(folder: Path, rest: str, axes: int = 2, bright: float = 0.5) -> Path:
+    """Return a new model folder: a network that gives the box around all that is brighter than ``bright``.
+
+    Its outputs: ``boxes`` (1, 2 * axes), last axis first; ``scores`` (1), its brightest value; ``labels`` (1), a 2;
+    ``rows`` (1, 1, numbers) and ``columns`` (1, numbers, 1) with boxes, a zero and the score in one.
+    """
+    spatial = ["a", "b", "c"][:axes]
+    ends = [_end(axis, axes, last) for last in (False, True) for axis in reversed(range(axes))]
+    nodes = [
+        helper.make_node("Greater", ["x", "bright"], ["above"]),
+        helper.make_node("Cast", ["above"], ["mask"], to=TensorProto.FLOAT),
+        *(node for end in ends for node in end),
+        helper.make_node("Concat", [end[-1].output[0] for end in ends], ["corners"], axis=1),
+        helper.make_node("Cast", ["corners"], ["boxes"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMax", ["x"], ["scores"], axes=list(range(1, axes + 2)), keepdims=0),
+        helper.make_node("Identity", ["two"], ["labels"]),
+        helper.make_node("Unsqueeze", ["scores", "one"], ["score"]),
+        helper.make_node("Sub", ["score", "score"], ["zero"]),
+        helper.make_node("Concat", ["boxes", "zero", "score"], ["row"], axis=1),
+        helper.make_node("Unsqueeze", ["row", "one"], ["rows"]),
+        helper.make_node("Transpose", ["rows"], ["columns"], perm=[0, 2, 1]),
+    ]
+    numbers = 2 * axes
+    gives = {"boxes": [1, numbers], "scores": [1], "rows": [1, 1, numbers + 2], "columns": [1, numbers + 2, 1]}
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in gives.items()]
+    outputs.append(helper.make_tensor_value_info("labels", TensorProto.INT64, [1]))
+    constants = [_constant("bright", [bright]), _constant("one", [1]), _constant("two", [2])]
+    given = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, *spatial])]
+    return _written(folder, rest, helper.make_graph(nodes, "test", given, outputs, constants))
+
+
+def _end(axis: int, axes: int, last: bool) -> list[NodeProto]:
+    """Return nodes that find the first index along an axis where the mask is set, or the one behind the last."""
+    name, others = f"{axis}{last}", [1, *(other + 2 for other in range(axes) if other != axis)]
+    nodes = [
+        helper.make_node("ReduceMax", ["mask"], [f"along{name}"], axes=others, keepdims=0),
+        helper.make_node("ArgMax", [f"along{name}"], [f"at{name}"], axis=1, keepdims=1, select_last_index=int(last)),
+    ]
+    return [*nodes, helper.make_node("Add", [f"at{name}", "one"], [f"behind{name}"])] if last else nodes

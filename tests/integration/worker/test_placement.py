@@ -240,7 +240,7 @@ sys.modules["onnxruntime"] = types.SimpleNamespace(
 
 def test_onnxruntime_out_of_memory_on_cuda_goes_on_on_its_cpu_provider(host: Start) -> None:
     load = (
-        "self.network = OnnxNetwork(Path('none'), None, device, 4096); "
+        "self.network = OnnxNetwork(Path('none'), [None], device, 4096); "
         "self.device, self.provider = self.network.device, self.network.provider"
     )
     prediction = host(

@@ -179,7 +179,14 @@ def test_a_conversion_needs_the_fingerprint_of_what_it_makes(read: Read) -> None
 
 
 def network(**said: object) -> NetworkSaid:
-    sound = {"axes": 3, "input_channels": 1, "channels": 3, "scores": False, "dimensions": (None, None, None)}
+    sound = {
+        "axes": 3,
+        "input_channels": 1,
+        "channels": 3,
+        "scores": False,
+        "dimensions": (None, None, None),
+        "outputs": {},
+    }
     return NetworkSaid.model_validate({**sound, **said})
 
 
@@ -241,6 +248,72 @@ def test_what_scores_are_not_for_is_named(read: Read, text: str, sentence: str) 
     with pytest.raises(ManifestError) as raised:
         read(text)
     assert sentence in str(raised.value)
+
+
+DETECTION = SCORES.replace('[output]\nper = "image"', '[detection]\nboxes = "b"\nscores = "s"\nlabels = "l"')
+AFTER = "[output]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (DETECTION.replace("[[finding]]\nname", '[[segment]]\nlabel = "x"\ntype'), ":11: a network that detects gives"),
+        (DETECTION.replace('boxes = "b"', ""), ":7: 'boxes' is missing"),
+        (DETECTION.replace("scores", "score"), ":9: unknown key 'score' - did you mean 'scores'?"),
+        (DETECTION.replace('scores = "s"', ""), ":10: labels go with one score for each box: name the output of the"),
+        (DETECTION.replace('labels = "l"', 'layout = "columns"'), ":10: layout is for boxes and scores in one output"),
+        (DETECTION.replace('labels = "l"', 'order = "xywh"'), ":10: detection.order: "),
+        (DETECTION.replace('labels = "l"', "iou = 1.5"), ":10: detection.iou: "),
+        (DETECTION + "calibrated = true", ":13: a box has a score and no certainty"),
+        (DETECTION + AFTER + 'activation = "softmax"', ":14: softmax needs a score for each class"),
+        (DETECTION + AFTER + 'per = "image"', ":14: per is not for a network that detects"),
+        (
+            DETECTION + AFTER + 'name = "b"',
+            ":14: name is not for a network that detects; [detection] names its outputs",
+        ),
+        (DETECTION.replace('runtime = "onnx"', 'runtime = "remote"'), ":7: 'detection' is for runtime = \"onnx\", "),
+        (DETECTION.partition("[[finding]]")[0], ":1: a network needs at least one [[segment]] or [[finding]]"),
+    ],
+)
+def test_what_is_wrong_with_a_detection_is_named(read: Read, text: str, sentence: str) -> None:
+    with pytest.raises(ManifestError) as raised:
+        read(text)
+    assert sentence in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "sentence"),
+    [
+        ({"b": (None, 4), "l": (None,)}, ":9: the network has no output 's', only 'b', 'l'"),
+        ({"b": (None, 7), "s": (None,), "l": (None,)}, ":8: output 'b' has 7 numbers a box, expected 4"),
+        ({"b": (1, 1, None, 7), "s": (None,), "l": (None,)}, ":8: output 'b' has 4 axes, expected (boxes, numbers)"),
+        ({"b": (None, 4), "s": (1, 1, None), "l": (None,)}, ":9: output 's' has 3 axes, expected 1 or 2"),
+        ({"b": (None, 4), "s": (None, 80), "l": (None,)}, ":10: output 's' has a score for each class: there is no"),
+    ],
+)
+def test_an_output_that_is_no_boxes_or_scores_is_named_with_its_line(
+    read: Read, tmp_path: Path, outputs: dict[str, object], sentence: str
+) -> None:
+    manifest = read(DETECTION)
+    with pytest.raises(ManifestError) as raised:
+        check_network(tmp_path / "model.toml", manifest, network(axes=2, dimensions=(None, None), outputs=outputs))
+    assert sentence in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"b": (None, 4), "s": (None,), "l": (None,)},
+        {"b": (1, None, 4), "s": (1, None), "l": (1, None)},
+        {"b": (1, None, 4), "s": (1, None, 1), "l": (1, None)},
+        {"b": (), "s": (), "l": ()},
+    ],
+)
+def test_outputs_of_boxes_pass_with_a_batch_axis_or_without(
+    read: Read, tmp_path: Path, outputs: dict[str, object]
+) -> None:
+    said = network(axes=2, dimensions=(None, None), outputs=outputs)
+    check_network(tmp_path / "model.toml", read(DETECTION), said)
 
 
 def test_scores_image_by_image_need_a_network_of_slices(read: Read, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ SECTIONS = [
     manifest.SegmentOf,
     manifest.FindingOf,
     manifest.MeasurementOf,
+    manifest.DetectionOf,
     manifest.BundleAt,
     manifest.ServedAt,
     manifest.IntendedFor,

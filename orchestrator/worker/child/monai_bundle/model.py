@@ -57,6 +57,7 @@ class Bundle:
             "channels": self._gives.get("num_channels"),
             "scores": False,
             "dimensions": [None, None, None],
+            "outputs": {},
         }
 
     def predict(self, volume: Volume) -> Result:

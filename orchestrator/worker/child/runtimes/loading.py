@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.worker.child.runtimes.signature import LoadedNetwork
+from orchestrator.worker.child.runtimes.signature import LoadedNetwork, wanted_outputs
 
 
 def load_network(recipe: Mapping[str, Any], folder: Path, file: Path, device: str) -> LoadedNetwork:
@@ -19,7 +19,7 @@ def load_network(recipe: Mapping[str, Any], folder: Path, file: Path, device: st
     if recipe["runtime"] == "onnx":
         from orchestrator.worker.child.runtimes.onnx import OnnxNetwork
 
-        return OnnxNetwork(file, recipe["output"]["name"], device, recipe["resources"]["memory_mb"])
+        return OnnxNetwork(file, wanted_outputs(recipe), device, recipe["resources"]["memory_mb"])
     from orchestrator.worker.child.runtimes import torch_modules
 
     device = torch_modules.usable(device)
@@ -27,4 +27,6 @@ def load_network(recipe: Mapping[str, Any], folder: Path, file: Path, device: st
         module = torch_modules.torchscript(file, device)
     else:
         module = torch_modules.with_weights(torch_modules.built(folder, recipe["network"]), file)
-    return torch_modules.TorchNetwork(module, device, recipe["input"], recipe["output"]["name"])
+    return torch_modules.TorchNetwork(
+        module, device, recipe["input"], wanted_outputs(recipe), detects=recipe["detection"] is not None
+    )

@@ -25,8 +25,8 @@ class RemoteNetwork:
         self.signature = Signature.of(served)
         self._host = host
 
-    def __call__(self, fed: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the output for one window; the host ends this process where the server gives none."""
+    def __call__(self, fed: npt.NDArray[np.float32]) -> Sequence[npt.NDArray[Any]]:
+        """Return the one output for one window; the host ends this process where the server gives none."""
         tensor = np.ascontiguousarray(fed, dtype=np.float32)
         file = os.memfd_create("tensor")
         try:
@@ -36,8 +36,7 @@ class RemoteNetwork:
         finally:
             os.close(file)
         told, (answer,) = self._host.receive()
-        scores: npt.NDArray[np.float32] = _mapped(answer, told["shape"])[0]
-        return scores
+        return [_mapped(answer, told["shape"])]
 
 
 def _mapped(file: int, shape: Sequence[int]) -> npt.NDArray[np.float32]:

@@ -108,51 +108,61 @@ def _read(file: Path) -> Any:
 class TorchNetwork:
     """Implements LoadedNetwork for a torch module, which says nothing of its input: it is tried."""
 
-    def __init__(self, module: Module, device: str, wanted: Mapping[str, Any], output: str | None) -> None:
+    def __init__(
+        self, module: Module, device: str, wanted: Mapping[str, Any], outputs: Sequence[str | None], *, detects: bool
+    ) -> None:
         """Put the module on ``device`` and try it.
 
-        wanted: the manifest's ``[input]``; output: which one, by key or position, by default the first.
+        wanted: the manifest's ``[input]``; outputs: those that are asked for, by key or position, None for the first.
+        detects: it gives boxes, as many as it finds, and neither maps nor scores.
         Raises ManifestError where no input fits.
         """
         self._torch = required("torch", "torch")
         self._module = module.to(device).eval()
         self.device, self.provider = device, ""
-        self._output = output
-        self.signature = self._tried(wanted)
+        self._outputs = outputs
+        self.signature = self._tried(wanted, detects=detects)
 
-    def __call__(self, fed: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the output for one window."""
-        scores: npt.NDArray[np.float32] = self._run(fed)[0].float().cpu().numpy()
-        return scores
+    def __call__(self, fed: npt.NDArray[np.float32]) -> Sequence[npt.NDArray[Any]]:
+        """Return the outputs for one window."""
+        given = self._run(fed)
+        return [given[name or next(iter(given))].float().cpu().numpy() for name in self._outputs]
 
-    def _run(self, fed: npt.NDArray[np.float32]) -> Any:
+    def _run(self, fed: npt.NDArray[np.float32]) -> Mapping[str, Any]:
+        """Return the outputs by key or position."""
         with self._torch.inference_mode():
             try:
                 given = self._module(self._torch.from_numpy(fed).to(self.device))
             except RuntimeError as fault:
                 raise fault if ran_out_of_memory(fault) else RuntimeError(_said(fault)[-1]) from fault
-        return self._chosen(given)
+        return _by_name(given)
 
-    def _chosen(self, given: Any) -> Any:
-        """Return the one output that the manifest names."""
-        if isinstance(given, Mapping):
-            return given[self._output or next(iter(given))]
-        return given[int(self._output or 0)] if isinstance(given, list | tuple) else given
-
-    def _tried(self, wanted: Mapping[str, Any]) -> Signature:
+    def _tried(self, wanted: Mapping[str, Any], *, detects: bool) -> Signature:
         channels, faults = wanted["channels"], []
         for size in _sizes(wanted):
+            fed = np.zeros((1, channels, *size), np.float32)
             try:
-                given = self._run(np.zeros((1, channels, *size), np.float32)).shape
+                outputs = {name: tuple(each.shape) for name, each in self._run(fed).items()}
             except (RuntimeError, ValueError, LookupError) as fault:
                 if ran_out_of_memory(fault):
                     raise
                 faults.append(_said(fault)[-1])
                 continue
-            if len(given) == 2 or tuple(given[2:]) == tuple(size):
-                return Signature(channels, (None,) * len(size), given[1], len(given) == 2)
-            faults.append(f"it answers {tuple(given)} to {(1, channels, *size)}")
+            name = self._outputs[0] or next(iter(outputs))
+            given = outputs.get(name, next(iter(outputs.values())))
+            if detects or len(given) == 2 or given[2:] == tuple(size):
+                return Signature.by_output(channels, (None,) * len(size), outputs, name)
+            faults.append(f"it answers {given} to {(1, channels, *size)}")
         raise ManifestError(f"the network takes none of {list(_sizes(wanted))} (see patch in [input]): {faults[-1]}")
+
+
+def _by_name(given: Any) -> Mapping[str, Any]:
+    """Return what a module gives, by key or position; torchvision's detectors give a list of one mapping."""
+    if isinstance(given, list | tuple) and len(given) == 1:
+        return _by_name(given[0])
+    if isinstance(given, list | tuple):
+        return {str(position): each for position, each in enumerate(given)}
+    return given if isinstance(given, Mapping) else {"0": given}
 
 
 def _sizes(wanted: Mapping[str, Any]) -> Iterator[Sequence[int]]:
