@@ -100,6 +100,14 @@ def insert_new(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any
     return connection.execute(inserted).first() is not None
 
 
+def upsert(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> None:
+    """Insert the row, or put it in the place of the one with the same key."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    keys = [column.name for column in table.primary_key]
+    rest = {name: value for name, value in row.items() if name not in keys}
+    connection.execute(insert(table).values(**row).on_conflict_do_update(index_elements=keys, set_=rest))
+
+
 def insert_all(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert the rows, which may be none."""
     if rows:
