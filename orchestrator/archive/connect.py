@@ -12,18 +12,35 @@ from orchestrator.domain.errors import UserError
 if TYPE_CHECKING:
     from orchestrator.archive.dimse import DimseArchive
     from orchestrator.archive.folder import FolderArchive
+    from orchestrator.archive.orthanc import OrthancArchive
 
 _AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")  # PS3.5 6.2: 16 characters of ASCII, no backslash
-SCHEMES = {"dimse": "dimse://AET@host:port", "file": "file:///folder"}
+SCHEMES = {
+    "dimse": "dimse://AET@host:port",
+    "file": "file:///folder",
+    "orthanc+http": "orthanc+http://host:port",
+    "orthanc+https": "orthanc+https://host:port",
+}
 
 
 def connect(
-    url: str, *, name: str, ae_title: str = "ORCHESTRATOR", ask: bool = True, timeout_seconds: float = 30.0
-) -> DimseArchive | FolderArchive:
+    url: str,
+    *,
+    name: str,
+    ae_title: str = "ORCHESTRATOR",
+    ask: bool = True,
+    timeout_seconds: float = 30.0,
+    ca_file: Path | None = None,
+    certificate_file: Path | None = None,
+    key_file: Path | None = None,
+    username: str = "",
+    password: str = "",
+) -> DimseArchive | FolderArchive | OrthancArchive:
     """Return the archive; nothing is sent to it yet.
 
     ae_title: ours, as the archive knows it. ask: False for one that takes objects and answers no query.
     timeout_seconds: how long one answer of the archive may take.
+    ca_file, certificate_file, key_file: PEM files for TLS; username, password: where it asks for them.
     Raises UserError where the URL does not name an archive.
     """
     if not _AE_TITLE.fullmatch(ae_title.strip()):
@@ -38,6 +55,19 @@ def connect(
         from orchestrator.archive.folder import FolderArchive
 
         return FolderArchive(name, _folder(url, parts))
+    if parts.scheme.startswith("orthanc+http"):
+        from orchestrator.archive.http import Access
+        from orchestrator.archive.orthanc import OrthancArchive
+
+        access = Access(
+            username=username,
+            password=password,
+            ca_file=ca_file,
+            certificate_file=certificate_file,
+            key_file=key_file,
+            timeout_seconds=timeout_seconds,
+        )
+        return OrthancArchive(name, _http_root(url, parts), access)
     raise UserError(f"archive {name!r}: {url!r} has no known scheme; there are {' and '.join(SCHEMES.values())}")
 
 
@@ -52,6 +82,17 @@ def _dimse_address(url: str, parts: SplitResult) -> tuple[str, str, int]:
             f"{url!r} is no address of an archive: write dimse://AET@host:port, as in dimse://PACS@10.0.0.5:104"
         )
     return called, parts.hostname, port
+
+
+def _http_root(url: str, parts: SplitResult) -> str:
+    """Return the address without what stands before ``http``."""
+    try:
+        parts.port  # noqa: B018  # raises for one that is no number
+    except ValueError:
+        raise UserError(f"{url!r} has no port that is a number") from None
+    if not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise UserError(f"{url!r} is no address of an archive: write {SCHEMES[parts.scheme]}, without user or query")
+    return url.partition("+")[2]
 
 
 def _folder(url: str, parts: SplitResult) -> Path:

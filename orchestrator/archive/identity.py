@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from io import BytesIO
 
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_partial
 
-from orchestrator.domain.errors import ArchiveRefused
+from orchestrator.domain.errors import ArchiveRefused, UnreadableFile
+from orchestrator.domain.quiet import quiet
 from orchestrator.domain.series import StudyIdentity
 
 ATTRIBUTES = (
@@ -19,6 +22,8 @@ ATTRIBUTES = (
     "AccessionNumber",
     "StudyInstanceUID",
 )
+_LAST = 0x0020000D  # Study Instance UID; every other one comes before it
+_START_BYTES = 256 << 10  # far more than what stands before it
 
 
 def study_identity(dataset: Dataset) -> StudyIdentity:
@@ -32,6 +37,23 @@ def study_identity(dataset: Dataset) -> StudyIdentity:
         accession_number=_text(dataset, "AccessionNumber"),
         study_uid=_text(dataset, "StudyInstanceUID"),
     )
+
+
+def identity_in(pieces: Iterable[bytes]) -> StudyIdentity:
+    """Return what a DICOM file says of patient and study; no more of it is taken than that needs.
+
+    Raises UnreadableFile.
+    """
+    start = b""
+    for piece in pieces:
+        start += piece
+        if len(start) > _START_BYTES:
+            break
+    try:
+        with quiet():
+            return study_identity(read_partial(BytesIO(start), stop_when=lambda tag, _vr, _length: tag > _LAST))
+    except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes
+        raise UnreadableFile(f"its patient and study cannot be read ({type(fault).__name__})") from None
 
 
 def one_patient(identities: Sequence[StudyIdentity], archive: str, study_uid: str) -> StudyIdentity | None:

@@ -10,14 +10,18 @@ from orchestrator.archive.connect import SCHEMES, connect
 from orchestrator.domain.ports import Archive
 from orchestrator.sdk.hookspecs import hookimpl
 
+_TOLD = (
+    *("name", "ae_title", "timeout_seconds"),
+    *("ca_file", "certificate_file", "key_file", "username", "password"),
+)
+
 
 @hookimpl
 def connect_archive(url: str, settings: Mapping[str, Any]) -> Archive | None:
-    """Return the archive for ``dimse://`` and ``file://``, None for any other scheme.
+    """Return the archive for one of ``SCHEMES``, None for any other scheme.
 
     Raises UserError where the URL does not name an archive.
     """
     if urlsplit(url).scheme not in SCHEMES:
         return None
-    told = ("name", "ae_title", "timeout_seconds")
-    return connect(url, **{key: settings[key] for key in told})
+    return connect(url, **{key: settings[key] for key in _TOLD})

@@ -1,0 +1,219 @@
+"""The way to an archive that is asked by HTTP: no redirects, no proxies, no packed answers, faults by their names."""
+
+from __future__ import annotations
+
+import json
+import logging
+import ssl
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines quote addresses, and a query may name a patient
+logging.getLogger("httpcore").setLevel(logging.WARNING)  # its lines quote headers, and one holds the password
+
+CONNECT_SECONDS = 10.0
+LARGEST_ANSWER_BYTES = 64 << 20
+_LATER: set[int] = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+_ADVICE: dict[int, str] = {
+    HTTPStatus.BAD_REQUEST: "it does not understand the request",
+    HTTPStatus.UNAUTHORIZED: "check username and password_file of this archive in the settings",
+    HTTPStatus.FORBIDDEN: "let the user of the settings read and store there",
+    HTTPStatus.NOT_FOUND: "check the path in the url of this archive in the settings",
+    HTTPStatus.METHOD_NOT_ALLOWED: "it does not offer this service; check the path in the url",
+    HTTPStatus.NOT_ACCEPTABLE: "it cannot answer in the format that was asked for",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "let it take larger bodies",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "it does not take what was sent in this format",
+    HTTPStatus.NOT_IMPLEMENTED: "it does not offer this service",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How an archive lets this host in.
+
+    ca_file: PEM of the authority that signed its certificate, None for those that the machine trusts.
+    certificate_file, key_file: PEM of our own certificate, where it asks for one.
+    timeout_seconds: how long one answer may take, and a download may be silent.
+    """
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    timeout_seconds: float = 30.0
+
+
+class HttpPeer:
+    """The archive at a root address, which begins with http:// or https://."""
+
+    def __init__(self, name: str, root: str, access: Access) -> None:
+        self.name = name
+        self._root = root.rstrip("/")
+        self._access = access
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Yield what asks questions; its connections are kept until the end of the block.
+
+        Raises ArchiveRefused where a file of the settings holds no certificate.
+        """
+        access = self._access
+        limits = httpx.Timeout(access.timeout_seconds, connect=min(access.timeout_seconds, CONNECT_SECONDS))
+        with httpx.Client(
+            verify=self._tls() if self._root.startswith("https:") else False,  # without TLS there is nothing to verify
+            auth=httpx.BasicAuth(access.username, access.password) if access.username else None,
+            timeout=limits,
+            follow_redirects=False,
+            trust_env=False,
+        ) as client:
+            yield Session(str(self), self._root, client, access.timeout_seconds)
+
+    def __str__(self) -> str:
+        return f"archive {self.name!r} ({self._root})"
+
+    def _tls(self) -> ssl.SSLContext:
+        files = (self._access.ca_file, self._access.certificate_file, self._access.key_file)
+        try:
+            return _context(files, tuple(path.stat().st_mtime_ns if path else 0 for path in files))
+        except OSError as fault:
+            named = " or ".join(str(path) for path in files if path)
+            raise ArchiveRefused(f"{self}: {named} cannot be used for TLS: {fault.strerror or fault}") from None
+
+
+class Session:
+    """Questions to one archive over connections that are kept."""
+
+    def __init__(self, archive: str, root: str, client: httpx.Client, timeout_seconds: float) -> None:
+        self._archive = archive
+        self._root = root
+        self._client = client
+        self._timeout_seconds = timeout_seconds
+
+    def json(
+        self, method: str, path: str, *, params: Mapping[str, str | int] | None = None, body: object = None
+    ) -> Any:
+        """Return the answer, read as JSON; None where it is empty.
+
+        Raises ArchiveUnavailable, ArchiveRefused.
+        """
+        encoded = None if body is None else json.dumps(body).encode()
+        headers = {"Accept": "application/json"} | ({} if body is None else {"Content-Type": "application/json"})
+        with self.stream(method, path, params=params, headers=headers, content=encoded) as response:
+            return self.read_json(response)
+
+    @contextmanager
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | Iterable[bytes] | None = None,
+        accepted: frozenset[int] = frozenset(),
+    ) -> Iterator[httpx.Response]:
+        """Yield the answer with its body still to come.
+
+        accepted: codes beside 2xx that are an answer too.
+        Raises ArchiveUnavailable, ArchiveRefused; within the block, too, where the body does not come to its end.
+        """
+        told = {"Accept-Encoding": "identity", **(headers or {})}
+        address = f"{self._root}{path}"
+        with (
+            self._named_faults(),
+            self._client.stream(method, address, params=params, headers=told, content=content) as response,
+        ):
+            if not response.is_success and response.status_code not in accepted:
+                raise self._refusal(response)
+            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise ArchiveRefused(f"{self._archive} packs its answers though asked not to: switch compression off")
+            yield response
+
+    def read_json(self, response: httpx.Response) -> Any:
+        """Return the body, read as JSON; None where it is empty.
+
+        Raises ArchiveUnavailable, ArchiveRefused.
+        """
+        body = self._read(response)
+        if not body.strip():
+            return None
+        try:
+            return json.loads(body.decode())
+        except UnicodeDecodeError:
+            raise ArchiveRefused(f"{self._archive} answers in another character set than UTF-8") from None
+        except (ValueError, RecursionError):
+            raise ArchiveRefused(f"{self._archive} answers with what is no JSON; check the path in its url") from None
+
+    def _read(self, response: httpx.Response) -> bytes:
+        deadline = time.monotonic() + self._timeout_seconds
+        body = bytearray()
+        for piece in response.iter_raw():
+            body += piece
+            if len(body) > LARGEST_ANSWER_BYTES:
+                raise ArchiveRefused(f"{self._archive} answers with more than {LARGEST_ANSWER_BYTES >> 20} MiB")
+            if time.monotonic() > deadline:
+                raise ArchiveUnavailable(f"{self._archive} did not end its answer in {self._timeout_seconds:g} s")
+        return bytes(body)
+
+    @contextmanager
+    def _named_faults(self) -> Iterator[None]:
+        """Give httpx's faults our names; theirs know the address, and a query may name a patient."""
+        try:
+            yield
+        except httpx.ConnectTimeout:
+            raise ArchiveUnavailable(f"{self._archive} does not take a connection in time") from None
+        except httpx.TimeoutException:
+            raise ArchiveUnavailable(f"{self._archive} does not answer in {self._timeout_seconds:g} s") from None
+        except httpx.ConnectError as fault:
+            raise self._unconnected(fault) from None
+        except httpx.HTTPError as fault:
+            kind = type(fault).__name__
+            raise ArchiveUnavailable(f"{self._archive} broke the connection off in the middle ({kind})") from None
+
+    def _unconnected(self, fault: httpx.ConnectError) -> ArchiveError:
+        cause: BaseException | None = fault
+        while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is not None:
+            return ArchiveRefused(
+                f"{self._archive} shows a certificate that does not hold ({cause.verify_message}): "
+                "renew it there, or name the authority that signed it as ca_file"
+            )
+        return ArchiveUnavailable(f"{self._archive} cannot be reached: {fault}")
+
+    def _refusal(self, response: httpx.Response) -> ArchiveError:
+        code = response.status_code
+        if response.is_redirect:
+            return ArchiveRefused(
+                f"{self._archive} answers with a redirect ({code}), which is never followed: write where it is as url"
+            )
+        if code in _LATER or (code >= HTTPStatus.INTERNAL_SERVER_ERROR and code not in _ADVICE):
+            return ArchiveUnavailable(f"{self._archive} answers with {code}{_wished_wait(response)}")
+        advice = _ADVICE.get(code)
+        return ArchiveRefused(f"{self._archive} answers with {code}" + (f": {advice}" if advice else ""))
+
+
+def _wished_wait(response: httpx.Response) -> str:
+    wait = response.headers.get("Retry-After", "")
+    return f" and asks to be left alone for {wait} s" if wait.isascii() and wait.isdigit() else ""
+
+
+@lru_cache(maxsize=64)
+def _context(files: tuple[Path | None, Path | None, Path | None], _changed_ns: tuple[int, ...]) -> ssl.SSLContext:
+    """Return what checks and shows certificates; a file that changes is read anew."""
+    ca_file, certificate_file, key_file = files
+    context = ssl.create_default_context(cafile=ca_file)
+    if certificate_file:
+        context.load_cert_chain(certificate_file, key_file)
+    return context
