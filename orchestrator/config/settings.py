@@ -12,13 +12,14 @@ from typing import Literal, Protocol
 import platformdirs
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from orchestrator.config.receiving import EntitySettings, ReceiverSettings
+from orchestrator.config.receiving import EntitySettings, ReceiverSettings, ReceiverTlsSettings, SenderSettings
 from orchestrator.config.section import Section
 from orchestrator.config.showing import as_json, as_toml
 from orchestrator.config.values import (
     AETitle,
     ArchiveURL,
     Day,
+    DayHours,
     Devices,
     FilePath,
     Host,
@@ -43,7 +44,8 @@ class RemoteSettings(Section):
 
     name: Name = Field(description="Name by which records and messages know it.")
     url: ArchiveURL = Field(
-        description="`dimse://AET@host:port`, `file:///folder` or a scheme that a plugin adds; no password in it."
+        description="`dimse://AET@host:port`, `dicomweb+https://host:port/path`, `orthanc+http://host:port`, "
+        "`file:///folder` or a scheme that a plugin adds; no password in it."
     )
     ae_title: AETitle = Field(default="ORCHESTRATOR", description="AE title under which this host calls it.")
     timeout_seconds: float = Field(default=30, gt=0, le=3600, description="How long one answer of it may take.")
@@ -110,32 +112,47 @@ class ArchiveSettings(RemoteSettings):
 class DestinationSettings(RemoteSettings):
     """An archive that results are sent to."""
 
-    seg: Literal["binary", "labelmap"] = Field(default="binary", description="How segmentations are encoded.")
+    seg: Literal["binary", "labelmap"] = Field(default="binary", description="How segmentations are encoded for it.")
+    sr: Literal["comprehensive-3d", "comprehensive"] = Field(
+        default="comprehensive-3d",
+        description="Class of the reports that it gets; `comprehensive` where it knows no Comprehensive 3D SR.",
+    )
+    transfer_syntax: Literal["explicit", "implicit", "deflated"] = Field(
+        default="explicit",
+        description="Explicit VR Little Endian; `implicit` where it takes no other; `deflated` sends least.",
+    )
     ask: bool = Field(
         default=True,
         description="`false`: it cannot be asked whether it holds the source images and the same patient; "
         "that is recorded with each result.",
     )
-    confirm: Literal["readback", "none"] = Field(
+    confirm: Literal["readback", "commitment", "none"] = Field(
         default="readback",
-        description="`readback`: it is asked for the objects; `none`: recorded as sent, unconfirmed.",
+        description="`readback`: it is asked for the objects; `commitment`: it commits itself to keep them; "
+        "`none`: recorded as sent, unconfirmed.",
     )
     retry_hours: float = Field(
-        default=72, gt=0, le=720, description="How long an outage is waited out; then a result is parked."
+        default=72,
+        gt=0,
+        le=720,
+        description="How long a result is tried after its first attempt that failed; then it is parked.",
     )
-
-    @field_validator("confirm", mode="before")
-    @classmethod
-    def _commitment_comes_later(cls, confirm: object) -> object:
-        if confirm == "commitment":
-            raise ValueError('storage commitment comes in a later version; write confirm = "readback" or "none"')
-        return confirm
+    per_minute: int | None = Field(
+        default=None, ge=1, le=6000, description="Results that it gets in a minute at most; as many as there are unless set."
+    )
+    window: DayHours | None = Field(
+        default=None,
+        description="When it gets results, such as `20:00-06:00` or `20:00-06:00 Europe/Berlin`; what is stat or urgent "
+        "goes at any time.",
+    )
 
     @field_validator("confirm")
     @classmethod
     def _can_be_read_back(cls, confirm: str, info: ValidationInfo) -> str:
         if confirm == "readback" and info.data.get("ask") is False:
-            raise ValueError('what cannot be asked cannot be read back; beside ask = false write confirm = "none"')
+            raise ValueError(
+                'what cannot be asked cannot be read back; beside ask = false write confirm = "none" or "commitment"'
+            )
         return confirm
 
 
@@ -263,7 +280,9 @@ class Settings(Section):
     """Everything that can be set; tables in two brackets such as ``[[archive]]`` may come several times."""
 
     receiver: ReceiverSettings = Field(default_factory=ReceiverSettings)
+    receiver_tls: ReceiverTlsSettings = Field(default_factory=ReceiverTlsSettings)
     entities: tuple[EntitySettings, ...] = Field(default=(), alias="entity")
+    senders: tuple[SenderSettings, ...] = Field(default=(), alias="sender")
     archives: tuple[ArchiveSettings, ...] = Field(default=(), alias="archive")
     destinations: tuple[DestinationSettings, ...] = Field(default=(), alias="destination")
     data: DataSettings = Field(default_factory=DataSettings)
@@ -294,6 +313,22 @@ class Settings(Section):
         if twice:
             raise ValueError(f"the AE title {twice[0]!r} is given twice")
         return entities
+
+    @field_validator("senders")
+    @classmethod
+    def _are_named_once(cls, senders: Sequence[SenderSettings]) -> Sequence[SenderSettings]:
+        twice = [title for title, count in Counter(sender.ae_title for sender in senders).items() if count > 1]
+        if twice:
+            raise ValueError(f"the sender {twice[0]!r} is given twice")
+        return senders
+
+    @field_validator("receiver_tls")
+    @classmethod
+    def _has_another_port(cls, tls: ReceiverTlsSettings, info: ValidationInfo) -> ReceiverTlsSettings:
+        receiver = info.data.get("receiver")
+        if receiver and receiver.enabled and tls.enabled and not tls.only and tls.port and tls.port == receiver.port:
+            raise ValueError(f"port {tls.port} is that of [receiver]; TLS needs one of its own")
+        return tls
 
     @field_validator("web")
     @classmethod

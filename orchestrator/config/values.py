@@ -11,8 +11,13 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Strict, ValidationInfo
 
+from orchestrator.domain.hours import Hours
+
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://.+")
+_ASKED_BY_HTTP = {f"{kind}+{way}" for kind in ("dicomweb", "orthanc") for way in ("http", "https")}
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 _DEVICE = re.compile(r"(cpu|cuda:\d{1,2})(=[1-9]\d{0,7})?")
 _SECRET_LIMIT_BYTES = 64 * 1024
 
@@ -42,9 +47,15 @@ def _archive_url(url: str) -> str:
         if not (parts.username and parts.hostname and parts.port) or parts.path.strip("/"):
             raise ValueError("a dimse url names AE title, host and port: dimse://AET@host:port")
         _ae_title(unquote(parts.username))
+    if parts.scheme in _ASKED_BY_HTTP and (not parts.hostname or parts.username or parts.query or parts.fragment):
+        raise ValueError(f"such a url is {parts.scheme}://host:port; a path may follow, no user and no query")
     if parts.scheme == "file" and (parts.netloc not in ("", "localhost") or not parts.path.startswith("/")):
         raise ValueError("a file url names a folder from the root on: file:///data/archive")
     return url
+
+
+def _day_hours(text: str) -> str:
+    return str(Hours.parse(text))
 
 
 def _http_url(url: str) -> str:
@@ -55,7 +66,22 @@ def _http_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _device_list(value: object) -> object:
+def _sop_classes(classes: tuple[str, ...]) -> tuple[str, ...]:
+    for sop_class in classes:
+        if sop_class not in ("storage", "any") and not _UID.fullmatch(sop_class):
+            raise ValueError(f'{sop_class!r} is no SOP class; write "storage", "any" or a list of UIDs')
+    return classes
+
+
+def _certificate_name(name: str) -> str:
+    """Return the name; a fingerprint is written as openssl prints it, with colons or without."""
+    kind, _, digits = name.strip().partition(":")
+    if kind.lower() == "sha256" and not _SHA256.fullmatch(digits.replace(":", "")):
+        raise ValueError("a fingerprint is sha256: and 64 hexadecimal digits, with colons between them or without")
+    return name.strip()
+
+
+def _list_or_one(value: object) -> object:
     """Return a tuple: what a validator gives on is read strictly, and a list of JSON would be none."""
     if isinstance(value, list):
         return tuple(value)
@@ -102,8 +128,11 @@ Host = Annotated[str, AfterValidator(_host)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ArchiveURL = Annotated[str, AfterValidator(_archive_url)]
+DayHours = Annotated[str, AfterValidator(_day_hours)]
 HttpURL = Annotated[str, AfterValidator(_http_url)]
-Devices = Annotated[tuple[str, ...], BeforeValidator(_device_list), AfterValidator(_devices)]
+Devices = Annotated[tuple[str, ...], BeforeValidator(_list_or_one), AfterValidator(_devices)]
+SopClasses = Annotated[tuple[str, ...], BeforeValidator(_list_or_one), AfterValidator(_sop_classes)]
+CertificateName = Annotated[str, AfterValidator(_certificate_name)]
 Day = Annotated[date, Strict(False), BeforeValidator(_day)]
 FilePath = Annotated[Path, BeforeValidator(_as_written), AfterValidator(_resolved)]
 """A path that is absolute once it is read: a relative one starts at the settings file's folder."""

@@ -13,6 +13,7 @@ from orchestrator.config import Settings, load_settings
 from orchestrator.domain.errors import SettingsError
 
 EGRESS = 'name = "triton"\nurl = "http://127.0.0.1:8000"\npurpose = "a test"\n'
+SENDER = '[[sender]]\nae_title = "CT1"\n'
 ENTITY = '[[entity]]\nae_title = "AI_MR"\n'
 REMOTE = 'name = "pacs"\nurl = "dimse://PACS@127.0.0.1:4242"\n'
 
@@ -133,6 +134,9 @@ def test_a_path_may_begin_at_home(file: Path, monkeypatch: pytest.MonkeyPatch) -
         ('[[archive]]\nname = "a"\nurl = "dimse://AET@host"', 3, "names AE title, host and port"),
         ('[[archive]]\nname = "a"\nurl = "dimse://AET@host:port"', 3, "the url cannot be read"),
         ('[[archive]]\nname = "a"\nurl = "dimse://SEVENTEEN_LETTERS@host:1"', 3, "is no AE title"),
+        ('[[archive]]\nname = "a"\nurl = "orthanc+http://user@host"', 3, "orthanc+http://host:port; a path may"),
+        ('[[archive]]\nname = "a"\nurl = "dicomweb+https:///rs"', 3, "dicomweb+https://host:port; a path may"),
+        ('[[archive]]\nname = "a"\nurl = "dicomweb+http://host/rs?x=1"', 3, "no user and no query"),
         ('[[archive]]\nname = "a"\nurl = "file://data/x"', 3, "file:///data/archive"),
         (f"[[archive]]\n{REMOTE}[[archive]]\n{REMOTE}", 1, "the name 'pacs' is given twice"),
         (f'[[archive]]\n{REMOTE}username = "u"', 4, "take no username"),
@@ -198,7 +202,7 @@ def test_what_is_shown_can_be_loaded_again(file: Path) -> None:
     assert loaded(file, settings.shown()) == settings
 
 
-@pytest.mark.parametrize("text", ["[receiver]\nae_title = \"AI_MR\"\n" + ENTITY, ENTITY + ENTITY])
+@pytest.mark.parametrize("text", ['[receiver]\nae_title = "AI_MR"\n' + ENTITY, ENTITY + ENTITY])
 def test_an_ae_title_is_given_once(file: Path, text: str) -> None:
     assert "the AE title 'AI_MR' is given twice" in fault_of(file, text)
 
@@ -206,5 +210,5 @@ def test_an_ae_title_is_given_once(file: Path, text: str) -> None:
 def test_json_has_the_names_of_the_file(file: Path) -> None:
     values = json.loads(loaded(file, f"[[archive]]\n{REMOTE}").to_json())
     assert values["archive"][0]["name"] == "pacs"
-    lists = f"[[archive]]\n{REMOTE}[[destination]]\n{REMOTE}[[egress]]\n{EGRESS}{ENTITY}"
+    lists = f"[[archive]]\n{REMOTE}[[destination]]\n{REMOTE}[[egress]]\n{EGRESS}{ENTITY}{SENDER}"
     assert values.keys() == tomllib.loads(loaded(file, lists).shown()).keys()
