@@ -67,6 +67,11 @@ def test_a_trial_leaves_a_segmentation_a_report_and_a_picture(folder: Path, trie
     assert len(list((folder / tried).glob("*.png"))) == 1
 
 
+def test_ones_own_model_keeps_the_contract_and_its_card_says_so(folder: Path) -> None:
+    card = (folder / "models" / "my-model" / "MODEL_CARD.md").read_text("utf-8")
+    assert ": 20 passed, 0 failed, 1 not applicable, in " in card
+
+
 def test_the_rule_of_the_tutorial_chooses_the_model(folder: Path) -> None:
     assert {dcmread(path).Modality for path in (folder / "results").glob("*/*/*.dcm")} == {"SEG", "SR"}
 
