@@ -8,9 +8,10 @@ from io import BytesIO
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
 
+from orchestrator.archive.found import first
 from orchestrator.domain.errors import ArchiveRefused, UnreadableFile
 from orchestrator.domain.quiet import quiet
-from orchestrator.domain.series import StudyIdentity
+from orchestrator.domain.series import Headers, StudyIdentity
 
 ATTRIBUTES = (
     "SpecificCharacterSet",
@@ -36,6 +37,19 @@ def study_identity(dataset: Dataset) -> StudyIdentity:
         sex=_text(dataset, "PatientSex"),
         accession_number=_text(dataset, "AccessionNumber"),
         study_uid=_text(dataset, "StudyInstanceUID"),
+    )
+
+
+def identity_of(headers: Headers) -> StudyIdentity:
+    """Return what the headers of an answer say of patient and study."""
+    return StudyIdentity(
+        patient_id=first(headers, "PatientID"),
+        issuer_of_patient_id=first(headers, "IssuerOfPatientID"),
+        patient_name=first(headers, "PatientName"),
+        birth_date=first(headers, "PatientBirthDate"),
+        sex=first(headers, "PatientSex"),
+        accession_number=first(headers, "AccessionNumber"),
+        study_uid=first(headers, "StudyInstanceUID"),
     )
 
 
