@@ -12,9 +12,11 @@ from orchestrator.app.care import CARE_SECONDS, Care
 from orchestrator.app.model_servers import model_servers
 from orchestrator.app.pulse import Pulse
 from orchestrator.app.sources import connected, load_plugins, start_workers, tell_refused
-from orchestrator.config import Settings
-from orchestrator.dicom import prewarm
+from orchestrator.config import DestinationSettings, Settings
+from orchestrator.dicom import Syntax, WriteOptions, prewarm
 from orchestrator.domain.errors import SettingsError
+from orchestrator.domain.hours import Hours
+from orchestrator.domain.ports import Archive, Committing
 from orchestrator.hooks import HostPlugins
 from orchestrator.jobs import Engine, Ledger, Queue, durable
 from orchestrator.pipeline.delivery import Delivery
@@ -55,16 +57,28 @@ def destinations_of(settings: Settings, plugins: HostPlugins) -> dict[str, Desti
 
     Raises SettingsError.
     """
-    return {
-        item.name: Destination(
-            name=item.name,
-            archive=connected(item, plugins),
-            ask=item.ask,
-            confirm=item.confirm,
-            retry_hours=item.retry_hours,
+    return {item.name: _destination(item, connected(item, plugins)) for item in settings.destinations}
+
+
+def _destination(item: DestinationSettings, archive: Archive) -> Destination:
+    if item.confirm == "commitment" and not isinstance(archive, Committing):
+        raise SettingsError(
+            f'destination {item.name!r}: an archive at {item.url} cannot commit itself; write confirm = "readback"'
         )
-        for item in settings.destinations
-    }
+    return Destination(
+        name=item.name,
+        archive=archive,
+        ask=item.ask,
+        confirm=item.confirm,
+        retry_hours=item.retry_hours,
+        options=WriteOptions(
+            label_map=item.seg == "labelmap",
+            comprehensive_3d=item.sr == "comprehensive-3d",
+            syntax=Syntax(item.transfer_syntax),
+        ),
+        hours=Hours.parse(item.window) if item.window else None,
+        per_minute=item.per_minute,
+    )
 
 
 @contextmanager
@@ -89,7 +103,6 @@ def opened(settings: Settings, destinations: Mapping[str, Destination] | None = 
             destinations=destinations,
             folders=data_folders(settings),
             observers=plugins,
-            label_map=_label_map(settings),
         )
         inference, delivery = Inference(parts), Delivery(parts)
         durable("infer")(inference)
@@ -99,6 +112,7 @@ def opened(settings: Settings, destinations: Mapping[str, Destination] | None = 
         engine.launch()
         threading.Thread(target=prewarm, name="prewarm", daemon=True).start()  # the first SR would cost 0.9 s more
         host = Host(settings, ledger, engine, workers, plugins, rules, parts, routing, delivery)
+        delivery.take_up()
         stack.enter_context(Pulse("deliveries", DELIVERY_SECONDS, lambda: delivery.queue_due(engine)))
         care = Care(ledger, engine, delivery, workers, settings.worker.idle_seconds)
         stack.enter_context(Pulse("care", CARE_SECONDS, *care.beats))
@@ -113,10 +127,3 @@ def _engine(settings: Settings, destinations: Iterable[str]) -> Engine:
         queues=[Queue(MODEL_QUEUE, settings.worker.slots), *(Queue(delivery_queue(name), 1) for name in destinations)],
         poll_seconds=settings.engine.poll_seconds,
     )
-
-
-def _label_map(settings: Settings) -> bool:
-    kinds = {item.seg for item in settings.destinations}
-    if len(kinds) > 1:
-        raise SettingsError('all destinations must agree on seg = "binary" or "labelmap" in this version')
-    return kinds == {"labelmap"}

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.dicom.correction import readdress as readdress
+    from orchestrator.dicom.form import Syntax as Syntax
+    from orchestrator.dicom.form import WriteOptions as WriteOptions
     from orchestrator.dicom.grid import FrameReference as FrameReference
     from orchestrator.dicom.grid import Grid as Grid
     from orchestrator.dicom.grid import plan as plan
     from orchestrator.dicom.header import read_instance as read_instance
     from orchestrator.dicom.identity import identity_of as identity_of
-    from orchestrator.dicom.objects import WriteOptions as WriteOptions
     from orchestrator.dicom.objects import prewarm as prewarm
     from orchestrator.dicom.objects import write as write
     from orchestrator.dicom.overlay import LegendEntry as LegendEntry
@@ -51,7 +52,8 @@ _WRITING = {
     "LegendEntry": "overlay",
     "Overlay": "overlay",
     "Summary": "summary",
-    "WriteOptions": "objects",
+    "Syntax": "form",
+    "WriteOptions": "form",
     "attest": "review",
     "identity_of": "identity",
     "prewarm": "objects",

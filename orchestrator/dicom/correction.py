@@ -25,11 +25,13 @@ def readdress(objects: Sequence[ObjectRecord], identity: StudyIdentity, folder: 
     written = [dcmread(record.path) for record in objects]
     uids = _new_uids(written, identity)
     for dataset in written:
-        _replace(dataset, uids)
+        replace_uids(dataset, uids)
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
         check_object(dataset, put_identity(dataset, identity))
     check_set(written)
-    return tuple(store(dataset, record.job_key, folder) for dataset, record in zip(written, objects, strict=True))
+    return tuple(
+        store(dataset, record.job_key, folder, record.form) for dataset, record in zip(written, objects, strict=True)
+    )
 
 
 def _new_uids(written: Iterable[Dataset], identity: StudyIdentity) -> Mapping[str, str]:
@@ -45,11 +47,11 @@ def _new_uids(written: Iterable[Dataset], identity: StudyIdentity) -> Mapping[st
     return uids
 
 
-def _replace(dataset: Dataset, uids: Mapping[str, str]) -> None:
+def replace_uids(dataset: Dataset, uids: Mapping[str, str]) -> None:
     """Replace each UID wherever it stands: in the object itself, in references, in content items."""
     for element in dataset:
         if element.VR == "SQ":
             for item in element.value:
-                _replace(item, uids)
+                replace_uids(item, uids)
         elif element.VR == "UI" and isinstance(element.value, str) and element.value in uids:
             element.value = uids[element.value]

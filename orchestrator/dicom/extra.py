@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 
 from pydicom import Dataset
 
 from orchestrator.dicom.conformance import check_object
+from orchestrator.dicom.correction import replace_uids
+from orchestrator.dicom.form import WriteOptions
 from orchestrator.dicom.grid import Grid
 from orchestrator.dicom.source import Source
-from orchestrator.dicom.storage import store
+from orchestrator.dicom.storage import in_syntax, store
+from orchestrator.dicom.uid import derived_uid
 from orchestrator.domain.errors import ConformanceError
 from orchestrator.domain.records import ObjectRecord
 
 
-def keep_extra(datasets: Sequence[Dataset], *, grid: Grid, job_key: str, folder: Path) -> tuple[ObjectRecord, ...]:
+def keep_extra(
+    datasets: Sequence[Dataset], *, grid: Grid, job_key: str, folder: Path, options: WriteOptions
+) -> tuple[ObjectRecord, ...]:
     """Return the records of a plugin's objects, each checked against patient and study of the source.
 
-    The plugin derives the UIDs, so that a retry gives the same. Raises ConformanceError.
+    The plugin derives the UIDs, so that a retry gives the same; in another form than the usual they follow
+    from its own, since one UID never carries two contents. Raises ConformanceError.
     """
     if not datasets:
         return ()
@@ -27,4 +34,19 @@ def keep_extra(datasets: Sequence[Dataset], *, grid: Grid, job_key: str, folder:
         if not isinstance(dataset, Dataset) or "SOPInstanceUID" not in dataset or "Modality" not in dataset:
             raise ConformanceError("a plugin's extra object is no Dataset with SOP Instance UID and Modality")
         check_object(dataset, modules)
-    return tuple(store(dataset, job_key, folder) for dataset in datasets)
+    given = _in_form(datasets, options) if options.form else datasets
+    return tuple(store(dataset, job_key, folder, options.form) for dataset in given)
+
+
+def _in_form(datasets: Sequence[Dataset], options: WriteOptions) -> list[Dataset]:
+    """Return copies of the objects with UIDs of their own, uncompressed ones in the form's transfer syntax."""
+    uids = {
+        own: derived_uid("form", options.form, own)
+        for dataset in datasets
+        for own in (dataset.SOPInstanceUID, dataset.SeriesInstanceUID)
+    }
+    copies = [in_syntax(deepcopy(dataset), options.syntax.uid) for dataset in datasets]
+    for copy in copies:
+        replace_uids(copy, uids)
+        copy.file_meta.MediaStorageSOPInstanceUID = copy.SOPInstanceUID
+    return copies

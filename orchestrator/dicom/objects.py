@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from pydicom.uid import CTImageStorage
 from orchestrator import __version__
 from orchestrator.dicom.answer import Answer
 from orchestrator.dicom.conformance import check_object, check_set
+from orchestrator.dicom.form import WriteOptions
 from orchestrator.dicom.grid import Grid
 from orchestrator.dicom.laterality import check_sides
 from orchestrator.dicom.masks import DrawnSegment, EncodedFrames, drawn, encode
@@ -25,7 +25,7 @@ from orchestrator.dicom.provenance import Clock, Uids
 from orchestrator.dicom.seg import segmentation
 from orchestrator.dicom.source import Source
 from orchestrator.dicom.sr import report
-from orchestrator.dicom.storage import store
+from orchestrator.dicom.storage import in_syntax, store
 from orchestrator.dicom.uid import derived_uid
 from orchestrator.domain.checks import check_result
 from orchestrator.domain.errors import InvalidResult
@@ -33,18 +33,6 @@ from orchestrator.domain.model import Empty, ModelDescription
 from orchestrator.domain.records import JobRecord, ObjectRecord
 from orchestrator.domain.result import Result
 from orchestrator.domain.series import StudyIdentity
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriteOptions:
-    """What a destination takes.
-
-    label_map: BINARY is what every archive takes; LABELMAP is smaller, but 3D Slicer and others refuse it.
-    comprehensive_3d: False for an archive that knows only plain Comprehensive SR.
-    """
-
-    label_map: bool = False
-    comprehensive_3d: bool = True
 
 
 def write(
@@ -80,7 +68,7 @@ def write(
     for written in objects:
         check_object(written, sources[0].modules)
     check_set(objects)
-    return tuple(store(written, job.key, folder) for written in objects)
+    return tuple(store(in_syntax(written, options.syntax.uid), job.key, folder, options.form) for written in objects)
 
 
 def prewarm() -> None:
@@ -116,7 +104,7 @@ def _content_digest(
     """Return a digest over all that shapes the objects: one UID never carries two contents."""
     content = hashlib.sha256()
     software = [__version__, pydicom.__version__, highdicom.__version__]
-    content.update(_canonical([software, options, model]))
+    content.update(_canonical([software, options.shaping, model]))
     for source, result, frames in zip(sources, results, encoded, strict=True):
         content.update(_canonical([source.modules.to_json_dict(), source.sides.to_json_dict(), _place(source)]))
         content.update(_canonical([_segments(result), result.findings, result.measurements, result.notes]))

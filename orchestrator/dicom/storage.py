@@ -7,7 +7,8 @@ import os
 from io import BytesIO
 from pathlib import Path
 
-from pydicom import Dataset, dcmwrite
+from pydicom import Dataset, dcmread, dcmwrite
+from pydicom.uid import UID
 
 from orchestrator.domain.records import ObjectKind, ObjectRecord
 
@@ -21,7 +22,17 @@ def encoded(written: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def store(written: Dataset, job_key: str, folder: Path) -> ObjectRecord:
+def in_syntax(written: Dataset, syntax: UID) -> Dataset:
+    """Return the same object, to be written in this transfer syntax, compressed pixels in none but their own."""
+    own = written.file_meta.TransferSyntaxUID
+    if own == syntax or own.is_compressed:
+        return written
+    again = dcmread(BytesIO(encoded(written)))  # a part of a SEG is encoded already, in the syntax of before
+    again.file_meta.TransferSyntaxUID = syntax
+    return again
+
+
+def store(written: Dataset, job_key: str, folder: Path, form: str = "") -> ObjectRecord:
     """Return the record of an object that is now the file ``folder/<SOP Instance UID>.dcm``, also after a crash."""
     content = encoded(written)
     path = folder / f"{written.SOPInstanceUID}.dcm"
@@ -35,6 +46,7 @@ def store(written: Dataset, job_key: str, folder: Path) -> ObjectRecord:
         study_uid=str(written.StudyInstanceUID),
         path=path,
         sha256=hashlib.sha256(content).hexdigest(),
+        form=form,
     )
 
 

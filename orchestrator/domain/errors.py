@@ -170,6 +170,10 @@ class ArchiveRefused(ArchiveError):
     """The archive answered and said no."""
 
 
+class Unconfirmed(ArchiveError):
+    """The archive took the objects and has not said yet that it has them; it may say so later."""
+
+
 class IdentityChanged(ArchiveError):
     """The archive holds the study under another patient or accession than the result was written for."""
 

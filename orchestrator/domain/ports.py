@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
@@ -119,6 +119,7 @@ class Watchable(Protocol):
         """Return what changed since the cursor; an empty one begins now, with what changes from now on."""
 
 
+@runtime_checkable
 class Committing(Protocol):
     """An archive that takes responsibility for objects (storage commitment, PS3.4 J)."""
 

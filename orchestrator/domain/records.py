@@ -115,7 +115,11 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectRecord:
-    """One DICOM object in the outbox; ``sha256`` over the file's bytes."""
+    """One DICOM object in the outbox; ``sha256`` over the file's bytes.
+
+    form: how the set that it belongs to is encoded, empty for the usual way; a result is written once for
+        each form that a destination takes.
+    """
 
     sop_uid: str
     job_key: str
@@ -125,11 +129,16 @@ class ObjectRecord:
     study_uid: str
     path: Path
     sha256: str
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRecord:
-    """The way of one job's objects to one destination; ``next_attempt_at`` None = not released."""
+    """The way of one job's objects to one destination; ``next_attempt_at`` None = not released.
+
+    sent_at: when the destination took the objects as they are now; they may not be confirmed yet.
+    failing_since: the first of the attempts that failed since anybody last asked for the delivery.
+    """
 
     job_key: str
     destination: str
@@ -139,6 +148,22 @@ class DeliveryRecord:
     error: str = ""
     confirmed_at: datetime | None = None
     confirmed_by: str = ""  # readback | commitment | none
+    sent_at: datetime | None = None
+    failing_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationRecord:
+    """How a destination answered lately.
+
+    failures: attempts without an answer, one after the other; failed_at: the last of them.
+    away_since: since when it counts as away; None while it answers.
+    """
+
+    name: str
+    failures: int = 0
+    failed_at: datetime | None = None
+    away_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -164,6 +164,7 @@ objects = sa.Table(
     sa.Column("study_uid", sa.Text, nullable=False),
     sa.Column("path", FilePath, nullable=False),
     sa.Column("sha256", sa.Text, nullable=False),
+    _text("form"),
     # a replaced object is no longer delivered, but the host must know for ever that it wrote it
     sa.Column("replaced", sa.Boolean, nullable=False),
     sa.Column("position", sa.Integer, nullable=False),
@@ -180,7 +181,20 @@ deliveries = sa.Table(
     _text("error"),
     sa.Column("confirmed_at", Instant),
     _text("confirmed_by"),
+    sa.Column("sent_at", Instant),
+    sa.Column("failing_since", Instant),
     sa.Index("ix_deliveries_due", "state", "next_attempt_at"),
+    sa.Index("ix_deliveries_of_destination", "destination", "state", "next_attempt_at"),
+    sa.Index("ix_deliveries_sent", "destination", "sent_at"),
+)
+
+destinations = sa.Table(
+    "destinations",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("failed_at", Instant),
+    sa.Column("away_since", Instant),
 )
 
 reviews = sa.Table(

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from orchestrator.dicom import identity_of, readdress
 from orchestrator.domain.errors import (
@@ -19,11 +19,14 @@ from orchestrator.domain.errors import (
     ForbiddenTransition,
     IdentityChanged,
     SourceMissing,
+    Unconfirmed,
 )
 from orchestrator.domain.job import LEAVING, JobState
 from orchestrator.domain.ports import ObjectReference
 from orchestrator.domain.records import ARRIVED, SETTLED, DeliveryRecord, DeliveryState, JobRecord, ObjectRecord
+from orchestrator.domain.series import StudyIdentity
 from orchestrator.jobs import Client, describe, frames
+from orchestrator.pipeline.outlet import Outlet, may_be_tried
 from orchestrator.pipeline.parts import Destination, Parts
 from orchestrator.pipeline.queueing import delivery_queue
 
@@ -45,15 +48,27 @@ class Delivery:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
+    def take_up(self) -> None:
+        """Let nothing wait for what another run was told: the hours or the destination may be others now."""
+        for name in self._parts.destinations:
+            self._parts.ledger.recall_deliveries(name, self._parts.clock())
+
     def queue_due(self, client: Client) -> int:
-        """Queue each delivery whose time has come; return how many."""
-        due = self._parts.ledger.due_deliveries(datetime.now(UTC))
-        for row in due:
-            if row.destination in self._parts.destinations:
-                self._queue(client, row, row.attempts + 1)
+        """Queue what each destination may get now; return how many there were."""
+        now, queued = self._parts.clock(), 0
+        for name in self._parts.ledger.due_destinations(now):
+            if name in self._parts.destinations:
+                rows = Outlet(self._parts.destinations[name], self._parts.ledger).admitted(now)
+                for row in rows:
+                    self._queue(client, row, row.attempts + 1)
+                queued += len(rows)
             else:
-                self.park(row, f"destination {row.destination!r} is not in the settings any more", row.attempts)
-        return len(due)
+                self._park_unknown(name, now)
+        return queued
+
+    def _park_unknown(self, name: str, now: datetime) -> None:
+        for row in self._parts.ledger.due_deliveries(now, destination=name):
+            self.park(row, f"destination {name!r} is not in the settings any more", row.attempts)
 
     def _queue(self, client: Client, row: DeliveryRecord, attempt: int) -> None:
         key, reference = self.attempt_key(row, attempt), (row.job_key, row.destination, attempt)
@@ -81,27 +96,39 @@ class Delivery:
         job = ledger.job(key)
         if job.state not in LEAVING:
             ledger.move_delivery(key, destination_name, DeliveryState.DISCARDED, error=f"the job is {job.state}")
-            return
-        destination = self._parts.destinations[destination_name]
-        ledger.move_delivery(key, destination_name, DeliveryState.SENDING, error=row.error, attempts=attempt)
+        elif may_be_tried(ledger.destination(destination_name), self._parts.clock()):
+            ledger.move_delivery(key, destination_name, DeliveryState.SENDING, error=row.error, attempts=attempt)
+            self._attempt(row, job, attempt)
+        else:
+            self._give_back(row, attempt)
+
+    def _attempt(self, row: DeliveryRecord, job: JobRecord, attempt: int) -> None:
+        destination = self._parts.destinations[row.destination]
         try:
             if self._sent(row, destination, attempt):
                 self._arrived(job, destination, attempt)
-        except (ArchiveUnavailable, SourceMissing) as fault:
+        except (ArchiveUnavailable, SourceMissing, Unconfirmed) as fault:
             self.wait(row, str(fault), attempt)
         except ArchiveRefused as refusal:
             self.park(row, str(refusal), attempt)
         except OSError as fault:
             self.wait(row, f"the outbox could not be read: {fault.strerror}", attempt)
         except Exception as error:  # noqa: BLE001  # the job loop: a fault of ours must not leave it under way for ever
-            log.error("delivery of %s to %s: %s\n%s", key[:12], destination_name, describe(error), frames(error))
+            log.error("delivery of %s to %s: %s\n%s", job.key[:12], destination.name, describe(error), frames(error))
             self.wait(row, f"internal error: {describe(error)}; the log has its trace", attempt)
+
+    def _give_back(self, row: DeliveryRecord, attempt: int) -> None:
+        """Let a result that was queued before its destination went away wait in its place again."""
+        reason, now = f"{row.destination} does not answer; one result at a time tries again", self._parts.clock()
+        self._parts.ledger.move_delivery(
+            row.job_key, row.destination, DeliveryState.WAITING, error=reason, next_attempt_at=now, attempts=attempt
+        )
 
     def _sent(self, row: DeliveryRecord, destination: Destination, attempt: int) -> bool:
         """Return True where the objects are sent, False where they were written anew to be sent next."""
         started = time.perf_counter()
         try:
-            self._send(row.job_key, destination)
+            self._send(row, destination)
         except IdentityChanged as change:
             self._write_anew(row, destination, str(change), attempt)
             return False
@@ -123,20 +150,23 @@ class Delivery:
             return 0.0
         return max(0.0, (series.released_at - series.first_seen).total_seconds())
 
-    def _send(self, key: str, destination: Destination) -> None:
-        objects = self._parts.ledger.objects(key)
+    def _send(self, row: DeliveryRecord, destination: Destination) -> None:
+        """Return once the destination has the objects and says so; what it took before is not sent again."""
+        ledger, clock = self._parts.ledger, self._parts.clock
+        objects = ledger.objects(row.job_key, destination.options.form)
         ours = [_reference(item) for item in objects]
-        if destination.ask:
-            self._ask(key, objects, destination)
-        if destination.confirm != "none" and not destination.archive.missing(ours):
-            return  # an earlier attempt stored them and was interrupted before it could say so
-        destination.archive.store([item.path for item in objects])
-        if destination.confirm == "none":
-            return
-        lost = destination.archive.missing(ours)
+        with Outlet(destination, ledger).watched(clock):
+            if row.sent_at is not None and not destination.unconfirmed(ours):
+                return
+            if destination.ask:
+                self._ask(row.job_key, objects, destination)
+            if not destination.holds(ours):  # an earlier attempt may have been interrupted before it could say so
+                destination.archive.store([item.path for item in objects])
+        ledger.note_sent(row.job_key, destination.name, clock())
+        lost = destination.unconfirmed(ours)
         if lost:
-            raise ArchiveUnavailable(
-                f"{destination.name} took {len(ours)} object(s) but does not show {len(lost)} of them yet"
+            raise Unconfirmed(
+                f"{destination.name} took {len(ours)} object(s) but does not confirm {len(lost)} of them yet"
             )
 
     def _ask(self, key: str, objects: Sequence[ObjectRecord], destination: Destination) -> None:
@@ -161,32 +191,38 @@ class Delivery:
 
         This is the one exception to "a retry sends the same bytes" (a merge or correction in between).
         """
-        rows = self._parts.ledger.deliveries(row.job_key)
-        others = {other.state for other in rows if other.destination != row.destination}
-        if others & ARRIVED:
+        others = [each for each in self._parts.ledger.deliveries(row.job_key) if each.destination != row.destination]
+        if row.sent_at or any(each.sent_at or each.state in ARRIVED for each in others):
             self.park(row, f"{reason}, but the result was already delivered elsewhere: reject it there first", attempt)
             return
         held = destination.archive.identity(self._parts.ledger.job(row.job_key).study_uid)
-        if held is None or DeliveryState.SENDING in others:
+        if held is None or any(each.state is DeliveryState.SENDING for each in others):
             self.wait(row, reason, attempt)  # another destination may be getting the old objects now
             return
-        outbox = self._parts.folders.outbox_of(row.job_key)
-        objects = readdress(self._parts.ledger.objects(row.job_key), held, outbox)
-        self._parts.ledger.put_objects(row.job_key, objects, replace=True)
+        self._parts.ledger.put_objects(row.job_key, self._readdressed(row.job_key, held), replace=True)
         self._parts.ledger.record("identity-changed", row.job_key, f"{reason}; the objects were written anew")
         self._parts.ledger.move_delivery(
             row.job_key,
             row.destination,
             DeliveryState.WAITING,
             error=reason,
-            next_attempt_at=datetime.now(UTC),
+            next_attempt_at=self._parts.clock(),
             attempts=attempt,
         )
 
+    def _readdressed(self, job_key: str, held: StudyIdentity) -> list[ObjectRecord]:
+        """Return the objects for another identity, each form as a set of its own."""
+        objects, outbox = self._parts.ledger.objects_of_all_forms(job_key), self._parts.folders.outbox_of(job_key)
+        forms = dict.fromkeys(item.form for item in objects)
+        return [
+            anew for form in forms for anew in readdress([item for item in objects if item.form == form], held, outbox)
+        ]
+
     def wait(self, row: DeliveryRecord, reason: str, attempt: int) -> None:
-        """Make the next attempt later; where there were attempts for hours, give up."""
-        job, hours = self._parts.ledger.job(row.job_key), self._parts.destinations[row.destination].retry_hours
-        if datetime.now(UTC) - job.created_at > timedelta(hours=hours):
+        """Make the next attempt later; where attempts have failed for hours, give up."""
+        now, hours = self._parts.clock(), self._parts.destinations[row.destination].retry_hours
+        failing_since = row.failing_since or now
+        if now - failing_since > timedelta(hours=hours):
             self.park(row, f"given up after {hours:g} h: {reason}", attempt)
             return
         self._parts.ledger.move_delivery(
@@ -194,8 +230,9 @@ class Delivery:
             row.destination,
             DeliveryState.WAITING,
             error=reason,
-            next_attempt_at=datetime.now(UTC) + timedelta(seconds=wait_seconds(attempt)),
+            next_attempt_at=now + timedelta(seconds=wait_seconds(attempt)),
             attempts=attempt,
+            failing_since=failing_since,
         )
 
     def park(self, row: DeliveryRecord, reason: str, attempt: int) -> None:

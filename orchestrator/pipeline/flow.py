@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.dicom import (
-    WriteOptions,
     check_intended,
     fill,
     gather,
@@ -41,7 +40,7 @@ from orchestrator.domain.errors import (
 from orchestrator.domain.job import ENDED, JobState, job_key
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.ports import Prediction
-from orchestrator.domain.records import JobRecord
+from orchestrator.domain.records import JobRecord, ObjectRecord
 from orchestrator.domain.result import Result
 from orchestrator.domain.series import Instance, Series
 from orchestrator.domain.volume import Volume
@@ -104,15 +103,17 @@ class Inference:
             return self._parts.runner.predict(model, volume, folder)
 
     def write(self, key: str) -> None:
-        """Turn the kept results into checked DICOM objects in the outbox and tell the ledger."""
+        """Turn the kept results into checked DICOM objects in the outbox, in each form, and tell the ledger."""
         started = time.perf_counter()
         job, model = self._job_and_model(key)
         kept, folder = self._kept(job, model), self._parts.folders.outbox_of(key)
-        options = WriteOptions(label_map=self._parts.label_map)
-        objects = write(kept, job=job, model=model, folder=folder, options=options)
-        objects += keep_extra(self._extra(job, kept), grid=kept[0][0], job_key=key, folder=folder)
-        summary = summarize(objects)
+        extra = self._extra(job, kept)
+        objects: list[ObjectRecord] = []
+        for options in self._parts.forms:
+            objects += write(kept, job=job, model=model, folder=folder, options=options)
+            objects += keep_extra(extra, grid=kept[0][0], job_key=key, folder=folder, options=options)
         self._parts.ledger.put_objects(key, objects, replace=True)
+        summary = summarize(self._parts.ledger.objects(key))
         self._parts.ledger.note_job(
             key,
             findings=summary.findings,

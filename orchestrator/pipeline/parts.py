@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from orchestrator.domain.ports import Archive, Runner
+from orchestrator.dicom import WriteOptions
+from orchestrator.domain.errors import ArchiveUnavailable, Unconfirmed
+from orchestrator.domain.hours import Hours
+from orchestrator.domain.ports import Archive, Committing, ObjectReference, Runner
 from orchestrator.domain.records import JobRecord, ObjectRecord
 from orchestrator.domain.result import Result
 from orchestrator.domain.series import Headers, Series
@@ -37,7 +41,9 @@ class Destination:
     """Where results go.
 
     ask: whether the archive can be asked for the study before sending; False is an explicit setting.
-    confirm: ``readback``, or ``none`` (the delivery is then recorded as "sent, unconfirmed").
+    confirm: ``readback``, ``commitment``, or ``none`` (the delivery is then recorded as "sent, unconfirmed").
+    options: how what it gets is encoded. hours: when it gets what can wait, None for at any time.
+    per_minute: how many results it gets at most, None for as many as there are.
     """
 
     name: str
@@ -45,6 +51,32 @@ class Destination:
     ask: bool = True
     confirm: str = "readback"
     retry_hours: float = 72.0
+    options: WriteOptions = field(default_factory=WriteOptions)
+    hours: Hours | None = None
+    per_minute: int | None = None
+
+    def holds(self, references: Sequence[ObjectReference]) -> bool:
+        """Return whether the archive has all of these already, False where it is not to be asked.
+
+        Raises ArchiveUnavailable, ArchiveRefused.
+        """
+        return self.ask and self.confirm != "none" and not self.archive.missing(references)
+
+    def unconfirmed(self, references: Sequence[ObjectReference]) -> frozenset[str]:
+        """Return the SOP Instance UIDs that the archive took and does not say that it has.
+
+        Raises Unconfirmed where it has not answered yet; ArchiveUnavailable, ArchiveRefused.
+        """
+        if self.confirm == "readback":
+            return self.archive.missing(references)
+        if self.confirm == "commitment" and isinstance(self.archive, Committing):
+            try:
+                return self.archive.uncommitted(references)
+            except ArchiveUnavailable as fault:
+                raise Unconfirmed(
+                    f"{self.name} has not committed itself to {len(references)} object(s) yet: {fault}"
+                ) from None
+        return frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +108,10 @@ class Folders:
         shutil.rmtree(self.scratch_of(job_key), ignore_errors=True)
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything that the flow calls."""
@@ -86,4 +122,9 @@ class Parts:
     destinations: Mapping[str, Destination]
     folders: Folders
     observers: Observers
-    label_map: bool = False
+    clock: Callable[[], datetime] = _now
+
+    @property
+    def forms(self) -> tuple[WriteOptions, ...]:
+        """The distinct forms that the destinations take; the usual one where there is no destination."""
+        return tuple(dict.fromkeys(each.options for each in self.destinations.values())) or (WriteOptions(),)

@@ -6,6 +6,7 @@ from typing import Self
 
 from orchestrator.jobs.database import Database, database_faults
 from orchestrator.jobs.ledger.deliveries import DeliveryPages
+from orchestrator.jobs.ledger.destinations import DestinationPages
 from orchestrator.jobs.ledger.events import EventPages
 from orchestrator.jobs.ledger.reviews import ReviewPages
 from orchestrator.jobs.ledger.series import SeriesPages
@@ -13,7 +14,7 @@ from orchestrator.jobs.ledger.work import WorkPages
 from orchestrator.jobs.migrations import migrate
 
 
-class Ledger(SeriesPages, WorkPages, DeliveryPages, ReviewPages, EventPages):
+class Ledger(SeriesPages, WorkPages, DeliveryPages, DestinationPages, ReviewPages, EventPages):
     """Everything the host remembers; thread-safe, and safe beside other processes on the same database.
 
     Each method is one short transaction; what it returned is durable. UIDs and digests only, no

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +16,9 @@ from orchestrator.jobs.database import insert_new
 from orchestrator.jobs.ledger.events import kind_of, moved, write_event
 from orchestrator.jobs.ledger.pages import SHORT, Pages, columns, lock_job, now, only, records, values
 from orchestrator.jobs.ledger.series import lock_series_state
+
+FURTHEST = timedelta(days=3)
+"""No attempt is ever put off for so long."""
 
 
 class DeliveryPages(Pages):
@@ -57,20 +60,55 @@ class DeliveryPages(Pages):
         with self._database.writing() as connection:
             return connection.execute(update).rowcount
 
-    def due_deliveries(self, now: datetime, limit: int = 50) -> tuple[DeliveryRecord, ...]:
-        """Return the waiting deliveries whose next attempt is due, by the job's priority, then by time."""
-        table = tables.deliveries
-        query = _delivery_query().join(tables.jobs, tables.jobs.c.key == table.c.job_key)
-        query = query.where(table.c.state == DeliveryState.WAITING, table.c.next_attempt_at <= now)
-        query = query.order_by(priority_rank(), table.c.next_attempt_at, table.c.job_key).limit(limit)
+    def due_deliveries(
+        self, now: datetime, limit: int = 50, *, destination: str | None = None
+    ) -> tuple[DeliveryRecord, ...]:
+        """Return the waiting deliveries whose next attempt is due, by the job's priority, then by its age."""
+        jobs = tables.jobs
+        query = _delivery_query().join(jobs, jobs.c.key == tables.deliveries.c.job_key).where(_is_due(now))
+        if destination is not None:
+            query = query.where(tables.deliveries.c.destination == destination)
+        query = query.order_by(priority_rank(), jobs.c.created_at, jobs.c.key).limit(limit)
         with self._database.reading() as connection:
             return records(connection, DeliveryRecord, query)
+
+    def due_destinations(self, now: datetime) -> frozenset[str]:
+        """Return the destinations to which a delivery is due."""
+        with self._database.reading() as connection:
+            return frozenset(
+                connection.scalars(sa.select(tables.deliveries.c.destination).distinct().where(_is_due(now)))
+            )
 
     def sending_deliveries(self, limit: int = 50) -> tuple[DeliveryRecord, ...]:
         """Return the deliveries that are on their way now."""
         query = _delivery_query().where(tables.deliveries.c.state == DeliveryState.SENDING).limit(limit)
         with self._database.reading() as connection:
             return records(connection, DeliveryRecord, query)
+
+    def postpone_delivery(self, job_key: str, destination: str, until: datetime, reason: str) -> None:
+        """Let a waiting delivery wait longer, for a reason that is no failure; nothing where it waits no more.
+
+        Raises UnknownRecord.
+        """
+        with self._database.writing() as connection:
+            before = _lock_delivery(connection, job_key, destination)
+            if before.state is DeliveryState.WAITING:
+                update = sa.update(tables.deliveries).where(_is(job_key, destination))
+                connection.execute(update.values(next_attempt_at=until, error=reason))
+                write_event(connection, kind_of("delivery", before.state), job_key, f"to {destination}: {reason}")
+
+    def recall_deliveries(self, destination: str, at: datetime) -> int:
+        """Return how many released deliveries that were to wait for longer are due at ``at`` now."""
+        table = tables.deliveries
+        later = sa.and_(table.c.state == DeliveryState.WAITING, table.c.next_attempt_at > at)
+        update = sa.update(table).where(table.c.destination == destination, later).values(next_attempt_at=at)
+        with self._database.writing() as connection:
+            return connection.execute(update).rowcount
+
+    def note_sent(self, job_key: str, destination: str, at: datetime) -> None:
+        """Keep that the destination took the job's objects, which it may confirm later."""
+        with self._database.writing() as connection:
+            connection.execute(sa.update(tables.deliveries).where(_is(job_key, destination)).values(sent_at=at))
 
     def move_delivery(
         self,
@@ -82,9 +120,11 @@ class DeliveryPages(Pages):
         next_attempt_at: datetime | None = None,
         confirmed_by: str = "",
         attempts: int | None = None,
+        failing_since: datetime | None = None,
     ) -> DeliveryRecord:
-        """Return the delivery in its new state; next_attempt_at and attempts stay where None.
+        """Return the delivery in its new state; next_attempt_at, attempts and failing_since stay where None.
 
+        What was given up and waits again has not failed yet.
         Raises UnknownRecord; ForbiddenTransition where DELIVERY_MOVES lacks the move.
         """
         with self._database.writing() as connection:
@@ -96,6 +136,7 @@ class DeliveryPages(Pages):
                 error=error,
                 next_attempt_at=next_attempt_at or before.next_attempt_at,
                 attempts=before.attempts if attempts is None else attempts,
+                failing_since=failing_since or (None if _is_taken_up(before, state) else before.failing_since),
             )
             if state in ARRIVED:
                 after = replace(after, confirmed_at=now(), confirmed_by=confirmed_by)
@@ -119,6 +160,17 @@ def _check_move(before: DeliveryRecord, state: DeliveryState) -> None:
     if state not in DELIVERY_MOVES[before.state]:
         way = f"the delivery of job {before.job_key[:SHORT]} to {before.destination}"
         raise ForbiddenTransition(f"{way} is {before.state} and cannot become {state}")
+
+
+def _is_taken_up(before: DeliveryRecord, state: DeliveryState) -> bool:
+    given_up = {DeliveryState.PARKED, DeliveryState.DISCARDED}
+    return before.state in given_up and state is DeliveryState.WAITING
+
+
+def _is_due(now: datetime) -> sa.ColumnElement[bool]:
+    """Return the condition; an attempt further away than any is ever put off was timed by a clock that went wrong."""
+    at = tables.deliveries.c.next_attempt_at
+    return sa.and_(tables.deliveries.c.state == DeliveryState.WAITING, sa.or_(at <= now, at > now + FURTHEST))
 
 
 def _is(job_key: str, destination: str) -> sa.ColumnElement[bool]:

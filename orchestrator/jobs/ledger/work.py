@@ -135,8 +135,8 @@ class WorkPages(Pages):
     def put_objects(self, job_key: str, objects: Sequence[ObjectRecord], *, replace: bool = False) -> None:
         """Keep the objects that the job wrote; the same ones again change nothing.
 
-        replace: these take the place of the job's objects until now, which never left; that the host
-            wrote them stays known.
+        replace: these take the place of the job's objects until now, and were sent nowhere yet; that the
+            host wrote the others stays known.
         Raises UnknownRecord.
         """
         with self._database.writing() as connection:
@@ -144,11 +144,20 @@ class WorkPages(Pages):
             if replace:
                 mine = tables.objects.c.job_key == job_key
                 connection.execute(sa.update(tables.objects).where(mine).values(replaced=True))
+                deliveries = sa.update(tables.deliveries).where(tables.deliveries.c.job_key == job_key)
+                connection.execute(deliveries.values(sent_at=None))
             for position, written in enumerate(objects):
                 _put_object(connection, values(written) | {"job_key": job_key, "position": position})
 
-    def objects(self, job_key: str) -> tuple[ObjectRecord, ...]:
-        """Return the job's objects in the order they were put."""
+    def objects(self, job_key: str, form: str = "") -> tuple[ObjectRecord, ...]:
+        """Return the job's objects of one form in the order they were put: of the first where it has none of that."""
+        found = self.objects_of_all_forms(job_key)
+        forms = [written.form for written in found]
+        shown = form if form in forms else next(iter(forms), form)
+        return tuple(written for written in found if written.form == shown)
+
+    def objects_of_all_forms(self, job_key: str) -> tuple[ObjectRecord, ...]:
+        """Return all that the job wrote, the result once for each form, in the order it was put."""
         table = tables.objects
         query = sa.select(*columns(ObjectRecord, table)).order_by(table.c.position)
         with self._database.reading() as connection:

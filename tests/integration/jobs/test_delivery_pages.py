@@ -8,7 +8,7 @@ from orchestrator.domain.errors import ForbiddenTransition, UnknownRecord
 from orchestrator.domain.job import Priority
 from orchestrator.domain.records import DELIVERY_MOVES, DeliveryState, SeriesState
 from orchestrator.jobs import Ledger
-from tests.data.records import NOON, SERIES, add_jobs, job_record, key_of
+from tests.data.records import NOON, SERIES, add_jobs, job_record, key_of, object_record
 
 KEY = key_of("job")
 LONG_AFTER = NOON + timedelta(days=3650)
@@ -50,15 +50,70 @@ def test_a_release_leaves_other_revisions_and_later_attempts_alone(ledger: Ledge
     assert due(ledger) == [KEY]
 
 
-def test_due_deliveries_come_by_priority_then_by_time(ledger: Ledger) -> None:
+def test_due_deliveries_come_by_priority_then_by_the_age_of_the_job(ledger: Ledger) -> None:
     order = [("stat", Priority.STAT, 3), ("early", Priority.ROUTINE, 1), ("late", Priority.ROUTINE, 2)]
     for name, priority, minutes in reversed(order):
-        add_jobs(ledger, job_record(name, priority=priority))
+        add_jobs(ledger, job_record(name, priority=priority, created_at=NOON + timedelta(minutes=minutes)))
         ledger.add_delivery(key_of(name), "pacs")
-        at = NOON + timedelta(minutes=minutes)
-        ledger.move_delivery(key_of(name), "pacs", DeliveryState.WAITING, next_attempt_at=at)
+        ledger.move_delivery(key_of(name), "pacs", DeliveryState.WAITING, next_attempt_at=NOON)
     assert due(ledger) == [key_of(name) for name, _, _ in order]
     assert len(ledger.due_deliveries(LONG_AFTER, limit=2)) == 2
+
+
+def test_due_deliveries_are_told_for_each_destination(ledger: Ledger) -> None:
+    add_jobs(ledger, job_record())
+    ledger.move_series(SERIES, 1, SeriesState.RELEASED)
+    for name in ("pacs", "vna"):
+        ledger.add_delivery(KEY, name)
+    ledger.move_delivery(KEY, "vna", DeliveryState.SENDING)
+    assert ledger.due_destinations(LONG_AFTER) == {"pacs"}
+    assert [row.destination for row in ledger.due_deliveries(LONG_AFTER, destination="pacs")] == ["pacs"]
+    assert ledger.due_deliveries(LONG_AFTER, destination="vna") == ()
+
+
+def test_an_attempt_that_a_wrong_clock_put_off_for_years_is_due(ledger: Ledger) -> None:
+    add_jobs(ledger, job_record())
+    ledger.add_delivery(KEY, "pacs")
+    ledger.move_delivery(KEY, "pacs", DeliveryState.WAITING, next_attempt_at=LONG_AFTER)
+    assert due(ledger, NOON) == [KEY]
+    assert due(ledger, LONG_AFTER - timedelta(hours=20)) == []
+
+
+def test_a_postponed_delivery_waits_and_says_why(ledger: Ledger) -> None:
+    add_jobs(ledger, job_record())
+    ledger.add_delivery(KEY, "pacs")
+    evening = NOON + timedelta(hours=8)
+    ledger.postpone_delivery(KEY, "pacs", evening, "waits for the hours 20:00-06:00")
+    (row,) = ledger.deliveries(KEY)
+    assert (row.next_attempt_at, row.error, row.attempts) == (evening, "waits for the hours 20:00-06:00", 0)
+    assert ledger.events(subject=KEY)[-1].text == "to pacs: waits for the hours 20:00-06:00"
+    assert (ledger.recall_deliveries("vna", NOON), ledger.recall_deliveries("pacs", NOON)) == (0, 1)
+    assert due(ledger, NOON) == [KEY]
+
+
+def test_what_is_on_its_way_cannot_be_postponed(ledger: Ledger) -> None:
+    add_jobs(ledger, job_record())
+    ledger.add_delivery(KEY, "pacs")
+    sending = ledger.move_delivery(KEY, "pacs", DeliveryState.SENDING, attempts=1)
+    ledger.postpone_delivery(KEY, "pacs", LONG_AFTER, "too late")
+    assert ledger.deliveries(KEY) == (sending,)
+
+
+def test_a_delivery_that_was_given_up_and_waits_again_has_not_failed_yet(ledger: Ledger) -> None:
+    add_jobs(ledger, job_record())
+    ledger.add_delivery(KEY, "pacs")
+    ledger.move_delivery(KEY, "pacs", DeliveryState.WAITING, error="no answer", failing_since=NOON)
+    assert ledger.move_delivery(KEY, "pacs", DeliveryState.PARKED, error="given up").failing_since == NOON
+    assert ledger.move_delivery(KEY, "pacs", DeliveryState.WAITING).failing_since is None
+
+
+def test_objects_that_take_the_place_of_others_were_not_sent(ledger: Ledger) -> None:
+    add_jobs(ledger, job_record())
+    ledger.add_delivery(KEY, "pacs")
+    ledger.note_sent(KEY, "pacs", NOON)
+    assert ledger.deliveries(KEY)[0].sent_at == NOON
+    ledger.put_objects(KEY, [object_record("anew")], replace=True)
+    assert ledger.deliveries(KEY)[0].sent_at is None
 
 
 def test_what_is_under_way_or_parked_is_not_due(ledger: Ledger) -> None:

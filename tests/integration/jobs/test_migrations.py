@@ -3,10 +3,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -17,6 +20,13 @@ from orchestrator.jobs import Ledger, migrations
 from orchestrator.jobs.database import Database
 from orchestrator.jobs.tables import metadata
 
+FIRST_RESULT = (
+    "INSERT INTO series VALUES ('1.2', 1, '1', 'released', 1, '', '', 'CT', '', true, '', :noon, :noon)",
+    "INSERT INTO jobs VALUES ('job', '1.2', 1, '1', 'm', '1', 'd', 'r', 'routine', 'live', 'delivering', '', '', 0, "
+    "NULL, '{}', '[]', '[]', :noon, :noon)",
+    "INSERT INTO objects VALUES ('2.25.1', 'job', 'SEG', '1.2.840', '2.25.2', '1', '/outbox/1.dcm', 'aa', false, 0)",
+    "INSERT INTO deliveries VALUES ('job', 'pacs', 'waiting', 2, :noon, 'no answer', NULL, '')",
+)
 OPEN = "import sys; from orchestrator.jobs import Ledger; Ledger.open(sys.argv[1]).close()"
 
 
@@ -33,9 +43,7 @@ def test_the_steps_make_the_tables_that_the_code_uses(database: Database) -> Non
 
 
 def test_the_newest_step_is_the_one_that_the_code_names() -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    assert ScriptDirectory.from_config(config).get_heads() == [migrations.HEAD]
+    assert ScriptDirectory.from_config(_config()).get_heads() == [migrations.HEAD]
 
 
 def test_a_ledger_that_is_opened_again_keeps_what_it_holds(ledger: Ledger, database_url: str) -> None:
@@ -43,6 +51,20 @@ def test_a_ledger_that_is_opened_again_keeps_what_it_holds(ledger: Ledger, datab
     again = Ledger.open(database_url)
     assert again.events() == (event,)
     again.close()
+
+
+def test_a_ledger_of_the_first_version_keeps_what_it_holds(database_url: str) -> None:
+    database = Database(database_url)
+    with database.writing() as connection:
+        _upgrade_to("0001", connection)
+        for statement in FIRST_RESULT:
+            connection.execute(sa.text(statement), {"noon": "2026-03-02 12:00:00"})
+    database.close()
+    with closing(Ledger.open(database_url)) as ledger:
+        (written,) = ledger.objects("job")
+        (delivery,) = ledger.deliveries("job")
+        assert (written.sop_uid, written.form) == ("2.25.1", "")
+        assert ledger.due_deliveries(datetime(2026, 3, 2, 13, tzinfo=UTC)) == (delivery,)
 
 
 def test_several_processes_may_open_a_new_database_at_once(database_url: str) -> None:
@@ -67,3 +89,15 @@ def test_a_new_sqlite_ledger_makes_its_folder_and_is_durable(tmp_path: Path) -> 
         ]
     database.close()
     assert pragmas == ["wal", 2, 1]
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    return config
+
+
+def _upgrade_to(version: str, connection: sa.Connection) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, version)

@@ -136,6 +136,22 @@ def test_objects_come_back_in_their_order_and_are_put_once(ledger: Ledger) -> No
     assert ledger.objects(KEY) == given
 
 
+def test_a_result_in_several_forms_is_shown_in_one(ledger: Ledger) -> None:
+    add_jobs(ledger, job_record())
+    labelmap, usual = object_record("labelmap", form="labelmap"), object_record("usual")
+    ledger.put_objects(KEY, [labelmap, usual])
+    assert ledger.objects(KEY) == (usual,)
+    assert ledger.objects(KEY, "labelmap") == (labelmap,)
+    assert ledger.objects_of_all_forms(KEY) == (labelmap, usual)
+
+
+def test_what_was_written_in_no_such_form_is_sent_as_it_was_written(ledger: Ledger) -> None:
+    add_jobs(ledger, job_record())
+    written = object_record("labelmap", form="labelmap")
+    ledger.put_objects(KEY, [written])
+    assert ledger.objects(KEY) == ledger.objects(KEY, "implicit") == (written,)
+
+
 def test_replaced_objects_are_not_delivered_but_stay_known_as_ours(ledger: Ledger) -> None:
     add_jobs(ledger, job_record())
     first, second = object_record("first"), object_record("second")

@@ -53,7 +53,8 @@ def flows() -> Flows:
 
 @pytest.fixture
 def care(ledger: Ledger, flows: Flows) -> Care:
-    parts = SimpleNamespace(ledger=ledger, destinations={"pacs": SimpleNamespace(retry_hours=1e6)})
+    pacs = SimpleNamespace(retry_hours=1e6)
+    parts = SimpleNamespace(ledger=ledger, destinations={"pacs": pacs}, clock=lambda: datetime.now(UTC))
     return Care(ledger, flows, Delivery(parts), SimpleNamespace(), 900.0)  # type: ignore[arg-type]
 
 
