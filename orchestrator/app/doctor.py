@@ -50,7 +50,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         yield _rules(settings, workers, plugins)
     yield _port(settings)
     for item in (*settings.archives, *settings.destinations):
-        yield _archive(item, plugins)
+        yield _archive(item, plugins, settings)
     if not settings.destinations:
         yield Check(
             "destinations", Health.WARNING, "none", "results stay in the outbox; add [[destination]] to the settings"
@@ -134,10 +134,10 @@ def _port(settings: Settings) -> Check:
     )
 
 
-def _archive(item: RemoteSettings, plugins: HostPlugins) -> Check:
+def _archive(item: RemoteSettings, plugins: HostPlugins, settings: Settings) -> Check:
     name = f"archive {item.name}"
     try:
-        seconds = connected(item, plugins).echo()
+        seconds = connected(item, plugins, settings).echo()
     except OrchestratorError as fault:
         return Check(name, Health.BAD, str(fault), "check address, AE titles and that it knows this host")
     return Check(name, Health.GOOD, f"answered in {seconds * 1000:.0f} ms")

@@ -57,7 +57,7 @@ def destinations_of(settings: Settings, plugins: HostPlugins) -> dict[str, Desti
 
     Raises SettingsError.
     """
-    return {item.name: _destination(item, connected(item, plugins)) for item in settings.destinations}
+    return {item.name: _destination(item, connected(item, plugins, settings)) for item in settings.destinations}
 
 
 def _destination(item: DestinationSettings, archive: Archive) -> Destination:

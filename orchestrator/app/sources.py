@@ -8,7 +8,7 @@ from orchestrator.app import notices
 from orchestrator.app.model_servers import model_servers
 from orchestrator.app.shipped import models_folder
 from orchestrator.archive import SCHEMES, schemes
-from orchestrator.config import RemoteSettings, Settings
+from orchestrator.config import ArchiveSettings, ReceiverSettings, RemoteSettings, Settings
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.plugin import PluginListing
 from orchestrator.domain.ports import Archive
@@ -60,7 +60,7 @@ def plugin_listing(workers: Workers) -> tuple[PluginListing, ...]:
     return (*known.values(), *rest)
 
 
-def connected(item: RemoteSettings, plugins: HostPlugins) -> Archive:
+def connected(item: RemoteSettings, plugins: HostPlugins, settings: Settings) -> Archive:
     """Return the archive behind a URL; a plugin's scheme goes before ours.
 
     Raises UserError where nobody knows the scheme, PluginError.
@@ -74,9 +74,19 @@ def connected(item: RemoteSettings, plugins: HostPlugins) -> Archive:
         "key_file": item.key_file,
         "username": item.username,
         "password": item.password.get_secret_value(),
+        "folder": settings.data.folder,
+        **_retrieving(item, settings.receiver),
     }
     archive = plugins.connect_archive(item.url, told)
     if archive is None:
-        known = " and ".join(SCHEMES.values())
+        known = ", ".join(SCHEMES.values())
         raise UserError(f"archive {item.name!r}: {item.url!r} has no known scheme; there are {known}")
     return archive
+
+
+def _retrieving(item: RemoteSettings, receiver: ReceiverSettings) -> dict[str, str]:
+    """Return how images come from it; a C-MOVE brings them to our receiver, where there is one."""
+    if not isinstance(item, ArchiveSettings):
+        return {"retrieve": "get", "move_to": ""}
+    ours = receiver.ae_title if receiver.enabled else ""
+    return {"retrieve": item.retrieve, "move_to": item.move_to or ours}

@@ -92,7 +92,7 @@ def watched(settings: Settings, plugins: HostPlugins) -> Iterator[FolderArchive]
     """
     for item in settings.archives:
         if item.watch:
-            archive = connected(item, plugins)
+            archive = connected(item, plugins, settings)
             if not isinstance(archive, FolderArchive):
                 raise SettingsError(f"archive {item.name!r} cannot be watched; only file:// folders can")
             yield archive

@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from orchestrator.domain.errors import UserError
 
 if TYPE_CHECKING:
+    from orchestrator.archive.dicomweb import DicomwebArchive
     from orchestrator.archive.dimse import DimseArchive
     from orchestrator.archive.folder import FolderArchive
     from orchestrator.archive.orthanc import OrthancArchive
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 _AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")  # PS3.5 6.2: 16 characters of ASCII, no backslash
 SCHEMES = {
     "dimse": "dimse://AET@host:port",
+    "dimse+tls": "dimse+tls://AET@host:port",
     "file": "file:///folder",
+    "dicomweb+http": "dicomweb+http://host:port/path",
+    "dicomweb+https": "dicomweb+https://host:port/path",
     "orthanc+http": "orthanc+http://host:port",
     "orthanc+https": "orthanc+https://host:port",
 }
@@ -35,30 +39,46 @@ def connect(
     key_file: Path | None = None,
     username: str = "",
     password: str = "",
-) -> DimseArchive | FolderArchive | OrthancArchive:
+    retrieve: str = "get",
+    move_to: str = "",
+    folder: Path | None = None,
+) -> DicomwebArchive | DimseArchive | FolderArchive | OrthancArchive:
     """Return the archive; nothing is sent to it yet.
 
     ae_title: ours, as the archive knows it. ask: False for one that takes objects and answers no query.
     timeout_seconds: how long one answer of the archive may take.
     ca_file, certificate_file, key_file: PEM files for TLS; username, password: where it asks for them.
+    retrieve: "get" or "move"; move_to: AE title of our receiver. folder: what this host keeps, for answers
+    that come later (storage commitment).
     Raises UserError where the URL does not name an archive.
     """
     if not _AE_TITLE.fullmatch(ae_title.strip()):
         raise UserError(f"{ae_title!r} is no AE title: up to 16 characters of ASCII without backslash")
     parts = urlsplit(url)
-    if parts.scheme == "dimse":
-        from orchestrator.archive.dimse import DimseArchive
+    if parts.scheme in ("dimse", "dimse+tls"):
+        from orchestrator.archive.commitment import Commitments
+        from orchestrator.archive.dimse import DimseArchive, Peer, Tls, Ways
 
-        called, host, port = _dimse_address(url, parts)
-        return DimseArchive(name, called, host, port, ae_title=ae_title, ask=ask, timeout_seconds=timeout_seconds)
+        tls = Tls(ca_file=ca_file, certificate_file=certificate_file, key_file=key_file)
+        peer = Peer(
+            name,
+            *_dimse_address(url, parts),
+            ae_title=ae_title,
+            timeout_seconds=timeout_seconds,
+            tls=tls if parts.scheme == "dimse+tls" else None,
+        )
+        commitments = Commitments(folder / "commitments") if folder else None
+        return DimseArchive(peer, Ways(ask=ask, retrieve=retrieve, move_to=move_to, commitments=commitments))
     if parts.scheme == "file":
         from orchestrator.archive.folder import FolderArchive
 
         return FolderArchive(name, _folder(url, parts))
-    if parts.scheme.startswith("orthanc+http"):
+    if parts.scheme in SCHEMES:
+        from orchestrator.archive.dicomweb import DicomwebArchive
         from orchestrator.archive.http import Access
         from orchestrator.archive.orthanc import OrthancArchive
 
+        kind = DicomwebArchive if parts.scheme.startswith("dicomweb") else OrthancArchive
         access = Access(
             username=username,
             password=password,
@@ -67,8 +87,8 @@ def connect(
             key_file=key_file,
             timeout_seconds=timeout_seconds,
         )
-        return OrthancArchive(name, _http_root(url, parts), access)
-    raise UserError(f"archive {name!r}: {url!r} has no known scheme; there are {' and '.join(SCHEMES.values())}")
+        return kind(name, _http_root(url, parts), access)
+    raise UserError(f"archive {name!r}: {url!r} has no known scheme; there are {', '.join(SCHEMES.values())}")
 
 
 def _dimse_address(url: str, parts: SplitResult) -> tuple[str, str, int]:
@@ -79,7 +99,7 @@ def _dimse_address(url: str, parts: SplitResult) -> tuple[str, str, int]:
     called = unquote(parts.username or "").strip()
     if not port or not parts.hostname or not _AE_TITLE.fullmatch(called) or parts.path.strip("/"):
         raise UserError(
-            f"{url!r} is no address of an archive: write dimse://AET@host:port, as in dimse://PACS@10.0.0.5:104"
+            f"{url!r} is no address of an archive: write {parts.scheme}://AET@host:port, as in {parts.scheme}://PACS@10.0.0.5:104"
         )
     return called, parts.hostname, port
 

@@ -13,6 +13,7 @@ from orchestrator.sdk.hookspecs import hookimpl
 _TOLD = (
     *("name", "ae_title", "timeout_seconds"),
     *("ca_file", "certificate_file", "key_file", "username", "password"),
+    *("retrieve", "move_to", "folder"),
 )
 
 

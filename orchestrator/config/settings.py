@@ -44,7 +44,8 @@ class RemoteSettings(Section):
 
     name: Name = Field(description="Name by which records and messages know it.")
     url: ArchiveURL = Field(
-        description="`dimse://AET@host:port`, `dicomweb+https://host:port/path`, `orthanc+http://host:port`, "
+        description="`dimse://AET@host:port`, `dimse+tls://AET@host:port`, `dicomweb+https://host:port/path`, "
+        "`orthanc+http://host:port`, "
         "`file:///folder` or a scheme that a plugin adds; no password in it."
     )
     ae_title: AETitle = Field(default="ORCHESTRATOR", description="AE title under which this host calls it.")
@@ -65,7 +66,7 @@ class RemoteSettings(Section):
     @field_validator("username")
     @classmethod
     def _is_of_use(cls, username: str, info: ValidationInfo) -> str:
-        if username and "url" in info.data and split_url(info.data["url"]).scheme in ("dimse", "file"):
+        if username and "url" in info.data and split_url(info.data["url"]).scheme in ("dimse", "dimse+tls", "file"):
             raise ValueError("dimse and file urls take no username and password")
         return username
 
@@ -96,6 +97,17 @@ class ArchiveSettings(RemoteSettings):
         ge=0,
         le=3600,
         description="Silence after which a series that came from it is complete when nothing else says so.",
+        json_schema_extra={"shown_default": "that of `[receiver]`"},
+    )
+
+    retrieve: Literal["get", "move"] = Field(
+        default="get",
+        description="dimse: `get`, images come by C-GET, and by C-MOVE where it offers none; "
+        "`move`, by C-MOVE to the receiver.",
+    )
+    move_to: AETitle | None = Field(
+        default=None,
+        description="dimse: AE title of the receiver, as the archive knows it.",
         json_schema_extra={"shown_default": "that of `[receiver]`"},
     )
 

@@ -43,9 +43,9 @@ def _archive_url(url: str) -> str:
     if not _SCHEME.fullmatch(url):
         raise ValueError("url is dimse://AET@host:port, file:///folder or another scheme://place")
     parts = split_url(url)
-    if parts.scheme == "dimse":
+    if parts.scheme in ("dimse", "dimse+tls"):
         if not (parts.username and parts.hostname and parts.port) or parts.path.strip("/"):
-            raise ValueError("a dimse url names AE title, host and port: dimse://AET@host:port")
+            raise ValueError(f"such a url names AE title, host and port: {parts.scheme}://AET@host:port")
         _ae_title(unquote(parts.username))
     if parts.scheme in _ASKED_BY_HTTP and (not parts.hostname or parts.username or parts.query or parts.fragment):
         raise ValueError(f"such a url is {parts.scheme}://host:port; a path may follow, no user and no query")

@@ -5,7 +5,13 @@ from orchestrator.domain.errors import UserError
 
 
 @pytest.mark.parametrize(
-    "url", ["dimse://PACS@10.0.0.5:104", "dimse://MY%20PACS@pacs.hospital:11112", "file:///data/in"]
+    "url",
+    [
+        "dimse://PACS@10.0.0.5:104",
+        "dimse+tls://PACS@pacs:2762",
+        "dimse://MY%20PACS@pacs.hospital:11112",
+        "file:///data/in",
+    ],
 )
 def test_an_archive_is_named_by_its_url(url: str) -> None:
     assert connect(url, name="pacs").name == "pacs"
@@ -17,7 +23,7 @@ def test_a_percent_sign_spells_what_a_url_cannot() -> None:
 
 @pytest.mark.parametrize("url", ["ftp://x/y", "dicomtls://x", "/data/in", ""])
 def test_an_unknown_scheme_names_those_there_are(url: str) -> None:
-    with pytest.raises(UserError, match="there are dimse://AET@host:port and file:///folder"):
+    with pytest.raises(UserError, match=r"there are dimse://AET@host:port, dimse\+tls://"):
         connect(url, name="pacs")
 
 
@@ -25,6 +31,7 @@ def test_an_unknown_scheme_names_those_there_are(url: str) -> None:
     "url",
     [
         "dimse://10.0.0.5:104",
+        "dimse+tls://10.0.0.5:104",
         "dimse://PACS@10.0.0.5",
         "dimse://PACS@10.0.0.5:99999",
         "dimse://PACS@:104",
@@ -34,7 +41,7 @@ def test_an_unknown_scheme_names_those_there_are(url: str) -> None:
     ],
 )
 def test_a_wrong_address_shows_a_right_one(url: str) -> None:
-    with pytest.raises(UserError, match=r"write (dimse|file)://"):
+    with pytest.raises(UserError, match=r"write (dimse|dimse\+tls|file)://"):
         connect(url, name="pacs")
 
 

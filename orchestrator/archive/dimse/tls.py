@@ -1,0 +1,116 @@
+"""TLS towards an archive: BCP 195 (PS3.15 B.12), its certificate always checked, its name too."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable
+
+_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2 those that RFC 9325 recommends; all of TLS 1.3 are
+_CLIENT_CERTIFICATE_ALERTS = {
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "no certificate",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "no certificate, or no cipher suite that it takes",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "a certificate that it does not take",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "a certificate that has expired",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": "a certificate that is revoked",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "a certificate that it does not take",
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": "a certificate of a kind that it does not take",
+    "TLSV1_ALERT_UNKNOWN_CA": "a certificate of an authority that it does not know",
+    "TLSV1_ALERT_ACCESS_DENIED": "a certificate that may not come in there",
+}
+"""What a server says of the client's certificate, by OpenSSL's names (RFC 8446 6.2)."""
+_OTHER_VERSIONS = {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "WRONG_SSL_VERSION"}
+_NO_TLS = {"WRONG_VERSION_NUMBER", "UNEXPECTED_MESSAGE", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Certificates for one archive.
+
+    ca_file: PEM of the authority that signed the archive's, None for those that the machine trusts.
+    certificate_file, key_file: PEM of our own, for an archive that asks for one.
+    """
+
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+    def context(self) -> NotingContext:
+        """Return what one connection is made with; the files are read anew, since certificates are renewed.
+
+        Raises OSError where a file is missing or holds none.
+        """
+        context = NotingContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and name
+        context.faults, context.shaken = [], False
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(_SUITES)
+        if self.ca_file is None:
+            context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        else:
+            context.load_verify_locations(self.ca_file)
+        if self.certificate_file is not None:
+            context.load_cert_chain(self.certificate_file, self.key_file)
+        return context
+
+    def files(self) -> str:
+        """Return the names of the files, for a message."""
+        return ", ".join(str(path) for path in (self.ca_file, self.certificate_file, self.key_file) if path)
+
+
+class _NotingSocket(ssl.SSLSocket):
+    """Leaves its faults in its context: pynetdicom only tells that there is no connection."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except ssl.SSLError as fault:
+            self._note(fault)
+            raise
+        self._noting().shaken = True
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        try:
+            return super().recv(buflen, flags)
+        except ssl.SSLError as fault:  # with TLS 1.3 a server judges our certificate after the handshake
+            self._note(fault)
+            raise
+
+    def _note(self, fault: ssl.SSLError) -> None:
+        self._noting().faults.append(fault)
+
+    def _noting(self) -> NotingContext:
+        return cast(NotingContext, self.context)
+
+
+class NotingContext(ssl.SSLContext):
+    """A context that remembers how its connection went. shaken: the handshake was done."""
+
+    sslsocket_class = _NotingSocket
+    faults: list[ssl.SSLError]
+    shaken: bool
+
+
+def named(archive: str, fault: ssl.SSLError) -> ArchiveError:
+    """Return in words what is wrong, and what a person can do about it.
+
+    ArchiveUnavailable where the connection just ended, ArchiveRefused where it will not go better next time.
+    """
+    reason = fault.reason or ""
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        return ArchiveRefused(
+            f"{archive} shows a certificate that does not hold ({fault.verify_message.rstrip('.')}): "
+            "renew it there, or name the authority that signed it as ca_file"
+        )
+    if reason in _CLIENT_CERTIFICATE_ALERTS:
+        return ArchiveRefused(
+            f"{archive} was shown {_CLIENT_CERTIFICATE_ALERTS[reason]}: "
+            "set certificate_file and key_file to what it knows this host by"
+        )
+    if reason in _OTHER_VERSIONS:
+        return ArchiveRefused(f"{archive} speaks no TLS 1.2 or later: switch that on there")
+    if reason in _NO_TLS:
+        return ArchiveRefused(f"{archive} speaks no TLS on this port: write dimse:// or another port")
+    return ArchiveUnavailable(f"{archive} ended the TLS handshake ({reason or 'no reason given'})")
