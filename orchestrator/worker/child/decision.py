@@ -23,7 +23,8 @@ Scores = npt.NDArray[np.float32]
 def activated(scores: Scores, activation: str) -> Scores:
     """Return the scores after the activation over their channels; argmax is a decision and changes none."""
     if activation == "sigmoid":
-        return np.asarray(1 / (1 + np.exp(-scores)), dtype=np.float32)
+        with np.errstate(over="ignore"):  # far below nought it is infinite, and its sigmoid nought as it should be
+            return np.asarray(1 / (1 + np.exp(-scores)), dtype=np.float32)
     if activation == "softmax":
         powers = np.exp(scores - scores.max(axis=0))
         return np.asarray(powers / powers.sum(axis=0), dtype=np.float32)

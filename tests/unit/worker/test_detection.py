@@ -168,6 +168,11 @@ def test_scores_are_activated() -> None:
     assert region.score == pytest.approx(0.75)
 
 
+def test_a_score_far_below_nought_is_none() -> None:
+    (region,) = seen(recipe("sigmoid"), [[1, 2, 3, 4], [1, 2, 3, 4]], [-1000, 1000], [1, 1])
+    assert region.score == 1
+
+
 @pytest.mark.parametrize("box", [[3, 2, 3, 4], [3, 2, 1, 4], [1, 4, 3, 2]])
 def test_a_box_that_ends_before_it_begins_is_refused_by_name(box: list[float]) -> None:
     with pytest.raises(InvalidResult, match="output 'b' gives a box that ends where it begins or before; is 'xyxy'"):
