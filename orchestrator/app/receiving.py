@@ -7,7 +7,7 @@ import os
 
 from orchestrator.app.places import doorbell_of, spool_of
 from orchestrator.app.stopping import Stop
-from orchestrator.archive import Receiver, Ringer
+from orchestrator.archive import Commitments, Credentials, Entity, Known, Receiver, Ringer
 from orchestrator.config import Settings
 from orchestrator.domain.errors import OrchestratorError
 
@@ -24,9 +24,13 @@ def receive(settings: Settings) -> None:
     try:
         receiver.start()
     except OSError as fault:
-        where = f"{settings.receiver.host} port {settings.receiver.port}"
+        tls = f" or {settings.receiver_tls.port}" if settings.receiver_tls.enabled else ""
+        where = f"{settings.receiver.host} port {settings.receiver.port}{tls}"
         raise OrchestratorError(f"the receiver cannot listen on {where}: {os.strerror(fault.errno or 0)}") from None
-    log.info("receiving as %s on port %d", settings.receiver.ae_title, receiver.port)
+    titles = [settings.receiver.ae_title, *(entity.ae_title for entity in settings.entities)]
+    ports = {"port %d": receiver.port, "port %d (TLS)": receiver.tls_port}
+    taken = [text % port for text, port in ports.items() if port]
+    log.info("receiving as %s on %s", ", ".join(titles), " and ".join(taken))
     while not stop.wait(1.0):
         pass
     receiver.stop()
@@ -34,14 +38,25 @@ def receive(settings: Settings) -> None:
 
 
 def receiver_of(settings: Settings, ringer: Ringer) -> Receiver:
-    """Return the receiver that the settings describe; it rings for each arrival."""
-    told = settings.receiver
+    """Return the receiver that the settings describe; it rings for each arrival.
+
+    Raises SettingsError where files of TLS cannot be used.
+    """
+    told, tls = settings.receiver, settings.receiver_tls
     return Receiver(
         spool_of(settings),
-        ae_title=told.ae_title,
+        entities=entities_of(settings),
+        senders=[
+            Known(ae_title=sender.ae_title, certificate=sender.certificate, host=sender.host or "", port=sender.port)
+            for sender in settings.senders
+        ],
+        accept=told.accept,
         host=told.host,
-        port=told.port,
-        allow=told.allow,
+        port=None if tls.enabled and tls.only else told.port,
+        tls=credentials_of(settings),
+        tls_port=tls.port,
+        promise=told.commitment,
+        commitments=Commitments(settings.data.folder / "commitments"),
         maximum_pdu=told.maximum_pdu,
         maximum_associations=told.maximum_associations,
         maximum_waiting=told.maximum_waiting,
@@ -50,3 +65,21 @@ def receiver_of(settings: Settings, ringer: Ringer) -> Receiver:
         on_stored=ringer.ring,
         on_closed=ringer.ring,
     )
+
+
+def entities_of(settings: Settings) -> list[Entity]:
+    """Return the AE titles of this host; one that names no senders has those of the receiver."""
+    told = settings.receiver
+    further = [Entity(item.ae_title, frozenset(item.allow or told.allow)) for item in settings.entities]
+    return [Entity(told.ae_title, frozenset(told.allow)), *further]
+
+
+def credentials_of(settings: Settings) -> Credentials | None:
+    """Return what the TLS port shows and believes, None where there is none.
+
+    Raises SettingsError.
+    """
+    tls = settings.receiver_tls
+    if not tls.enabled or tls.certificate_file is None or tls.key_file is None:
+        return None
+    return Credentials(tls.certificate_file, tls.key_file, tls.ca_file, require_certificate=tls.require_certificate)

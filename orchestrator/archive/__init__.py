@@ -1,19 +1,26 @@
 """Receiving, keeping, asking and sending: everything between this host and the archives."""
 
+from orchestrator.archive.admission import Entity, Known
 from orchestrator.archive.arrival import Announced, Arrival, Closed, Note
+from orchestrator.archive.commitment import Commitments
 from orchestrator.archive.connect import SCHEMES, connect
 from orchestrator.archive.doorbell import Listener, Ringer
 from orchestrator.archive.folder import FolderArchive
 from orchestrator.archive.inbox import SpoolInbox
 from orchestrator.archive.receiver import Receiver
 from orchestrator.archive.spool import Spool, SpooledFile
+from orchestrator.archive.tls import Credentials
 
 __all__ = [
     "SCHEMES",
     "Announced",
     "Arrival",
     "Closed",
+    "Commitments",
+    "Credentials",
+    "Entity",
     "FolderArchive",
+    "Known",
     "Listener",
     "Note",
     "Receiver",

@@ -1,42 +1,42 @@
-"""One accepted association: C-STORE and C-ECHO as Service Class Provider, straight into the spool."""
+"""One accepted association: whole messages come out of its PDUs, operations make of them what they ask for."""
 
 from __future__ import annotations
 
-import errno
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 from uuid import uuid4
 
-from orchestrator.archive.arrival import Arrival
-from orchestrator.archive.command import Command, Element, Request, Status, response
+from orchestrator.archive.command import NO_DATA_SET, RESPONSE, Command, Element, Request, Status, encode, response
 from orchestrator.archive.negotiation import Context
+from orchestrator.archive.operation import Operation, Refusal, Sender, refusal
 from orchestrator.archive.pdu import (
     RELEASE_RESPONSE,
     Abort,
     Pdu,
     PduConnection,
     ProtocolFault,
-    command_pdus,
     fragments,
+    message_pdus,
 )
-from orchestrator.archive.spool import Incoming, Mismatch, Origin, Spool
-from orchestrator.archive.uid import is_uid, shown
+from orchestrator.archive.promise import Report
+from orchestrator.archive.uid import shown
 from orchestrator.domain.errors import StorageFull, UnreadableFile
 
 _COMMAND_SET_BYTES = 64 << 10
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _log = logging.getLogger(__name__)
 
 
-class Refusal(Exception):
-    """A request is answered with a failure; the association goes on."""
+class Services(Protocol):
+    """Says what is done with a request."""
 
-    def __init__(self, status: Status, comment: str) -> None:
-        self.status = status
-        self.comment = comment
-        super().__init__(comment)
+    def begin(self, association: Association, context_id: int, command: Command) -> Operation:
+        """Return the operation that a request asks for.
+
+        Raises Refusal, StorageFull, OSError.
+        """
 
 
 @dataclass(slots=True)
@@ -46,37 +46,50 @@ class _Message:
     context: int
     encoded: bytearray = field(default_factory=bytearray)
     command: Command | None = None
-    incoming: Incoming | None = None
+    command_field: int = 0
+    operation: Operation | None = None
     refusal: Refusal | None = None
 
 
 class Association:
-    """Serves one peer until it releases, aborts, falls silent or the receiver stops."""
+    """Serves one peer until it releases, aborts, falls silent or the receiver stops.
+
+    unanswered: reports that the peer was sent and has not answered, by Message ID.
+    """
 
     def __init__(
         self,
         connection: PduConnection,
         contexts: Mapping[int, Context],
-        spool: Spool,
+        services: Services,
         *,
         calling: str,
         called: str,
         maximum_pdu: int,
         idle_seconds: float,
-        on_stored: Callable[[Arrival], object],
     ) -> None:
         self.id = uuid4().hex
-        self.calling = calling
-        self.called = called
+        self.contexts = contexts
+        self.sender = Sender(calling, called, self.id)
+        self.unanswered: dict[int, Report] = {}
         self._connection = connection
-        self._contexts = contexts
-        self._spool = spool
+        self._services = services
         self._maximum_pdu = maximum_pdu
         self._idle_seconds = idle_seconds
-        self._on_stored = on_stored
+        self._told = 0
         self._message: _Message | None = None
         self._between_messages = threading.Lock()
         self.stopping = False
+
+    @property
+    def calling(self) -> str:
+        """The peer's AE title."""
+        return self.sender.calling
+
+    @property
+    def called(self) -> str:
+        """Our AE title."""
+        return self.sender.called
 
     def serve(self) -> bool:
         """Return True when the peer released the association, False when it ended in any other way.
@@ -109,7 +122,7 @@ class Association:
         for context, is_command, last, content in fragments(pdu):
             with self._between_messages:
                 message = self._message = self._message or _Message(context)
-            if context != message.context or context not in self._contexts:
+            if context != message.context or context not in self.contexts:
                 raise ProtocolFault(Abort.INVALID_PARAMETER, f"a message in presentation context {context}")
             if is_command:
                 self._take_command(message, content, last)
@@ -124,6 +137,7 @@ class Association:
             return
         try:
             message.command = Command(bytes(message.encoded))
+            message.command_field = message.command.number(Element.COMMAND_FIELD)
             has_data_set = message.command.has_data_set
         except ValueError as fault:
             raise ProtocolFault(Abort.INVALID_PARAMETER, str(fault)) from None
@@ -134,53 +148,42 @@ class Association:
     def _take_data(self, message: _Message, content: memoryview, last: bool) -> None:
         if message.command is None:
             raise ProtocolFault(Abort.UNEXPECTED_PDU, "a data set before its command set")
-        if message.incoming is not None:
+        if message.operation is not None:
             try:
-                message.incoming.write(content)
-            except (StorageFull, OSError) as fault:
-                message.incoming.discard()
-                message.incoming, message.refusal = None, _refusal(fault)
+                message.operation.write(content)
+            except (Refusal, StorageFull, OSError) as fault:
+                self._fail(message, fault)
         if last:
             self._finish(message, message.command)
 
     def _begin(self, message: _Message, command: Command) -> None:
+        if message.command_field & RESPONSE or message.command_field == Request.C_CANCEL:
+            return
         try:
-            if self._field(command) == Request.C_STORE:
-                message.incoming = self._spool.receive(self._origin(message.context, command))
-            elif self._field(command) not in (Request.C_ECHO, Request.C_CANCEL):
-                raise Refusal(Status.UNRECOGNIZED_OPERATION, "only C-STORE and C-ECHO are offered here")
+            message.operation = self._services.begin(self, message.context, command)
         except (Refusal, StorageFull, OSError) as fault:
-            message.refusal = _refusal(fault)
-
-    def _origin(self, context: int, command: Command) -> Origin:
-        accepted = self._contexts[context]
-        sop_class = command.text(Element.AFFECTED_SOP_CLASS_UID)
-        sop_uid = command.text(Element.AFFECTED_SOP_INSTANCE_UID)
-        if sop_class != accepted.abstract_syntax:
-            raise Refusal(Status.SOP_CLASS_NOT_SUPPORTED, f"context {context} is for {accepted.abstract_syntax}")
-        if not is_uid(sop_uid):
-            raise Refusal(Status.INVALID_SOP_INSTANCE, "the Affected SOP Instance UID is no UID")
-        return Origin(sop_class, sop_uid, accepted.transfer_syntax, self.calling, self.called, self.id)
+            message.refusal = refusal(fault)
 
     def _finish(self, message: _Message, command: Command) -> None:
-        """Answer the message; an instance is durable before its answer leaves."""
-        arrival = self._file(message)
-        if self._field(command) != Request.C_CANCEL:
+        """Answer the message; what it asks for is done before its answer leaves."""
+        if message.operation is not None:
+            try:
+                message.operation.finish()
+            except (Refusal, UnreadableFile, StorageFull, OSError) as fault:
+                self._fail(message, fault)
+        if message.command_field & RESPONSE:
+            self._hear(command)
+        elif message.command_field != Request.C_CANCEL:
             self._answer(message, command)
-        if arrival is not None:
-            self._tell(arrival)
+        if message.operation is not None:
+            message.operation.answered()
         with self._between_messages:
             self._message = None
 
-    def _file(self, message: _Message) -> Arrival | None:
-        if message.incoming is None:
-            return None
-        incoming, message.incoming = message.incoming, None
-        try:
-            return incoming.file()
-        except (UnreadableFile, StorageFull, OSError) as fault:
-            message.refusal = _refusal(fault)
-            return None
+    def _fail(self, message: _Message, fault: Exception) -> None:
+        assert message.operation is not None
+        message.operation.discard()
+        message.operation, message.refusal = None, refusal(fault)
 
     def _answer(self, message: _Message, command: Command) -> None:
         status, comment = Status.SUCCESS, ""
@@ -188,40 +191,34 @@ class Association:
             status, comment = message.refusal.status, message.refusal.comment
             sop_uid = shown(command.text(Element.AFFECTED_SOP_INSTANCE_UID))
             _log.warning("%s from %s is refused with %04XH: %s", sop_uid, self.calling, status, comment)
-        encoded = response(command, status, comment)
-        self._connection.write(command_pdus(message.context, encoded, self._maximum_pdu), self._idle_seconds)
-
-    def _tell(self, arrival: Arrival) -> None:
         try:
-            self._on_stored(arrival)
-        except Exception:  # noqa: BLE001  # the instance is durable and acknowledged, whatever an observer makes of it
-            _log.exception("the observer of arrivals failed on %s", arrival.sop_uid)
+            encoded = response(command, status, comment)
+        except ValueError as fault:
+            raise ProtocolFault(Abort.INVALID_PARAMETER, str(fault)) from None
+        self._connection.write(message_pdus(message.context, encoded, self._maximum_pdu), self._idle_seconds)
+
+    def tell(self, context_id: int, report: Report) -> None:
+        """Send a report to the peer, between two messages of its own; its answer is heard later.
+
+        Raises TimeoutError, OSError.
+        """
+        self._told += 1
+        self.unanswered[self._told] = report
+        values = {**report.values, Element.MESSAGE_ID: self._told, Element.COMMAND_DATA_SET_TYPE: NO_DATA_SET - 1}
+        data_set = report.encoded(self.contexts[context_id].transfer_syntax)
+        pdus = message_pdus(context_id, encode(values), self._maximum_pdu, data_set)
+        self._connection.write(pdus, self._idle_seconds)
+
+    def _hear(self, command: Command) -> None:
+        """Note the peer's answer to a report; whatever it says, it knows now."""
+        try:
+            number, status = command.number(Element.MESSAGE_ID_BEING_RESPONDED_TO), command.number(Element.STATUS)
+        except ValueError as fault:
+            raise ProtocolFault(Abort.INVALID_PARAMETER, str(fault)) from None
+        if self.unanswered.pop(number, None) is not None and status != Status.SUCCESS:
+            _log.warning("%s answers what it was told with %04XH", self.calling, status)
 
     def _abandon(self) -> None:
         """Leave nothing of a message that did not come to its end."""
-        if self._message is not None and self._message.incoming is not None:
-            self._message.incoming.discard()
-
-    @staticmethod
-    def _field(command: Command) -> int:
-        try:
-            return command.number(Element.COMMAND_FIELD)
-        except ValueError as fault:
-            raise ProtocolFault(Abort.INVALID_PARAMETER, str(fault)) from None
-
-
-def _refusal(fault: Exception) -> Refusal:
-    """Return what a peer is told about the fault: a C-STORE status and a comment without patient data."""
-    match fault:
-        case Refusal():
-            return fault
-        case StorageFull():
-            return Refusal(Status.OUT_OF_RESOURCES, "the disk is full")
-        case Mismatch():
-            return Refusal(Status.DATA_SET_DOES_NOT_MATCH, str(fault))
-        case UnreadableFile():
-            return Refusal(Status.CANNOT_UNDERSTAND, str(fault))
-        case OSError() if fault.errno in _NO_SPACE:
-            return Refusal(Status.OUT_OF_RESOURCES, "the disk is full")
-        case _:
-            return Refusal(Status.PROCESSING_FAILURE, f"{type(fault).__name__} while filing")
+        if self._message is not None and self._message.operation is not None:
+            self._message.operation.discard()

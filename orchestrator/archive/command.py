@@ -16,6 +16,7 @@ class Element(IntEnum):
 
     GROUP_LENGTH = 0x0000
     AFFECTED_SOP_CLASS_UID = 0x0002
+    REQUESTED_SOP_CLASS_UID = 0x0003
     COMMAND_FIELD = 0x0100
     MESSAGE_ID = 0x0110
     MESSAGE_ID_BEING_RESPONDED_TO = 0x0120
@@ -23,6 +24,9 @@ class Element(IntEnum):
     STATUS = 0x0900
     ERROR_COMMENT = 0x0902
     AFFECTED_SOP_INSTANCE_UID = 0x1000
+    REQUESTED_SOP_INSTANCE_UID = 0x1001
+    EVENT_TYPE_ID = 0x1002
+    ACTION_TYPE_ID = 0x1008
 
 
 class Request(IntEnum):
@@ -30,20 +34,33 @@ class Request(IntEnum):
 
     C_STORE = 0x0001
     C_ECHO = 0x0030
+    N_EVENT_REPORT = 0x0100
+    N_ACTION = 0x0130
     C_CANCEL = 0x0FFF
 
 
 class Status(IntEnum):
-    """Statuses of PS3.7 annex C and of the Storage Service Class (PS3.4 B.2.3)."""
+    """Statuses of PS3.7 annex C and of the Storage Service Class (PS3.4 B.2.3); Failure Reasons too (PS3.3 C.14)."""
 
     SUCCESS = 0x0000
     PROCESSING_FAILURE = 0x0110
+    NO_SUCH_INSTANCE = 0x0112
+    INVALID_ARGUMENT = 0x0115
     INVALID_SOP_INSTANCE = 0x0117
+    CLASS_INSTANCE_CONFLICT = 0x0119
     SOP_CLASS_NOT_SUPPORTED = 0x0122
+    NO_SUCH_ACTION = 0x0123
     UNRECOGNIZED_OPERATION = 0x0211
     OUT_OF_RESOURCES = 0xA700
     DATA_SET_DOES_NOT_MATCH = 0xA900
     CANNOT_UNDERSTAND = 0xC000
+
+
+_AFFECTED = {
+    Element.AFFECTED_SOP_CLASS_UID: (Element.AFFECTED_SOP_CLASS_UID, Element.REQUESTED_SOP_CLASS_UID),
+    Element.AFFECTED_SOP_INSTANCE_UID: (Element.AFFECTED_SOP_INSTANCE_UID, Element.REQUESTED_SOP_INSTANCE_UID),
+}
+"""What a response names, and what its request called that."""
 
 
 class Command:
@@ -89,16 +106,19 @@ def encode(values: Mapping[Element, int | str]) -> bytes:
 
 
 def response(request: Command, status: Status, comment: str = "") -> bytes:
-    """Return the encoded response to a C-STORE, C-ECHO or any other request, without a data set."""
+    """Return the encoded response to any request, without a data set."""
     values: dict[Element, int | str] = {
         Element.COMMAND_FIELD: request.number(Element.COMMAND_FIELD) | RESPONSE,
         Element.MESSAGE_ID_BEING_RESPONDED_TO: request.number(Element.MESSAGE_ID),
         Element.COMMAND_DATA_SET_TYPE: NO_DATA_SET,
         Element.STATUS: status,
     }
-    for element in (Element.AFFECTED_SOP_CLASS_UID, Element.AFFECTED_SOP_INSTANCE_UID):
+    for element, sources in _AFFECTED.items():
+        if named := next(filter(None, map(request.text, sources)), ""):
+            values[element] = named
+    for element in (Element.EVENT_TYPE_ID, Element.ACTION_TYPE_ID):
         if request.text(element):
-            values[element] = request.text(element)
+            values[element] = request.number(element)
     if comment:
         values[Element.ERROR_COMMENT] = comment[:64]  # LO
     return encode(values)

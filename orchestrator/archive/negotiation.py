@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import cast
 
 from pydicom._uid_dict import UID_dictionary
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import (
     A_ASSOCIATE,
     ImplementationClassUIDNotification,
     ImplementationVersionNameNotification,
     MaximumLengthNotification,
+    SCP_SCU_RoleSelectionNegotiation,
 )
 from pynetdicom.presentation import AllStoragePresentationContexts, PresentationContext
 
+from orchestrator.archive.commitment import PUSH_MODEL
 from orchestrator.archive.encoded import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -39,6 +41,28 @@ def _storage_classes() -> frozenset[str]:
 
 
 STORAGE_CLASSES = _storage_classes()
+_STANDARD = "1.2.840.10008."
+_STANDARD_STORAGE = "1.2.840.10008.5.1.4.1.1."
+_PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
+
+Takes = Callable[[str], bool]
+"""Says of a SOP Class UID whether objects of it are taken."""
+
+
+def storage_classes(accept: Collection[str] = ("storage",)) -> Takes:
+    """Return what says which objects are taken.
+
+    accept: ``storage``, every Storage SOP Class that is known; ``any``, those of coming editions and all private
+    ones too; or UIDs, beside the known ones. What the standard has for other services is never storage.
+    """
+    further = frozenset(accept)
+
+    def takes(sop_class: str) -> bool:
+        if sop_class in STORAGE_CLASSES or sop_class in further:
+            return True
+        return "any" in further and (sop_class.startswith(_STANDARD_STORAGE) or not sop_class.startswith(_STANDARD))
+
+    return takes
 
 
 def is_file_encoding(transfer_syntax: str) -> bool:
@@ -75,6 +99,15 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What we agree to: the A-ASSOCIATE-AC PDU, the contexts by ID, and the abstract syntaxes not taken here."""
+
+    encoded: bytes
+    contexts: Mapping[int, Context]
+    refused: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """A peer's A-ASSOCIATE-RQ. ``maximum_pdu``: the longest P-DATA-TF it takes in bytes, 0 = any."""
 
@@ -97,29 +130,47 @@ class Proposal:
             raise ValueError("an AE title with control characters")
         return cls(primitive, calling, called, primitive.maximum_length_received or 0)
 
-    def answer(self, maximum_pdu: int = ANNOUNCED_PDU_BYTES) -> tuple[bytes, Mapping[int, Context]]:
-        """Return the A-ASSOCIATE-AC PDU and what it accepts by presentation context ID.
+    def answer(self, maximum_pdu: int = ANNOUNCED_PDU_BYTES, takes: Takes = STORAGE_CLASSES.__contains__) -> Answer:
+        """Return what we agree to of the proposal.
 
         maximum_pdu: the longest P-DATA-TF that we ask for, in bytes.
         """
-        results = [_judge(proposed) for proposed in self.primitive.presentation_context_definition_list]
+        results = [_judge(proposed, takes) for proposed in self.primitive.presentation_context_definition_list]
         accept = A_ASSOCIATE()
         accept.application_context_name = UID("1.2.840.10008.3.1.1.1")
         accept.calling_ae_title = self.primitive.calling_ae_title
         accept.called_ae_title = self.primitive.called_ae_title
         accept.result, accept.result_source = 0x00, 0x01
         accept.presentation_context_definition_results_list = results
-        accept.user_information.extend(_user_information(maximum_pdu))
-        return A_ASSOCIATE_AC(accept).encode(), _accepted(results)
+        accept.user_information.extend([*_user_information(maximum_pdu), *self._roles()])
+        refused = frozenset(
+            str(each.abstract_syntax) for each in results if each.result == _ABSTRACT_SYNTAX_NOT_SUPPORTED
+        )
+        return Answer(A_ASSOCIATE_AC(accept).encode(), _accepted(results), refused)
+
+    def _roles(self) -> list[SCP_SCU_RoleSelectionNegotiation]:
+        """Return both roles of Storage Commitment as the peer proposes them (PS3.7 D.3.3.4, PS3.4 J.3.3).
+
+        An archive that calls back to report is the provider on an association that it asks for. Any other
+        class keeps the usual roles, which is what no answer means.
+        """
+        return [
+            item
+            for item in self.primitive.user_information
+            if isinstance(item, SCP_SCU_RoleSelectionNegotiation) and item.sop_class_uid == PUSH_MODEL
+        ]
 
 
-def _judge(proposed: PresentationContext) -> PresentationContext:
+def _judge(proposed: PresentationContext, takes: Takes) -> PresentationContext:
     """Return the answer to one presentation context: a known object comes in its sender's first choice."""
     result = PresentationContext()
     result.context_id = proposed.context_id
     result.abstract_syntax = proposed.abstract_syntax
-    known = [syntax for syntax in proposed.transfer_syntax if is_file_encoding(syntax)]
-    if proposed.abstract_syntax != VERIFICATION and proposed.abstract_syntax not in STORAGE_CLASSES:
+    commitment = proposed.abstract_syntax == PUSH_MODEL
+    known = [
+        syntax for syntax in proposed.transfer_syntax if (syntax in _PLAIN if commitment else is_file_encoding(syntax))
+    ]
+    if not commitment and proposed.abstract_syntax != VERIFICATION and not takes(str(proposed.abstract_syntax)):
         result.result = _ABSTRACT_SYNTAX_NOT_SUPPORTED
     else:
         result.result = _ACCEPTED if known else _TRANSFER_SYNTAXES_NOT_SUPPORTED

@@ -116,13 +116,20 @@ def fragments(pdu: memoryview) -> Iterator[tuple[int, bool, bool, memoryview]]:
         offset = end
 
 
-def command_pdus(context: int, command: bytes, maximum_pdu: int) -> bytes:
-    """Return the P-DATA-TF PDUs of one command set, each no longer than the peer takes (0 = any)."""
-    portion = max(maximum_pdu - _ITEM.size, 1) if maximum_pdu else len(command)
+def message_pdus(context: int, command: bytes, maximum_pdu: int, data_set: bytes = b"") -> bytes:
+    """Return the P-DATA-TF PDUs of one message, each no longer than the peer takes (0 = any)."""
+    return _pdus(context, command, maximum_pdu, 0b01) + (
+        _pdus(context, data_set, maximum_pdu, 0b00) if data_set else b""
+    )
+
+
+def _pdus(context: int, content: bytes, maximum_pdu: int, control: int) -> bytes:
+    """Return the PDUs of one part. control: message control header without its bit for the last fragment."""
+    portion = max(maximum_pdu - _ITEM.size, 1) if maximum_pdu else len(content)
     pdus = []
-    for start in range(0, len(command), portion):
-        part = command[start : start + portion]
-        last = start + portion >= len(command)
-        item = _ITEM.pack(len(part) + 2, context, 0b11 if last else 0b01) + part
+    for start in range(0, len(content), portion):
+        part = content[start : start + portion]
+        last = 0b10 if start + portion >= len(content) else 0
+        item = _ITEM.pack(len(part) + 2, context, control | last) + part
         pdus.append(_HEADER.pack(Pdu.P_DATA, len(item)) + item)
     return b"".join(pdus)

@@ -5,31 +5,45 @@ from __future__ import annotations
 import ipaddress
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
+from pydicom.uid import UID
+
+from orchestrator.archive.admission import Admission, Certificate, Entity, Known
 from orchestrator.archive.arrival import Arrival, Closed
 from orchestrator.archive.association import Association
-from orchestrator.archive.negotiation import ANNOUNCED_PDU_BYTES, Proposal, Rejection
+from orchestrator.archive.commitment import Commitments
+from orchestrator.archive.negotiation import ANNOUNCED_PDU_BYTES, Proposal, Rejection, storage_classes
 from orchestrator.archive.pdu import Abort, Pdu, PduConnection, ProtocolFault
+from orchestrator.archive.reporting import Reporter
+from orchestrator.archive.services import Offered
 from orchestrator.archive.spool import Spool
+from orchestrator.archive.tls import Credentials, reason_of
 from orchestrator.domain.errors import SettingsError
 
+_NAMED_CLASSES = 1000
 _log = logging.getLogger(__name__)
 
 
 class Receiver:
-    """A Storage and Verification SCP on one port, a thread for each connection, none of them polling.
+    """A Storage, Verification and Storage Commitment SCP, a thread for each connection, none of them polling.
 
     It reads PDUs itself (pynetdicom's PDU classes do the negotiation): two 1 ms polling loops for each
     of pynetdicom's associations cost 15 % of a core for four idle peers, and its reader bounds no PDU.
+    A TLS handshake runs in the connection's own thread, so that who falls silent in it holds up nobody.
 
-    allow: calling AE titles that may associate; empty = any, on a loopback address only.
+    entities: the AE titles of this host, each with the calling AE titles that may send to it.
+    senders: what else is known of some callers: their certificate, and where they take reports.
+    accept: which objects are taken (see ``storage_classes``).
+    port: of connections in the clear, None = none are taken; tls_port: of those under TLS, where ``tls`` is given.
+    promise, commitments: Storage Commitment on both of its sides (see ``Offered``).
     maximum_pdu: the longest P-DATA-TF that senders are asked for, in bytes.
-    association_seconds: how long a connection may take to ask for an association; it has a count
-        of its own (maximum_waiting), and when that is full the longest silent one goes.
+    association_seconds: how long a connection may take to ask for an association, and before that for a
+        TLS handshake; it has a count of its own (maximum_waiting), and when that is full the longest silent one goes.
     idle_seconds: how long an association may be silent, and a PDU may take; scanners keep one open
         while they reconstruct.
     on_stored, on_closed: called in the connection's thread after the answer has left; what they raise
@@ -40,10 +54,15 @@ class Receiver:
         self,
         spool: Spool,
         *,
-        ae_title: str = "ORCHESTRATOR",
+        entities: Collection[Entity] = (Entity(),),
+        senders: Collection[Known] = (),
+        accept: Collection[str] = ("storage",),
         host: str = "127.0.0.1",
-        port: int = 11112,
-        allow: Collection[str] = (),
+        port: int | None = 11112,
+        tls: Credentials | None = None,
+        tls_port: int = 2762,
+        promise: bool = False,
+        commitments: Commitments | None = None,
         on_stored: Callable[[Arrival], object],
         on_closed: Callable[[Closed], object],
         maximum_pdu: int = ANNOUNCED_PDU_BYTES,
@@ -52,16 +71,20 @@ class Receiver:
         association_seconds: float = 5.0,
         idle_seconds: float = 120.0,
     ) -> None:
-        if not allow and not _is_loopback(host):
+        if not all(entity.allow for entity in entities) and not _is_loopback(host):
             raise SettingsError(
                 f"the receiver would take images from anybody at {host}: "
                 "name the calling AE titles in receiver.allow, or let it listen on 127.0.0.1"
             )
         self._spool = spool
-        self._ae_title = ae_title
-        self._address = (host, port)
-        self._allow = frozenset(allow)
-        self._on_stored = on_stored
+        self._admission = Admission(entities, senders)
+        self._takes = storage_classes(accept)
+        self._refused: set[str] = set()
+        self._reporter = Reporter(senders)
+        self._services = Offered(spool, on_stored, promise=promise, commitments=commitments)
+        self._host = host
+        self._ports = {False: port, True: tls_port if tls else None}  # by whether TLS is spoken there
+        self._tls = tls
         self._on_closed = on_closed
         self._maximum_pdu = maximum_pdu
         self._maximum_associations = maximum_associations
@@ -72,32 +95,43 @@ class Receiver:
         self._waiting: dict[socket.socket, None] = {}  # in the order they came
         self._open: dict[socket.socket, Association] = {}
         self._threads: set[threading.Thread] = set()
-        self._listener: socket.socket | None = None
+        self._listeners: list[socket.socket] = []
+        self._stopped = False
 
     @property
     def port(self) -> int:
-        """The port it listens on; with port 0 the one that the system chose."""
-        return self._address[1]
+        """The port of connections in the clear; with port 0 the one that the system chose, 0 where there is none."""
+        return self._ports[False] or 0
+
+    @property
+    def tls_port(self) -> int:
+        """The port of connections under TLS; with port 0 the one that the system chose, 0 where there is none."""
+        return self._ports[True] or 0
 
     def start(self) -> None:
         """Return when connections are taken; what an earlier process left half-received is gone.
 
-        Raises OSError where the address is taken or not ours.
+        Raises OSError where an address is taken or not ours.
         """
         swept = self._spool.sweep()
         if swept:
             _log.info("%d half-received files of an earlier process are removed; nobody was told they arrived", swept)
-        self._listener = _listen(self._address)
-        self._address = self._listener.getsockname()[:2]
-        threading.Thread(target=self._accept, args=(self._listener,), name="receiver", daemon=True).start()
+        for secured, port in self._ports.items():
+            if port is not None:
+                listener = _listen((self._host, port))
+                self._listeners.append(listener)
+                self._ports[secured] = listener.getsockname()[1]
+                name, told = "receiver-tls" if secured else "receiver", (listener, secured)
+                threading.Thread(target=self._accept, args=told, name=name, daemon=True).start()
 
     def stop(self, limit_seconds: float = 10.0) -> None:
         """Return when all connections are closed; a message in flight is filed and answered first."""
-        listener, self._listener = self._listener, None
-        if listener is None:
+        if self._stopped:
             return
-        _shut(listener)  # wakes accept
-        listener.close()
+        self._stopped = True
+        for listener in self._listeners:
+            _shut(listener)  # wakes accept
+            listener.close()
         with self._lock:
             for connection in self._waiting:
                 _shut(connection)
@@ -105,6 +139,7 @@ class Receiver:
                 if association.stop():
                     _shut(connection, socket.SHUT_RD)  # wakes its thread, which still says goodbye
         self._join(limit_seconds)
+        self._reporter.close()
 
     def open_associations(self, calling: str) -> int:
         """Return how many associations that AE title has open now."""
@@ -126,16 +161,24 @@ class Receiver:
         for thread in threads:
             thread.join(1.0)
 
-    def _accept(self, listener: socket.socket) -> None:
-        while self._listener is listener:
+    def _accept(self, listener: socket.socket, secured: bool) -> None:
+        while not self._stopped:
             try:
-                connection, _ = listener.accept()
+                connection = self._next(listener, secured)
             except OSError as fault:
-                if self._listener is listener:  # out of file descriptors, or a peer that is gone already
-                    _log.warning("a connection could not be taken: %s", fault.strerror)
+                if not self._stopped:  # out of file descriptors, or a peer that is gone already
+                    _log.warning("a connection could not be taken: %s", reason_of(fault))
                     time.sleep(0.1)
                 continue
             self._admit(connection)
+
+    def _next(self, listener: socket.socket, secured: bool) -> socket.socket:
+        connection, _ = listener.accept()
+        try:
+            return self._tls.wrap(connection) if secured and self._tls is not None else connection
+        except OSError:
+            connection.close()
+            raise
 
     def _admit(self, connection: socket.socket) -> None:
         thread = threading.Thread(target=self._serve, args=(connection,), name="association", daemon=True)
@@ -171,11 +214,15 @@ class Receiver:
     def _negotiate(self, connection: socket.socket, stream: PduConnection) -> Association | None:
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._shake_hands(connection)
             kind, pdu = stream.read(self._association_seconds)
             if kind is not Pdu.ASSOCIATE_RQ:
                 raise ProtocolFault(Abort.UNEXPECTED_PDU, f"a PDU {kind.name} before an association")
             proposal = Proposal.decode(bytes(pdu))
             return self._decide(connection, stream, proposal)
+        except ssl.SSLError as fault:
+            _log.warning("a TLS connection is refused: %s", reason_of(fault))
+            return None
         except (EOFError, OSError):
             return None  # it never asked, or is gone
         except Exception as fault:  # noqa: BLE001  # pynetdicom raises anything at all on a malformed PDU
@@ -184,40 +231,48 @@ class Receiver:
             _farewell(stream, reason)
             return None
 
+    def _shake_hands(self, connection: socket.socket) -> None:
+        if isinstance(connection, ssl.SSLSocket):
+            connection.settimeout(self._association_seconds)
+            connection.do_handshake()
+
     def _decide(self, connection: socket.socket, stream: PduConnection, proposal: Proposal) -> Association | None:
-        answer, contexts = proposal.answer(self._maximum_pdu)
+        answer = proposal.answer(self._maximum_pdu, self._takes)
         association = Association(
             stream,
-            contexts,
-            self._spool,
+            answer.contexts,
+            self._services,
             calling=proposal.calling,
             called=proposal.called,
             maximum_pdu=proposal.maximum_pdu,
             idle_seconds=self._idle_seconds,
-            on_stored=self._on_stored,
         )
-        rejection = self._rejection(proposal) or self._register(connection, association)
-        if rejection is not None:
-            _log.warning("an association of %s is rejected: %s", proposal.calling, rejection.name)
+        refused = self._admission.rejection(proposal, Certificate.of(connection))
+        refused = refused or self._register(connection, association)
+        if refused is not None:
+            rejection, why = refused
+            _log.warning("an association of %s is rejected with %s: %s", proposal.calling, rejection.name, why)
             stream.write(rejection.encode(), self._association_seconds)
             return None
-        stream.write(answer, self._association_seconds)
+        self._name(proposal.calling, answer.refused)
+        stream.write(answer.encoded, self._association_seconds)
         return association
 
-    def _rejection(self, proposal: Proposal) -> Rejection | None:
-        if proposal.called != self._ae_title:
-            return Rejection.CALLED_NOT_RECOGNIZED
-        if self._allow and proposal.calling not in self._allow:
-            return Rejection.CALLING_NOT_RECOGNIZED
-        return None
+    def _name(self, calling: str, refused: frozenset[str]) -> None:
+        """Name each class that is not taken once, so that whoever reads the log can add it to the settings."""
+        for sop_class in sorted(refused - self._refused)[: _NAMED_CLASSES - len(self._refused)]:
+            self._refused.add(sop_class)
+            _log.warning(
+                "%s offers %s (%s), which is not taken: receiver.accept", calling, sop_class, UID(sop_class).name
+            )
 
-    def _register(self, connection: socket.socket, association: Association) -> Rejection | None:
+    def _register(self, connection: socket.socket, association: Association) -> tuple[Rejection, str] | None:
         with self._lock:
             if len(self._open) >= self._maximum_associations:
-                return Rejection.LOCAL_LIMIT_EXCEEDED
+                return Rejection.LOCAL_LIMIT_EXCEEDED, f"{self._maximum_associations} are open"
             self._waiting.pop(connection, None)
             self._open[connection] = association
-            if self._listener is None:
+            if self._stopped:
                 association.stop()
         return None
 
@@ -237,6 +292,8 @@ class Receiver:
                 self._open.pop(connection, None)
                 others_open = self._count(association.calling)
             self._tell_closed(association, released, others_open)
+            for report in association.unanswered.values():
+                self._reporter.later(report)
 
     def _tell_closed(self, association: Association, released: bool, others_open: int) -> None:
         closed = Closed(
@@ -267,7 +324,7 @@ def _is_loopback(host: str) -> bool:
 
 def _shut(connection: socket.socket, how: int = socket.SHUT_RDWR) -> None:
     with suppress(OSError):
-        connection.shutdown(how)
+        socket.socket.shutdown(connection, how)  # that of an SSLSocket would have its thread go on in the clear
 
 
 def _farewell(stream: PduConnection, reason: Abort) -> None:

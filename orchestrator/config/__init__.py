@@ -1,7 +1,7 @@
 """Settings from a file, the environment and secret files, checked and frozen."""
 
 from orchestrator.config.loading import load_settings
-from orchestrator.config.receiving import EntitySettings, ReceiverSettings
+from orchestrator.config.receiving import EntitySettings, ReceiverSettings, ReceiverTlsSettings, SenderSettings
 from orchestrator.config.reference import reference
 from orchestrator.config.settings import (
     ArchiveSettings,
@@ -26,8 +26,10 @@ __all__ = [
     "EntitySettings",
     "ModelsSettings",
     "ReceiverSettings",
+    "ReceiverTlsSettings",
     "RemoteSettings",
     "RulesSettings",
+    "SenderSettings",
     "Settings",
     "WebSettings",
     "WorkerSettings",

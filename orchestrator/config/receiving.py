@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field, ValidationInfo, field_validator
 
 from orchestrator.config.section import Section
-from orchestrator.config.values import AETitle, Host, Port, is_loopback
+from orchestrator.config.values import AETitle, CertificateName, FilePath, Host, Port, SopClasses, is_loopback
 
 
 class ReceiverSettings(Section):
@@ -18,6 +20,17 @@ class ReceiverSettings(Section):
     )
     host: Host = Field(default="127.0.0.1", description="Address to listen on; any but loopback needs `allow`.")
     port: Port = Field(default=11112, description="TCP port; 0 takes any free one.")
+    accept: SopClasses = Field(
+        default=("storage",),
+        description='Objects that are taken: `"storage"`, all that the standard knows; `"any"`, those of coming '
+        "editions and all private ones too; or a list of SOP Class UIDs, beside those that the standard knows.",
+        json_schema_extra={"shown_default": '`"storage"`'},
+    )
+    commitment: bool = Field(
+        default=False,
+        description="Whether a sender that asks for storage commitment is told what lies here. It lies here for "
+        "`data.retain_days` only: leave it off for senders that erase their images on that word.",
+    )
     quiet_seconds: float = Field(
         default=30,
         ge=0,
@@ -72,3 +85,62 @@ class EntitySettings(Section):
         description="Silence after which a series that came to it is complete.",
         json_schema_extra={"shown_default": "that of `[receiver]`"},
     )
+
+
+class ReceiverTlsSettings(Section):
+    """A second DICOM port, for senders that speak TLS (PS3.15 B.12, BCP 195)."""
+
+    enabled: bool = Field(default=False, description="Whether the host listens there; files that change are read anew.")
+    port: Port = Field(default=2762, description="TCP port; 0 takes any free one.")
+    certificate_file: FilePath | None = Field(
+        default=None, description="PEM file of this host's certificate, with those between it and its authority."
+    )
+    key_file: FilePath | None = Field(
+        default=None, description="PEM file of that certificate's private key, without a passphrase."
+    )
+    ca_file: FilePath | None = Field(
+        default=None, description="PEM file of the authorities whose certificates senders may show."
+    )
+    require_certificate: bool = Field(default=True, description="Whether senders must show a certificate (mutual TLS).")
+    only: bool = Field(
+        default=False, description="`true`: nothing is taken in the clear; the port of `[receiver]` is shut."
+    )
+
+    @field_validator("certificate_file", "key_file")
+    @classmethod
+    def _is_there(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if info.data.get("enabled") and file is None:
+            raise ValueError("with enabled = true the certificate_file and key_file of this host are needed")
+        return file
+
+    @field_validator("require_certificate")
+    @classmethod
+    def _knows_whose(cls, require: bool, info: ValidationInfo) -> bool:
+        if require and info.data.get("enabled") and "ca_file" in info.data and info.data["ca_file"] is None:
+            raise ValueError(
+                "require_certificate needs ca_file, the authorities whose certificates are good; "
+                "without certificates of senders write require_certificate = false"
+            )
+        return require
+
+    @field_validator("only")
+    @classmethod
+    def _leaves_a_port(cls, only: bool, info: ValidationInfo) -> bool:
+        if only and info.data.get("enabled") is False:
+            raise ValueError("only = true needs enabled = true, or nothing could be received")
+        return only
+
+
+class SenderSettings(Section):
+    """What is known of one sender, beside that it may send."""
+
+    ae_title: AETitle = Field(description="Its calling AE title.")
+    certificate: CertificateName = Field(
+        default="",
+        description="The certificate it must show: its Common Name or a DNS name in it, or `sha256:` and its "
+        "fingerprint. It is then taken under TLS only.",
+    )
+    host: Host | None = Field(
+        default=None, description="Where it takes reports of storage commitment when it did not wait for them."
+    )
+    port: Port = Field(default=104, description="TCP port of that.")

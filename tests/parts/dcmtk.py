@@ -34,12 +34,13 @@ class Peer:
 
 
 def program(name: str) -> str:
-    """Return the path of a DCMTK program; without it the test is skipped."""
+    """Return the path of a program; without it the test is skipped."""
     path = shutil.which(name)
     if path is None:
         import pytest
 
-        pytest.skip(f"DCMTK's {name} is not on this machine (apt-get install dcmtk)")
+        package = "openssl" if name == "openssl" else "dcmtk"
+        pytest.skip(f"{name} is not on this machine (apt-get install {package})")
     return path
 
 
@@ -88,9 +89,11 @@ def storescu(
     return _run([*command, "127.0.0.1", str(port), *map(str, files)])
 
 
-def echoscu(port: int, *, calling: str = "ECHOSCU", called: str = "ORCHESTRATOR") -> subprocess.CompletedProcess[str]:
+def echoscu(
+    port: int, *options: str, calling: str = "ECHOSCU", called: str = "ORCHESTRATOR"
+) -> subprocess.CompletedProcess[str]:
     """Ask for a C-ECHO and return what came of it."""
-    return _run([program("echoscu"), "-aet", calling, "-aec", called, "127.0.0.1", str(port)])
+    return _run([program("echoscu"), "-aet", calling, "-aec", called, *options, "127.0.0.1", str(port)])
 
 
 def findscu(port: int, *keys: str, called: str = "ARCHIVE") -> subprocess.CompletedProcess[str]:

@@ -44,8 +44,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Station]]:
         arrivals: list[Arrival] = []
         closed: list[Closed] = []
         spool = Spool(tmp_path / "spool", minimum_free_mb=minimum_free_mb)
-        told = {"on_stored": arrivals.append, "on_closed": closed.append}
-        receiver = Receiver(spool, port=0, **(told | parameters))
+        usual = {"port": 0, "on_stored": arrivals.append, "on_closed": closed.append}
+        receiver = Receiver(spool, **(usual | parameters))
         receiver.start()
         running.append(receiver)
         return Station(receiver, spool, arrivals, closed)

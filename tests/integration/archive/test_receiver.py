@@ -21,7 +21,7 @@ from pydicom.uid import (
 from pynetdicom import AE, build_context
 from pynetdicom.association import Association
 
-from orchestrator.archive import Arrival, Receiver, Spool
+from orchestrator.archive import Arrival, Entity, Receiver, Spool
 from orchestrator.domain.errors import SettingsError
 from tests.data.objects import instance, write_instance, write_instances
 from tests.integration.archive.conftest import Station, wait_until
@@ -184,7 +184,7 @@ def test_echo_is_answered(station: Station) -> None:
 
 @pytest.mark.parametrize("titles", [{"called": "SOMEBODY"}, {"calling": "STRANGER"}])
 def test_a_wrong_title_is_rejected(start: Start, tmp_path: Path, titles: dict[str, str]) -> None:
-    station = start(allow=["CT1"])
+    station = start(entities=[Entity(allow=frozenset({"CT1"}))])
     answer = storescu(station.port, write_instances(tmp_path, 1), **({"calling": "CT1"} | titles))
     assert "Reason: Call" in answer.stderr
     assert list(station.spool.scan()) == []
@@ -195,7 +195,7 @@ def test_without_a_list_of_senders_only_the_loopback_is_served(tmp_path: Path) -
     parameters = {"on_stored": print, "on_closed": print}
     with pytest.raises(SettingsError, match=r"receiver\.allow"):
         Receiver(Spool(tmp_path), host="0.0.0.0", port=0, **parameters)
-    Receiver(Spool(tmp_path), host="0.0.0.0", port=0, allow=["CT1"], **parameters)
+    Receiver(Spool(tmp_path), host="0.0.0.0", port=0, entities=[Entity(allow=frozenset({"CT1"}))], **parameters)
 
 
 def test_a_full_disk_is_told_to_the_sender_and_the_association_goes_on(

@@ -8,7 +8,14 @@ from pynetdicom.pdu_primitives import (
     MaximumLengthNotification,
 )
 
-from orchestrator.archive.negotiation import STORAGE_CLASSES, Context, Proposal, Rejection, is_file_encoding
+from orchestrator.archive.negotiation import (
+    STORAGE_CLASSES,
+    Context,
+    Proposal,
+    Rejection,
+    is_file_encoding,
+    storage_classes,
+)
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
@@ -38,8 +45,8 @@ def proposal(*contexts: tuple[str, list[str]], calling: str = "CT1") -> Proposal
     ],
 )
 def test_every_storage_class_is_taken(sop_class: str) -> None:
-    _, contexts = proposal((sop_class, [ExplicitVRLittleEndian])).answer()
-    assert contexts == {1: Context(sop_class, ExplicitVRLittleEndian)}
+    answer = proposal((sop_class, [ExplicitVRLittleEndian])).answer()
+    assert answer.contexts == {1: Context(sop_class, ExplicitVRLittleEndian)}
 
 
 @pytest.mark.parametrize("service", ["1.2.840.10008.1.20.1", "1.2.840.10008.1.3.10", "1.2.840.10008.5.1.4.1.2.2.1"])
@@ -48,24 +55,24 @@ def test_commitment_media_and_queries_are_no_storage(service: str) -> None:
 
 
 def test_an_object_comes_as_its_sender_likes_best() -> None:
-    _, contexts = proposal((CT, [JPEG2000Lossless, ImplicitVRLittleEndian])).answer()
-    assert contexts[1].transfer_syntax == JPEG2000Lossless
+    answer = proposal((CT, [JPEG2000Lossless, ImplicitVRLittleEndian])).answer()
+    assert answer.contexts[1].transfer_syntax == JPEG2000Lossless
 
 
 def test_each_context_is_answered_by_itself() -> None:
     asked = proposal((CT, [ImplicitVRLittleEndian]), ("1.2.3.4", [ImplicitVRLittleEndian]), (CT, ["1.2.3.5"]))
-    encoded, contexts = asked.answer()
+    answer = asked.answer()
     accept = A_ASSOCIATE_AC()
-    accept.decode(encoded)
+    accept.decode(answer.encoded)
     results = accept.to_primitive().presentation_context_definition_results_list
     assert [(context.context_id, context.result) for context in results] == [(1, 0), (3, 3), (5, 4)]
-    assert set(contexts) == {1}
+    assert set(answer.contexts) == {1}
+    assert answer.refused == {"1.2.3.4"}
 
 
 def test_we_announce_how_long_a_pdu_may_be() -> None:
-    encoded, _ = proposal((CT, [ImplicitVRLittleEndian])).answer()
     accept = A_ASSOCIATE_AC()
-    accept.decode(encoded)
+    accept.decode(proposal((CT, [ImplicitVRLittleEndian])).answer().encoded)
     assert accept.to_primitive().maximum_length_received == 128 * 1024
 
 
@@ -88,3 +95,20 @@ def test_files_come_in_standard_encodings_of_files(syntax: str, taken: bool) -> 
 @pytest.mark.parametrize("rejection", Rejection)
 def test_a_rejection_says_its_reason(rejection: Rejection) -> None:
     assert tuple(rejection.encode()[7:10]) == rejection.value
+
+
+PRIVATE, COMING, WORKLIST = "1.2.840.113619.4.30", "1.2.840.10008.5.1.4.1.1.999.1", "1.2.840.10008.5.1.4.31"
+
+
+@pytest.mark.parametrize(
+    ("accept", "taken"),
+    [
+        (["storage"], {CT}),
+        (["any"], {CT, PRIVATE, COMING}),
+        ([PRIVATE], {CT, PRIVATE}),
+        (["storage", COMING], {CT, COMING}),
+    ],
+)
+def test_unknown_classes_are_taken_where_the_settings_say_so(accept: list[str], taken: set[str]) -> None:
+    takes = storage_classes(accept)
+    assert {sop_class for sop_class in (CT, PRIVATE, COMING, WORKLIST) if takes(sop_class)} == taken

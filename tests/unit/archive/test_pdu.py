@@ -14,8 +14,8 @@ from orchestrator.archive.pdu import (
     Pdu,
     PduConnection,
     ProtocolFault,
-    command_pdus,
     fragments,
+    message_pdus,
 )
 
 
@@ -79,7 +79,7 @@ def test_a_peer_that_goes_away_within_a_pdu_is_an_end(pair: tuple[socket.socket,
 
 @given(st.binary(min_size=1, max_size=300), st.one_of(st.just(0), st.integers(16, 400)))
 def test_a_command_set_comes_back_from_pdus_that_the_peer_takes(command: bytes, maximum: int) -> None:
-    encoded, parts, lasts = memoryview(command_pdus(3, command, maximum)), [], []
+    encoded, parts, lasts = memoryview(message_pdus(3, command, maximum)), [], []
     while encoded:
         length = 6 + int.from_bytes(encoded[2:6], "big")
         assert not maximum or length - 6 <= maximum
@@ -96,3 +96,14 @@ def test_a_command_set_comes_back_from_pdus_that_the_peer_takes(command: bytes, 
 def test_any_bytes_are_fragments_or_a_fault(content: bytes) -> None:
     with suppress(ProtocolFault):
         assert sum(len(part) + 6 for *_, part in fragments(memoryview(bytes(6) + content))) == len(content)
+
+
+@given(st.binary(min_size=1, max_size=300), st.one_of(st.just(0), st.integers(16, 400)))
+def test_a_data_set_follows_its_command_set(data_set: bytes, maximum: int) -> None:
+    encoded, content = memoryview(message_pdus(3, b"command", maximum, data_set)), {True: b"", False: b""}
+    while encoded:
+        length = 6 + int.from_bytes(encoded[2:6], "big")
+        for _, is_command, _, part in fragments(encoded[:length]):
+            content[is_command] += part
+        encoded = encoded[length:]
+    assert content == {True: b"command", False: data_set}

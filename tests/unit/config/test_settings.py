@@ -140,7 +140,6 @@ def test_a_path_may_begin_at_home(file: Path, monkeypatch: pytest.MonkeyPatch) -
         ('[[archive]]\nname = "a"\nurl = "file://data/x"', 3, "file:///data/archive"),
         (f"[[archive]]\n{REMOTE}[[archive]]\n{REMOTE}", 1, "the name 'pacs' is given twice"),
         (f'[[archive]]\n{REMOTE}username = "u"', 4, "take no username"),
-        (f"[[archive]]\n{REMOTE}watch = true", 4, "a dimse archive cannot be watched"),
         ('[[archive]]\nname = "a"\nurl = "dimse://AET@host:104/x"', 3, "names AE title, host and port"),
         (f'[[destination]]\n{REMOTE}confirm = "maybe"', 4, "should be 'readback', 'commitment' or 'none', found 'maybe'"),
         (f'[[destination]]\n{REMOTE}window = "at night"', 4, "names no hours; write 20:00-06:00"),
