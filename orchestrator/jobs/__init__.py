@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.jobs.database import DatabaseUnavailable, database_faults
 from orchestrator.jobs.flows import FlowRaised, OutsideFlow, StepRaised, describe, durable, frames, step
-from orchestrator.jobs.ledger import Ledger, StoredInstance
+from orchestrator.jobs.ledger import AskedSeries, Ledger, StoredInstance
 from orchestrator.jobs.supervision import ExecutorInUse
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.jobs.engine import Engine, Queue
 
 __all__ = [
+    "AskedSeries",
     "Client",
     "DatabaseUnavailable",
     "Engine",

@@ -10,6 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from orchestrator.domain.fetching import BackfillState, FetchState
+from orchestrator.domain.hours import Hours
 from orchestrator.domain.job import JobState, Priority, Purpose
 from orchestrator.domain.records import DeliveryState, ObjectKind, SeriesState
 from orchestrator.domain.result import Urgency
@@ -51,6 +53,21 @@ class FilePath(sa.TypeDecorator[Path]):
     def process_result_value(self, value: str | None, _dialect: sa.Dialect) -> Path | None:
         """Return the path."""
         return None if value is None else Path(value)
+
+
+class PartOfDay(sa.TypeDecorator[Hours]):
+    """The hours of a day, as text."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Hours | None, _dialect: sa.Dialect) -> str | None:
+        """Return the hours as people write them."""
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: str | None, _dialect: sa.Dialect) -> Hours | None:
+        """Return the hours."""
+        return None if value is None else Hours.parse(value)
 
 
 class Numbers(sa.TypeDecorator[Mapping[str, float]]):
@@ -110,6 +127,7 @@ series = sa.Table(
     _text("complete_by"),
     sa.Column("matched", sa.Boolean, nullable=False),
     _text("explanation"),
+    sa.Column("facts", sa.JSON),
     sa.Column("first_seen", Instant, nullable=False, index=True),
     sa.Column("released_at", Instant),
 )
@@ -226,4 +244,66 @@ events = sa.Table(
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("by", sa.Text, nullable=False),
     sqlite_autoincrement=True,  # a number is never given twice
+)
+
+watches = sa.Table(
+    "watches",
+    metadata,
+    sa.Column("archive", sa.Text, primary_key=True),
+    _text("cursor"),
+    sa.Column("looked_at", Instant),
+    sa.Column("waits_since", Instant),
+    _text("error"),
+)
+
+fetches = sa.Table(
+    "fetches",
+    metadata,
+    sa.Column("archive", sa.Text, primary_key=True),
+    sa.Column("series_uid", sa.Text, primary_key=True),
+    sa.Column("run", sa.Integer, primary_key=True, autoincrement=False),
+    _text("study_uid"),
+    _text("rule"),
+    sa.Column("state", _word(FetchState), nullable=False),
+    sa.Column("count", sa.Integer),
+    sa.Column("fetched", sa.Integer, nullable=False),
+    _text("complete"),
+    sa.Column("fetches", sa.Integer, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("due_at", Instant, nullable=False),
+    sa.Column("begun_at", Instant),
+    sa.Column("changed_at", Instant, nullable=False),
+    _text("error"),
+    sa.Index("ix_fetches_due", "archive", "run", "state", "due_at"),
+    sa.Index("ix_fetches_run", "run", "state"),
+    sa.Index("ix_fetches_series", "series_uid"),
+)
+
+backfills = sa.Table(
+    "backfills",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    _text("rule"),
+    _text("archive"),
+    sa.Column("first", sa.Date, nullable=False),
+    sa.Column("last", sa.Date, nullable=False),
+    sa.Column("newest_first", sa.Boolean, nullable=False),
+    sa.Column("per_hour", sa.Integer),
+    sa.Column("hours", PartOfDay),
+    sa.Column("state", _word(BackfillState), nullable=False),
+    _text("by"),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("ended_at", Instant),
+    _text("error"),
+    sqlite_autoincrement=True,  # a number is never given twice
+)
+
+backfill_days = sa.Table(
+    "backfill_days",
+    metadata,
+    sa.Column("run", sa.Integer, sa.ForeignKey("backfills.number"), primary_key=True, autoincrement=False),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("found", sa.Integer, nullable=False),
+    sa.Column("skipped", sa.Integer, nullable=False),
+    sa.Column("listed_at", Instant, nullable=False),
 )

@@ -3,7 +3,7 @@
 from orchestrator.rules.explanation import ConditionExplanation, Explanation, RuleExplanation
 from orchestrator.rules.identity import identifies
 from orchestrator.rules.loading import default_rules, load_rules, parse_rules
-from orchestrator.rules.partial import Verdict, judge, may_match
+from orchestrator.rules.partial import KeptFacts, Verdict, judge, judge_kept, kept_facts, may_match
 from orchestrator.rules.query import to_query
 from orchestrator.rules.reference import reference
 from orchestrator.rules.rule import Match, Rule
@@ -13,6 +13,7 @@ from orchestrator.rules.watched import WatchedRules
 __all__ = [
     "ConditionExplanation",
     "Explanation",
+    "KeptFacts",
     "Match",
     "Rule",
     "RuleExplanation",
@@ -22,6 +23,8 @@ __all__ = [
     "default_rules",
     "identifies",
     "judge",
+    "judge_kept",
+    "kept_facts",
     "load_rules",
     "may_match",
     "parse_rules",

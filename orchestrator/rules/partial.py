@@ -5,16 +5,49 @@ Logic of three values (Kleene): True and False hold whatever the missing facts a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from orchestrator.domain.series import Headers
+from orchestrator.domain.series import Headers, HeaderValue
 from orchestrator.rules.conditions import Condition, values_of
+from orchestrator.rules.identity import identifies
 from orchestrator.rules.origin import refusal
 from orchestrator.rules.rule import Clause, Rule
 
 Verdict = bool | None
 Known = Callable[[str], bool]
 """Whether the facts tell all about a keyword, be it that it is absent."""
+
+
+KeptFacts = Mapping[str, Sequence[HeaderValue] | None]
+"""Facts as a record may keep them: None for a keyword that has values which are not kept."""
+
+_VALUES_KEPT = 32
+_CHARACTERS_KEPT = 256
+
+
+def kept_facts(facts: Headers) -> KeptFacts:
+    """Return the facts without values that may tell a person, and without the many that differ from image to image.
+
+    What JSON cannot hold (NaN, control characters) is not kept either.
+    """
+    return {keyword: values if _are_kept(keyword, values) else None for keyword, values in facts.items()}
+
+
+def _are_kept(keyword: str, values: Sequence[HeaderValue]) -> bool:
+    return len(values) <= _VALUES_KEPT and not identifies(keyword) and all(map(_is_kept, values))
+
+
+def _is_kept(value: HeaderValue) -> bool:
+    if isinstance(value, str):
+        return value.isprintable() and len(value) <= _CHARACTERS_KEPT
+    return math.isfinite(value)
+
+
+def judge_kept(rule: Rule, kept: KeptFacts) -> Verdict:
+    """Return whether the rule is for a series with these facts, None where those that are not kept decide."""
+    facts: Headers = {keyword: tuple(values) for keyword, values in kept.items() if values is not None}
+    return judge(rule, facts, lambda keyword: kept.get(keyword, ()) is not None)
 
 
 def judge(rule: Rule, facts: Headers, is_known: Known) -> Verdict:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import Self
 
 from orchestrator.jobs.database import Database, database_faults
+from orchestrator.jobs.ledger.backfills import BackfillPages
 from orchestrator.jobs.ledger.deliveries import DeliveryPages
 from orchestrator.jobs.ledger.destinations import DestinationPages
 from orchestrator.jobs.ledger.events import EventPages
+from orchestrator.jobs.ledger.fetches import FetchPages
 from orchestrator.jobs.ledger.reviews import ReviewPages
 from orchestrator.jobs.ledger.series import SeriesPages
 from orchestrator.jobs.ledger.work import WorkPages
 from orchestrator.jobs.migrations import migrate
 
 
-class Ledger(SeriesPages, WorkPages, DeliveryPages, DestinationPages, ReviewPages, EventPages):
+class Ledger(
+    SeriesPages, WorkPages, DeliveryPages, DestinationPages, ReviewPages, EventPages, FetchPages, BackfillPages
+):
     """Everything the host remembers; thread-safe, and safe beside other processes on the same database.
 
     Each method is one short transaction; what it returned is durable. UIDs and digests only, no

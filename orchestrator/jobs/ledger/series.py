@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.records import SERIES_MOVES, SeriesRecord, SeriesState
-from orchestrator.domain.series import Instance
+from orchestrator.domain.series import HeaderValue, Instance
 from orchestrator.jobs import tables
 from orchestrator.jobs.database import insert_all, insert_new
 from orchestrator.jobs.ledger.events import kind_of, moved, write_event
@@ -31,6 +31,19 @@ class StoredInstance:
     sop_class: str
     digest: str
     path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class AskedSeries:
+    """A series as the rules saw it when they were asked.
+
+    explanation: JSON of rules.Explanation. facts: by keyword, None where the values are not kept; the whole is None
+    in a series that an earlier version of this program took.
+    """
+
+    series_uid: str
+    explanation: str
+    facts: Mapping[str, Sequence[HeaderValue] | None] | None
 
 
 class SeriesPages(Pages):
@@ -105,19 +118,51 @@ class SeriesPages(Pages):
             write_event(connection, kind_of("series", state), series_uid, text)
             return after
 
-    def explain_series(self, series_uid: str, revision: int, *, matched: bool, explanation: str) -> None:
+    def explain_series(
+        self,
+        series_uid: str,
+        revision: int,
+        *,
+        matched: bool,
+        explanation: str,
+        facts: Mapping[str, Sequence[HeaderValue] | None] | None = None,
+    ) -> None:
         """Keep why the rules matched the revision or not.
 
+        facts: what the rules were asked about, so that other rules can be asked later; None for a keyword
+            whose values are not kept.
         Raises UnknownRecord.
         """
         with self._database.writing() as connection:
             before = _lock_series(connection, series_uid, revision)
             _update_series(connection, replace(before, matched=matched, explanation=explanation))
+            if facts is not None:
+                kept = sa.update(tables.series).where(_is(series_uid, revision))
+                connection.execute(kept.values(facts=dict(facts)))
+
+    def asked_series(self, since: datetime, source: str | None = None) -> Iterator[AskedSeries]:
+        """Yield the newest revision of each series that rules were asked about since then, the oldest first."""
+        table = tables.series
+        newer = table.alias()
+        query = sa.select(*columns(AskedSeries, table)).where(table.c.first_seen >= since, table.c.explanation != "")
+        later = sa.exists().where(newer.c.series_uid == table.c.series_uid, newer.c.revision > table.c.revision)
+        query = query.where(~later).order_by(table.c.first_seen, table.c.series_uid)
+        if source is not None:
+            query = query.where(table.c.source == source)
+        with self._database.reading() as connection:
+            for row in connection.execution_options(yield_per=_AT_ONCE).execute(query).mappings():
+                yield AskedSeries(**row)
+
+    def wrote_series(self, series_uids: Collection[str]) -> frozenset[str]:
+        """Return those of the series that this host ever wrote."""
+        return self._among(tables.objects.c.series_uid, series_uids)
 
     def wrote(self, sop_uids: Collection[str]) -> frozenset[str]:
         """Return those of the SOP Instance UIDs that this host ever wrote, replaced ones too."""
-        rest, found = iter(sop_uids), set[str]()
-        column = tables.objects.c.sop_uid
+        return self._among(tables.objects.c.sop_uid, sop_uids)
+
+    def _among(self, column: sa.Column[str], uids: Collection[str]) -> frozenset[str]:
+        rest, found = iter(uids), set[str]()
         with self._database.reading() as connection:
             while some := list(islice(rest, _AT_ONCE)):
                 found.update(connection.scalars(sa.select(column).where(column.in_(some))))
