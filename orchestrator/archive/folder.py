@@ -5,22 +5,27 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from orchestrator.archive.durable import DurableFolders, write_durably
+from orchestrator.archive.fetched import Fetched
+from orchestrator.archive.found import SERIES_KEYS, STUDY_KEYS, checked, found_series, matches, values
 from orchestrator.archive.identity import ATTRIBUTES, one_patient, study_identity
 from orchestrator.archive.uid import is_uid
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, UnreadableFile
-from orchestrator.domain.ports import ObjectReference
-from orchestrator.domain.series import StudyIdentity
+from orchestrator.domain.ports import FoundSeries, Inbox, ObjectReference
+from orchestrator.domain.series import Headers, StudyIdentity
 
 _WANTED = [*ATTRIBUTES, "SeriesInstanceUID", "SOPInstanceUID"]
+_ANSWERED = ["SpecificCharacterSet", *STUDY_KEYS, *SERIES_KEYS]
+_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class FolderArchive:
         self._folder = folder.absolute()
         self._folders = DurableFolders(self._folder)
         self._index: dict[Path, _Entry] = {}
+        self._headers: dict[Path, tuple[_Entry, Headers]] = {}  # of one file for each series
         self._lock = threading.Lock()
 
     @property
@@ -108,8 +114,66 @@ class FolderArchive:
             except OSError as fault:
                 raise ArchiveUnavailable(f"{self} cannot be written: {fault.strerror}") from None
 
+    def find(self, query: Mapping[str, str]) -> Iterator[FoundSeries]:
+        """Yield the series that match: keyword of study or series -> value in DICOM's matching (PS3.4 C.2.2.2).
+
+        Raises ArchiveUnavailable, ArchiveRefused.
+        """
+        asked = checked(query)
+        self._refreshed()
+        for files in self._series().values():
+            headers = self._headers_of(files[0])
+            found = found_series(headers, len(files))
+            if found is not None and matches(asked, headers):
+                yield found
+
+    def fetch(self, series: FoundSeries, inbox: Inbox) -> int:
+        """Bring all instances of the series into the inbox and return how many.
+
+        Which files those are the last look at the folder says: each look takes long where there are many.
+        Raises ArchiveUnavailable, ArchiveRefused (it is not there), StorageFull, OSError.
+        """
+        if series.series_uid not in self._series():
+            self._refreshed()
+        files = [path for path in self._series().get(series.series_uid, []) if path.exists()]
+        if not files:
+            raise ArchiveRefused(f"{self} holds series {series.series_uid} no longer")
+        fetched = Fetched(str(self), series, inbox)
+        for path in files:
+            fetched.take(self._pieces(path))
+        return fetched.count()
+
     def __str__(self) -> str:
         return f"archive {self._name!r} ({self._folder})"
+
+    def _series(self) -> dict[str, list[Path]]:
+        """Return the files of each series, as the last look found them."""
+        series: dict[str, list[Path]] = {}
+        with self._lock:
+            for path, entry in self._index.items():
+                if entry.series_uid:
+                    series.setdefault(entry.series_uid, []).append(path)
+        return series
+
+    def _headers_of(self, path: Path) -> Headers:
+        """Return what the file says of study and series; nothing where it is gone or broken."""
+        entry = self._index[path]
+        known = self._headers.get(path)
+        if known is None or known[0] != entry:
+            try:
+                known = entry, _headers(_header(path, _ANSWERED))
+            except UnreadableFile:
+                known = entry, {}
+            self._headers[path] = known
+        return known[1]
+
+    def _pieces(self, path: Path) -> Iterator[bytes]:
+        try:
+            with path.open("rb") as file:
+                while piece := file.read(_PIECE_BYTES):
+                    yield piece
+        except OSError as fault:
+            raise ArchiveUnavailable(f"{self} cannot be read: {fault.strerror}") from None
 
     def _store(self, path: Path) -> None:
         content = path.read_bytes()
@@ -168,8 +232,15 @@ def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
             yield path
 
 
-def _header(path: Path) -> Dataset:
+def _headers(dataset: Dataset) -> Headers:
+    """Return what the data set says by keyword; what is absent or empty is left out."""
+    said = {keyword: dataset.get(keyword) for keyword in (*STUDY_KEYS, *SERIES_KEYS)}
+    texts = {keyword: value if isinstance(value, MultiValue) else [value] for keyword, value in said.items() if value}
+    return {keyword: values(keyword, found) for keyword, found in texts.items()}
+
+
+def _header(path: Path, wanted: Sequence[str] = _WANTED) -> Dataset:
     try:
-        return dcmread(path, specific_tags=list(_WANTED), stop_before_pixels=True)
+        return dcmread(path, specific_tags=list(wanted), stop_before_pixels=True)
     except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes
         raise UnreadableFile(f"{path} is no DICOM file ({type(fault).__name__})") from None
