@@ -119,7 +119,7 @@ class Completion:
         for pending in self._pending.values():
             if association in pending.associations:
                 pending.broken |= not released
-            if pending.sender == sender:
+            if pending.sender == sender and (sender or association in pending.associations):  # a fetch has no sender
                 alone = len(pending.associations) == 1
                 pending.hint = alone and not pending.broken and others_open == 0
 

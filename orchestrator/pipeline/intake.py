@@ -125,14 +125,28 @@ class Intake:
         """
         now = self._clock()
         done, changed = [], set[str]()
-        for due in self._completion.due(now):
-            if due.series_uid in changed or self._waits.get(due.series_uid, now) > now:
+        steps = self._completion.due(now)
+        coming = self._coming(steps)
+        for due in steps:
+            if due.series_uid in changed | coming or self._waits.get(due.series_uid, now) > now:
                 continue
             if self._do(due):
                 done.append(due)
             else:
                 changed.add(due.series_uid)  # what else was due for it knew nothing of what was overlooked
         return done
+
+    def _coming(self, steps: Collection[Due]) -> set[str]:
+        """Return the series of which their archive holds more than came: half a fetch is no series.
+
+        An archive may be away for longer than any quiet period.
+        """
+        series = {due.series_uid for due in steps}
+        awaited = self._ledger.awaited(series) if series else ()
+        return {uid for archive, uid in awaited if self._way(uid).source == archive}
+
+    def _way(self, series_uid: str) -> Received:
+        return self._ways.get(series_uid, Received(Path()))
 
     def _do(self, due: Due) -> bool:
         """Return whether the step was taken; a series that cannot be routed now waits, and stops no other."""
@@ -154,7 +168,7 @@ class Intake:
     def _take(self, due: Due) -> bool:
         held = self._held(due.instances[0].study_uid, due.series_uid)
         overlooked = set(held) - self._completion.paths(due.series_uid) - self._unreadable
-        way = self._ways.get(due.series_uid, Received(Path()))
+        way = self._way(due.series_uid)
         for path in sorted(overlooked):
             self.received(replace(way, path=path))
         if overlooked:
@@ -170,7 +184,7 @@ class Intake:
         return True
 
     def _admit(self, due: Due) -> SeriesRecord:
-        way = self._ways.get(due.series_uid, Received(Path()))
+        way = self._way(due.series_uid)
         facts: dict[str, tuple[HeaderValue, ...]] = {
             name: (value,)
             for name, value in (
@@ -180,7 +194,14 @@ class Intake:
             )
             if value
         }
-        return self._routing.admit(due.instances, source=way.source, host_facts=facts, reason=due.reason)
+        brought = self._ledger.brought_by(way.source, due.series_uid)
+        return self._routing.admit(
+            due.instances,
+            source=way.source,
+            host_facts=facts,
+            reason=due.reason,
+            only_rule=brought.rule if brought else "",
+        )
 
     def _recall(self, series_uid: str, late: Received) -> None:
         """Take an earlier revision in hand again, so that a late image makes a whole new one."""
@@ -189,7 +210,9 @@ class Intake:
         newest = self._ledger.series(series_uid)
         if newest is None:
             return
-        known = self._readable(row.path for row in self._ledger.series_instances(series_uid, newest.revision))
+        rows = self._ledger.series_instances(series_uid, newest.revision)
+        # files that made room for others are not there, and a fetch of an old series brings them one by one
+        known = self._readable(row.path for row in rows if row.path.exists())
         quiet_seconds = self._quiet_seconds(late)
         self._completion.resumed(known, started=True, last_arrival=self._clock(), quiet_seconds=quiet_seconds)
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from orchestrator.dicom import gather, may_be_image
-from orchestrator.domain.job import JobState, Purpose, job_key
+from orchestrator.domain.job import JobState, Priority, Purpose, job_key
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.records import JobRecord, SeriesRecord, SeriesState
 from orchestrator.domain.series import Headers, Instance, Series, series_digest
 from orchestrator.jobs import Client
 from orchestrator.pipeline.parts import Parts
 from orchestrator.pipeline.queueing import queue_job, unused_key
-from orchestrator.rules import Match
+from orchestrator.rules import Match, kept_facts
 
 UNDELIVERED = frozenset(JobState) - {JobState.DONE, JobState.SUPERSEDED}
 
@@ -25,10 +26,19 @@ class Routing:
         self._parts = parts
         self._client = client
 
-    def admit(self, instances: Collection[Instance], *, source: str, host_facts: Headers, reason: str) -> SeriesRecord:
+    def admit(
+        self,
+        instances: Collection[Instance],
+        *,
+        source: str,
+        host_facts: Headers,
+        reason: str,
+        only_rule: str = "",
+    ) -> SeriesRecord:
         """Return the record of the revision that these instances make; new content is a new revision.
 
         Its jobs are queued and its explanation is kept. Nothing leaves before ``release``.
+        only_rule: the rule that a backfill works off; no other counts then, and live work goes first.
         """
         series_uid = next(iter(instances)).series_uid
         newest, digest = self._parts.ledger.series(series_uid), series_digest(instances)
@@ -41,7 +51,7 @@ class Routing:
             self._parts.ledger.put_series(record, series.instances)
             if newest is not None:
                 self.supersede(newest)
-        self._route(series)
+        self._route(series, only_rule)
         return record
 
     def release(self, series_uid: str, revision: int, reason: str) -> None:
@@ -78,18 +88,21 @@ class Routing:
             first_seen=datetime.now(UTC),
         )
 
-    def _route(self, series: Series) -> None:
+    def _route(self, series: Series, only_rule: str) -> None:
         facts = {**series.facts, **self._parts.observers.series_facts(series)}
         if self._is_ours(series):
             facts = {**facts, "MachineWritten": ("yes",)}
         rules = self._parts.rules()
         matches = rules.match(facts)
+        if only_rule:
+            matches = tuple(replace(match, priority=Priority.BACKFILL) for match in matches if match.rule == only_rule)
         explanation = rules.explain(facts)
         self._parts.ledger.explain_series(
             series.series_uid,
             series.revision,
             matched=bool(matches),
             explanation=explanation.to_json(hide_identity=True),
+            facts=kept_facts(facts),
         )
         for job in self._jobs(series, matches):
             self._parts.ledger.add_job(job)

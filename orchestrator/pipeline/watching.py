@@ -1,0 +1,156 @@
+"""Watched archives: what is new is put down in the ledger, and fetched when nothing more seems to come.
+
+The cursor moves with what the look found, in one transaction: a process that is killed at any moment
+misses nothing, and looks or fetches at most once more than it had to.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from orchestrator.domain.fetching import WATCHING, FetchRecord, FetchState
+from orchestrator.domain.ports import Change, Readable, Watchable
+from orchestrator.jobs import Ledger
+from orchestrator.pipeline.fetching import Clock, Fetching, utc_now
+from orchestrator.rules import RuleSet
+
+MOST_DOUBLINGS = 6
+"""A series that grows after each fetch is fetched after 1, 2, 4 ... 64 times the looks' distance, not ever again."""
+
+
+class WatchedArchive(Watchable, Readable, Protocol):
+    """An archive that tells what is new and hands it out."""
+
+    @property
+    def name(self) -> str:
+        """The archive's name in the settings."""
+
+
+class Watch:
+    """One archive that is looked at. Not thread-safe: it has a thread of its own."""
+
+    def __init__(
+        self,
+        archive: WatchedArchive,
+        ledger: Ledger,
+        rules: Callable[[], RuleSet],
+        fetching: Fetching,
+        *,
+        look_seconds: float,
+        clock: Clock = utc_now,
+    ) -> None:
+        """Look at nothing yet; rules: those in force now."""
+        self._archive = archive
+        self._ledger = ledger
+        self._rules = rules
+        self._fetching = fetching
+        self._look_seconds = look_seconds
+        self._clock = clock
+        self._next_look = time.monotonic()
+        self._looked_at: datetime | None = None
+        self._waits = True  # an earlier process may have waited
+
+    @property
+    def name(self) -> str:
+        """The archive's name in the settings."""
+        return self._archive.name
+
+    def turn(self) -> float:
+        """Look, or fetch one series, whichever is due; return the seconds until the next turn.
+
+        Raises ArchiveUnavailable, ArchiveRefused, StorageFull, OSError.
+        """
+        if time.monotonic() >= self._next_look:
+            more = self.look()
+            self._next_look = time.monotonic() + (0.0 if more else self._look_seconds)
+            return 0.0
+        fetched = self.fetch_next()
+        if self._waits:
+            self._ledger.watch_goes_on(self.name)
+            self._waits = False
+        if fetched:
+            return 0.0
+        return max(0.0, self._next_look - time.monotonic())
+
+    def waits(self, reason: str) -> None:
+        """Keep why a turn could not be taken; there is one event when that begins and one when it is over."""
+        self._ledger.watch_waits(self.name, reason, self._clock())
+        self._waits = True
+
+    def look(self) -> bool:
+        """Put down what changed since the last look; return whether there is more at once.
+
+        Raises ArchiveUnavailable, ArchiveRefused.
+        """
+        begun = self._clock()
+        page = self._archive.changes(self._ledger.watch(self.name).cursor)
+        noted = self._noted(page.changes, begun)
+        self._ledger.looked(self.name, page.cursor, noted, self._clock())
+        if not page.more:
+            self._looked_at = begun
+        return page.more
+
+    def fetch_next(self) -> bool:
+        """Fetch one series that a whole look has seen settled; return False where there is none.
+
+        Raises ArchiveUnavailable, StorageFull, OSError.
+        """
+        if self._looked_at is None:
+            return False
+        due = self._ledger.list_fetches(self.name, WATCHING, FetchState.WAITING, due_by=self._looked_at, limit=1)
+        for fetch in due:
+            self._fetching.fetch(fetch)
+        return bool(due)
+
+    def _noted(self, changes: Sequence[Change], begun: datetime) -> list[FetchRecord]:
+        uids = [change.series.series_uid for change in changes]
+        known, ours = self._ledger.fetches(self.name, uids), self._ledger.wrote_series(uids)
+        rules = self._rules()
+        noted = []
+        for change in changes:
+            uid = change.series.series_uid
+            wanted = uid not in ours and rules.may_match({**change.series.headers, "Source": (self.name,)})
+            if wanted and _is_here(change, known.get(uid)):
+                continue
+            due_at = begun if change.complete else self._patience(known.get(uid))
+            noted.append(self._after(change, known.get(uid), wanted=wanted, due_at=due_at))
+        return noted
+
+    def _patience(self, before: FetchRecord | None) -> datetime:
+        """Return when a series that changed now may be fetched, unless it changes again before."""
+        doublings = min(before.fetches, MOST_DOUBLINGS) if before else 0
+        return self._clock() + timedelta(seconds=self._look_seconds * 2**doublings)
+
+    def _after(self, change: Change, before: FetchRecord | None, *, wanted: bool, due_at: datetime) -> FetchRecord:
+        """Return how the series stands after a change."""
+        found = change.series
+        unchanged = before or FetchRecord(
+            archive=self.name,
+            series_uid=found.series_uid,
+            study_uid=found.study_uid,
+            due_at=due_at,
+            changed_at=due_at,
+        )
+        return replace(
+            unchanged,
+            state=FetchState.WAITING if wanted else FetchState.UNWANTED,
+            study_uid=found.study_uid,
+            count=found.count,
+            complete=change.complete,
+            due_at=due_at,
+            changed_at=self._clock(),
+        )
+
+
+def _is_here(change: Change, before: FetchRecord | None) -> bool:
+    """Return whether the change only says that what was fetched is all.
+
+    Without such a word an instance came, be it in the place of another: then the same count is no sameness.
+    """
+    if before is None or before.state is not FetchState.FETCHED or not change.complete:
+        return False
+    return change.series.count in {None, before.fetched}

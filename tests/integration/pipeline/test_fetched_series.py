@@ -1,0 +1,103 @@
+"""Fetched series: half a fetch is no series; a backfill's series goes to its rule only, behind live work."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from orchestrator.domain.fetching import FetchRecord, FetchState
+from orchestrator.domain.records import SeriesRecord
+from orchestrator.domain.series import Instance
+from orchestrator.jobs import Ledger
+from orchestrator.pipeline.intake import Intake, Received
+from tests.data.faults import ct
+from tests.data.records import series_record
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+class Routes:
+    """Stands where Routing does, and keeps for which rule the series was admitted."""
+
+    def __init__(self) -> None:
+        self.rules: list[str] = []
+
+    def admit(self, instances: Collection[Instance], *, only_rule: str, **_: object) -> SeriesRecord:
+        self.rules.append(only_rule)
+        return series_record(series_uid=next(iter(instances)).series_uid)
+
+    def release(self, series_uid: str, revision: int, reason: str) -> None:
+        pass
+
+
+class Desk:
+    """An intake that took one series from the archive ``pacs``, with a clock that is set by hand."""
+
+    def __init__(self, ledger: Ledger, files: list[Path]) -> None:
+        self.now = 100.0
+        self.routes = Routes()
+        self.ledger = ledger
+        self.intake = Intake(
+            ledger,
+            self.routes,  # type: ignore[arg-type]
+            quiet_seconds=lambda _: 10.0,
+            clock=lambda: self.now,
+        )
+        for path in files:
+            self.intake.received(Received(path, source="pacs", association="fetch"))
+        (self.series_uid,) = self.intake._completion._pending
+
+    def put(self, state: FetchState, *, archive: str = "pacs", rule: str = "") -> None:
+        fetch = FetchRecord(
+            archive=archive,
+            series_uid=self.series_uid,
+            study_uid="1.2",
+            rule=rule,
+            state=state,
+            due_at=NOW,
+            changed_at=NOW,
+            begun_at=NOW,
+        )
+        self.ledger.put_fetches([fetch])
+
+    def admitted_after(self, seconds: float) -> list[str]:
+        self.now += seconds
+        self.intake.advance()
+        return self.routes.rules
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with closing(Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
+        yield Desk(ledger, ct(tmp_path / "ct"))
+
+
+@pytest.mark.parametrize("state", [FetchState.WAITING, FetchState.FETCHING])
+def test_a_series_of_which_the_archive_holds_more_is_not_complete_however_quiet_it_is(
+    desk: Desk, state: FetchState
+) -> None:
+    desk.put(state)
+    assert desk.admitted_after(3600) == []
+    desk.put(FetchState.FETCHED)
+    assert desk.admitted_after(0) == [""]
+
+
+def test_what_another_archive_holds_does_not_matter(desk: Desk) -> None:
+    desk.put(FetchState.WAITING, archive="vna")
+    assert desk.admitted_after(3600) == [""]
+
+
+def test_the_rule_that_a_backfill_fetched_it_for_is_the_only_one(desk: Desk) -> None:
+    desk.put(FetchState.FETCHED, rule="bones")
+    assert desk.admitted_after(3600) == ["bones"]
+
+
+def test_the_end_of_one_fetch_says_nothing_of_another(desk: Desk) -> None:
+    desk.intake.closed("another fetch", released=True, sender="", others_open=0)
+    assert desk.admitted_after(0) == []
+    desk.intake.closed("fetch", released=True, sender="", others_open=0)
+    assert desk.admitted_after(0) == [""]
