@@ -87,6 +87,7 @@ class Outlet:
     def _answered(self, before: DestinationRecord, at: datetime) -> None:
         if before.failures:
             self.ledger.destination_answered(before.name)
+        if before.away_since is not None:
             self.ledger.recall_deliveries(before.name, at)
 
     def _room(self, at: datetime) -> int:
