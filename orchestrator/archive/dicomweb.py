@@ -13,7 +13,7 @@ from orchestrator.archive.dicomjson import headers_in, items_in
 from orchestrator.archive.encoded import IMPLEMENTATION_CLASS_UID
 from orchestrator.archive.fetched import Fetched
 from orchestrator.archive.found import COUNT, SERIES_KEYS, STUDY_KEYS, checked, first, found_series, matches
-from orchestrator.archive.http import Access, HttpPeer, Session
+from orchestrator.archive.http import Access, HttpPeer, Params, Session
 from orchestrator.archive.identity import ATTRIBUTES, identity_in, identity_of, one_patient
 from orchestrator.archive.multipart import BrokenMultipart, MultipartReader, Outgoing, Part, boundary_in
 from orchestrator.archive.uid import is_uid, shown
@@ -57,7 +57,7 @@ class DicomwebArchive:
 
         Raises ArchiveUnavailable, ArchiveRefused (several patients).
         """
-        query = {"StudyInstanceUID": study_uid, "includefield": ",".join(ATTRIBUTES)}
+        query: Params = {"StudyInstanceUID": study_uid, "includefield": ATTRIBUTES}
         with self._peer.session() as session:
             # an archive that does not know the key answers with every study
             answers = [
@@ -106,7 +106,7 @@ class DicomwebArchive:
         asked = checked(query)
         wanted = [key for key in (*STUDY_KEYS, *SERIES_KEYS, COUNT) if key not in asked]
         with self._peer.session() as session:
-            told = {**asked, "includefield": ",".join(wanted)}
+            told: Params = {**asked, "includefield": wanted}
             for headers in self._answers(session, "/series", told, "SeriesInstanceUID"):
                 found = found_series(headers)
                 if found is not None and matches(asked, headers):
@@ -117,20 +117,20 @@ class DicomwebArchive:
 
         Raises ArchiveUnavailable (the answer broke off: what came stays), ArchiveRefused, StorageFull, OSError.
         """
-        fetched = Fetched(str(self), series, inbox)
         path = f"/studies/{series.study_uid}/series/{series.series_uid}"
-        with self._peer.session() as session:
+        with self._peer.session() as session, Fetched(str(self), series, inbox) as fetched:
             for part in self._parts(session, path):
                 fetched.take(part.pieces)
-        if not fetched.count():
+            count = fetched.count()
+        if not count:
             raise ArchiveRefused(f"{self} holds series {series.series_uid} no longer")
-        return fetched.count()
+        return count
 
     def __str__(self) -> str:
         return str(self._peer)
 
     def _answers(
-        self, session: Session, path: str, query: Mapping[str, str], unique: str, *, absent: bool = False
+        self, session: Session, path: str, query: Params, unique: str, *, absent: bool = False
     ) -> Iterator[Headers]:
         """Yield the headers of all answers, page by page until one brings nothing new.
 
@@ -148,9 +148,7 @@ class DicomwebArchive:
             if offset > _MOST_ANSWERS:
                 raise ArchiveRefused(f"{self} answers with more than {_MOST_ANSWERS:,}: ask for fewer days at once")
 
-    def _page(
-        self, session: Session, path: str, params: Mapping[str, str | int], *, absent: bool = False
-    ) -> list[Headers]:
+    def _page(self, session: Session, path: str, params: Params, *, absent: bool = False) -> list[Headers]:
         accepted = frozenset({HTTPStatus.NOT_FOUND.value} if absent else ())
         headers = {"Accept": _JSON}
         with session.stream("GET", path, params=params, headers=headers, accepted=accepted) as response:

@@ -6,7 +6,7 @@ import json
 import logging
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,6 +20,9 @@ from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnav
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines quote addresses, and a query may name a patient
 logging.getLogger("httpcore").setLevel(logging.WARNING)  # its lines quote headers, and one holds the password
+
+Params = Mapping[str, str | int | Sequence[str]]
+"""What stands behind the question mark; a key with several values stands there as often."""
 
 CONNECT_SECONDS = 10.0
 LARGEST_ANSWER_BYTES = 64 << 20
@@ -100,9 +103,7 @@ class Session:
         self._client = client
         self._timeout_seconds = timeout_seconds
 
-    def json(
-        self, method: str, path: str, *, params: Mapping[str, str | int] | None = None, body: object = None
-    ) -> Any:
+    def json(self, method: str, path: str, *, params: Params | None = None, body: object = None) -> Any:
         """Return the answer, read as JSON; None where it is empty.
 
         Raises ArchiveUnavailable, ArchiveRefused.
@@ -118,7 +119,7 @@ class Session:
         method: str,
         path: str,
         *,
-        params: Mapping[str, str | int] | None = None,
+        params: Params | None = None,
         headers: Mapping[str, str] | None = None,
         content: bytes | Iterable[bytes] | None = None,
         accepted: frozenset[int] = frozenset(),

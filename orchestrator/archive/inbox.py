@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from itertools import chain
@@ -19,7 +20,7 @@ _PREFIX = b"DICM\x02\x00\x00\x00UL\x04\x00"
 
 
 class SpoolInbox:
-    """Implements domain.ports.Inbox for one fetch of one series.
+    """Implements domain.ports.Inbox for one fetch of one series; several threads may file at once.
 
     A fetch is told as one association: its arrivals while it runs and, by ``close``, its end.
     """
@@ -31,6 +32,7 @@ class SpoolInbox:
         self._series_uid = series_uid
         self._tell = tell
         self._fetch = uuid4().hex
+        self._lock = threading.Lock()
         self.arrivals = 0
 
     def file(self, pieces: Iterable[bytes]) -> str:
@@ -62,7 +64,8 @@ class SpoolInbox:
             arrival = incoming.file(of_series=self._series_uid)
         finally:
             incoming.discard()
-        self.arrivals += 1
+        with self._lock:
+            self.arrivals += 1
         self._tell(arrival)
         return arrival.sop_uid
 

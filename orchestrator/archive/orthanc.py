@@ -119,12 +119,11 @@ class OrthancArchive:
 
         Raises ArchiveUnavailable, ArchiveRefused (it is not there, or there for two patients), StorageFull, OSError.
         """
-        fetched = Fetched(str(self), series, inbox)
-        with self._peer.session() as session:
+        with self._peer.session() as session, Fetched(str(self), series, inbox) as fetched:
             for instance in self._one_series(session, series):
                 with session.stream("GET", f"/instances/{instance}/file") as response:
                     fetched.take(response.iter_raw())
-        return fetched.count()
+            return fetched.count()
 
     def changes(self, cursor: str) -> Changes:
         """Return the series that took an instance, or became complete, since the cursor; an empty one begins now.
