@@ -16,7 +16,7 @@ from orchestrator.app.sources import start_workers, tell_refused
 from orchestrator.cli.run import show, watched
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, check_report, console, table, write_report
 from orchestrator.domain.errors import OrchestratorError, UserError
-from orchestrator.worker import Workers, install, is_ready, needs_environment, pull, weights_folder
+from orchestrator.worker import Workers, install, is_ready, manifest_schema, needs_environment, pull, weights_folder
 
 commands = typer.Typer(help="Models: list them, get what they need; make, try and check one.", no_args_is_help=True)
 
@@ -140,6 +140,12 @@ def check_model(
         contract.write_card(card, report)
         console.print(f"card: {card}", markup=False, soft_wrap=True)
     raise typer.Exit(1 if report.failed else 0)
+
+
+@commands.command("schema")
+def print_schema() -> None:
+    """Print the JSON schema of model.toml, with which editors complete and check it."""
+    as_json(manifest_schema())
 
 
 @commands.command("install")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from orchestrator.worker.environment import check_ready, install, is_ready, needs_environment
     from orchestrator.worker.launch import cage_layers
     from orchestrator.worker.manifest_file import read_manifest
+    from orchestrator.worker.manifest_reference import manifest_schema
     from orchestrator.worker.weights import pull, weights_folder
     from orchestrator.worker.wheel import file_of_wheel
     from orchestrator.worker.workers import Workers
@@ -27,6 +28,7 @@ _HOMES = {
     "file_of_wheel": "wheel",
     "install": "environment",
     "is_ready": "environment",
+    "manifest_schema": "manifest_reference",
     "needs_environment": "environment",
     "offered": "devices",
     "onnx_runs_on_gpus": "devices",
@@ -46,6 +48,7 @@ __all__ = [
     "file_of_wheel",
     "install",
     "is_ready",
+    "manifest_schema",
     "needs_environment",
     "offered",
     "onnx_runs_on_gpus",

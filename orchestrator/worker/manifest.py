@@ -16,6 +16,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    WithJsonSchema,
     computed_field,
     field_validator,
     model_validator,
@@ -69,7 +70,11 @@ def _pinned(value: str) -> str:
 
 
 Concept = Annotated[Code, BeforeValidator(_code)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_several)]
+Texts = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_several),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
 Inside = Annotated[str, Field(min_length=1), AfterValidator(_inside)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Pinned = Annotated[str, AfterValidator(_pinned)]
