@@ -23,6 +23,7 @@ from orchestrator.archive.operation import Refusal
 from orchestrator.archive.spool import Spool
 from orchestrator.archive.uid import is_uid
 from orchestrator.domain.errors import OrchestratorError, UnreadableFile
+from orchestrator.domain.quiet import quiet
 
 if TYPE_CHECKING:
     from orchestrator.archive.association import Association
@@ -91,7 +92,7 @@ def judge(spool: Spool, references: Sequence[Reference]) -> dict[Reference, Stat
     for reference in references:
         file = found.get(reference.sop_uid)
         verdicts[reference] = Status.NO_SUCH_INSTANCE
-        if file is not None and is_uid(reference.sop_uid):
+        if file is not None:
             same = spool.arrival(file).sop_class == reference.sop_class
             verdicts[reference] = Status.SUCCESS if same else Status.CLASS_INSTANCE_CONFLICT
     return verdicts
@@ -143,19 +144,23 @@ class Ask(_Gathering):
     def finish(self) -> None:
         """Read what is asked.
 
-        Raises Refusal where it names no transaction or no object.
+        Raises Refusal where it cannot be read or names no object.
         """
         try:
-            request = self._dataset()
-            self._transaction = str(request.TransactionUID)
-            self._references = tuple(
-                Reference(str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID))
-                for item in request.ReferencedSOPSequence
-            )
+            with quiet():
+                self._read(self._dataset())
         except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes
             raise Refusal(Status.INVALID_ARGUMENT, f"the request cannot be read ({type(fault).__name__})") from None
-        if not is_uid(self._transaction) or not self._references:
-            raise Refusal(Status.INVALID_ARGUMENT, "the request names no transaction or no object")
+        uids = [self._transaction, *(reference.sop_uid for reference in self._references)]
+        if not self._references or not all(map(is_uid, uids)):
+            raise Refusal(Status.INVALID_ARGUMENT, "the request names no object, or something by what is no UID")
+
+    def _read(self, request: Dataset) -> None:
+        self._transaction = str(request.TransactionUID)
+        self._references = tuple(
+            Reference(str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID))
+            for item in request.ReferencedSOPSequence
+        )
 
     def answered(self) -> None:
         """Report what the spool holds; who is not told now asks again."""
@@ -185,7 +190,8 @@ class Hear(_Gathering):
         Raises Refusal where it cannot be read or nobody asked, OSError.
         """
         try:
-            outcome = read_outcome(self._dataset())
+            with quiet():
+                outcome = read_outcome(self._dataset())
         except UnreadableFile as fault:
             raise Refusal(Status.INVALID_ARGUMENT, str(fault)) from None
         except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes

@@ -127,12 +127,13 @@ class Spool:
     def find(self, sop_uids: Collection[str]) -> dict[str, SpooledFile]:
         """Return the newest content of each of these instances that is here, whatever series it is of.
 
-        Names are read and nothing else: some 0.3 s for a million files.
+        Names are read, folder by folder, until all are found: about a second for a million files.
         """
         found: dict[str, SpooledFile] = {}
         for study in _folders(self.folder):
             for series in _folders(study):
-                found |= {file.sop_uid: file for file in _newest(series, sop_uids)}
+                if any(name.partition("-")[0] in sop_uids for name in _names(series)):
+                    found |= {file.sop_uid: file for file in _newest(series) if file.sop_uid in sop_uids}
                 if len(found) == len(sop_uids):
                     return found
         return found
@@ -270,13 +271,17 @@ def _folders(parent: Path) -> Iterator[Path]:
         yield from sorted(path for path in parent.iterdir() if is_uid(path.name))
 
 
-def _newest(series: Path, wanted: Collection[str] | None = None) -> Iterator[SpooledFile]:
+def _names(folder: Path) -> list[str]:
+    with suppress(FileNotFoundError):
+        return os.listdir(folder)  # noqa: PTH208  # ten times faster than Path.iterdir
+    return []
+
+
+def _newest(series: Path) -> Iterator[SpooledFile]:
     newest: dict[str, SpooledFile] = {}
     with suppress(FileNotFoundError), os.scandir(series) as entries:
         for entry in entries:
             sop_uid, _, digest = entry.name.partition("-")
-            if wanted is not None and sop_uid not in wanted:
-                continue
             if not digest.endswith(".dcm") or not is_uid(sop_uid):
                 continue
             file = SpooledFile(Path(entry.path), series.parent.name, series.name, sop_uid, entry.stat().st_mtime_ns)
@@ -291,8 +296,7 @@ def _make_newest(target: Path, sop_uid: str) -> bool:
     File times tick in milliseconds and clocks go backwards, so the order is made, not hoped for.
     """
     prefix = f"{sop_uid}-"
-    names = os.listdir(target.parent)  # noqa: PTH208  # ten times faster than Path.iterdir, and once per instance
-    others = [name for name in names if name.startswith(prefix) and name != target.name]
+    others = [name for name in _names(target.parent) if name.startswith(prefix) and name != target.name]
     if not others:
         return False
     latest = max((target.parent / name).stat().st_mtime_ns for name in others)
