@@ -34,6 +34,7 @@ class Role(StrEnum):
 
     RECEIVER = "receiver"
     ENGINE = "engine"
+    WATCHER = "watcher"
     WEB = "web"
 
 
@@ -54,6 +55,10 @@ def play(role: Role, settings: Settings) -> None:
             from orchestrator.app.working import work
 
             work(settings)
+        elif role is Role.WATCHER:
+            from orchestrator.app.watching import watch
+
+            watch(settings)
         else:
             from orchestrator.app.pages import show
 

@@ -20,7 +20,6 @@ from orchestrator.app.stopping import Stop
 from orchestrator.app.watch import FolderWatch
 from orchestrator.archive import Announced, Arrival, Closed, FolderArchive, Listener, Note, Spool, SpooledFile
 from orchestrator.config import Settings
-from orchestrator.domain.errors import SettingsError
 from orchestrator.hooks import HostPlugins
 from orchestrator.pipeline.intake import Intake, Received
 from orchestrator.pipeline.queueing import MODEL_QUEUE
@@ -86,16 +85,12 @@ def recover(intake: Intake, spool: Spool, found: Collection[SpooledFile]) -> Non
 
 
 def watched(settings: Settings, plugins: HostPlugins) -> Iterator[FolderArchive]:
-    """Yield the folder archives that are watched for new series.
-
-    Raises SettingsError.
-    """
+    """Yield the folders that are watched for new series; other archives are watched by a process of their own."""
     for item in settings.archives:
         if item.watch:
             archive = connected(item, plugins, settings)
-            if not isinstance(archive, FolderArchive):
-                raise SettingsError(f"archive {item.name!r} cannot be watched; only file:// folders can")
-            yield archive
+            if isinstance(archive, FolderArchive):
+                yield archive
 
 
 def make_room(host: hosting.Host) -> int:

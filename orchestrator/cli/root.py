@@ -13,7 +13,7 @@ import orchestrator
 
 COMMANDS = ("demo", "run", "serve", "doctor", "plugins")
 PURPOSE = "Routes radiology series to AI models and brings the results back for review."
-GROUPS = ("rules", "models", "jobs", "results", "config")
+GROUPS = ("rules", "models", "jobs", "results", "backfill", "config")
 
 
 def build(arguments: Sequence[str]) -> typer.Typer:

@@ -40,6 +40,8 @@ def _roles(settings: Settings) -> list[serve.Role]:
     roles = [serve.Role.ENGINE]
     if settings.receiver.enabled:
         roles.insert(0, serve.Role.RECEIVER)
+    if settings.archives:  # to be watched, or to backfill from
+        roles.append(serve.Role.WATCHER)
     if settings.web.enabled:
         roles.append(serve.Role.WEB)
     return roles

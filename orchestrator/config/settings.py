@@ -91,7 +91,14 @@ class RemoteSettings(Section):
 class ArchiveSettings(RemoteSettings):
     """An archive that the host knows."""
 
-    watch: bool = Field(default=False, description="Whether the host looks there for new series; folders only.")
+    watch: bool = Field(default=False, description="Whether the host looks there for new series and takes them.")
+    look_seconds: float | None = Field(
+        default=None,
+        ge=0.1,
+        le=3600,
+        description="Time between two looks there; a folder is looked at every second.",
+        json_schema_extra={"shown_default": "1 where it is an Orthanc, else 10"},
+    )
     quiet_seconds: float | None = Field(
         default=None,
         ge=0,
@@ -110,15 +117,6 @@ class ArchiveSettings(RemoteSettings):
         description="dimse: AE title of the receiver, as the archive knows it.",
         json_schema_extra={"shown_default": "that of `[receiver]`"},
     )
-
-    @field_validator("watch")
-    @classmethod
-    def _can_be_watched(cls, watch: bool, info: ValidationInfo) -> bool:
-        if watch and split_url(info.data.get("url", "")).scheme == "dimse":
-            raise ValueError(
-                "a dimse archive cannot be watched in this version; let it send its images to the receiver"
-            )
-        return watch
 
 
 class DestinationSettings(RemoteSettings):
@@ -150,12 +148,15 @@ class DestinationSettings(RemoteSettings):
         description="How long a result is tried after its first attempt that failed; then it is parked.",
     )
     per_minute: int | None = Field(
-        default=None, ge=1, le=6000, description="Results that it gets in a minute at most; as many as there are unless set."
+        default=None,
+        ge=1,
+        le=6000,
+        description="Results that it gets in a minute at most; as many as there are unless set.",
     )
     window: DayHours | None = Field(
         default=None,
-        description="When it gets results, such as `20:00-06:00` or `20:00-06:00 Europe/Berlin`; what is stat or urgent "
-        "goes at any time.",
+        description="When it gets results, such as `20:00-06:00` or `20:00-06:00 Europe/Berlin`; stat and urgent results "
+        "go at any time.",
     )
 
     @field_validator("confirm")

@@ -54,6 +54,8 @@ def _commands(command: typing.Any, words: tuple[str, ...]) -> Iterator[tuple[str
     if not isinstance(command, TyperGroup):
         yield " ".join(words), command
         return
+    if command.invoke_without_command:  # a group that is a command itself
+        yield " ".join(words), command
     for name, each in command.commands.items():
         yield from _commands(each, (*words, name))
 

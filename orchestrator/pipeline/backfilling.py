@@ -1,0 +1,237 @@
+"""Backfills: an archive's past by one rule, day by day, behind all live work.
+
+A day is asked for once: what it brings and that it was asked for is kept in one transaction. A process
+that is killed at any moment goes on there, and fetches at most one series twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Protocol
+
+from orchestrator.domain.errors import ArchiveError, OrchestratorError, StorageFull, UserError
+from orchestrator.domain.fetching import (
+    WATCHING,
+    BackfillDay,
+    BackfillRecord,
+    BackfillState,
+    FetchRecord,
+    FetchState,
+)
+from orchestrator.domain.job import ENDED, JobState
+from orchestrator.domain.ports import FoundSeries, Readable, Searchable
+from orchestrator.domain.records import SeriesState
+from orchestrator.jobs import Ledger
+from orchestrator.pipeline.fetching import Clock, Fetching, utc_now
+from orchestrator.rules import Rule, RuleSet, may_match, to_query
+
+IN_FLIGHT = 32
+"""Series of one backfill that are fetched and whose results have not left: so much of the disk it takes at once."""
+IDLE_SECONDS = 1.0
+FIRST_WAIT_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 300.0
+NOTHING_CAME = timedelta(hours=6)
+_UNDONE = frozenset({JobState.FAILED, JobState.PARKED})
+_S = FetchState
+
+
+class SearchedArchive(Searchable, Readable, Protocol):
+    """An archive that can be asked what it holds and hands it out."""
+
+    @property
+    def name(self) -> str:
+        """The archive's name in the settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastArchive:
+    """An archive to backfill from. is_watched: what its watch wants goes first."""
+
+    archive: SearchedArchive
+    fetching: Fetching
+    is_watched: bool = False
+
+
+@dataclass(slots=True)
+class _Pace:
+    """When a backfill is looked at again: later and later while it cannot get on."""
+
+    next_turn: float = 0.0
+    wait_seconds: float = FIRST_WAIT_SECONDS
+
+
+class Backfilling:
+    """Works off all backfills that are running, in turns. Not thread-safe: it has a thread of its own.
+
+    archive: name -> the archive; raises UserError. check_space: raises StorageFull where it is too early
+    to fill the disk further; live images need room as well.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        rules: Callable[[], RuleSet],
+        archive: Callable[[str], PastArchive],
+        *,
+        check_space: Callable[[], object],
+        in_flight: int = IN_FLIGHT,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._ledger = ledger
+        self._rules = rules
+        self._archive = archive
+        self._check_space = check_space
+        self._in_flight = in_flight
+        self._clock = clock
+        self._archives: dict[str, PastArchive] = {}
+        self._paces: dict[int, _Pace] = {}
+
+    def turn(self) -> float:
+        """Take one step of each backfill that may; return the seconds until the next turn."""
+        busy = False
+        for order in self._ledger.backfills(BackfillState.RUNNING):
+            pace = self._paces.setdefault(order.number, _Pace())
+            if time.monotonic() < pace.next_turn:
+                continue
+            if self._stepped(order, pace):
+                busy = True
+        return 0.0 if busy else IDLE_SECONDS
+
+    def step(self, order: BackfillRecord) -> bool:
+        """Fetch one series, or ask for one day, or end the backfill; return whether there was something to do.
+
+        Raises ArchiveUnavailable, ArchiveRefused, StorageFull, UserError, OSError.
+        """
+        self._settle(order)
+        if not self._may_go_on(order):
+            return False
+        past = self._past(order)
+        waiting = self._ledger.list_fetches(order.archive, order.number, _S.WAITING, due_by=self._clock(), limit=1)
+        if waiting:
+            self._check_space()
+            past.fetching.fetch(waiting[0])
+            return True
+        counts = self._ledger.count_fetches(order.archive, order.number)
+        if counts[_S.WAITING]:
+            return False
+        day = self._next_day(order)
+        if day is not None:
+            self._list(order, day, past.archive)
+        elif not counts[_S.FETCHED]:
+            self._ledger.move_backfill(order.number, BackfillState.DONE)
+        return day is not None
+
+    def _stepped(self, order: BackfillRecord, pace: _Pace) -> bool:
+        try:
+            stepped = self.step(order)
+        except (ArchiveError, StorageFull, UserError, OSError) as fault:
+            reason = str(fault) if isinstance(fault, OrchestratorError) else f"{type(fault).__name__} of this machine"
+            self._ledger.backfill_waits(order.number, reason)
+            pace.next_turn = time.monotonic() + pace.wait_seconds
+            pace.wait_seconds = min(2 * pace.wait_seconds, LONGEST_WAIT_SECONDS)
+            return False
+        if stepped and order.error:
+            self._ledger.backfill_waits(order.number, "")
+        pace.wait_seconds = FIRST_WAIT_SECONDS
+        return stepped
+
+    def _past(self, order: BackfillRecord) -> PastArchive:
+        if order.archive not in self._archives:
+            self._archives[order.archive] = self._archive(order.archive)
+        return self._archives[order.archive]
+
+    def _may_go_on(self, order: BackfillRecord) -> bool:
+        """Return whether the hours, the pace, the live work and what is in flight let it fetch now."""
+        now = self._clock()
+        if order.hours is not None and order.hours.opening(now) > now:
+            return False
+        if self._past(order).is_watched:
+            live = self._ledger.list_fetches(order.archive, WATCHING, _S.WAITING, due_by=now, limit=1)
+            if live:
+                return False
+        if self._ledger.count_fetches(order.archive, order.number)[_S.FETCHED] >= self._in_flight:
+            return False
+        return not self._is_too_fast(order, now)
+
+    def _is_too_fast(self, order: BackfillRecord, now: datetime) -> bool:
+        if order.per_hour is None:
+            return False
+        last = self._ledger.last_begun(order.number)
+        return last is not None and now < last + timedelta(hours=1) / order.per_hour
+
+    def _next_day(self, order: BackfillRecord) -> date | None:
+        """Return the next day to ask for, None where all were."""
+        listed = {day.day for day in self._ledger.backfill_days(order.number)}
+        days = [order.first + timedelta(days=number) for number in range(order.days)]
+        return next((day for day in (reversed(days) if order.newest_first else days) if day not in listed), None)
+
+    def _list(self, order: BackfillRecord, day: date, archive: SearchedArchive) -> None:
+        """Ask the archive for one day, and put down what is to be fetched of it."""
+        rule = self._rules().rule(order.rule)
+        found = {series.series_uid: series for series in _found(rule, day, archive)}
+        wanted = [series for series in found.values() if self._could_want(rule, order, series)]
+        known = self._known(order, [series.series_uid for series in wanted])
+        items = [self._item(order, series) for series in wanted if series.series_uid not in known]
+        listed = BackfillDay(
+            run=order.number, day=day, found=len(found), skipped=len(found) - len(items), listed_at=self._clock()
+        )
+        self._ledger.list_day(listed, items)
+
+    def _could_want(self, rule: Rule, order: BackfillRecord, series: FoundSeries) -> bool:
+        return may_match((rule,), {**series.headers, "Source": (order.archive,)})
+
+    def _known(self, order: BackfillRecord, uids: Collection[str]) -> frozenset[str]:
+        """Return those of the series that the host wrote, that the rule had, or that another day brought."""
+        listed = frozenset(self._ledger.fetches(order.archive, uids, order.number))
+        return self._ledger.wrote_series(uids) | self._ledger.ruled_series(order.rule, uids) | listed
+
+    def _item(self, order: BackfillRecord, series: FoundSeries) -> FetchRecord:
+        now = self._clock()
+        return FetchRecord(
+            archive=order.archive,
+            series_uid=series.series_uid,
+            run=order.number,
+            study_uid=series.study_uid,
+            rule=order.rule,
+            count=series.count,
+            due_at=now,
+            changed_at=now,
+        )
+
+    def _settle(self, order: BackfillRecord) -> None:
+        """Put down what became of the series that are in flight."""
+        flying = self._ledger.list_fetches(order.archive, order.number, _S.FETCHED, limit=self._in_flight)
+        ended = [replace(fetch, state=state) for fetch in flying if (state := self._end(fetch)) is not None]
+        if ended:
+            self._ledger.put_fetches(ended)
+
+    def _end(self, fetch: FetchRecord) -> FetchState | None:
+        """Return how the fetch has ended, None where it has not."""
+        series = self._ledger.series(fetch.series_uid)
+        if series is None or series.state is not SeriesState.RELEASED:
+            return _S.FAILED if self._is_forgotten(fetch) else None
+        jobs = [job for job in self._ledger.jobs(series_uid=fetch.series_uid) if job.rule == fetch.rule]
+        states = {job.state for job in jobs if job.revision == series.revision}
+        if not states:
+            return _S.UNWANTED if self._was_released(fetch) else None
+        if not states <= ENDED:
+            return None
+        return _S.FAILED if states & _UNDONE else _S.DONE
+
+    def _was_released(self, fetch: FetchRecord) -> bool:
+        """Return whether the series was complete after this fetch began, not only after an earlier one."""
+        events = self._ledger.events(subject=fetch.series_uid)
+        return any(event.kind == "series.released" and event.at >= (fetch.begun_at or event.at) for event in events)
+
+    def _is_forgotten(self, fetch: FetchRecord) -> bool:
+        """Return whether nothing came of the fetch for so long that nothing will, as of files that are all broken."""
+        return fetch.begun_at is not None and self._clock() > fetch.begun_at + NOTHING_CAME
+
+
+def _found(rule: Rule, day: date, archive: Searchable) -> Iterator[FoundSeries]:
+    """Yield what the archive holds of one day for the rule, and more; some of it twice."""
+    for query in to_query(rule):
+        yield from archive.find({**query, "StudyDate": day.isoformat().replace("-", "")})
