@@ -14,7 +14,7 @@ import pytest
 from highdicom.seg import Segmentation
 from pydicom import Dataset, dcmread
 
-from orchestrator.dicom import Grid, WriteOptions
+from orchestrator.dicom import Grid, Syntax, WriteOptions
 from orchestrator.domain.records import ObjectKind
 from tests.data.series import ct_series
 from tests.parts.kinds import KINDS, PLACED, SEGMENTED, UNPLACED
@@ -164,13 +164,29 @@ def test_dcmqi_reads_the_scores_of_images(written: Kinds) -> None:
     assert ("Score of this image, not a probability", 0.625) in numbers
 
 
-def test_a_label_map_is_read_back_as_the_same_mask(tmp_path: Path) -> None:
-    done = write_result(ct_series(tmp_path / "in"), one_segment, tmp_path, options=WriteOptions(label_map=True))
+@pytest.mark.parametrize(
+    "options",
+    [WriteOptions(label_map=True), WriteOptions(label_map=True, comprehensive_3d=False, syntax=Syntax.IMPLICIT)],
+    ids=lambda options: options.form,
+)
+def test_a_label_map_is_read_back_as_the_same_mask(tmp_path: Path, options: WriteOptions) -> None:
+    done = write_result(ct_series(tmp_path / "in"), one_segment, tmp_path, options=options)
     assert done.read(ObjectKind.SEG).SegmentationType == "LABELMAP"
     assert_valid(done.path(ObjectKind.SEG), done.sources[0])
     assert_valid(done.path(ObjectKind.SR), done.sources[0], known=(*KNOWN, *LABEL_MAP_KNOWN), dump=False)
     volume = Segmentation.from_dataset(done.read(ObjectKind.SEG)).get_volume(combine_segments=True)
     assert int((volume.array == 1).sum()) == int(done.results[0].segments[0].mask.sum())
+
+
+def test_dcmtk_inflates_what_is_deflated_to_valid_objects(tmp_path: Path) -> None:
+    deflated = WriteOptions(syntax=Syntax.DEFLATED)
+    done = write_result(ct_series(tmp_path / "in"), everything, tmp_path, options=deflated)
+    assert {dcmread(path).file_meta.TransferSyntaxUID for path in done.paths} == {Syntax.DEFLATED.uid}
+    for path in done.paths:
+        inflated = tmp_path / f"inflated {path.name}"
+        subprocess.run(["dcmconv", "+te", str(path), str(inflated)], check=True, timeout=60)
+        assert_valid(inflated, done.sources[0])
+    assert_consistent(done.sources, sorted(tmp_path.glob("inflated *")))
 
 
 def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:

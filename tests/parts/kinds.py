@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.dicom import WriteOptions
+from orchestrator.dicom import Syntax, WriteOptions
 from orchestrator.domain.model import Geometry
 from tests.data.enhanced import enhanced_ct, enhanced_mr
 from tests.data.projection import cr_image, secondary_capture, us_cine
@@ -53,6 +53,9 @@ KINDS: dict[str, Callable[[Path], Written]] = {
     "one segment": lambda at: write_result(ct_series(at / "in"), one_segment, at),
     "plain Comprehensive SR": lambda at: write_result(
         ct_series(at / "in"), everything, at, options=WriteOptions(comprehensive_3d=False)
+    ),
+    "implicit VR": lambda at: write_result(
+        ct_series(at / "in"), everything, at, options=WriteOptions(syntax=Syntax.IMPLICIT)
     ),
     "detections": lambda at: write_result([cr_image(at / "in")], detections, at, geometry=Geometry.IMAGE),
     "images beside places": lambda at: write_result(ct_series(at / "in"), images_beside_places, at),

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from orchestrator.dicom import identity_of, readdress, summarize
+from orchestrator.dicom import Syntax, WriteOptions, identity_of, readdress, summarize
 from orchestrator.domain.records import ObjectKind
 from orchestrator.domain.series import StudyIdentity
-from tests.parts.written import Written, everything, write_result
+from tests.parts.written import Written, everything, one_segment, write_result
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,14 @@ def test_they_say_the_same_of_the_same_images(done: Written, held: StudyIdentity
     before, after = (dcmread(records[0].path) for records in (done.objects, anew))
     assert after.PixelData == before.PixelData
     assert after.ReferencedSeriesSequence == before.ReferencedSeriesSequence
+
+
+def test_each_form_stays_what_it_is(ct: list[Path], held: StudyIdentity, tmp_path: Path) -> None:
+    options = WriteOptions(label_map=True, comprehensive_3d=False, syntax=Syntax.IMPLICIT)
+    before = write_result(ct, one_segment, tmp_path / "before", options=options).objects
+    for old, new in zip(before, readdress(before, held, tmp_path / "after"), strict=True):
+        assert (new.form, new.sop_class) == ("labelmap comprehensive implicit", old.sop_class)
+        assert dcmread(new.path).file_meta.TransferSyntaxUID == Syntax.IMPLICIT.uid
 
 
 def test_the_same_correction_gives_the_same_bytes(done: Written, held: StudyIdentity, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from orchestrator.dicom import Grid, WriteOptions, gather, identity_of, plan, read_instance, summarize, write
+from orchestrator.dicom import Grid, Syntax, WriteOptions, gather, identity_of, plan, read_instance, summarize, write
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.errors import InvalidResult
 from orchestrator.domain.model import Accepts, Empty, Geometry
@@ -47,10 +47,11 @@ def test_the_same_job_twice_gives_the_same_bytes(ct: list[Path], tmp_path: Path)
         {"job": job(key="cd" * 32)},
         {"model": replace(MODEL, version="1.3")},
         {"options": WriteOptions(comprehensive_3d=False)},
+        {"options": WriteOptions(syntax=Syntax.IMPLICIT)},
         {"result_of": one_segment},
         {"result_of": lambda grid: replace(everything(grid), notes={"grid": "2 mm"})},
     ],
-    ids=["job", "model", "options", "masks", "notes"],
+    ids=["job", "model", "class of the SR", "transfer syntax", "masks", "notes"],
 )
 def test_other_work_or_content_gets_other_uids(ct: list[Path], tmp_path: Path, changed: dict[str, Any]) -> None:
     before = {record.sop_uid for record in write_again(ct, tmp_path / "before")}

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from orchestrator.dicom import Grid, Overlay, WriteOptions
+from orchestrator.dicom import Grid, Overlay, Syntax, WriteOptions
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.errors import UnsupportedInput
 from orchestrator.domain.model import Geometry
@@ -54,9 +54,13 @@ def done(ct: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Written:
     return write_result(ct, green, tmp_path_factory.mktemp("written"))
 
 
-@pytest.mark.parametrize("label_map", [False, True])
-def test_a_segment_is_painted_where_its_mask_is(ct: list[Path], tmp_path: Path, label_map: bool) -> None:
-    overlay = opened(write_result(ct, green, tmp_path, options=WriteOptions(label_map=label_map)))
+@pytest.mark.parametrize(
+    "options",
+    [WriteOptions(label_map=True), *(WriteOptions(syntax=each) for each in Syntax)],
+    ids=lambda options: options.form or "usual",
+)
+def test_a_segment_is_painted_where_its_mask_is(ct: list[Path], tmp_path: Path, options: WriteOptions) -> None:
+    overlay = opened(write_result(ct, green, tmp_path, options=options))
     painted = is_green(pixels(overlay.png(1, banner=False, opacity=1.0, outline=False, size=320)))
     rows, columns = painted.shape
     assert painted[8 : rows // 2 - 8, 8 : columns // 2 - 8].all()  # the SR's line runs along the border
