@@ -92,6 +92,7 @@ class Inbox(Protocol):
         """Keep one encoded data set without preamble and file meta information, as C-STORE brings it."""
 
 
+@runtime_checkable
 class Searchable(Protocol):
     """An archive that can be asked what it holds; may raise ArchiveUnavailable or ArchiveRefused."""
 
@@ -102,6 +103,7 @@ class Searchable(Protocol):
         """
 
 
+@runtime_checkable
 class Readable(Protocol):
     """An archive that hands out what it holds; may raise ArchiveUnavailable or ArchiveRefused."""
 
@@ -112,6 +114,7 @@ class Readable(Protocol):
         """
 
 
+@runtime_checkable
 class Watchable(Protocol):
     """An archive that tells what is new; may raise ArchiveUnavailable or ArchiveRefused."""
 
