@@ -1,8 +1,9 @@
-"""``orchestrator rules``: check a rules file, explain a decision."""
+"""``orchestrator rules``: check a rules file, explain a decision, ask what other rules would have done."""
 
 from __future__ import annotations
 
 import json as jsons
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,8 @@ import typer
 
 from orchestrator.app import routes
 from orchestrator.app.choice import settings_of
-from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console
+from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, table
+from orchestrator.domain.errors import UserError
 
 commands = typer.Typer(help="Rules: which series go to which models, and why.", no_args_is_help=True)
 RulesFile = Annotated[Path | None, typer.Option("--rules", help="Rules file instead of that of the settings.")]
@@ -48,3 +50,37 @@ def explain(
     for series_uid, item in explained.items():
         console.print(f"\nseries {series_uid}", style="bold", markup=False)
         console.print(item.text(hide_identity=False), markup=False)
+
+
+@commands.command()
+def replay(
+    since: Annotated[str, typer.Option(help="How far back, as in 30d.")] = "30d",
+    rules: RulesFile = None,
+    archive: Annotated[
+        str | None, typer.Option(help="Ask this archive by study date, instead of what the host has received.")
+    ] = None,
+    settings: SettingsFile = None,
+    json: JsonFlag = False,
+) -> None:
+    """Say what a rules file would have done with the series of the last days, beside what was done."""
+    from orchestrator.app.replay import replay as replayed
+
+    found = replayed(settings_of(settings), rules, days=_days(since), archive=archive)
+    if json:
+        as_json(found)
+        return
+    rows = [[each.rule, *(len(uids) for uids in (each.fires, each.new, each.gone, each.open))] for each in found.rules]
+    table(["rule", "fires as before", "would fire", "would no longer", "could fire"], rows, empty="no rules")
+    unknown = f", {found.unknown} of them without facts: an older version took them" if found.unknown else ""
+    console.print(f"{found.series} series{unknown}; --json names them", markup=False)
+
+
+def _days(since: str) -> int:
+    """Return the days that a text such as 30d names.
+
+    Raises UserError.
+    """
+    written = re.fullmatch(r"(\d{1,4})d", since)
+    if written is None:
+        raise UserError(f"{since!r} is no number of days: write it like 30d")
+    return int(written[1])
