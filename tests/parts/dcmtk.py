@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,17 +62,23 @@ def storescp(folder: Path, *options: str, ae_title: str = "STORESCP") -> Iterato
 
 
 @contextmanager
-def dcmqrscp(folder: Path, *options: str, ae_title: str = "ARCHIVE", port: int = 0) -> Iterator[Peer]:
-    """Run a dcmqrscp: an archive with C-STORE and C-FIND for any calling AE title; port 0 = a free one."""
+def dcmqrscp(
+    folder: Path, *options: str, ae_title: str = "ARCHIVE", port: int = 0, moves_to: Mapping[str, int] | None = None
+) -> Iterator[Peer]:
+    """Run a dcmqrscp: an archive with C-STORE, C-FIND, C-GET and C-MOVE for any calling AE title.
+
+    port: 0 = a free one. moves_to: AE title -> port on the loopback of those whom a C-MOVE may send to.
+    """
     storage = folder / "storage"
     storage.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
+    hosts = "".join(f"{title.lower()} = ({title}, 127.0.0.1, {at})\n" for title, at in (moves_to or {}).items())
     configuration = folder / "dcmqrscp.cfg"
     configuration.write_text(
         f"NetworkTCPPort = {port}\n"
         "MaxPDUSize = 131072\n"
         "MaxAssociations = 16\n"
-        "HostTable BEGIN\nHostTable END\n"
+        f"HostTable BEGIN\n{hosts}HostTable END\n"
         "VendorTable BEGIN\nVendorTable END\n"
         f"AETable BEGIN\n{ae_title} {storage} RW (1000, 1024mb) ANY\nAETable END\n"
     )

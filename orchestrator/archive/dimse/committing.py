@@ -20,7 +20,7 @@ from orchestrator.archive.commitment import (
     read_outcome,
     transaction_uid,
 )
-from orchestrator.archive.dimse.peer import SUCCESS, Peer
+from orchestrator.archive.dimse.peer import SUCCESS, Peer, listen
 from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable, UnreadableFile
 from orchestrator.domain.ports import ObjectReference
 
@@ -88,6 +88,7 @@ def _request(peer: Peer, association: Association, transaction: str, references:
 
 def _waited(peer: Peer, association: Association, commitments: Commitments, transaction: str) -> Outcome | None:
     """Return the answer, whether it came on this association or to the receiver; None when it takes too long."""
+    listen(association)
     deadline = time.monotonic() + min(peer.timeout_seconds, 30.0)
     while (outcome := commitments.outcome(transaction)) is None:
         if time.monotonic() > deadline or not association.is_established:

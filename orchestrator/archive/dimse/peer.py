@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -98,12 +99,16 @@ class Peer:
             for unconnected in sockets:
                 unconnected.close()
             raise self._not_established(association, purpose, tls)
+        turnstile = _Turnstile(association)
         try:
             yield association
         except BaseException:
             association.abort()
             raise
-        association.release()
+        else:
+            association.release()
+        finally:
+            turnstile.open()
 
     def status(self, answer: Dataset, request: str) -> int:
         """Return the status of an answer.
@@ -138,6 +143,41 @@ class Peer:
                 f"{self} ends connections after the TLS handshake: it may want another certificate"
             )
         return ArchiveUnavailable(f"{self} does not answer")
+
+
+def listen(association: Association) -> None:
+    """Let requests of the archive in on our association, when nothing more is asked on it."""
+    turnstile = association._reactor_checkpoint
+    if isinstance(turnstile, _Turnstile):
+        turnstile.open()
+
+
+class _Turnstile(threading.Event):
+    """Keeps pynetdicom's reactor out while we ask.
+
+    pynetdicom lets that thread run after each answer and stops it before the next request; when it wakes late,
+    on a busy machine, it takes the next answer for itself and drops it, and we wait until the time is up.
+    """
+
+    def __init__(self, association: Association) -> None:
+        """Return when the reactor stands still."""
+        super().__init__()
+        self._reached = threading.Event()
+        association._reactor_checkpoint = self
+        while association.is_alive() and not self._reached.wait(0.05):
+            pass
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Stop the reactor, whose call this is."""
+        self._reached.set()
+        return super().wait(timeout)
+
+    def set(self) -> None:
+        """Stay as it is: so pynetdicom lets the reactor run after each answer."""
+
+    def open(self) -> None:
+        """Let the reactor run."""
+        super().set()
 
 
 def _prepare(event: evt.Event, sockets: list[socket.socket]) -> None:

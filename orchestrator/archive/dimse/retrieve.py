@@ -73,7 +73,8 @@ def get(peer: Peer, series: FoundSeries, inbox: Inbox) -> int:
     OSError.
     """
     held = _held(peer, series)
-    classes = sorted(filter(is_uid, set(held.values()))) or _FALLBACK
+    known = sorted(filter(is_uid, set(held.values())))
+    classes = known or _FALLBACK
     taking = _Taking(peer, inbox)
     with peer.association(
         [build_context(GET), *_contexts(classes)],
@@ -81,7 +82,7 @@ def get(peer: Peer, series: FoundSeries, inbox: Inbox) -> int:
         provided=classes,
         handlers=[(evt.EVT_C_STORE, taking.store)],
     ) as association:
-        _check_offered(peer, association, classes if held else [])
+        _check_offered(peer, association, known)
         outcome = _outcome(peer, association.send_c_get(_identifier(series), GET, _MESSAGE), "C-GET")
     taking.check()
     _check_whole(peer, outcome, "C-GET", series.series_uid, left_out=taking.left_out)
@@ -137,8 +138,7 @@ class _Taking:
             return Status.OUT_OF_RESOURCES
         self.seen.add(sop_uid)
         try:
-            pieces = iter(partial((request.DataSet or BytesIO()).read, _PIECE), b"")
-            syntax = str(event.context.transfer_syntax)
+            syntax, pieces = str(event.context.transfer_syntax), _pieces(request.DataSet or BytesIO())
             self.kept.add(self._inbox.dataset(str(request.AffectedSOPClassUID), sop_uid, syntax, pieces))
         except UnreadableFile as fault:
             _log.warning("%s hands out %s, which is left out: %s", self._peer, shown(sop_uid), fault)
@@ -159,6 +159,11 @@ class _Taking:
             raise self._fault
         if self.seen and not self.kept:
             raise ArchiveRefused(f"{self._peer} hands out nothing that can be kept; the log says why of each image")
+
+
+def _pieces(encoded: BytesIO) -> Iterator[bytes]:
+    encoded.seek(0)  # pynetdicom leaves it at its end
+    return iter(partial(encoded.read, _PIECE), b"")
 
 
 def _held(peer: Peer, series: FoundSeries) -> dict[str, str]:

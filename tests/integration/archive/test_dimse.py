@@ -1,24 +1,22 @@
 """The archive's user side against dcmqrscp, storescp and pynetdicom peers."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEG2000Lossless
-from pynetdicom import AE, evt
+from pynetdicom import evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as FIND  # noqa: N814
 from pynetdicom.sop_class import Verification
 
-from orchestrator.archive import connect
 from orchestrator.archive.dimse import DimseArchive
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, UnreadableFile
 from orchestrator.domain.ports import ObjectReference
 from tests.data.objects import write_instance, write_instances
 from tests.parts.dcmtk import Peer, dcmqrscp, findscu, free_port, storescp
+from tests.parts.dicom_peer import answers_of, connected, peer_that
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
@@ -32,29 +30,6 @@ def archive_peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
 @pytest.fixture
 def pacs(archive_peer: Peer) -> DimseArchive:
     return connected(archive_peer.url)
-
-
-def connected(url: str, **options: Any) -> DimseArchive:
-    archive = connect(url, name="pacs", **({"timeout_seconds": 10.0} | options))
-    assert isinstance(archive, DimseArchive)
-    return archive
-
-
-@contextmanager
-def peer_that(handlers: dict[Any, Callable[..., Any]], *sop_classes: str, **options: Any) -> Iterator[str]:
-    """Yield the URL of a pynetdicom peer that answers as told."""
-    entity = AE("PEER")
-    for name, setting in options.items():
-        setattr(entity, name, setting)
-    for sop_class in sop_classes:
-        entity.add_supported_context(sop_class, [ExplicitVRLittleEndian, "1.2.840.10008.1.2"])
-    port = free_port()
-    server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=list(handlers.items()))
-    assert server is not None
-    try:
-        yield f"dimse://PEER@127.0.0.1:{port}"
-    finally:
-        server.shutdown()
 
 
 def reference(path: Path) -> ObjectReference:
@@ -187,17 +162,6 @@ def test_an_abort_in_the_middle_is_unavailable(tmp_path: Path) -> None:
 
     with peer_that({evt.EVT_C_STORE: abort}, CT) as url, pytest.raises(ArchiveUnavailable):
         connected(url).store(write_instances(tmp_path, 2))
-
-
-def answers_of(*answers: dict[str, str]) -> Callable[[evt.Event], Iterator[tuple[int, Dataset]]]:
-    def handler(event: evt.Event) -> Iterator[tuple[int, Dataset]]:
-        for answer in answers:
-            dataset = Dataset()
-            for keyword, value in answer.items():
-                setattr(dataset, keyword, value)
-            yield 0xFF00, dataset
-
-    return handler
 
 
 def test_an_answer_for_another_study_is_not_this_one() -> None:
