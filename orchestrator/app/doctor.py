@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
+from orchestrator.app.ledgers import destinations_away
 from orchestrator.app.sources import connected, load_plugins, start_workers
 from orchestrator.config import RemoteSettings, Settings
 from orchestrator.domain.errors import OrchestratorError
@@ -51,6 +52,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _port(settings)
     for item in (*settings.archives, *settings.destinations):
         yield _archive(item, plugins, settings)
+    yield from _deliveries(settings)
     if not settings.destinations:
         yield Check(
             "destinations", Health.WARNING, "none", "results stay in the outbox; add [[destination]] to the settings"
@@ -76,6 +78,15 @@ def _ledger(settings: Settings) -> str:
     with closing(Ledger.open(settings.data.database)) as ledger:
         counts = {state: count for state, count in ledger.count_jobs().items() if count}
     return ", ".join(f"{count} {state}" for state, count in counts.items()) or "no jobs yet"
+
+
+def _deliveries(settings: Settings) -> Iterator[Check]:
+    """Yield a check for each destination that deliveries find away, whatever it answers to us now."""
+    with suppress(OrchestratorError, OSError), closing(Ledger.open(settings.data.database)) as ledger:
+        for name, said in destinations_away(ledger).items():
+            yield Check(
+                f"deliveries to {name}", Health.WARNING, said, "one result at a time tries it, every few minutes"
+            )
 
 
 def _rules(settings: Settings, workers: Workers, plugins: HostPlugins) -> Check:

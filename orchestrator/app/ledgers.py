@@ -49,6 +49,12 @@ def job_file(ledger: Ledger, key: str) -> JobFile:
     )
 
 
+def destinations_away(ledger: Ledger) -> dict[str, str]:
+    """Return what to tell of each destination that does not answer, by its name."""
+    waiting = ledger.count_waiting()
+    return {away.name: away.in_words(waiting.get(away.name, 0)) for away in ledger.destinations_away()}
+
+
 @contextmanager
 def opened(settings_file: Path | None) -> Iterator[Ledger]:
     """Give the ledger that the settings name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -25,6 +26,7 @@ def list_jobs(
     """Show jobs, newest first."""
     with ledgers.opened(settings) as ledger:
         jobs = ledger.jobs(states=state or (), limit=limit)
+        away = ledgers.destinations_away(ledger)
     if json:
         as_json(jobs)
         return
@@ -33,6 +35,7 @@ def list_jobs(
         [_row(job) for job in jobs],
         empty="no jobs",
     )
+    _tell(away)
 
 
 def _row(job: JobRecord) -> list[object]:
@@ -40,11 +43,17 @@ def _row(job: JobRecord) -> list[object]:
     return [job.key[:12], job.state, model, job.priority, job.rule, job.created_at, job.reason]
 
 
+def _tell(away: Mapping[str, str]) -> None:
+    for said in away.values():
+        console.print(said, style="yellow", markup=False)
+
+
 @commands.command()
 def show(key: Key, settings: SettingsFile = None, json: JsonFlag = False) -> None:
     """Show one job with its objects, deliveries and history."""
     with ledgers.opened(settings) as ledger:
         file = ledgers.job_file(ledger, key)
+        away = ledgers.destinations_away(ledger)
     if json:
         as_json(file)
         return
@@ -59,6 +68,7 @@ def show(key: Key, settings: SettingsFile = None, json: JsonFlag = False) -> Non
         [(row.destination, row.state, row.attempts, row.next_attempt_at, row.error) for row in file.deliveries],
         empty="no deliveries",
     )
+    _tell({row.destination: away[row.destination] for row in file.deliveries if row.destination in away})
     table(["when", "what", "by", "text"], [(event.at, event.kind, event.by, event.text) for event in file.events])
 
 

@@ -63,7 +63,7 @@ MOVES: Mapping[JobState, frozenset[JobState]] = {
     _S.UNSUPPORTED: frozenset({_S.WAITING, _S.SUPERSEDED}),
     _S.FAILED: frozenset({_S.WAITING, _S.SUPERSEDED}),
     _S.PARKED: frozenset({_S.WAITING, _S.DELIVERING, _S.SUPERSEDED, _S.FAILED}),
-    _S.HELD: frozenset({_S.WAITING, _S.SUPERSEDED}),
+    _S.HELD: frozenset({_S.WAITING, _S.SUPERSEDED, _S.FAILED}),
 }
 ENDED = frozenset({_S.DONE, _S.SUPERSEDED, _S.NOT_APPLICABLE, _S.UNSUPPORTED, _S.FAILED, _S.PARKED, _S.HELD})
 

@@ -165,6 +165,11 @@ class DestinationRecord:
     failed_at: datetime | None = None
     away_since: datetime | None = None
 
+    def in_words(self, waiting: int) -> str:
+        """Return what a person is told of a destination that is away and of the results that wait for it."""
+        since = f" since {self.away_since.astimezone():%Y-%m-%d %H:%M}" if self.away_since else ""
+        return f"{self.name} does not answer{since}; results that wait for it and go by themselves: {waiting}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewRecord:

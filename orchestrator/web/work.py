@@ -19,7 +19,7 @@ router = APIRouter()
 
 SHOWN: Final = 200
 RETRIED: Final = frozenset(state for state in ENDED if JobState.WAITING in MOVES[state])
-CANCELLED: Final = frozenset(JobState) - ENDED
+CANCELLED: Final = frozenset(state for state in JobState if JobState.FAILED in MOVES[state])
 
 
 @router.get("/jobs", dependencies=[needs(Permission.SEE)])
@@ -29,7 +29,7 @@ def jobs(
     """Return the newest jobs, of one state or model where asked for."""
     sequence = site.ledger.last_event()
     found = site.ledger.jobs(states=(state,) if state else (), model=model or None, limit=SHOWN)
-    counts = site.ledger.count_jobs()
+    counts, waiting = site.ledger.count_jobs(), site.ledger.count_waiting()
     return site.page(
         "jobs.html",
         sequence=sequence,
@@ -38,6 +38,7 @@ def jobs(
         counts={each: counts[each] for each in JobState if counts.get(each)},
         model=model,
         models=sorted({*site.models, *(job.model for job in found)}),
+        away=[each.in_words(waiting.get(each.name, 0)) for each in site.ledger.destinations_away()],
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.domain.errors import ForbiddenTransition
-from orchestrator.domain.job import MOVES, JobState
+from orchestrator.domain.job import JobState
+from orchestrator.domain.records import DeliveryState
 from orchestrator.web import create_app
 from orchestrator.web.work import CANCELLED, RETRIED
-from tests.data.reading_room import Drawings, ReadingRoom, ended, fill
+from tests.data.reading_room import Drawings, ReadingRoom, ended, fill, now
 
 
 def test_every_job_is_listed_with_its_reason(visitor, room: ReadingRoom):
@@ -34,7 +35,7 @@ def test_a_job_tells_everything_that_happened_to_it(visitor, room: ReadingRoom):
 
 def test_the_states_that_can_be_retried_are_those_that_may_wait_again():
     assert {"failed", "parked", "held", "unsupported", "not-applicable"} == RETRIED
-    assert all(JobState.FAILED in MOVES[state] for state in CANCELLED)
+    assert {"waiting", "running", "delivering", "parked", "held"} == CANCELLED
 
 
 @pytest.mark.parametrize(("state", "order"), [(JobState.FAILED, "retry"), (JobState.UNSUPPORTED, "retry")])
@@ -46,6 +47,22 @@ def test_an_ended_job_offers_to_be_tried_again(visitor, room: ReadingRoom, state
 def test_a_waiting_job_offers_to_be_cancelled(visitor, room: ReadingRoom):
     job = room.job("waits")
     assert f'action="/jobs/{job.key}/cancel"' in visitor.get(f"/jobs/{job.key}").text
+
+
+@pytest.mark.parametrize("state", [JobState.HELD, JobState.PARKED])
+def test_a_job_that_waits_for_a_person_can_be_tried_again_or_cancelled(visitor, room: ReadingRoom, state):
+    job = room.ledger.move_job(room.job("over").key, state)
+    page = visitor.get(f"/jobs/{job.key}").text
+    assert f'action="/jobs/{job.key}/retry"' in page
+    assert f'action="/jobs/{job.key}/cancel"' in page
+
+
+def test_a_destination_that_is_away_is_told_above_the_jobs(visitor, room: ReadingRoom):
+    room.result("brain", delivery=DeliveryState.WAITING)
+    assert "does not answer" not in visitor.get("/jobs").text
+    for _ in range(3):
+        room.ledger.destination_failed("pacs", now(), "no answer", most=3)
+    assert "results that wait for it and go by themselves: 1" in visitor.get("/jobs").text
 
 
 def test_a_done_job_offers_neither(visitor, room: ReadingRoom):
