@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ _AT_ONCE = 200
 _MOST_ANSWERS = 100_000
 _JSON = "application/dicom+json"
 _AS_IT_IS = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-_WHERE_PATIENTS_ARE_SURE = ("", "ISO_IR 192")
+_ESCAPE_LEFT_OVER = re.compile(r"\$\)?[A-C@]|\([BIJ]")
 _FAILED, _OTHER_FAILURES, _STORED = "00081198", "0008119A", "00081199"
 _OUT_OF_RESOURCES, _DUPLICATE = 0xA7, 0x0111
 _log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class DicomwebArchive:
 
         Raises ArchiveUnavailable, ArchiveRefused (several patients).
         """
-        query: Params = {"StudyInstanceUID": study_uid, "includefield": ATTRIBUTES}
+        query: Params = {"StudyInstanceUID": study_uid, "includefield": ATTRIBUTES[1:]}
         with self._peer.session() as session:
             # an archive that does not know the key answers with every study
             answers = [
@@ -66,9 +67,7 @@ class DicomwebArchive:
                 if first(headers, "StudyInstanceUID") == study_uid
             ]
             held = one_patient([identity_of(headers) for headers in answers], self.name, study_uid)
-            if all(first(headers, "SpecificCharacterSet") in _WHERE_PATIENTS_ARE_SURE for headers in answers):
-                return held
-            return self._identity_in_file(session, study_uid)
+            return self._identity_in_file(session, study_uid) if any(map(_is_doubtful, answers)) else held
 
     def missing(self, references: Sequence[ObjectReference]) -> frozenset[str]:
         """Return the SOP Instance UIDs that the archive does not hold in that study and series.
@@ -139,11 +138,11 @@ class DicomwebArchive:
         seen: set[str] = set()
         offset = 0
         while page := self._page(session, path, {**query, "limit": _AT_ONCE, "offset": offset}, absent=absent):
-            fresh = {first(headers, unique): headers for headers in page if first(headers, unique) not in seen}
+            fresh = [headers for headers in page if first(headers, unique) not in seen]
             if not fresh:  # it does not know offset, and answers the same again
                 return
-            yield from fresh.values()
-            seen.update(fresh)
+            yield from fresh
+            seen.update(first(headers, unique) for headers in fresh)
             offset += len(page)
             if offset > _MOST_ANSWERS:
                 raise ArchiveRefused(f"{self} answers with more than {_MOST_ANSWERS:,}: ask for fewer days at once")
@@ -166,11 +165,7 @@ class DicomwebArchive:
         return {first(headers, "SOPInstanceUID") for headers in answers if matches(asked, headers)}
 
     def _identity_in_file(self, session: Session, study_uid: str) -> StudyIdentity:
-        """Return what one file of the study says.
-
-        An answer in JSON is UTF-8; one that names another character set may have been through it, and
-        Orthanc leaves out what that lacks: without a word, a name is shorter.
-        """
+        """Return what one file of the study says."""
         (instance, *_) = self._page(session, f"/studies/{study_uid}/instances", {"limit": 1}) or [{}]
         series_uid, sop_uid = (first(instance, key) for key in ("SeriesInstanceUID", "SOPInstanceUID"))
         if not is_uid(series_uid) or not is_uid(sop_uid):
@@ -218,6 +213,16 @@ class DicomwebArchive:
         if any(reason >> 8 == _OUT_OF_RESOURCES for reason in refused.values()):
             raise ArchiveUnavailable(f"{self} is out of resources for {uid} ({reason:04X}H)")
         raise ArchiveRefused(f"{self} refuses {len(refused)} objects: {uid} with {reason:04X}H")
+
+
+def _is_doubtful(headers: Headers) -> bool:
+    """Return whether a name may have lost letters on its way into the answer.
+
+    JSON is UTF-8; an answer that names another character set may have been through it, and Orthanc leaves
+    out, without a word, what that lacks. It also leaves bare escapes of ISO 2022 behind.
+    """
+    in_utf_8 = first(headers, "SpecificCharacterSet") in ("", "ISO_IR 192")
+    return not in_utf_8 or _ESCAPE_LEFT_OVER.search(first(headers, "PatientName")) is not None
 
 
 def _number(headers: Headers, keyword: str) -> int:

@@ -144,8 +144,7 @@ class OrthancArchive:
 
     def _since(self, session: Session, cursor: str) -> dict[str, Any]:
         """Return the changes behind the cursor; the change that it names is asked for too, to know it again."""
-        written, _, resource = cursor.partition(" ")
-        number = int(written)
+        number, resource = self._read(cursor)
         page = self._ask_changes(session, since=max(0, number - 1), limit=_CHANGES_AT_ONCE + 1)
         news = page["Changes"]
         named = news[0] if news and news[0]["Seq"] == number else None
@@ -154,6 +153,12 @@ class OrthancArchive:
             _log.warning("%s counts its changes anew, so it was set up anew: all that it tells is looked at", self)
             return self._ask_changes(session, since=0, limit=_CHANGES_AT_ONCE)
         return page | {"Changes": news[1:] if named else news, "Last": max(number, page["Last"])}
+
+    def _read(self, cursor: str) -> tuple[int, str]:
+        number, _, resource = cursor.partition(" ")
+        if not number.isdecimal():
+            raise ArchiveRefused(f"{self}: the place where the last look ended is not one of its own; begin anew")
+        return int(number), resource
 
     def _changed(self, session: Session, news: Sequence[Mapping[str, Any]]) -> Iterator[Change]:
         """Yield each series once, with the last word that was said about its end."""
