@@ -111,6 +111,8 @@ class Readable(Protocol):
         """Bring all instances of the series into the inbox and return how many.
 
         Instances of another series are refused. Images that came before a fault stay: a fetch is repeated whole.
+        An archive that can only send them to this host's receiver (C-MOVE) leaves the inbox empty: the count is
+        then what it says it has sent, and these images are durable in the spool, told as pushed ones are.
         """
 
 

@@ -233,10 +233,10 @@ def _check_whole(peer: Peer, outcome: _Outcome, request: str, series_uid: str, *
         raise ArchiveUnavailable(f"{peer} is out of resources for a {request} of {series_uid} ({status:04X}H)")
     if status == CANCELLED:
         raise ArchiveUnavailable(f"{peer} cancelled a {request} of {series_uid} after {sent} images")
+    if status != SUCCESS and status >> 12 != _WARNING:
+        raise ArchiveRefused(f"{peer} answers a {request} of {series_uid} with {status:04X}H")
     if outcome.failed > left_out:
         raise ArchiveUnavailable(
             f"{peer} ended a {request} of {series_uid} with {status:04X}H: "
             f"{outcome.failed - left_out} images failed beside {sent} that were sent"
         )
-    if status != SUCCESS and status >> 12 != _WARNING:
-        raise ArchiveRefused(f"{peer} answers a {request} of {series_uid} with {status:04X}H")
