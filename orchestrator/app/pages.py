@@ -9,12 +9,14 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from orchestrator.app.desk import Desk
+from orchestrator.app.places import doorbell_of, spool_of
 from orchestrator.app.sources import load_plugins, start_workers
+from orchestrator.archive import Ringer, Stow, storage_classes
 from orchestrator.config import Settings
 from orchestrator.dicom import Overlay
 from orchestrator.domain.records import ReviewRecord
 from orchestrator.jobs import Client, Ledger
-from orchestrator.web import ModelCardText, create_app
+from orchestrator.web import ModelCardText, Take, create_app
 from orchestrator.web import serve as serve_pages
 from orchestrator.worker import Workers
 
@@ -57,7 +59,18 @@ def opened(settings: Settings) -> Iterator[FastAPI]:
             retry=lambda key, by: desk.retry(key, by=by),
             cancel=lambda key, by: desk.cancel(key, by=by),
             on_review=told,
+            take=stack.enter_context(taking(settings)),
         )
+
+
+@contextmanager
+def taking(settings: Settings) -> Iterator[Take | None]:
+    """Give what takes images that are pushed over HTTP and rings for them, None where the settings want none."""
+    if not settings.web.stow or not settings.receiver.enabled:
+        yield None
+        return
+    with closing(Ringer(doorbell_of(settings))) as ringer:
+        yield Stow(spool_of(settings), storage_classes(settings.receiver.accept), ringer.ring).take
 
 
 def model_cards(workers: Workers) -> Mapping[str, ModelCardText]:

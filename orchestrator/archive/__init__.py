@@ -7,14 +7,18 @@ from orchestrator.archive.connect import SCHEMES, connect
 from orchestrator.archive.doorbell import Listener, Ringer
 from orchestrator.archive.folder import FolderArchive
 from orchestrator.archive.inbox import SpoolInbox
+from orchestrator.archive.multipart import BrokenMultipart, boundary_in
+from orchestrator.archive.negotiation import storage_classes
 from orchestrator.archive.receiver import Receiver
 from orchestrator.archive.spool import Spool, SpooledFile
+from orchestrator.archive.stow import Stow, Verdict
 from orchestrator.archive.tls import Credentials
 
 __all__ = [
     "SCHEMES",
     "Announced",
     "Arrival",
+    "BrokenMultipart",
     "Closed",
     "Commitments",
     "Credentials",
@@ -28,5 +32,9 @@ __all__ = [
     "Spool",
     "SpoolInbox",
     "SpooledFile",
+    "Stow",
+    "Verdict",
+    "boundary_in",
     "connect",
+    "storage_classes",
 ]

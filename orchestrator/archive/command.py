@@ -40,7 +40,10 @@ class Request(IntEnum):
 
 
 class Status(IntEnum):
-    """Statuses of PS3.7 annex C and of the Storage Service Class (PS3.4 B.2.3); Failure Reasons too (PS3.3 C.14)."""
+    """Statuses of PS3.7 annex C and of the Storage Service Class (PS3.4 B.2.3).
+
+    They are the Failure Reasons of storage commitment (PS3.3 C.14) and of STOW-RS (PS3.18 table I.2-2) too.
+    """
 
     SUCCESS = 0x0000
     PROCESSING_FAILURE = 0x0110
@@ -54,6 +57,7 @@ class Status(IntEnum):
     OUT_OF_RESOURCES = 0xA700
     DATA_SET_DOES_NOT_MATCH = 0xA900
     CANNOT_UNDERSTAND = 0xC000
+    TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
 
 
 _AFFECTED = {

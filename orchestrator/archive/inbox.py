@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from io import BytesIO
-from itertools import chain
+from collections.abc import Callable, Iterable
 from uuid import uuid4
 
-from pydicom import dcmread
-
 from orchestrator.archive.arrival import Announced, Closed, Note
+from orchestrator.archive.part10 import describe_file
 from orchestrator.archive.spool import Origin, Spool
-from orchestrator.domain.errors import UnreadableFile
-
-_LARGEST_META_BYTES = 64 << 10
-_META_START = 132 + 12  # preamble, DICM, and the group length with its value
-_PREFIX = b"DICM\x02\x00\x00\x00UL\x04\x00"
 
 
 class SpoolInbox:
@@ -40,16 +32,8 @@ class SpoolInbox:
 
         Raises UnreadableFile, StorageFull, OSError.
         """
-        rest = iter(pieces)
-        head = _head(rest)
-        try:
-            start = _META_START + int.from_bytes(head[140:144], "little")
-            meta = dcmread(BytesIO(head[:start])).file_meta
-            origin = (str(meta.MediaStorageSOPClassUID), str(meta.MediaStorageSOPInstanceUID))
-            syntax = str(meta.TransferSyntaxUID)
-        except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes
-            raise UnreadableFile(f"what came is no DICOM file ({type(fault).__name__})") from None
-        return self.dataset(*origin, syntax, chain([head[start:]], rest))
+        described = describe_file(pieces)
+        return self.dataset(described.sop_class, described.sop_uid, described.transfer_syntax, described.dataset)
 
     def dataset(self, sop_class: str, sop_uid: str, transfer_syntax: str, pieces: Iterable[bytes]) -> str:
         """Keep one encoded data set without preamble and file meta information, as C-STORE brings it.
@@ -77,22 +61,3 @@ class SpoolInbox:
         self._tell(Closed(association=self._fetch, released=whole, calling="", called=""))
         if whole and complete:
             self._tell(Announced(series_uid=self._series_uid, count=self.arrivals, reason=complete))
-
-
-def _head(pieces: Iterator[bytes]) -> bytes:
-    """Return the first pieces until preamble and file meta information are whole.
-
-    Raises UnreadableFile.
-    """
-    head = b""
-    for piece in pieces:
-        head += piece
-        if len(head) >= _META_START:
-            if head[128:140] != _PREFIX:
-                raise UnreadableFile("what came is no DICOM file (no file meta information)")
-            wanted = _META_START + int.from_bytes(head[140:144], "little")
-            if wanted > _LARGEST_META_BYTES:
-                raise UnreadableFile("what came is no DICOM file (its file meta information has no end)")
-            if len(head) >= wanted:
-                return head
-    raise UnreadableFile("what came is no DICOM file (it ends too early)")

@@ -206,16 +206,16 @@ class Incoming:
             self._unchecked = 0
             self._spool.check_space()
 
-    def file(self, *, of_series: str = "") -> Arrival:
+    def file(self, *, of_series: str = "", of_study: str = "") -> Arrival:
         """Return the arrival when the instance is durable in its place.
 
-        of_series: the only series that it may belong to; empty where any will do.
+        of_series, of_study: the only ones that it may belong to; empty where any will do.
         Raises Mismatch, UnreadableFile, OSError; the instance is discarded then.
         """
         try:
             identity = self._identity()
-            if of_series and identity.series_uid != of_series:
-                raise Mismatch(f"the data set says it is of series {shown(identity.series_uid)}, not {of_series}")
+            _check_place("series", identity.series_uid, of_series)
+            _check_place("study", identity.study_uid, of_study)
             target = self._spool._place(identity, self._digest.hexdigest())
             duplicate = target.exists()
             if not duplicate:
@@ -263,6 +263,11 @@ class Incoming:
             conflict=conflict,
             source=self._origin.source,
         )
+
+
+def _check_place(what: str, uid: str, only: str) -> None:
+    if only and uid != only:
+        raise Mismatch(f"the data set says it is of {what} {shown(uid)}, not {only}")
 
 
 def _folders(parent: Path) -> Iterator[Path]:

@@ -222,9 +222,13 @@ class ModelsSettings(Section):
 
 
 class WebSettings(Section):
-    """The pages where radiologists review results."""
+    """The pages where radiologists review results, and STOW-RS for images that are pushed over HTTP."""
 
     enabled: bool = Field(default=True, description="Whether the pages are served.")
+    stow: bool = Field(
+        default=True,
+        description="Whether images are taken by STOW-RS at `/dicom-web/studies`, where `[receiver]` is enabled too.",
+    )
     host: Host = Field(default="127.0.0.1", description="Address to listen on: loopback only, until there is a login.")
     port: Port = Field(default=8080, description="TCP port; 0 takes any free one.")
 

@@ -4,7 +4,7 @@ from orchestrator.web.assembly import create_app
 from orchestrator.web.permissions import Permission
 from orchestrator.web.pictures import LegendEntry, Overlay, Pictures
 from orchestrator.web.server import Server, serve
-from orchestrator.web.site import ModelCardText
+from orchestrator.web.site import ModelCardText, Take
 
 __all__ = [
     "LegendEntry",
@@ -13,6 +13,7 @@ __all__ = [
     "Permission",
     "Pictures",
     "Server",
+    "Take",
     "create_app",
     "serve",
 ]

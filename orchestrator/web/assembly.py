@@ -9,15 +9,15 @@ from fastapi import FastAPI
 from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.records import ReviewRecord
 from orchestrator.jobs import Ledger
-from orchestrator.web import arrivals, assets, health, live, results, verdict, viewer, work, worklist
+from orchestrator.web import arrivals, assets, health, live, results, storing, verdict, viewer, work, worklist
 from orchestrator.web.guards import LOOPBACK, Guards
 from orchestrator.web.permissions import May, anyone
 from orchestrator.web.pictures import Gallery, Pictures
 from orchestrator.web.refusals import refusal, show_refusals
 from orchestrator.web.rendering import environment
-from orchestrator.web.site import ModelCardText, OnReview, Order, Site
+from orchestrator.web.site import ModelCardText, OnReview, Order, Site, Take
 
-PAGES = (worklist, results, viewer, verdict, work, arrivals, live, assets, health)
+PAGES = (worklist, results, viewer, verdict, work, arrivals, live, storing, assets, health)
 
 
 def create_app(
@@ -28,6 +28,7 @@ def create_app(
     retry: Order | None = None,
     cancel: Order | None = None,
     on_review: OnReview | None = None,
+    take: Take | None = None,
     ready: Callable[[], Mapping[str, str]] = dict,
     may: May = anyone,
     hosts: Collection[str] = LOOPBACK,
@@ -36,6 +37,7 @@ def create_app(
 
     retry, cancel: take (job key, who asked); without them the pages refuse these orders.
     on_review: takes the verdict before and after, once it is in the ledger.
+    take: takes the images of a STOW-RS request; without it such requests find nothing here.
     ready: names each part that cannot work now, and why.
     may: says what a request may do; anyone may do anything until login exists, on loopback only.
     hosts: the names under which this server may be addressed.
@@ -48,6 +50,7 @@ def create_app(
         retry=retry or _refused,
         cancel=cancel or _refused,
         on_review=on_review or _untold,
+        take=take,
         ready=ready,
         templates=environment(),
     )

@@ -17,6 +17,7 @@ class Permission(StrEnum):
     SEE = "see results"
     REVIEW = "give verdicts"
     OPERATE = "retry and cancel jobs"
+    STORE = "store images"
 
 
 May = Callable[[Request, Permission], bool]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -12,14 +12,18 @@ from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment
 
+from orchestrator.archive import Verdict
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.records import ReviewRecord
 from orchestrator.jobs import Ledger
 from orchestrator.web.permissions import May
 from orchestrator.web.pictures import Gallery
 
+UPLOADS = 8
 Order = Callable[[str, str], object]
 """Takes (job key, who asked); raises UserError where the job's state forbids it."""
+Take = Callable[[Iterable[bytes], str, str], Iterable[Verdict]]
+"""Takes (body in pieces, its boundary, the only study or empty) of STOW-RS; raises BrokenMultipart."""
 OnReview = Callable[[ReviewRecord, ReviewRecord], object]
 """Takes (before, after) once a verdict is in the ledger."""
 
@@ -34,7 +38,11 @@ class ModelCardText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """The parts that the pages share. ``closing`` is set when the server ends."""
+    """The parts that the pages share. ``closing`` is set when the server ends.
+
+    take: where images that are pushed go, None where none are taken; uploads: how many requests may do so at once,
+    so that threads remain for the pages.
+    """
 
     ledger: Ledger
     gallery: Gallery
@@ -43,8 +51,10 @@ class Site:
     retry: Order
     cancel: Order
     on_review: OnReview
+    take: Take | None
     ready: Callable[[], Mapping[str, str]]
     templates: Environment
+    uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UPLOADS))
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     def page(self, template: str, *, status: int = 200, **content: Any) -> HTMLResponse:

@@ -31,7 +31,7 @@ def test_a_route_with_two_permissions_counts_as_undeclared():
 
 def test_changes_need_more_than_seeing(app: FastAPI):
     posts = {route: permission for route, permission in declared(app.routes).items() if route.startswith("POST")}
-    assert set(posts.values()) == {Permission.REVIEW, Permission.OPERATE}
+    assert set(posts.values()) == {Permission.REVIEW, Permission.OPERATE, Permission.STORE}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,64 @@
+"""DICOM files (PS3.10) that come in pieces: what their file meta information says, and then the data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import chain
+
+from pydicom import dcmread
+
+from orchestrator.domain.errors import UnreadableFile
+from orchestrator.domain.quiet import quiet
+
+_LARGEST_META_BYTES = 64 << 10
+_META_START = 132 + 12  # preamble, DICM, and the group length with its value
+_PREFIX = b"DICM\x02\x00\x00\x00UL\x04\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a file says it holds; dataset: its encoded data set in pieces, as they come."""
+
+    sop_class: str
+    sop_uid: str
+    transfer_syntax: str
+    dataset: Iterator[bytes]
+
+
+def describe_file(pieces: Iterable[bytes]) -> Described:
+    """Return what the file says, having taken no more of it than that.
+
+    Raises UnreadableFile, and what the pieces raise.
+    """
+    rest = iter(pieces)
+    head = _head(rest)
+    start = _META_START + int.from_bytes(head[140:144], "little")
+    try:
+        with quiet():
+            meta = dcmread(BytesIO(head[:start])).file_meta
+            sop_class, sop_uid = str(meta.MediaStorageSOPClassUID), str(meta.MediaStorageSOPInstanceUID)
+            transfer_syntax = str(meta.TransferSyntaxUID)
+    except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes
+        raise UnreadableFile(f"what came is no DICOM file ({type(fault).__name__})") from None
+    return Described(sop_class, sop_uid, transfer_syntax, chain([head[start:]], rest))
+
+
+def _head(pieces: Iterator[bytes]) -> bytes:
+    """Return the first pieces until preamble and file meta information are whole.
+
+    Raises UnreadableFile.
+    """
+    head = b""
+    for piece in pieces:
+        head += piece
+        if len(head) >= _META_START:
+            if head[128:140] != _PREFIX:
+                raise UnreadableFile("what came is no DICOM file (no file meta information)")
+            wanted = _META_START + int.from_bytes(head[140:144], "little")
+            if wanted > _LARGEST_META_BYTES:
+                raise UnreadableFile("what came is no DICOM file (its file meta information has no end)")
+            if len(head) >= wanted:
+                return head
+    raise UnreadableFile("what came is no DICOM file (it ends too early)")

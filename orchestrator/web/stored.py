@@ -1,0 +1,71 @@
+"""The Store Instances Response (PS3.18 10.5.3 and table I.2-1) as DICOM JSON or as native DICOM XML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+from orchestrator.archive import Verdict
+
+Item = dict[str, tuple[str, str | int]]
+"""Tag -> (value representation, value)."""
+
+_NAMESPACE = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
+_KEYWORDS = {
+    "00081150": "ReferencedSOPClassUID",
+    "00081155": "ReferencedSOPInstanceUID",
+    "00081197": "FailureReason",
+    "00081198": "FailedSOPSequence",
+    "00081199": "ReferencedSOPSequence",
+    "0008119A": "OtherFailuresSequence",
+}
+
+
+def as_json(verdicts: Sequence[Verdict]) -> bytes:
+    """Return the response in the DICOM JSON model (PS3.18 annex F)."""
+    answer: dict[str, Any] = {
+        tag: {
+            "vr": "SQ",
+            "Value": [{tag: {"vr": vr, "Value": [value]} for tag, (vr, value) in item.items()} for item in items],
+        }
+        for tag, items in _sequences(verdicts).items()
+    }
+    return json.dumps(answer).encode()
+
+
+def as_xml(verdicts: Sequence[Verdict]) -> bytes:
+    """Return the response in the native DICOM model (PS3.19 annex A.1)."""
+    root = ElementTree.Element("NativeDicomModel", {"xmlns": _NAMESPACE, "xml:space": "preserve"})
+    for tag, items in _sequences(verdicts).items():
+        sequence = _attribute(root, tag, "SQ")
+        for number, item in enumerate(items, start=1):
+            holder = ElementTree.SubElement(sequence, "Item", number=str(number))
+            for inner, (vr, value) in item.items():
+                ElementTree.SubElement(_attribute(holder, inner, vr), "Value", number="1").text = str(value)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, encoding="unicode")}'.encode()
+
+
+def _attribute(parent: ElementTree.Element, tag: str, vr: str) -> ElementTree.Element:
+    return ElementTree.SubElement(parent, "DicomAttribute", {"tag": tag, "vr": vr, "keyword": _KEYWORDS[tag]})
+
+
+def _sequences(verdicts: Sequence[Verdict]) -> dict[str, list[Item]]:
+    """Return the sequences of the response that have items: failed, kept, and failed without a name."""
+    named = [verdict for verdict in verdicts if verdict.reason and verdict.sop_uid and verdict.sop_class]
+    sequences = {
+        "00081198": [_item(verdict) for verdict in named],
+        "00081199": [_item(verdict) for verdict in verdicts if not verdict.reason],
+        "0008119A": [_reason(verdict) for verdict in verdicts if verdict.reason and verdict not in named],
+    }
+    return {tag: items for tag, items in sequences.items() if items}
+
+
+def _item(verdict: Verdict) -> Item:
+    item: Item = {"00081150": ("UI", verdict.sop_class), "00081155": ("UI", verdict.sop_uid)}
+    return item | _reason(verdict) if verdict.reason else item
+
+
+def _reason(verdict: Verdict) -> Item:
+    return {"00081197": ("US", verdict.reason)}

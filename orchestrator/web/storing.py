@@ -1,0 +1,108 @@
+"""STOW-RS: images pushed over HTTP (PS3.18 10.5), streamed to disk and acknowledged when they are durable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from email.message import Message
+from typing import Final
+
+import anyio.from_thread
+import anyio.to_thread
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import PlainTextResponse, Response
+from starlette.requests import ClientDisconnect
+
+from orchestrator.archive import BrokenMultipart, Verdict, boundary_in
+from orchestrator.web.addresses import Uid
+from orchestrator.web.guards import STREAMED
+from orchestrator.web.permissions import Permission, needs
+from orchestrator.web.site import Site, SiteOf
+from orchestrator.web.stored import as_json, as_xml
+
+router = APIRouter(dependencies=[needs(Permission.STORE)])
+
+SILENCE_SECONDS: Final = 60.0
+JSON: Final = "application/dicom+json"
+XML: Final = "application/dicom+xml"
+_WRITERS: Final = {JSON: as_json, XML: as_xml}
+_ANSWERED_BY: Final = {JSON: JSON, "application/json": JSON, "application/*": JSON, "*/*": JSON, XML: XML}
+
+
+@router.post(STREAMED)
+async def store(site: SiteOf, request: Request) -> Response:
+    """Take instances of any study: 200 all, 202 some, 409 none of them, 503 where the disk is full."""
+    return await _store(site, request, "")
+
+
+@router.post(STREAMED + "/{study_uid}")
+async def store_into(site: SiteOf, request: Request, study_uid: Uid) -> Response:
+    """Take instances of that study."""
+    return await _store(site, request, study_uid)
+
+
+async def _store(site: Site, request: Request, study_uid: str) -> Response:
+    take = site.take
+    if take is None:
+        raise HTTPException(404)
+    boundary, answer = _boundary(request.headers.get("content-type", "")), _answer_type(request)
+    coming = request.stream()
+
+    def run() -> list[Verdict]:
+        return list(take(_pieces(coming), boundary, study_uid))
+
+    try:
+        async with site.uploads:
+            verdicts = await anyio.to_thread.run_sync(run)
+    except BrokenMultipart as fault:
+        return PlainTextResponse(f"The body is no multipart: {fault}. What came whole before is kept.\n", 400)
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody reads it
+    if not verdicts:
+        return PlainTextResponse("The body holds no part.\n", 400)
+    return Response(_WRITERS[answer](verdicts), _status(verdicts), media_type=answer)
+
+
+def _pieces(coming: AsyncIterator[bytes]) -> Iterator[bytes]:
+    """Yield the body in a thread beside the one that it comes in; the next piece is read when it is asked for."""
+
+    async def following() -> bytes | None:
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                return await anext(coming, None)
+        except TimeoutError:
+            raise ClientDisconnect from None
+
+    while (piece := anyio.from_thread.run(following)) is not None:
+        yield piece
+
+
+def _boundary(content_type: str) -> str:
+    """Return what the parts are told apart by.
+
+    Raises HTTPException 415 where it is no multipart of DICOM files.
+    """
+    boundary, header = boundary_in(content_type), Message()
+    header["Content-Type"] = content_type
+    if not boundary or header.get_param("type", "application/dicom") != "application/dicom":
+        raise HTTPException(415, 'Images come as multipart/related; type="application/dicom" with a boundary.')
+    return boundary
+
+
+def _answer_type(request: Request) -> str:
+    """Return the media type of the answer; raises HTTPException 406 where only others are accepted."""
+    asked = [each.partition(";")[0].strip().lower() for each in request.headers.get("accept", "*/*").split(",")]
+    for each in asked:
+        if each in _ANSWERED_BY:
+            return _ANSWERED_BY[each]
+    raise HTTPException(406, f"The answer comes as {JSON} or {XML}.")
+
+
+def _status(verdicts: Sequence[Verdict]) -> int:
+    """Return the status of the whole (PS3.18 table 10.5.3-1)."""
+    failed = [verdict for verdict in verdicts if verdict.reason]
+    if not failed:
+        return 200
+    if len(failed) < len(verdicts):
+        return 202
+    return 503 if all(verdict.is_full for verdict in failed) else 409

@@ -1,0 +1,39 @@
+"""What is pushed over HTTP rings at the engine's door as what comes by C-STORE does."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from orchestrator.app.pages import taking
+from orchestrator.app.places import doorbell_of
+from orchestrator.archive import Arrival, Closed, Listener
+from orchestrator.archive.multipart import Outgoing
+from orchestrator.config import DataSettings, ReceiverSettings, Settings, WebSettings
+from tests.data.objects import write_instances
+
+
+def settings(folder: Path, *, stow: bool = True, receiving: bool = True) -> Settings:
+    return Settings(
+        receiver=ReceiverSettings(enabled=receiving, minimum_free_mb=0),
+        web=WebSettings(stow=stow),
+        data=DataSettings(folder=folder),
+    )
+
+
+def test_arrivals_and_the_end_of_a_request_ring(tmp_path: Path) -> None:
+    told, outgoing = settings(tmp_path), Outgoing.of(write_instances(tmp_path / "sent", 2))
+    with closing(Listener(doorbell_of(told))) as listener, taking(told) as take:
+        assert take is not None
+        assert [verdict.reason for verdict in take(outgoing, outgoing.boundary, "")] == [0, 0]
+        notes = [note for _ in range(3) for note in listener.hear(5.0)][:3]
+    assert [type(note) for note in notes] == [Arrival, Arrival, Closed]
+    assert {note.association for note in notes if isinstance(note, Arrival | Closed)} == {notes[-1].association}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("off", [{"stow": False}, {"receiving": False}])
+def test_nothing_is_taken_where_the_settings_want_none(tmp_path: Path, off: dict[str, bool]) -> None:
+    with taking(settings(tmp_path, **off)) as take:
+        assert take is None
