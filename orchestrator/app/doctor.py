@@ -7,17 +7,21 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from orchestrator.app.ledgers import destinations_away
 from orchestrator.app.sources import connected, load_plugins, start_workers
-from orchestrator.config import RemoteSettings, Settings
+from orchestrator.config import ArchiveSettings, RemoteSettings, Settings
 from orchestrator.domain.errors import OrchestratorError
+from orchestrator.domain.fetching import FetchState
 from orchestrator.hooks import HostPlugins
 from orchestrator.jobs import Ledger
+from orchestrator.pipeline.fetching import utc_now
 from orchestrator.rules import WatchedRules
 from orchestrator.worker import Device, Workers, cage_layers, check_ready, onnx_runs_on_gpus, weights_folder
 
+LONGEST_BETWEEN_LOOKS = timedelta(minutes=5)
 CAGE_LAYERS = frozenset({"files", "network", "signals", "seccomp"})
 
 
@@ -152,3 +156,18 @@ def _archive(item: RemoteSettings, plugins: HostPlugins, settings: Settings) -> 
     except OrchestratorError as fault:
         return Check(name, Health.BAD, str(fault), "check address, AE titles and that it knows this host")
     return Check(name, Health.GOOD, f"answered in {seconds * 1000:.0f} ms")
+
+
+def watch_check(item: ArchiveSettings, settings: Settings) -> Check:
+    """Return how the watch of an archive stands, as the watcher put it down."""
+    name = f"watch of {item.name}"
+    with closing(Ledger.open(settings.data.database)) as ledger:
+        watch, counts = ledger.watch(item.name), ledger.count_fetches(item.name)
+    if watch.waits_since is not None:
+        found = f"waits since {watch.waits_since.astimezone():%Y-%m-%d %H:%M}: {watch.error}"
+        return Check(name, Health.BAD, found, "it goes on by itself and misses nothing, once that is put right")
+    if watch.looked_at is None or utc_now() - watch.looked_at > LONGEST_BETWEEN_LOOKS:
+        last = "never" if watch.looked_at is None else f"{watch.looked_at.astimezone():%Y-%m-%d %H:%M}"
+        return Check(name, Health.WARNING, f"last look: {last}", "orchestrator serve")
+    told = {state: counts[state] for state in (FetchState.FETCHED, FetchState.WAITING, FetchState.UNWANTED)}
+    return Check(name, Health.GOOD, "series " + ", ".join(f"{state} {count:,}" for state, count in told.items()))

@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from datetime import datetime
+from datetime import date, datetime, time
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -69,6 +69,8 @@ def plain(value: Any) -> Any:
         return value.value
     if isinstance(value, datetime):
         return value.astimezone().isoformat(timespec="seconds")
+    if isinstance(value, (date, time)):
+        return value.isoformat()
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, (list, tuple, set, frozenset)):
