@@ -25,14 +25,19 @@ pytestmark = pytest.mark.xdist_group("dimse-retrieve")
 CT = "1.2.840.10008.5.1.4.1.1.2"
 SERIES = FoundSeries("1.2", "1.3")
 IMAGES = [instance(study="1.2", series="1.3", sop_uid=f"1.4.{number}") for number in range(3)]
-RECEIVER_PORT = free_port()
 
 
 @pytest.fixture(scope="module")
-def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Peer, list[Path]]]:
+def receiver_port() -> int:
+    """Return where the archives send what a C-MOVE asks for."""
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory, receiver_port: int) -> Iterator[tuple[Peer, list[Path]]]:
     """Return a dcmqrscp and the files of the series that it holds."""
     folder = tmp_path_factory.mktemp("retrieve")
-    with dcmqrscp(folder / "archive", moves_to={"ORCHESTRATOR": RECEIVER_PORT}) as peer:
+    with dcmqrscp(folder / "archive", moves_to={"ORCHESTRATOR": receiver_port}) as peer:
         files = write_instances(folder / "files", 4, study="1.2", series="1.3")
         connected(peer.url).store(files)
         connected(peer.url).store(write_instances(folder / "others", 1, study="1.2"))
@@ -100,19 +105,19 @@ def test_what_came_is_what_was_held(held: tuple[Peer, list[Path]], kept: Kept) -
 
 
 def test_a_c_move_sends_to_the_receiver_and_says_how_many(
-    held: tuple[Peer, list[Path]], kept: Kept, start: Callable[..., Station]
+    held: tuple[Peer, list[Path]], kept: Kept, start: Callable[..., Station], receiver_port: int
 ) -> None:
-    station = start(port=RECEIVER_PORT)
+    station = start(port=receiver_port)
     archive = connected(held[0].url, retrieve="move", move_to="ORCHESTRATOR")
     assert archive.fetch(SERIES, kept.inbox) == len(station.arrivals) == 4
     assert kept.told == []
 
 
 def test_an_archive_without_c_get_is_asked_for_a_c_move(
-    tmp_path: Path, kept: Kept, start: Callable[..., Station]
+    tmp_path: Path, kept: Kept, start: Callable[..., Station], receiver_port: int
 ) -> None:
-    station = start(port=RECEIVER_PORT)
-    with dcmqrscp(tmp_path / "archive", "--disable-get", moves_to={"ORCHESTRATOR": RECEIVER_PORT}) as old:
+    station = start(port=receiver_port)
+    with dcmqrscp(tmp_path / "archive", "--disable-get", moves_to={"ORCHESTRATOR": receiver_port}) as old:
         connected(old.url).store(write_instances(tmp_path, 2, study="1.2", series="1.3"))
         assert connected(old.url, move_to="ORCHESTRATOR").fetch(SERIES, kept.inbox) == 2
         with pytest.raises(ArchiveRefused, match="move_to"):
