@@ -10,6 +10,7 @@ INPUTS := pyproject.toml constraints.txt
 
 help:
 	@echo "make demo    the main job on real anatomy; ONCE=1 ends by itself and leaves demo-output/"
+	@echo "             ARCHIVE=orthanc shows the same against a real Orthanc of its own (Debian: orthanc, orthanc-dicomweb)"
 	@echo "make test    lint, types, architecture and every test"
 	@echo "make bench   the table of performance ratios"
 
@@ -26,7 +27,7 @@ $(VENV)/.installed-dev: $(INPUTS) | $(VENV)/bin/python
 	@touch $@ $(VENV)/.installed
 
 demo: $(VENV)/.installed
-	$(BIN)/orchestrator demo --output demo-output $(if $(ONCE),--once)
+	$(BIN)/orchestrator demo --output demo-output$(if $(ARCHIVE),-$(ARCHIVE) --archive $(ARCHIVE)) $(if $(ONCE),--once)
 
 # Debian packages that the tests use as real counterparts; skipped where they are there or cannot be installed.
 debian:
@@ -51,4 +52,4 @@ pictures: $(VENV)/.installed-dev debian
 	DOCS_PICTURES=1 $(BIN)/python -m pytest tests/e2e -m browser -p no:randomly -q
 
 clean:
-	rm -rf $(VENV) .tools demo-output test-output bench-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .tools demo-output demo-output-orthanc test-output bench-output .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -15,12 +15,14 @@ from orchestrator.app.outcome import STAGES, Outcome
 from orchestrator.app.samples import write_samples
 from orchestrator.app.sources import start_workers
 from orchestrator.config import Settings
+from orchestrator.domain.records import ObjectRecord
 from orchestrator.domain.unit import shown_unit
 from orchestrator.jobs import Ledger
 from orchestrator.rules import default_rules
 from orchestrator.worker import pull
 
 Say = Callable[[str], None]
+Place = Callable[[ObjectRecord], Path]
 PICTURE_PIXELS = 640
 
 
@@ -48,17 +50,31 @@ def demo(output: Path, settings: Settings, say: Say, progress: Callable[[running
 
     Raises PackageError where the package index cannot be reached.
     """
+    prepare(output, settings, say)
+    report = running.run(output / "archive", output / "results", settings, progress=progress)
+    effective = running.settings_for(output / "results", settings)
+    with closing(Ledger.open(effective.data.database)) as ledger:
+        page = write_page(ledger, report, output, lambda item: Outcome.path_of(item, Path("results")))
+    return Demo(report, page, effective)
+
+
+def prepare(output: Path, settings: Settings, say: Say) -> None:
+    """Fetch weights, and write the sample images below ``output/archive``.
+
+    Raises PackageError where the package index cannot be reached.
+    """
     output.mkdir(parents=True, exist_ok=True)
     _pull(settings, say)
     say("writing sample images: real anatomy, synthetic headers")
     write_samples(output / "archive", say)
-    report = running.run(output / "archive", output / "results", settings, progress=progress)
-    effective = running.settings_for(output / "results", settings)
-    with closing(Ledger.open(effective.data.database)) as ledger:
-        cards = tuple(_cards(ledger, report, output))
+
+
+def write_page(ledger: Ledger, report: running.RunReport, output: Path, place: Place) -> Path:
+    """Return the page with each result drawn over its image; ``place`` tells where its objects lie, seen from it."""
+    cards = tuple(_cards(ledger, report, output, place))
     page = output / "index.html"
     page.write_text(rendered(report, cards), encoding="utf-8")
-    return Demo(report, page, effective)
+    return page
 
 
 def _pull(settings: Settings, say: Say) -> None:
@@ -68,7 +84,7 @@ def _pull(settings: Settings, say: Say) -> None:
             pull(workers.catalogued(name), settings.models.weights, say)
 
 
-def _cards(ledger: Ledger, report: running.RunReport, output: Path) -> Iterator[Card]:
+def _cards(ledger: Ledger, report: running.RunReport, output: Path, place: Place) -> Iterator[Card]:
     (output / "pictures").mkdir(exist_ok=True)
     for item in report.outcomes:
         picture, legend = "", tuple[tuple[str, str, str], ...]()
@@ -79,14 +95,8 @@ def _cards(ledger: Ledger, report: running.RunReport, output: Path) -> Iterator[
             legend = tuple(
                 (entry.label, "#{:02x}{:02x}{:02x}".format(*entry.colour), entry.text) for entry in overlay.legend
             )
-        yield Card(item, picture, legend, _files(item))
-
-
-def _files(item: Outcome) -> tuple[tuple[str, str], ...]:
-    return tuple(
-        (written.kind.value, f"results/{written.study_uid}/{written.series_uid}/{written.sop_uid}.dcm")
-        for written in item.objects
-    )
+        files = tuple((written.kind.value, str(place(written))) for written in item.objects)
+        yield Card(item, picture, legend, files)
 
 
 def rendered(report: running.RunReport, cards: tuple[Card, ...]) -> str:

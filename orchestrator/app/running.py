@@ -17,7 +17,7 @@ from orchestrator.dicom import read_instance
 from orchestrator.domain.errors import PluginError, UnreadableFile, UserError
 from orchestrator.domain.job import ENDED, JobState
 from orchestrator.domain.series import Instance
-from orchestrator.jobs import database_faults
+from orchestrator.jobs import Ledger, database_faults
 from orchestrator.pipeline.parts import Destination
 
 STATE_FOLDER = ".orchestrator"
@@ -189,10 +189,15 @@ def _left_aside(instances: Sequence[Instance], chosen: Sequence[Instance]) -> li
 def _wait(host: hosting.Host, series: Sequence[str], progress: Callable[[Progress], None]) -> None:
     """Return when every job of these series has ended, or waits for an archive only."""
     while True:
-        jobs = [job for series_uid in series for job in host.ledger.jobs(series_uid=series_uid)]
-        ended = [job for job in jobs if job.state in ENDED]
-        running = tuple(job.model for job in jobs if job.state is JobState.RUNNING)
-        progress(Progress(series=len(series), ended=len(ended), jobs=len(jobs), running=running))
-        if len(ended) == len(jobs):
+        seen = progress_of(host.ledger, series)
+        progress(seen)
+        if seen.ended == seen.jobs:
             return
         time.sleep(POLL_SECONDS)
+
+
+def progress_of(ledger: Ledger, series: Sequence[str]) -> Progress:
+    """Return how far the jobs of these series are."""
+    jobs = [job for series_uid in series for job in ledger.jobs(series_uid=series_uid)]
+    running = tuple(job.model for job in jobs if job.state is JobState.RUNNING)
+    return Progress(len(series), sum(job.state in ENDED for job in jobs), len(jobs), running)
