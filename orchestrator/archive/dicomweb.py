@@ -6,7 +6,8 @@ import logging
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
@@ -117,8 +118,12 @@ class DicomwebArchive:
         Raises ArchiveUnavailable (the answer broke off: what came stays), ArchiveRefused, StorageFull, OSError.
         """
         path = f"/studies/{series.study_uid}/series/{series.series_uid}"
-        with self._peer.session() as session, Fetched(str(self), series, inbox) as fetched:
-            for part in self._parts(session, path):
+        with (
+            self._peer.session() as session,
+            Fetched(str(self), series, inbox) as fetched,
+            self._parts(session, path) as parts,
+        ):
+            for part in parts:
                 fetched.take(part.pieces)
             count = fetched.count()
         if not count:
@@ -170,26 +175,29 @@ class DicomwebArchive:
         series_uid, sop_uid = (first(instance, key) for key in ("SeriesInstanceUID", "SOPInstanceUID"))
         if not is_uid(series_uid) or not is_uid(sop_uid):
             raise ArchiveRefused(f"{self} names no instance of study {study_uid}")
-        for part in self._parts(session, f"/studies/{study_uid}/series/{series_uid}/instances/{sop_uid}"):
-            try:
-                return identity_in(part.pieces)
-            except UnreadableFile as fault:
-                raise ArchiveRefused(f"{self}: instance {sop_uid}: {fault}") from None
+        with self._parts(session, f"/studies/{study_uid}/series/{series_uid}/instances/{sop_uid}") as parts:
+            for part in parts:
+                try:
+                    return identity_in(part.pieces)
+                except UnreadableFile as fault:
+                    raise ArchiveRefused(f"{self}: instance {sop_uid}: {fault}") from None
         raise ArchiveRefused(f"{self} does not hand instance {sop_uid} out")
 
-    def _parts(self, session: Session, path: str) -> Iterator[Part]:
+    @contextmanager
+    def _parts(self, session: Session, path: str) -> Iterator[Iterable[Part]]:
         """Yield the files at an address as they come; none where it has none any more."""
         accepted = frozenset({HTTPStatus.NOT_FOUND.value})
         with session.stream("GET", path, headers={"Accept": _AS_IT_IS}, accepted=accepted) as response:
-            if response.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.NO_CONTENT):
-                return
             boundary = boundary_in(response.headers.get("Content-Type", ""))
-            if not boundary:
+            if response.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.NO_CONTENT):
+                yield ()
+            elif not boundary:
                 raise ArchiveRefused(f"{self} hands images out in another form than multipart/related")
-            try:
-                yield from MultipartReader(response.iter_raw(), boundary)
-            except BrokenMultipart as fault:
-                raise ArchiveUnavailable(f"{self} broke its answer off: {fault}") from None
+            else:
+                try:
+                    yield MultipartReader(response.iter_raw(), boundary)
+                except BrokenMultipart as fault:
+                    raise ArchiveUnavailable(f"{self} broke its answer off: {fault}") from None
 
     def _judge(self, answer: object, code: int) -> None:
         """Pass an answer to STOW-RS that says that everything is there (PS3.18 10.5.3, I.2).

@@ -178,22 +178,25 @@ class Session:
             raise ArchiveUnavailable(f"{self._archive} does not take a connection in time") from None
         except httpx.TimeoutException:
             raise ArchiveUnavailable(f"{self._archive} does not answer in {self._timeout_seconds:g} s") from None
-        except httpx.ConnectError as fault:
-            raise self._unconnected(fault) from None
         except httpx.HTTPError as fault:
+            if (refused := _tls_fault(fault)) is not None:
+                raise self._no_tls(refused) from None
+            if isinstance(fault, httpx.ConnectError):
+                raise ArchiveUnavailable(f"{self._archive} cannot be reached: {fault}") from None
             kind = type(fault).__name__
             raise ArchiveUnavailable(f"{self._archive} broke the connection off in the middle ({kind})") from None
 
-    def _unconnected(self, fault: httpx.ConnectError) -> ArchiveError:
-        cause: BaseException | None = fault
-        while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
-            cause = cause.__cause__ or cause.__context__
-        if cause is not None:
+    def _no_tls(self, fault: ssl.SSLError) -> ArchiveRefused:
+        if isinstance(fault, ssl.SSLCertVerificationError):
             return ArchiveRefused(
-                f"{self._archive} shows a certificate that does not hold ({cause.verify_message}): "
+                f"{self._archive} shows a certificate that does not hold ({fault.verify_message.rstrip('.')}): "
                 "renew it there, or name the authority that signed it as ca_file"
             )
-        return ArchiveUnavailable(f"{self._archive} cannot be reached: {fault}")
+        reason = (fault.reason or "no reason given").replace("_", " ").lower()
+        return ArchiveRefused(
+            f"{self._archive} agrees on no TLS with this host ({reason}): set certificate_file and key_file to what "
+            "it knows this host by, and see that it speaks TLS 1.2 or later on this port"
+        )
 
     def _refusal(self, response: httpx.Response) -> ArchiveError:
         code = response.status_code
@@ -213,6 +216,14 @@ def _query(params: Params | None) -> str:
     Debian 12's Orthanc decodes nothing there: an asterisk that was encoded would be a letter to it.
     """
     return f"?{urlencode(params, doseq=True, safe=_AS_THEY_ARE, quote_via=quote)}" if params else ""
+
+
+def _tls_fault(fault: BaseException) -> ssl.SSLError | None:
+    """Return the fault of TLS behind httpx's, None where the connection just ended or TLS is not why."""
+    cause: BaseException | None = fault
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    return None if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError) else cause
 
 
 def _wished_wait(response: httpx.Response) -> str:
