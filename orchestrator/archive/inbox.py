@@ -53,6 +53,13 @@ class SpoolInbox:
         self._tell(arrival)
         return arrival.sop_uid
 
+    def adopt(self, study_uid: str) -> None:
+        """Tell what the spool holds of the series as fetched: a C-MOVE brings images as pushed ones come."""
+        for file in self._spool.series_files(study_uid, self._series_uid):
+            arrival = replace(self._spool.arrival(file), source=self._source, association=self._fetch)
+            self.arrivals += 1
+            self._tell(arrival)
+
     def close(self, *, whole: bool, complete: str = "") -> None:
         """Tell that the fetch has ended.
 

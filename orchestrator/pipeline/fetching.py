@@ -62,6 +62,8 @@ class Fetching:
         count = self._archive.fetch(series, inbox)
         if not count:
             raise ArchiveRefused(f"archive {begun.archive!r} hands out no instance of series {begun.series_uid}")
+        if not inbox.arrivals:
+            inbox.adopt(begun.study_uid)
         return count
 
     def _whole(self, begun: FetchRecord, inbox: SpoolInbox, count: int) -> FetchRecord:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from orchestrator.dicom import expected_count, gap_free, read_instance
 from orchestrator.domain.errors import UnreadableFile
+from orchestrator.domain.fetching import FetchState
 from orchestrator.domain.records import SeriesRecord, SeriesState
 from orchestrator.domain.series import HeaderValue, Instance
 from orchestrator.jobs import Ledger, describe, frames
@@ -139,11 +140,15 @@ class Intake:
     def _coming(self, steps: Collection[Due]) -> set[str]:
         """Return the series of which their archive holds more than came: half a fetch is no series.
 
-        An archive may be away for longer than any quiet period.
+        An archive may be away for longer than any quiet period. While a fetch is under way it does not
+        matter how the images came: those of a C-MOVE come as pushed ones do.
         """
         series = {due.series_uid for due in steps}
-        awaited = self._ledger.awaited(series) if series else ()
-        return {uid for archive, uid in awaited if self._way(uid).source == archive}
+        return {
+            fetch.series_uid
+            for fetch in (self._ledger.awaited(series) if series else ())
+            if fetch.state is FetchState.FETCHING or fetch.archive == self._way(fetch.series_uid).source
+        }
 
     def _way(self, series_uid: str) -> Received:
         return self._ways.get(series_uid, Received(Path()))

@@ -22,6 +22,7 @@ class ScriptedArchive:
     away: Exception | None = None
     broken: dict[str, Exception] = field(default_factory=dict)
     fetched: list[str] = field(default_factory=list)
+    moves: bool = False
 
     def tell(
         self, series_uid: str, paths: list[Path], *, study_uid: str = "1.2", complete: str = "", **headers: str
@@ -55,5 +56,6 @@ class ScriptedArchive:
         for number, path in enumerate(self.held[series.series_uid]):
             if number and series.series_uid in self.broken:
                 raise self.broken[series.series_uid]
-            inbox.file([path.read_bytes()])
+            if not self.moves:
+                inbox.file([path.read_bytes()])
         return len(self.held[series.series_uid])

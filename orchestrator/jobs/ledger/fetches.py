@@ -98,17 +98,16 @@ class FetchPages(Pages):
         with self._database.reading() as connection:
             return next(iter(records(connection, FetchRecord, query)), None)
 
-    def awaited(self, series_uids: Collection[str]) -> frozenset[tuple[str, str]]:
-        """Return (archive, series) for those of the series that have images coming which the archive is known to hold.
+    def awaited(self, series_uids: Collection[str]) -> tuple[FetchRecord, ...]:
+        """Return the fetches that are under way, or are to bring what an archive is known to hold of the series.
 
         What a backfill only means to fetch one day does not count before it has begun.
         """
         table = tables.fetches
         begun = sa.or_(table.c.run == WATCHING, table.c.attempts > 0)
-        query = sa.select(table.c.archive, table.c.series_uid).where(table.c.state.not_in(_GONE), begun)
+        query = _query().where(table.c.state.not_in(_GONE), begun, table.c.series_uid.in_(series_uids))
         with self._database.reading() as connection:
-            rows = connection.execute(query.where(table.c.series_uid.in_(series_uids)))
-            return frozenset((row[0], row[1]) for row in rows)
+            return records(connection, FetchRecord, query)
 
     def resume_fetches(self) -> None:
         """Let what a killed process was fetching wait again; called by the one that starts to fetch."""

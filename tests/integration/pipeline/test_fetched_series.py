@@ -86,7 +86,12 @@ def test_a_series_of_which_the_archive_holds_more_is_not_complete_however_quiet_
     assert desk.admitted_after(0) == [""]
 
 
-def test_what_another_archive_holds_does_not_matter(desk: Desk) -> None:
+def test_a_fetch_under_way_is_waited_for_however_the_images_came(desk: Desk) -> None:
+    desk.put(FetchState.FETCHING, archive="vna")
+    assert desk.admitted_after(3600) == []
+
+
+def test_what_another_archive_is_to_be_asked_for_does_not_matter(desk: Desk) -> None:
     desk.put(FetchState.WAITING, archive="vna")
     assert desk.admitted_after(3600) == [""]
 
