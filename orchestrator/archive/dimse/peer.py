@@ -81,7 +81,41 @@ class Peer:
         Raises ArchiveUnavailable, ArchiveRefused.
         """
         sockets: list[socket.socket] = []
-        tls = self._tls_context()
+        try:
+            association = self._associate(contexts, purpose, provided, handlers, sockets)
+            turnstile = _Turnstile(association)
+            try:
+                yield association
+            except BaseException:
+                association.abort()
+                raise
+            else:
+                association.release()
+            finally:
+                turnstile.open()
+        finally:
+            for opened in sockets:  # pynetdicom leaves some open: one that did not connect, one whose peer is gone
+                opened.close()
+
+    def status(self, answer: Dataset, request: str) -> int:
+        """Return the status of an answer.
+
+        Raises ArchiveUnavailable where there was none.
+        """
+        if "Status" not in answer:
+            raise ArchiveUnavailable(f"{self} did not answer a {request}: the connection was lost, aborted or too slow")
+        return int(answer.Status)
+
+    def _associate(
+        self,
+        contexts: Sequence[PresentationContext],
+        purpose: str,
+        provided: Sequence[str],
+        handlers: Handlers,
+        sockets: list[socket.socket],
+    ) -> Association:
+        """Return an open association; ``sockets`` takes those that were opened for it."""
+        tls = self._tls_context(sockets)
         try:
             association = self._entity.associate(
                 self._host,
@@ -96,34 +130,14 @@ class Peer:
         except socket.gaierror as fault:
             raise ArchiveUnavailable(f"{self}: the host's name is not found ({fault.strerror})") from None
         if not association.is_established:
-            for unconnected in sockets:
-                unconnected.close()
             raise self._not_established(association, purpose, tls)
-        turnstile = _Turnstile(association)
-        try:
-            yield association
-        except BaseException:
-            association.abort()
-            raise
-        else:
-            association.release()
-        finally:
-            turnstile.open()
+        return association
 
-    def status(self, answer: Dataset, request: str) -> int:
-        """Return the status of an answer.
-
-        Raises ArchiveUnavailable where there was none.
-        """
-        if "Status" not in answer:
-            raise ArchiveUnavailable(f"{self} did not answer a {request}: the connection was lost, aborted or too slow")
-        return int(answer.Status)
-
-    def _tls_context(self) -> NotingContext | None:
+    def _tls_context(self, sockets: list[socket.socket]) -> NotingContext | None:
         if self._tls is None:
             return None
         try:
-            return self._tls.context()
+            return self._tls.context(sockets)
         except OSError as fault:  # ssl.SSLError is one
             reason = fault.strerror or fault
             raise ArchiveRefused(f"{self}: {self._tls.files()} cannot be used for TLS: {reason}") from None
@@ -181,7 +195,7 @@ class _Turnstile(threading.Event):
 
 
 def _prepare(event: evt.Event, sockets: list[socket.socket]) -> None:
-    """Set the socket up before it connects, and keep it: pynetdicom forgets to close one that could not."""
+    """Set the socket up before it connects, and keep it."""
     transport = event.assoc.dul.socket
     if not sockets and transport is not None and transport.socket is not None:
         transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable
 
@@ -38,13 +39,14 @@ class Tls:
     certificate_file: Path | None = None
     key_file: Path | None = None
 
-    def context(self) -> NotingContext:
+    def context(self, sockets: list[socket.socket]) -> NotingContext:
         """Return what one connection is made with; the files are read anew, since certificates are renewed.
 
+        sockets: takes the connection's socket, to be closed in any case.
         Raises OSError where a file is missing or holds none.
         """
         context = NotingContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and name
-        context.faults, context.shaken = [], False
+        context.faults, context.sockets, context.shaken = [], sockets, False
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(_SUITES)
         if self.ca_file is None:
@@ -62,6 +64,10 @@ class Tls:
 
 class _NotingSocket(ssl.SSLSocket):
     """Leaves its faults in its context: pynetdicom only tells that there is no connection."""
+
+    def connect(self, addr: Any) -> None:
+        self._noting().sockets.append(self)
+        super().connect(addr)
 
     def do_handshake(self, block: bool = False) -> None:
         try:
@@ -90,6 +96,7 @@ class NotingContext(ssl.SSLContext):
 
     sslsocket_class = _NotingSocket
     faults: list[ssl.SSLError]
+    sockets: list[socket.socket]
     shaken: bool
 
 
