@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import shutil
 import time
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, SegmentationStorage
 
+from orchestrator.dicom.seg import LABEL_MAP_STORAGE
 from orchestrator.domain.job import ENDED, JobState
 from orchestrator.domain.records import ARRIVED, DeliveryRecord, DeliveryState, JobRecord, SeriesRecord
 from orchestrator.testing import Phantom
@@ -283,7 +286,7 @@ def test_a_refused_result_is_parked_holds_up_no_other_destination_and_goes_by_re
     rest = configured(
         tmp_path,
         destination(f"dimse://PACS@127.0.0.1:{port}"),
-        destination(copy.as_uri(), "copy", ask=False, confirm="none"),
+        destination(copy.as_uri(), "copy", ask=False, confirm="none", seg="labelmap", sr="comprehensive"),
     )
     paths = ct(tmp_path / "refused")
     with service(tmp_path / "host", rest=rest) as host:
@@ -299,7 +302,14 @@ def test_a_refused_result_is_parked_holds_up_no_other_destination_and_goes_by_re
             assert storescu(pacs.port, paths, called="PACS").returncode == 0
             jobs_command(host, "retry", parked)
             ends(host, "refused", JobState.DONE)
-            assert len(results_in(pacs)) == len(written_below(copy)) == 2
+            classes = [{item.SOPClassUID for item in map(dcmread, results_in(pacs))}]
+            classes.append({item.SOPClassUID for item in written_below(copy)})
+            assert classes == [
+                {SegmentationStorage, Comprehensive3DSRStorage},
+                {LABEL_MAP_STORAGE, ComprehensiveSRStorage},
+            ]
+            shown = run_command("jobs", "show", parked.key[:12], "--json", "--settings", host.settings).stdout
+            assert sorted(each["kind"] for each in json.loads(shown)["objects"]) == ["SEG", "SR"]
 
 
 def test_a_destination_that_left_the_settings_is_let_go_by_retry(tmp_path: Path) -> None:

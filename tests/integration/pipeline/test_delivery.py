@@ -6,16 +6,16 @@ The archive is a stand-in that can be away, slow to commit or choosy; ledger and
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.dicom import Syntax, WriteOptions
-from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
+from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, ForbiddenTransition
 from orchestrator.domain.hours import Hours
 from orchestrator.domain.job import JobState, Priority
 from orchestrator.domain.ports import ObjectReference
@@ -23,12 +23,12 @@ from orchestrator.domain.records import DeliveryRecord, DeliveryState, SeriesSta
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.series import StudyIdentity
 from orchestrator.jobs import Ledger
-from orchestrator.pipeline.delivery import Delivery
 from orchestrator.pipeline.outlet import MOST_FAILURES
-from orchestrator.pipeline.parts import Destination, Folders, Parts
+from orchestrator.pipeline.parts import Destination
 from tests.data.records import NOON, SERIES, add_jobs, job_record, key_of, object_record
+from tests.parts.post import SECOND, Post
 
-SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 @dataclass
@@ -72,15 +72,11 @@ class Archive:
             raise ArchiveUnavailable("pacs does not answer")
 
 
-@dataclass
-class Post:
-    """A ledger with released results, and the flow that delivers them while somebody moves the clock."""
+@dataclass(kw_only=True)
+class PacsPost(Post):
+    """Released results for one archive, and its settings."""
 
-    ledger: Ledger
-    folder: Path
     archive: Archive = field(default_factory=Archive)
-    now: datetime = NOON
-    queued: dict[str, tuple[int, tuple[Any, ...]]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 
     def results(self, *names: str, **changes: Any) -> None:
@@ -92,37 +88,13 @@ class Post:
                 self.ledger.move_job(key_of(name), state)
             self.ledger.put_objects(key_of(name), [object_record(name, name)])
             self.ledger.add_delivery(key_of(name), "pacs")
-        if self.ledger.series(SERIES, 1).state is not SeriesState.RELEASED:  # type: ignore[union-attr]
+        with suppress(ForbiddenTransition):  # it is released already
             self.ledger.move_series(SERIES, 1, SeriesState.RELEASED)
         self.ledger.release_deliveries(SERIES, 1, self.now)
         self.ledger.recall_deliveries("pacs", self.now)
 
-    def run(self, lasting: timedelta = timedelta(), every: timedelta = SECOND) -> None:
-        """Queue what is due and run it in the queue's order, one attempt at a time, while the time passes."""
-        until = self.now + lasting
-        while True:
-            self.delivery.queue_due(self)  # type: ignore[arg-type]
-            if self._run_first():
-                continue
-            if self.now >= until:
-                return
-            self.now += every
-
-    def enqueue(self, flow: str, key: str, *args: object, queue: str, priority: Priority) -> bool:
-        if key in self.queued:
-            return False
-        self.queued[key] = (priority.rank, args)
-        return True
-
-    @property
-    def delivery(self) -> Delivery:
-        """A flow that remembers nothing, as after a restart."""
-        pacs = Destination("pacs", self.archive, **{"ask": False, "confirm": "none", **self.settings})  # type: ignore[arg-type]
-        folders = Folders(self.folder, self.folder)
-        observers = type("Nobody", (), {"result_delivered": lambda *_: None})()
-        return Delivery(
-            Parts(self.ledger, None, None, {"pacs": pacs}, folders, observers, clock=lambda: self.now)  # type: ignore[arg-type]
-        )
+    def pacs(self) -> dict[str, Destination]:
+        return {"pacs": Destination("pacs", self.archive, **{"ask": False, "confirm": "none", **self.settings})}  # type: ignore[arg-type]
 
     def row(self, name: str = "one") -> DeliveryRecord:
         return self.ledger.deliveries(key_of(name))[0]
@@ -133,27 +105,19 @@ class Post:
     def told(self) -> list[str]:
         return [event.kind for event in self.ledger.events(subject="pacs")]
 
-    def _run_first(self) -> bool:
-        fresh = {key: value for key, value in self.queued.items() if value[1]}
-        if not fresh:
-            return False
-        key = min(fresh, key=lambda each: fresh[each][0])  # of one priority the first that was queued
-        rank, args = self.queued[key]
-        self.queued[key] = (rank, ())
-        self.delivery(*args)
-        return True
-
 
 @pytest.fixture
-def post(tmp_path: Path) -> Iterator[Post]:
+def post(tmp_path: Path) -> Iterator[PacsPost]:
     with closing(Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
-        yield Post(ledger, tmp_path)
+        made = PacsPost(ledger, tmp_path, dict)
+        made.destinations = made.pacs
+        yield made
 
 
 # --- the order ---------------------------------------------------------------------------------------------
 
 
-def test_stat_goes_before_urgent_before_routine_and_the_older_before_the_newer(post: Post) -> None:
+def test_stat_goes_before_urgent_before_routine_and_the_older_before_the_newer(post: PacsPost) -> None:
     post.results("routine 1", "routine 2")
     post.results("backfill", priority=Priority.BACKFILL)
     post.results("urgent", priority=Priority.URGENT)
@@ -162,7 +126,7 @@ def test_stat_goes_before_urgent_before_routine_and_the_older_before_the_newer(p
     assert post.archive.taken == ["stat", "urgent", "routine 1", "routine 2", "backfill"]
 
 
-def test_a_stat_result_passes_those_that_are_queued_already(post: Post) -> None:
+def test_a_stat_result_passes_those_that_are_queued_already(post: PacsPost) -> None:
     names = [f"routine {number}" for number in range(20)]
     post.results(*names)
     post.delivery.queue_due(post)  # type: ignore[arg-type]
@@ -174,7 +138,7 @@ def test_a_stat_result_passes_those_that_are_queued_already(post: Post) -> None:
 # --- an outage ---------------------------------------------------------------------------------------------
 
 
-def test_an_outage_of_hours_costs_few_attempts_and_is_drained_in_order(post: Post) -> None:
+def test_an_outage_of_hours_costs_few_attempts_and_is_drained_in_order(post: PacsPost) -> None:
     names = [f"routine {number:02}" for number in range(30)]
     post.results(*names)
     post.archive.away = True
@@ -193,7 +157,7 @@ def test_an_outage_of_hours_costs_few_attempts_and_is_drained_in_order(post: Pos
     assert {first, *rest} == {"stat", *names}
 
 
-def test_a_destination_that_is_away_is_asked_by_one_result_at_a_time(post: Post) -> None:
+def test_a_destination_that_is_away_is_asked_by_one_result_at_a_time(post: PacsPost) -> None:
     post.results("one", "two", "three", "four", "five")
     post.archive.away = True
     post.run()
@@ -202,7 +166,7 @@ def test_a_destination_that_is_away_is_asked_by_one_result_at_a_time(post: Post)
     assert post.archive.calls == ["echo"]
 
 
-def test_an_archive_that_drops_one_result_again_and_again_gets_the_others(post: Post) -> None:
+def test_an_archive_that_drops_one_result_again_and_again_gets_the_others(post: PacsPost) -> None:
     post.archive.chokes_on = {"poison"}
     post.results("poison", priority=Priority.STAT)
     post.run(HOUR)
@@ -212,7 +176,7 @@ def test_an_archive_that_drops_one_result_again_and_again_gets_the_others(post: 
     assert post.row("poison").state is DeliveryState.WAITING
 
 
-def test_an_answer_between_failures_keeps_a_destination_present(post: Post) -> None:
+def test_an_answer_between_failures_keeps_a_destination_present(post: PacsPost) -> None:
     post.archive.chokes_on = {"first", "third", "fourth"}
     post.results("first", "second", "third", "fourth")
     post.run()
@@ -220,7 +184,7 @@ def test_an_answer_between_failures_keeps_a_destination_present(post: Post) -> N
     assert post.archive.taken == ["second"]
 
 
-def test_a_refusal_is_an_answer(post: Post) -> None:
+def test_a_refusal_is_an_answer(post: PacsPost) -> None:
     post.archive.echo = lambda: (_ for _ in ()).throw(ArchiveRefused("no echo here"))  # type: ignore[assignment,method-assign]
     post.results("one", "two", "three", "four")
     post.archive.away = True
@@ -231,7 +195,7 @@ def test_a_refusal_is_an_answer(post: Post) -> None:
     assert post.waiting() == 0
 
 
-def test_what_was_queued_before_an_outage_takes_its_place_again(post: Post) -> None:
+def test_what_was_queued_before_an_outage_takes_its_place_again(post: PacsPost) -> None:
     post.results("one", "two", "three", "four", "five")
     post.archive.away = True
     post.run()
@@ -246,7 +210,7 @@ def test_what_was_queued_before_an_outage_takes_its_place_again(post: Post) -> N
 # --- giving up ---------------------------------------------------------------------------------------------
 
 
-def test_the_hours_count_from_the_first_attempt_that_failed(post: Post) -> None:
+def test_the_hours_count_from_the_first_attempt_that_failed(post: PacsPost) -> None:
     post.settings = {"retry_hours": 2.0}
     post.results("one")
     post.now += 30 * DAY  # its series was released late, or it was held
@@ -258,7 +222,7 @@ def test_the_hours_count_from_the_first_attempt_that_failed(post: Post) -> None:
     assert post.row().error == "given up after 2 h: pacs does not answer"
 
 
-def test_a_parked_result_that_is_retried_after_days_gets_its_hours_again(post: Post) -> None:
+def test_a_parked_result_that_is_retried_after_days_gets_its_hours_again(post: PacsPost) -> None:
     post.settings = {"retry_hours": 2.0}
     post.results("one")
     post.archive.away = True
@@ -273,7 +237,7 @@ def test_a_parked_result_that_is_retried_after_days_gets_its_hours_again(post: P
 # --- rate and hours ----------------------------------------------------------------------------------------
 
 
-def test_a_destination_gets_so_many_results_in_any_minute(post: Post) -> None:
+def test_a_destination_gets_so_many_results_in_any_minute(post: PacsPost) -> None:
     post.settings = {"per_minute": 2}
     post.results("a", "b", "c", "d", "e")
     sent = []
@@ -284,7 +248,7 @@ def test_a_destination_gets_so_many_results_in_any_minute(post: Post) -> None:
     assert (sent[0], sent[59], sent[61], sent[119], sent[121]) == (2, 2, 4, 4, 5)
 
 
-def test_a_rate_is_kept_by_stat_too_which_goes_first(post: Post) -> None:
+def test_a_rate_is_kept_by_stat_too_which_goes_first(post: PacsPost) -> None:
     post.settings = {"per_minute": 1}
     post.results("routine")
     post.results("stat", priority=Priority.STAT)
@@ -293,7 +257,7 @@ def test_a_rate_is_kept_by_stat_too_which_goes_first(post: Post) -> None:
 
 
 @pytest.mark.parametrize("jump", [-DAY, -HOUR, HOUR, 30 * DAY])
-def test_a_clock_that_jumps_loses_nothing_and_holds_nothing_up(post: Post, jump: timedelta) -> None:
+def test_a_clock_that_jumps_loses_nothing_and_holds_nothing_up(post: PacsPost, jump: timedelta) -> None:
     post.settings = {"per_minute": 3}
     post.results("a", "b", "c", "d", "e")
     post.run()
@@ -303,7 +267,7 @@ def test_a_clock_that_jumps_loses_nothing_and_holds_nothing_up(post: Post, jump:
     assert post.archive.taken == ["a", "b", "c", "d", "e"]
 
 
-def test_a_clock_that_is_put_back_while_a_destination_is_away_tries_it_all_the_same(post: Post) -> None:
+def test_a_clock_that_is_put_back_while_a_destination_is_away_tries_it_all_the_same(post: PacsPost) -> None:
     post.results("one", "two", "three", "four")
     post.archive.away = True
     post.run(MINUTE)
@@ -313,7 +277,7 @@ def test_a_clock_that_is_put_back_while_a_destination_is_away_tries_it_all_the_s
     assert post.waiting() == 0
 
 
-def test_by_day_only_what_is_urgent_goes_and_the_rest_when_the_hours_open(post: Post) -> None:
+def test_by_day_only_what_is_urgent_goes_and_the_rest_when_the_hours_open(post: PacsPost) -> None:
     post.settings = {"hours": Hours.parse("20:00-06:00 UTC")}
     post.results("routine")
     post.results("backfill", priority=Priority.BACKFILL)
@@ -328,7 +292,7 @@ def test_by_day_only_what_is_urgent_goes_and_the_rest_when_the_hours_open(post: 
     assert post.archive.taken == ["urgent", "bleeding", "routine", "backfill"]
 
 
-def test_hours_that_left_the_settings_hold_nothing_up_after_a_restart(post: Post) -> None:
+def test_hours_that_left_the_settings_hold_nothing_up_after_a_restart(post: PacsPost) -> None:
     post.settings = {"hours": Hours.parse("20:00-06:00 UTC")}
     post.results("one")
     post.run()
@@ -341,7 +305,7 @@ def test_hours_that_left_the_settings_hold_nothing_up_after_a_restart(post: Post
 # --- confirmation ------------------------------------------------------------------------------------------
 
 
-def test_what_is_committed_to_is_confirmed_by_commitment(post: Post) -> None:
+def test_what_is_committed_to_is_confirmed_by_commitment(post: PacsPost) -> None:
     post.settings = {"confirm": "commitment"}
     post.results("one")
     post.run()
@@ -349,7 +313,7 @@ def test_what_is_committed_to_is_confirmed_by_commitment(post: Post) -> None:
     assert post.ledger.job(key_of("one")).state is JobState.DONE
 
 
-def test_a_commitment_that_is_not_answered_yet_is_asked_for_again_and_nothing_is_sent_again(post: Post) -> None:
+def test_a_commitment_that_is_not_answered_yet_is_asked_for_again_and_nothing_is_sent_again(post: PacsPost) -> None:
     post.settings = {"confirm": "commitment"}
     post.archive.commits = None
     post.results("one")
@@ -363,7 +327,7 @@ def test_a_commitment_that_is_not_answered_yet_is_asked_for_again_and_nothing_is
     assert post.told() == []
 
 
-def test_what_an_archive_does_not_commit_itself_to_is_sent_again(post: Post) -> None:
+def test_what_an_archive_does_not_commit_itself_to_is_sent_again(post: PacsPost) -> None:
     post.settings = {"confirm": "commitment"}
     post.archive.commits = False
     post.results("one")
@@ -373,14 +337,14 @@ def test_what_an_archive_does_not_commit_itself_to_is_sent_again(post: Post) -> 
     assert post.archive.calls == ["store", "uncommitted", "uncommitted", "store", "uncommitted"]
 
 
-def test_what_was_sent_before_a_crash_to_one_that_cannot_be_asked_is_not_sent_again(post: Post) -> None:
+def test_what_was_sent_before_a_crash_to_one_that_cannot_be_asked_is_not_sent_again(post: PacsPost) -> None:
     post.results("one")
     post.ledger.note_sent(key_of("one"), "pacs", NOON)
     post.run()
     assert (post.row().state, post.archive.taken) == (DeliveryState.UNCONFIRMED, [])
 
 
-def test_a_destination_gets_the_objects_of_its_form(post: Post) -> None:
+def test_a_destination_gets_the_objects_of_its_form(post: PacsPost) -> None:
     post.settings = {"options": WriteOptions(label_map=True, syntax=Syntax.IMPLICIT)}
     post.results("usual")
     both = [object_record("usual", "usual"), object_record("other", "usual", form="labelmap implicit")]
