@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from uuid import uuid4
 
 from orchestrator.archive.arrival import Announced, Closed, Note
