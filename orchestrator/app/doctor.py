@@ -11,9 +11,10 @@ from datetime import timedelta
 from enum import StrEnum
 
 from orchestrator.app.ledgers import destinations_away
+from orchestrator.app.receiving import credentials_of
 from orchestrator.app.sources import connected, load_plugins, start_workers
 from orchestrator.config import ArchiveSettings, RemoteSettings, Settings
-from orchestrator.domain.errors import OrchestratorError
+from orchestrator.domain.errors import OrchestratorError, SettingsError
 from orchestrator.domain.fetching import FetchState
 from orchestrator.hooks import HostPlugins
 from orchestrator.jobs import Ledger
@@ -53,7 +54,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         yield from _models(workers, settings)
         plugins = load_plugins(workers)
         yield _rules(settings, workers, plugins)
-    yield _port(settings)
+    yield from _ports(settings)
     for item in (*settings.archives, *settings.destinations):
         yield _archive(item, plugins, settings)
     yield from _deliveries(settings)
@@ -138,15 +139,26 @@ def _models(workers: Workers, settings: Settings) -> Iterator[Check]:
             yield Check(f"model {name}", Health.GOOD, f"{model.version}, {model.runtime}")
 
 
-def _port(settings: Settings) -> Check:
+def _ports(settings: Settings) -> Iterator[Check]:
+    told, tls = settings.receiver, settings.receiver_tls
+    if not (tls.enabled and tls.only):
+        yield _port("receiver", settings, told.port)
+    if tls.enabled:
+        try:
+            credentials_of(settings)
+        except SettingsError as fault:
+            yield Check("receiver TLS", Health.BAD, str(fault), "see [receiver_tls] in the settings")
+        else:
+            yield _port("receiver TLS", settings, tls.port)
+
+
+def _port(name: str, settings: Settings, port: int) -> Check:
     told = settings.receiver
     with socket.socket() as probe:
         probe.settimeout(1.0)
-        listening = probe.connect_ex((told.host, told.port)) == 0
-    found = f"{told.ae_title} at {told.host}:{told.port} " + ("listens" if listening else "does not listen")
-    return Check(
-        "receiver", Health.GOOD if listening else Health.WARNING, found, "" if listening else "orchestrator serve"
-    )
+        listening = probe.connect_ex((told.host, port)) == 0
+    found = f"{told.ae_title} at {told.host}:{port} " + ("listens" if listening else "does not listen")
+    return Check(name, Health.GOOD if listening else Health.WARNING, found, "" if listening else "orchestrator serve")
 
 
 def _archive(item: RemoteSettings, plugins: HostPlugins, settings: Settings) -> Check:

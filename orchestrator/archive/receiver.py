@@ -220,6 +220,8 @@ class Receiver:
                 raise ProtocolFault(Abort.UNEXPECTED_PDU, f"a PDU {kind.name} before an association")
             proposal = Proposal.decode(bytes(pdu))
             return self._decide(connection, stream, proposal)
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            return None  # a probe of the port that went before its handshake ended
         except ssl.SSLError as fault:
             _log.warning("a TLS connection is refused: %s", reason_of(fault))
             return None

@@ -35,7 +35,7 @@ HOST_FACTS: Mapping[str, HostFact] = {
             ("axial", "coronal", "sagittal", "oblique"),
         ),
         HostFact("TimePoints", Kind.NUMBER, "How often each place was imaged: 1, or more in a dynamic series."),
-        HostFact("Source", Kind.TEXT, "Where the series came from: the name of the watched archive, or `receiver`."),
+        HostFact("Source", Kind.TEXT, "Where the series came from: the name of its archive, `receiver` or `stow-rs`."),
         HostFact("CallingAETitle", Kind.TEXT, "AE title of the sender."),
         HostFact("CalledAETitle", Kind.TEXT, "AE title under which the sender called this host."),
         HostFact(

@@ -228,3 +228,12 @@ def test_each_ae_title_has_senders_of_its_own(start: Start) -> None:
         if echoscu(station.port, calling=calling, called=called).returncode == 0
     ]
     assert taken == [("CT1", "AI_CT"), ("MR1", "AI_MR")]
+
+
+def test_a_probe_of_the_port_is_no_news(secured: Station, caplog: pytest.LogCaptureFixture) -> None:
+    for beginning in (b"", b"\x16\x03\x01\x02\x00\x01"):
+        with socket.create_connection(("127.0.0.1", secured.receiver.tls_port), 5.0) as peer:
+            peer.sendall(beginning)
+            peer.shutdown(socket.SHUT_WR)
+            peer.recv(100)  # until the receiver has let go
+    assert caplog.text == ""
