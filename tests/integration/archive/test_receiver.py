@@ -266,3 +266,24 @@ def test_the_name_of_a_file_proves_its_content(station: Station, tmp_path: Path)
     content = arrival.path.read_bytes()
     start = content.index(b"\x08\x00\x05\x00")  # the data set's first element, Specific Character Set
     assert arrival.path.stem.endswith(hashlib.sha256(content[start:]).hexdigest()[:12])
+
+
+PRIVATE = "1.2.840.113619.4.30"
+
+
+def test_a_class_that_is_not_taken_is_named_once(
+    station: Station, associate: Callable[..., Association], caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = associate(station.port, sop_class=PRIVATE), associate(station.port, sop_class=PRIVATE)
+    assert not first.accepted_contexts + second.accepted_contexts
+    assert caplog.text.count(f"CT1 offers {PRIVATE}") == 1
+
+
+@pytest.mark.parametrize("accept", [["any"], ["storage", PRIVATE]])
+def test_a_private_class_is_taken_where_the_settings_say_so(
+    start: Start, associate: Callable[..., Association], accept: list[str]
+) -> None:
+    station = start(accept=accept)
+    association = associate(station.port, sop_class=PRIVATE)
+    assert association.send_c_store(instance(sop_class=PRIVATE)).Status == 0
+    wait_until(lambda: [arrival.sop_class for arrival in station.arrivals] == [PRIVATE])

@@ -184,3 +184,12 @@ def test_a_filed_instance_reads_like_the_one_that_was_sent(spool: Spool) -> None
     dataset = instance(patient_name="山田^太郎", character_set="ISO_IR 192")
     content = BytesIO(receive(spool, dataset).path.read_bytes())
     assert dcmread(content).PatientName == "山田^太郎"
+
+
+def test_instances_are_found_by_their_uids_alone_and_the_newest_content_counts(spool: Spool) -> None:
+    uids = {"study": "1.2", "series": "1.3", "sop_uid": "1.4"}
+    receive(spool, instance(**uids))
+    newest, other = receive(spool, instance(accession="A2", **uids)), receive(spool, instance())
+    receive(spool, instance())
+    found = spool.find({"1.4", other.sop_uid, "1.5"})
+    assert {sop_uid: file.path for sop_uid, file in found.items()} == {"1.4": newest.path, other.sop_uid: other.path}
