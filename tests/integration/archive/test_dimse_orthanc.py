@@ -57,13 +57,13 @@ def test_a_series_is_found_with_its_count(archive: DimseArchive, tmp_path: Path)
     archive.store(
         [
             write_today(
-                tmp_path / f"{n}.dcm", "1.2.1", patient_id="P7", patient_name="山田^太郎", character_set="ISO_IR 192"
+                tmp_path / f"{n}.dcm", "1.2.1", patient_id="P7", patient_name="Müller^Jörg", character_set="ISO_IR 192"
             )
             for n in range(3)
         ]
     )
     (found,) = archive.find({"PatientID": "P7", "Modality": "CT"})
-    assert (found.series_uid, found.count, found.headers["PatientName"]) == ("1.2.1.1", 3, ("山田^太郎",))
+    assert (found.series_uid, found.count, found.headers["PatientName"]) == ("1.2.1.1", 3, ("Müller^Jörg",))
 
 
 def test_a_series_comes_in_the_encodings_that_it_is_held_in(archive: DimseArchive, tmp_path: Path) -> None:
