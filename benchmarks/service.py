@@ -31,6 +31,7 @@ enabled = false
 [[destination]]
 name = "archive"
 url = "{archive}"
+{more}
 """
 
 
@@ -55,12 +56,15 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, archive: str, *, quiet_seconds: float) -> Iterator[Service]:
-    """Give a service that is ready, with its default models and rules, and end it afterwards."""
-    folder.mkdir(parents=True)
+def serving(folder: Path, archive: str, *, quiet_seconds: float, more: str = "") -> Iterator[Service]:
+    """Give a service that is ready, with its default models and rules, and end it afterwards.
+
+    more: further lines of the destination in the settings, and what follows it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     settings = folder / "orchestrator.toml"
-    settings.write_text(_SETTINGS.format(port=port, quiet_seconds=quiet_seconds, archive=archive))
+    settings.write_text(_SETTINGS.format(port=port, quiet_seconds=quiet_seconds, archive=archive, more=more))
     command = [sys.executable, "-m", "orchestrator", "serve", "--settings", str(settings)]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
