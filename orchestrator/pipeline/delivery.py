@@ -63,12 +63,12 @@ class Delivery:
                     self._queue(client, row, row.attempts + 1)
                 queued += len(rows)
             else:
-                self._park_unknown(name, now)
+                for row in self._parts.ledger.due_deliveries(now, destination=name):
+                    self._park_unknown(row, row.attempts)
         return queued
 
-    def _park_unknown(self, name: str, now: datetime) -> None:
-        for row in self._parts.ledger.due_deliveries(now, destination=name):
-            self.park(row, f"destination {name!r} is not in the settings any more", row.attempts)
+    def _park_unknown(self, row: DeliveryRecord, attempt: int) -> None:
+        self.park(row, f"destination {row.destination!r} is not in the settings any more", attempt)
 
     def _queue(self, client: Client, row: DeliveryRecord, attempt: int) -> None:
         key, reference = self.attempt_key(row, attempt), (row.job_key, row.destination, attempt)
@@ -193,7 +193,8 @@ class Delivery:
         """
         others = [each for each in self._parts.ledger.deliveries(row.job_key) if each.destination != row.destination]
         if row.sent_at or any(each.sent_at or each.state in ARRIVED for each in others):
-            self.park(row, f"{reason}, but the result was already delivered elsewhere: reject it there first", attempt)
+            where = "there" if row.sent_at else "elsewhere"
+            self.park(row, f"{reason}, but the result was already delivered {where}: reject it first", attempt)
             return
         held = destination.archive.identity(self._parts.ledger.job(row.job_key).study_uid)
         if held is None or any(each.state is DeliveryState.SENDING for each in others):
@@ -220,6 +221,9 @@ class Delivery:
 
     def wait(self, row: DeliveryRecord, reason: str, attempt: int) -> None:
         """Make the next attempt later; where attempts have failed for hours, give up."""
+        if row.destination not in self._parts.destinations:
+            self._park_unknown(row, attempt)
+            return
         now, hours = self._parts.clock(), self._parts.destinations[row.destination].retry_hours
         failing_since = row.failing_since or now
         if now - failing_since > timedelta(hours=hours):

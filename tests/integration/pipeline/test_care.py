@@ -110,6 +110,18 @@ def test_a_delivery_under_way_whose_flow_has_ended_is_made_again_later(
     assert row.next_attempt_at > datetime.now(UTC)
 
 
+def test_a_delivery_under_way_to_a_destination_that_left_the_settings_is_parked(
+    care: Care, flows: Flows, ledger: Ledger
+) -> None:
+    job_in(ledger, JobState.RUNNING, JobState.DELIVERING)
+    ledger.add_delivery(KEY, "gone")
+    ledger.move_delivery(KEY, "gone", DeliveryState.SENDING, attempts=1)
+    flows.states["deliver", f"{KEY}:gone:1"] = FlowState.RAISED
+    care.repeat_untold_deliveries()
+    (row,) = ledger.deliveries(KEY)
+    assert (row.state, row.error) == (DeliveryState.PARKED, "destination 'gone' is not in the settings any more")
+
+
 def test_a_due_delivery_whose_attempt_was_used_up_is_repeated(care: Care, flows: Flows, ledger: Ledger) -> None:
     delivery_in(ledger, DeliveryState.WAITING, 2)
     flows.states["deliver", f"{KEY}:pacs:3"] = FlowState.RAISED
