@@ -59,6 +59,10 @@ def connect(
         from orchestrator.archive.commitment import Commitments
         from orchestrator.archive.dimse import DimseArchive, Peer, Tls, Ways
 
+        if retrieve == "move" and not move_to:
+            raise UserError(
+                f'archive {name!r}: retrieve = "move" needs a receiver here: enable it, or name its move_to'
+            )
         tls = Tls(ca_file=ca_file, certificate_file=certificate_file, key_file=key_file)
         peer = Peer(
             name,

@@ -39,6 +39,14 @@ class _Named(Protocol):
     name: str
 
 
+_WITHOUT_TLS = {
+    "dimse": "write dimse+tls://",
+    "orthanc+http": "write orthanc+https://",
+    "dicomweb+http": "write dicomweb+https://",
+    "file": "leave it away",
+}
+
+
 class RemoteSettings(Section):
     """What archives and destinations have in common."""
 
@@ -69,6 +77,16 @@ class RemoteSettings(Section):
         if username and "url" in info.data and split_url(info.data["url"]).scheme in ("dimse", "dimse+tls", "file"):
             raise ValueError("dimse and file urls take no username and password")
         return username
+
+    @field_validator("ca_file", "certificate_file")
+    @classmethod
+    def _is_for_tls(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        scheme = split_url(info.data["url"]).scheme if file and "url" in info.data else ""
+        if scheme in _WITHOUT_TLS:
+            raise ValueError(
+                f"{scheme} urls go without TLS, so {info.field_name} would do nothing; {_WITHOUT_TLS[scheme]}"
+            )
+        return file
 
     @field_validator("key_file")
     @classmethod
@@ -155,8 +173,8 @@ class DestinationSettings(RemoteSettings):
     )
     window: DayHours | None = Field(
         default=None,
-        description="When it gets results, such as `20:00-06:00` or `20:00-06:00 Europe/Berlin`; stat and urgent results "
-        "go at any time.",
+        description="When it gets results, such as `20:00-06:00` or `20:00-06:00 Europe/Berlin`; stat and urgent "
+        "results go at any time.",
     )
 
     @field_validator("confirm")

@@ -48,3 +48,8 @@ def test_a_wrong_address_shows_a_right_one(url: str) -> None:
 def test_our_own_title_is_checked_too() -> None:
     with pytest.raises(UserError, match="is no AE title"):
         connect("dimse://PACS@host:104", name="pacs", ae_title="A TITLE THAT IS TOO LONG")
+
+
+def test_a_c_move_needs_somebody_to_send_to() -> None:
+    with pytest.raises(UserError, match="enable it, or name its move_to"):
+        connect("dimse://PACS@host:104", name="pacs", retrieve="move")
