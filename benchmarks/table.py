@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from benchmarks import ingest, latency, load, segmentation, worker
+from benchmarks import archive, ingest, latency, load, segmentation, worker
 from benchmarks.row import Row
 
-SCRIPTS = (ingest, load, latency, worker, segmentation)
+SCRIPTS = (ingest, archive, load, latency, worker, segmentation)
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 132)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
-from typing import Self
+from typing import Self, TypeVar
 
 from orchestrator.domain.errors import ArchiveRefused, UnreadableFile
 from orchestrator.domain.ports import FoundSeries, Inbox
 
-_FILED_AT_ONCE = 4
+_T = TypeVar("_T")
+_AT_ONCE = 4
 _HELD_BYTES = 4 << 20  # of one file
 _log = logging.getLogger(__name__)
 
@@ -20,16 +22,17 @@ _log = logging.getLogger(__name__)
 class Fetched:
     """What has come so far. A file that is broken or of another series stops none of those beside it.
 
-    Making a file durable takes longer than bringing it, so some are filed while the next ones come. A block:
-    at its end all that came is filed.
+    Making a file durable takes longer than bringing it, so several are filed at once. A block: at its end
+    nothing of it runs any more.
     """
 
     def __init__(self, archive: str, series: FoundSeries, inbox: Inbox) -> None:
         self._archive = archive
         self._series_uid = series.series_uid
         self._inbox = inbox
-        self._pool = ThreadPoolExecutor(_FILED_AT_ONCE, "filing")
-        self._filing: deque[Future[str]] = deque()
+        self._pool = ThreadPoolExecutor(_AT_ONCE, "fetch")
+        self._running: deque[Future[None]] = deque()
+        self._lock = threading.Lock()
         self._kept = 0
         self._fault = ""
 
@@ -37,48 +40,54 @@ class Fetched:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()
+        self._pool.shutdown(cancel_futures=True)
+
+    def file(self, pieces: Iterable[bytes]) -> None:
+        """File one DICOM file, given in pieces; threads may do so at once.
+
+        Raises StorageFull, OSError, and what the pieces raise.
+        """
+        try:
+            self._inbox.file(pieces)
+        except UnreadableFile as fault:
+            self._fault = str(fault)
+            _log.warning("%s: a file of series %s is left out: %s", self._archive, self._series_uid, fault)
+        else:
+            with self._lock:
+                self._kept += 1
 
     def take(self, pieces: Iterable[bytes]) -> None:
-        """Take one DICOM file, given in pieces; a large one is filed while it comes, not held in memory.
+        """Take one DICOM file from the middle of a stream; a large one is filed while it comes, not held in memory.
 
-        Raises StorageFull, OSError (of an earlier file, too), and what the pieces raise.
+        Raises what ``file`` raises, of this file or an earlier one.
         """
         coming, held, size = iter(pieces), list[bytes](), 0
         for piece in coming:
             held.append(piece)
             size += len(piece)
             if size > _HELD_BYTES:
-                self._note(self._file(chain(held, coming)))
+                self.file(chain(held, coming))
                 return
-        if len(self._filing) == _FILED_AT_ONCE:
-            self._note(self._filing.popleft().result())
-        self._filing.append(self._pool.submit(self._file, held))
+        self.run(self.file, held)
+
+    def run(self, work: Callable[[_T], None], of: _T) -> None:
+        """Do some work in a thread; a few run at once, and the caller waits for the first of them.
+
+        Raises what earlier work raised.
+        """
+        if len(self._running) == _AT_ONCE:
+            self._running.popleft().result()
+        self._running.append(self._pool.submit(work, of))
 
     def count(self) -> int:
-        """Return how many instances are kept, when all that were taken are filed.
+        """Return how many instances are kept, when all work is done.
 
-        Raises StorageFull, OSError; ArchiveRefused where there were files and none of them could be kept.
+        Raises what the work raised; ArchiveRefused where there were files and none of them could be kept.
         """
-        while self._filing:
-            self._note(self._filing.popleft().result())
+        while self._running:
+            self._running.popleft().result()
         if self._fault and not self._kept:
             raise ArchiveRefused(
                 f"{self._archive} hands out nothing of series {self._series_uid} that can be kept: {self._fault}"
             )
         return self._kept
-
-    def _file(self, pieces: Iterable[bytes]) -> str:
-        """Return what is wrong with a file, nothing where it is kept."""
-        try:
-            self._inbox.file(pieces)
-        except UnreadableFile as fault:
-            return str(fault)
-        return ""
-
-    def _note(self, fault: str) -> None:
-        if fault:
-            self._fault = fault
-            _log.warning("%s: a file of series %s is left out: %s", self._archive, self._series_uid, fault)
-        else:
-            self._kept += 1

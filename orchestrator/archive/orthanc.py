@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,18 @@ class OrthancArchive:
             self._version(session)
             return time.perf_counter() - start
 
+    def clock(self) -> datetime | None:
+        """Return the time there, to the second.
+
+        Raises ArchiveUnavailable, ArchiveRefused.
+        """
+        with self._peer.session() as session, session.stream("GET", "/tools/now") as response:
+            told = response.read().decode("ascii", "replace")
+        try:
+            return datetime.strptime(told.strip(), "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+        except ValueError:
+            return None
+
     def identity(self, study_uid: str) -> StudyIdentity | None:
         """Return patient and study as the study's first file has them, None where it lacks the study.
 
@@ -120,9 +133,13 @@ class OrthancArchive:
         Raises ArchiveUnavailable, ArchiveRefused (it is not there, or there for two patients), StorageFull, OSError.
         """
         with self._peer.session() as session, Fetched(str(self), series, inbox) as fetched:
-            for instance in self._one_series(session, series):
+
+            def bring(instance: str) -> None:
                 with session.stream("GET", f"/instances/{instance}/file") as response:
-                    fetched.take(response.iter_raw())
+                    fetched.file(response.iter_raw())
+
+            for instance in self._one_series(session, series):
+                fetched.run(bring, instance)
             return fetched.count()
 
     def changes(self, cursor: str) -> Changes:
