@@ -8,9 +8,9 @@ from datetime import date
 
 from orchestrator.app.ledgers import ledger_of
 from orchestrator.app.routes import rules_in_force
-from orchestrator.app.sources import connected, load_plugins, start_workers
-from orchestrator.config import ArchiveSettings, Settings
-from orchestrator.domain.errors import SettingsError, UserError
+from orchestrator.app.sources import load_plugins, past_archive, start_workers
+from orchestrator.config import Settings
+from orchestrator.domain.errors import UserError
 from orchestrator.domain.fetching import (
     BackfillProgress,
     BackfillRecord,
@@ -18,10 +18,7 @@ from orchestrator.domain.fetching import (
     FetchState,
 )
 from orchestrator.domain.hours import Hours
-from orchestrator.domain.ports import Readable, Searchable
-from orchestrator.hooks import HostPlugins
 from orchestrator.jobs import Ledger
-from orchestrator.pipeline.backfilling import SearchedArchive
 from orchestrator.pipeline.fetching import utc_now
 
 ENDED = frozenset({BackfillState.DONE, BackfillState.CANCELLED})
@@ -91,21 +88,6 @@ def file(ledger: Ledger, number: int) -> BackfillFile:
     Raises UnknownRecord.
     """
     return _file(ledger, ledger.backfill(number))
-
-
-def past_archive(settings: Settings, plugins: HostPlugins, name: str) -> tuple[SearchedArchive, ArchiveSettings]:
-    """Return an archive that can be asked what it holds and hands it out.
-
-    Raises UserError where the settings name none, SettingsError where it cannot.
-    """
-    item = next((item for item in settings.archives if item.name == name), None)
-    if item is None:
-        known = ", ".join(item.name for item in settings.archives) or "none"
-        raise UserError(f"the settings have no [[archive]] named {name!r}; there are: {known}")
-    archive = connected(item, plugins, settings)
-    if not isinstance(archive, Searchable) or not isinstance(archive, Readable):
-        raise SettingsError(f"archive {name!r} cannot be asked what it holds and for its images")
-    return archive, item
 
 
 def _hours(written: str | None) -> Hours | None:

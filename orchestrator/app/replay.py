@@ -10,10 +10,9 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from orchestrator.app.backfills import past_archive
 from orchestrator.app.ledgers import ledger_of
 from orchestrator.app.routes import rules_in_force
-from orchestrator.app.sources import load_plugins, start_workers
+from orchestrator.app.sources import load_plugins, past_archive, start_workers
 from orchestrator.config import Settings
 from orchestrator.domain.ports import FoundSeries, Searchable
 from orchestrator.domain.series import Headers

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from orchestrator.app import notices
 from orchestrator.app.model_servers import model_servers
 from orchestrator.app.shipped import models_folder
 from orchestrator.archive import SCHEMES, schemes
 from orchestrator.config import ArchiveSettings, ReceiverSettings, RemoteSettings, Settings
-from orchestrator.domain.errors import UserError
+from orchestrator.domain.errors import SettingsError, UserError
 from orchestrator.domain.plugin import PluginListing
-from orchestrator.domain.ports import Archive
+from orchestrator.domain.ports import Archive, Readable, Searchable
 from orchestrator.domain.remote import ModelServers
 from orchestrator.hooks import HostPlugins, load_all
 from orchestrator.worker import Workers, discover, offered
+
+if TYPE_CHECKING:
+    from orchestrator.pipeline.backfilling import SearchedArchive
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +86,21 @@ def connected(item: RemoteSettings, plugins: HostPlugins, settings: Settings) ->
         known = ", ".join(SCHEMES.values())
         raise UserError(f"archive {item.name!r}: {item.url!r} has no known scheme; there are {known}")
     return archive
+
+
+def past_archive(settings: Settings, plugins: HostPlugins, name: str) -> tuple[SearchedArchive, ArchiveSettings]:
+    """Return an archive that can be asked what it holds and hands it out.
+
+    Raises UserError where the settings name none, SettingsError where it cannot.
+    """
+    item = next((item for item in settings.archives if item.name == name), None)
+    if item is None:
+        known = ", ".join(item.name for item in settings.archives) or "none"
+        raise UserError(f"the settings have no [[archive]] named {name!r}; there are: {known}")
+    archive = connected(item, plugins, settings)
+    if not isinstance(archive, Searchable) or not isinstance(archive, Readable):
+        raise SettingsError(f"archive {name!r} cannot be asked what it holds and for its images")
+    return archive, item
 
 
 def _retrieving(item: RemoteSettings, receiver: ReceiverSettings) -> dict[str, str]:

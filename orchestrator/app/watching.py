@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from orchestrator.app.backfills import past_archive
 from orchestrator.app.places import doorbell_of, spool_of
-from orchestrator.app.sources import connected, load_plugins, start_workers
+from orchestrator.app.sources import connected, load_plugins, past_archive, start_workers
 from orchestrator.app.stopping import Stop
 from orchestrator.archive import Ringer, Spool, SpoolInbox
 from orchestrator.config import ArchiveSettings, Settings
