@@ -7,8 +7,8 @@ import os
 
 from orchestrator.app.places import doorbell_of, spool_of
 from orchestrator.app.stopping import Stop
-from orchestrator.archive import Commitments, Credentials, Entity, Known, Receiver, Ringer
-from orchestrator.config import Settings
+from orchestrator.archive import Commitments, Credentials, Entity, Known, Receiver, Ringer, Tls
+from orchestrator.config import SenderSettings, Settings
 from orchestrator.domain.errors import OrchestratorError
 
 log = logging.getLogger(__name__)
@@ -46,10 +46,7 @@ def receiver_of(settings: Settings, ringer: Ringer) -> Receiver:
     return Receiver(
         spool_of(settings),
         entities=entities_of(settings),
-        senders=[
-            Known(ae_title=sender.ae_title, certificate=sender.certificate, host=sender.host or "", port=sender.port)
-            for sender in settings.senders
-        ],
+        senders=[known_of(sender, settings) for sender in settings.senders],
         accept=told.accept,
         host=told.host,
         port=None if tls.enabled and tls.only else told.port,
@@ -72,6 +69,19 @@ def entities_of(settings: Settings) -> list[Entity]:
     told = settings.receiver
     further = [Entity(item.ae_title, frozenset(item.allow or told.allow)) for item in settings.entities]
     return [Entity(told.ae_title, frozenset(told.allow)), *further]
+
+
+def known_of(sender: SenderSettings, settings: Settings) -> Known:
+    """Return what the receiver knows of one sender."""
+    files = settings.receiver_tls
+    tls = Tls(ca_file=files.ca_file, certificate_file=files.certificate_file, key_file=files.key_file)
+    return Known(
+        ae_title=sender.ae_title,
+        certificate=sender.certificate,
+        host=sender.host or "",
+        port=sender.port,
+        tls=tls if sender.tls else None,
+    )
 
 
 def credentials_of(settings: Settings) -> Credentials | None:

@@ -4,6 +4,7 @@ from orchestrator.archive.admission import Entity, Known
 from orchestrator.archive.arrival import Announced, Arrival, Closed, Note
 from orchestrator.archive.commitment import Commitments
 from orchestrator.archive.connect import SCHEMES, connect
+from orchestrator.archive.dimse.tls import Tls
 from orchestrator.archive.doorbell import Listener, Ringer
 from orchestrator.archive.folder import FolderArchive
 from orchestrator.archive.inbox import SpoolInbox
@@ -33,6 +34,7 @@ __all__ = [
     "SpoolInbox",
     "SpooledFile",
     "Stow",
+    "Tls",
     "Verdict",
     "boundary_in",
     "connect",

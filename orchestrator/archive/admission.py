@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.archive.dimse.tls import Tls
 from orchestrator.archive.negotiation import Proposal, Rejection
 
 
@@ -25,12 +26,14 @@ class Known:
 
     certificate: its Common Name or a DNS name of it, or ``sha256:`` and its fingerprint in hexadecimal digits;
     empty = not bound to one. host, port: where it takes reports of storage commitment; empty = nowhere.
+    tls: what is shown and believed there; None = it speaks no TLS.
     """
 
     ae_title: str
     certificate: str = ""
     host: str = ""
     port: int = 0
+    tls: Tls | None = None
 
 
 @dataclass(frozen=True, slots=True)

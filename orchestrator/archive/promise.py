@@ -20,9 +20,9 @@ from orchestrator.archive.commitment import (
     read_outcome,
 )
 from orchestrator.archive.operation import Refusal
-from orchestrator.archive.spool import Spool
+from orchestrator.archive.spool import Spool, SpooledFile
 from orchestrator.archive.uid import is_uid
-from orchestrator.domain.errors import OrchestratorError, UnreadableFile
+from orchestrator.domain.errors import UnreadableFile
 from orchestrator.domain.quiet import quiet
 
 if TYPE_CHECKING:
@@ -88,14 +88,17 @@ class Report:
 def judge(spool: Spool, references: Sequence[Reference]) -> dict[Reference, Status]:
     """Return SUCCESS for each object that lies in the spool, and why not for the others."""
     found = spool.find({reference.sop_uid for reference in references})
-    verdicts = {}
-    for reference in references:
-        file = found.get(reference.sop_uid)
-        verdicts[reference] = Status.NO_SUCH_INSTANCE
-        if file is not None:
-            same = spool.arrival(file).sop_class == reference.sop_class
-            verdicts[reference] = Status.SUCCESS if same else Status.CLASS_INSTANCE_CONFLICT
-    return verdicts
+    return {reference: _verdict(spool, reference, found.get(reference.sop_uid)) for reference in references}
+
+
+def _verdict(spool: Spool, reference: Reference, file: SpooledFile | None) -> Status:
+    if file is None:
+        return Status.NO_SUCH_INSTANCE
+    try:
+        same = spool.arrival(file).sop_class == reference.sop_class
+    except UnreadableFile:
+        return Status.PROCESSING_FAILURE
+    return Status.SUCCESS if same else Status.CLASS_INSTANCE_CONFLICT
 
 
 class _Gathering:
@@ -151,8 +154,8 @@ class Ask(_Gathering):
                 self._read(self._dataset())
         except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes
             raise Refusal(Status.INVALID_ARGUMENT, f"the request cannot be read ({type(fault).__name__})") from None
-        uids = [self._transaction, *(reference.sop_uid for reference in self._references)]
-        if not self._references or not all(map(is_uid, uids)):
+        named = (uid for reference in self._references for uid in (reference.sop_class, reference.sop_uid))
+        if not self._references or not all(map(is_uid, (self._transaction, *named))):
             raise Refusal(Status.INVALID_ARGUMENT, "the request names no object, or something by what is no UID")
 
     def _read(self, request: Dataset) -> None:
@@ -166,7 +169,7 @@ class Ask(_Gathering):
         """Report what the spool holds; who is not told now asks again."""
         try:
             verdicts = judge(self._spool, self._references)
-        except (OrchestratorError, OSError) as fault:
+        except OSError as fault:
             _log.error("transaction %s cannot be judged: %s", self._transaction, type(fault).__name__)
             return
         sender = self._association.sender

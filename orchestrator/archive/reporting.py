@@ -7,12 +7,13 @@ import threading
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from pynetdicom import AE, build_context, build_role
+from pynetdicom import build_context
 
 from orchestrator.archive.admission import Known
 from orchestrator.archive.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
-from orchestrator.archive.encoded import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from orchestrator.archive.dimse.peer import Peer
 from orchestrator.archive.promise import Report
+from orchestrator.domain.errors import ArchiveError
 
 WAITS_SECONDS = (0.0, 10.0, 60.0, 600.0)
 _LIMIT_SECONDS = 10.0
@@ -24,14 +25,14 @@ class Reporter:
 
     def __init__(self, senders: Collection[Known], *, waits_seconds: Sequence[float] = WAITS_SECONDS) -> None:
         """Bring nothing yet. waits_seconds: before each attempt."""
-        self._addresses = {sender.ae_title: (sender.host, sender.port) for sender in senders if sender.host}
+        self._listening = {sender.ae_title: sender for sender in senders if sender.host}
         self._waits = waits_seconds
         self._ended = threading.Event()
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="report")
 
     def later(self, report: Report) -> None:
         """Return at once; the report is brought by a thread of its own."""
-        if report.requester not in self._addresses:
+        if report.requester not in self._listening:
             _log.warning(
                 "%s left before it was told of transaction %s; [[sender]] can say where it listens",
                 report.requester,
@@ -62,24 +63,23 @@ class Reporter:
 
     def _attempt(self, report: Report) -> str:
         """Return why the requester was not told, empty where it was (PS3.4 J.3.3)."""
-        host, port = self._addresses[report.requester]
-        entity = AE(report.provider)
-        entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-        entity.implementation_version_name = IMPLEMENTATION_VERSION
-        entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = _LIMIT_SECONDS
-        association = entity.associate(
-            host,
-            port,
-            contexts=[build_context(PUSH_MODEL)],
-            ae_title=report.requester,
-            ext_neg=[build_role(PUSH_MODEL, scp_role=True)],
+        sender = self._listening[report.requester]
+        peer = Peer(
+            sender.ae_title,
+            sender.ae_title,
+            sender.host,
+            sender.port,
+            ae_title=report.provider,
+            timeout_seconds=_LIMIT_SECONDS,
+            tls=sender.tls,
         )
-        if not association.is_established:
-            return f"it takes no association for reports at {host} port {port}"
+        contexts = [build_context(PUSH_MODEL)]
         try:
-            status, _ = association.send_n_event_report(report.dataset(), report.event, PUSH_MODEL, PUSH_MODEL_INSTANCE)
-        except ValueError:
-            return "it takes no reports (no role as user of storage commitment)"
-        finally:
-            association.release()
-        return "" if "Status" in status else "no answer"
+            with peer.association(contexts, "reports of storage commitment", provided=[PUSH_MODEL]) as association:
+                answer, _ = association.send_n_event_report(
+                    report.dataset(), report.event, PUSH_MODEL, PUSH_MODEL_INSTANCE
+                )
+                peer.status(answer, "N-EVENT-REPORT")
+        except ArchiveError as fault:
+            return str(fault)
+        return ""

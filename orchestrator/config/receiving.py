@@ -144,3 +144,7 @@ class SenderSettings(Section):
         default=None, description="Where it takes reports of storage commitment when it did not wait for them."
     )
     port: Port = Field(default=104, description="TCP port of that.")
+    tls: bool = Field(
+        default=False,
+        description="Whether it speaks TLS there; the files of `[receiver_tls]` are used.",
+    )

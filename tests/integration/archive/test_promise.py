@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +14,14 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittle
 from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.association import Association
 
-from orchestrator.archive import Commitments, Known
+from orchestrator.archive import Commitments, Known, Tls
 from orchestrator.archive.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, Outcome, commitment_request
 from orchestrator.archive.promise import Report
 from orchestrator.archive.reporting import Reporter
 from orchestrator.domain.ports import ObjectReference
 from tests.data.objects import instance, write_instances
 from tests.integration.archive.conftest import Station, wait_until
+from tests.parts.certificates import Authority
 from tests.parts.dcmtk import free_port, storescu
 
 NO_UID = commitment_request("1.2.3", [ObjectReference("1", "2", "3.4", "5.6")])
@@ -118,6 +120,18 @@ def test_an_image_that_was_cleared_away_is_not_promised_any_more(
     assert failures(reports[0][1]) == {promising.arrivals[0].sop_uid: 0x0112}
 
 
+def test_an_image_that_cannot_be_read_any_more_is_not_promised(
+    promising: Station, reports: Reports, tmp_path: Path
+) -> None:
+    storescu(promising.port, write_instances(tmp_path / "sent", 1))
+    wait_until(lambda: len(promising.arrivals) == 1)
+    promising.arrivals[0].path.write_bytes(b"")
+    with associated(promising, reports) as association:
+        ask(association, [(CTImageStorage, promising.arrivals[0].sop_uid)])
+        wait_until(lambda: len(reports) == 1)
+    assert failures(reports[0][1]) == {promising.arrivals[0].sop_uid: 0x0110}
+
+
 def test_nothing_is_promised_unless_the_settings_say_so(
     station: Station, reports: Reports, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -148,8 +162,10 @@ def test_what_is_no_request_for_commitment_is_refused(
 
 
 @contextmanager
-def listening(title: str, reports: Reports, port: int, *, as_user: bool = True) -> Iterator[None]:
-    """Run a sender's own port that takes reports; not ``as_user``: it knows no roles."""
+def listening(
+    title: str, reports: Reports, port: int, *, as_user: bool = True, tls: ssl.SSLContext | None = None
+) -> Iterator[None]:
+    """Run a sender's own port that takes reports; not ``as_user``: it is no user of storage commitment."""
 
     def note(event: evt.Event) -> tuple[int, None]:
         reports.append((event.event_type, event.event_information))
@@ -157,7 +173,8 @@ def listening(title: str, reports: Reports, port: int, *, as_user: bool = True) 
 
     entity = AE(title)
     entity.add_supported_context(PUSH_MODEL, scu_role=False, scp_role=as_user)
-    server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, note)])
+    handlers: Any = [(evt.EVT_N_EVENT_REPORT, note)]
+    server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers, ssl_context=tls)
     try:
         yield
     finally:
@@ -201,6 +218,30 @@ def test_a_sender_that_is_down_is_told_later(reports: Reports) -> None:
         wait_until(lambda: len(reports) == 1)
     reporter.close()
     assert reports[0][1].TransactionUID == "1.2.3"
+
+
+def test_a_sender_is_told_under_tls(reports: Reports, tmp_path: Path) -> None:
+    authority, port = Authority(tmp_path / "tls"), free_port()
+    theirs, ours = authority.issue("ct1"), authority.issue("orchestrator")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority.certificate)
+    context.load_cert_chain(theirs.certificate, theirs.key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    tls = Tls(ca_file=authority.certificate, certificate_file=ours.certificate, key_file=ours.key)
+    reporter = Reporter([Known(ae_title="CT1", host="localhost", port=port, tls=tls)])
+    with listening("CT1", reports, port, tls=context):
+        reporter.later(Report("CT1", "ORCHESTRATOR", "1.2.3", (), {}))
+        wait_until(lambda: len(reports) == 1)
+    reporter.close()
+
+
+def test_who_takes_no_reports_is_named(reports: Reports, caplog: pytest.LogCaptureFixture) -> None:
+    port = free_port()
+    reporter = Reporter([Known(ae_title="CT1", host="127.0.0.1", port=port)], waits_seconds=[0.0])
+    with listening("CT1", reports, port, as_user=False):
+        reporter.later(Report("CT1", "ORCHESTRATOR", "1.2.3", (), {}))
+        wait_until(lambda: "offers no reports of storage commitment" in caplog.text)
+    reporter.close()
+    assert reports == []
 
 
 @pytest.fixture
