@@ -6,10 +6,9 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 
+from orchestrator.app.check import Check, Health
 from orchestrator.app.ledgers import destinations_away
 from orchestrator.app.receiving import credentials_of
 from orchestrator.app.sources import connected, load_plugins, start_workers
@@ -24,24 +23,6 @@ from orchestrator.worker import Device, Workers, cage_layers, check_ready, onnx_
 
 LONGEST_BETWEEN_LOOKS = timedelta(minutes=5)
 CAGE_LAYERS = frozenset({"files", "network", "signals", "seccomp"})
-
-
-class Health(StrEnum):
-    """How a check came out."""
-
-    GOOD = "good"
-    WARNING = "warning"
-    BAD = "bad"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at, how it is, and what to do where it is not good."""
-
-    name: str
-    health: Health
-    found: str
-    advice: str = ""
 
 
 def examine(settings: Settings) -> Iterator[Check]:
@@ -167,7 +148,7 @@ def _archive(item: RemoteSettings, plugins: HostPlugins, settings: Settings) -> 
         seconds = connected(item, plugins, settings).echo()
     except OrchestratorError as fault:
         return Check(name, Health.BAD, str(fault), "check address, AE titles and that it knows this host")
-    return Check(name, Health.GOOD, f"answered in {seconds * 1000:.0f} ms")
+    return Check(name, Health.GOOD, f"answered in {seconds * 1000:.0f} ms; more: doctor --archive {item.name}")
 
 
 def watch_check(item: ArchiveSettings, settings: Settings) -> Check:

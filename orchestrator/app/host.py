@@ -71,13 +71,18 @@ def _destination(item: DestinationSettings, archive: Archive) -> Destination:
         ask=item.ask,
         confirm=item.confirm,
         retry_hours=item.retry_hours,
-        options=WriteOptions(
-            label_map=item.seg == "labelmap",
-            comprehensive_3d=item.sr == "comprehensive-3d",
-            syntax=Syntax(item.transfer_syntax),
-        ),
+        options=write_options(item),
         hours=Hours.parse(item.window) if item.window else None,
         per_minute=item.per_minute,
+    )
+
+
+def write_options(item: DestinationSettings) -> WriteOptions:
+    """Return how objects are encoded for a destination."""
+    return WriteOptions(
+        label_map=item.seg == "labelmap",
+        comprehensive_3d=item.sr == "comprehensive-3d",
+        syntax=Syntax(item.transfer_syntax),
     )
 
 

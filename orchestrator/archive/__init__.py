@@ -2,6 +2,7 @@
 
 from orchestrator.archive.admission import Entity, Known
 from orchestrator.archive.arrival import Announced, Arrival, Closed, Note
+from orchestrator.archive.certificate import ShownCertificate, shown_certificate
 from orchestrator.archive.commitment import Commitments
 from orchestrator.archive.connect import SCHEMES, connect
 from orchestrator.archive.dimse.tls import Tls
@@ -30,6 +31,7 @@ __all__ = [
     "Note",
     "Receiver",
     "Ringer",
+    "ShownCertificate",
     "Spool",
     "SpoolInbox",
     "SpooledFile",
@@ -38,5 +40,6 @@ __all__ = [
     "Verdict",
     "boundary_in",
     "connect",
+    "shown_certificate",
     "storage_classes",
 ]

@@ -8,19 +8,32 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
 
+from orchestrator.archive.counts import changes
 from orchestrator.archive.dicomjson import headers_in, items_in
 from orchestrator.archive.encoded import IMPLEMENTATION_CLASS_UID
 from orchestrator.archive.fetched import Fetched
-from orchestrator.archive.found import COUNT, SERIES_KEYS, STUDY_KEYS, checked, first, found_series, matches
+from orchestrator.archive.found import (
+    COUNT,
+    SERIES_KEYS,
+    STUDY_COUNT,
+    STUDY_KEYS,
+    checked,
+    first,
+    found_series,
+    matches,
+)
 from orchestrator.archive.http import Access, HttpPeer, Params, Session
 from orchestrator.archive.identity import ATTRIBUTES, identity_in, identity_of, one_patient
 from orchestrator.archive.multipart import BrokenMultipart, MultipartReader, Outgoing, Part, boundary_in
 from orchestrator.archive.uid import is_uid, shown
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, UnreadableFile
-from orchestrator.domain.ports import FoundSeries, Inbox, ObjectReference
+from orchestrator.domain.ports import Changes, FoundSeries, Inbox, ObjectReference
 from orchestrator.domain.series import Headers, StudyIdentity
 
 _AT_ONCE = 200
@@ -53,6 +66,19 @@ class DicomwebArchive:
             start = time.perf_counter()
             self._page(session, "/studies", {"StudyInstanceUID": IMPLEMENTATION_CLASS_UID, "limit": 1})
             return time.perf_counter() - start
+
+    def clock(self) -> datetime | None:
+        """Return the time there by the head of an answer (RFC 9110 6.6.1), None where that does not tell.
+
+        Raises ArchiveUnavailable, ArchiveRefused.
+        """
+        asked: Params = {"StudyInstanceUID": IMPLEMENTATION_CLASS_UID, "limit": 1}
+        with self._peer.session() as session, session.stream("GET", "/studies", params=asked) as response:
+            told = response.headers.get("Date", "")
+        try:
+            return parsedate_to_datetime(told)
+        except ValueError:
+            return None
 
     def identity(self, study_uid: str) -> StudyIdentity | None:
         """Return patient and study as the archive holds them now, None where it lacks the study.
@@ -103,14 +129,8 @@ class DicomwebArchive:
 
         Raises ArchiveUnavailable, ArchiveRefused (more answers than are taken, too).
         """
-        asked = checked(query)
-        wanted = [key for key in (*STUDY_KEYS, *SERIES_KEYS, COUNT) if key not in asked]
         with self._peer.session() as session:
-            told: Params = {**asked, "includefield": wanted}
-            for headers in self._answers(session, "/series", told, "SeriesInstanceUID"):
-                found = found_series(headers)
-                if found is not None and matches(asked, headers):
-                    yield found
+            yield from self._series(session, checked(query))
 
     def fetch(self, series: FoundSeries, inbox: Inbox) -> int:
         """Bring all instances of the series into the inbox, compressed ones as they are, and return how many.
@@ -130,8 +150,31 @@ class DicomwebArchive:
             raise ArchiveRefused(f"{self} holds series {series.series_uid} no longer")
         return count
 
+    def changes(self, cursor: str) -> Changes:
+        """Return the series of recent studies that came or grew since the cursor; an empty one begins now.
+
+        Raises ArchiveUnavailable, ArchiveRefused (an archive that answers no counts).
+        """
+        with self._peer.session() as session:
+            return changes(_Counted(self, session), cursor)
+
     def __str__(self) -> str:
         return str(self._peer)
+
+    def _studies(self, session: Session, query: Mapping[str, str]) -> Iterator[Headers]:
+        wanted = [key for key in (*STUDY_KEYS, STUDY_COUNT) if key not in query]
+        told: Params = {**query, "includefield": wanted}
+        for headers in self._answers(session, "/studies", told, "StudyInstanceUID"):
+            if is_uid(first(headers, "StudyInstanceUID")) and matches(query, headers):
+                yield headers
+
+    def _series(self, session: Session, query: Mapping[str, str]) -> Iterator[FoundSeries]:
+        wanted = [key for key in (*STUDY_KEYS, *SERIES_KEYS, COUNT) if key not in query]
+        told: Params = {**query, "includefield": wanted}
+        for headers in self._answers(session, "/series", told, "SeriesInstanceUID"):
+            found = found_series(headers)
+            if found is not None and matches(query, headers):
+                yield found
 
     def _answers(
         self, session: Session, path: str, query: Params, unique: str, *, absent: bool = False
@@ -221,6 +264,23 @@ class DicomwebArchive:
         if any(reason >> 8 == _OUT_OF_RESOURCES for reason in refused.values()):
             raise ArchiveUnavailable(f"{self} is out of resources for {uid} ({reason:04X}H)")
         raise ArchiveRefused(f"{self} refuses {len(refused)} objects: {uid} with {reason:04X}H")
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Implements archive.counts.Counting in one session."""
+
+    archive: DicomwebArchive
+    session: Session
+
+    def studies(self, query: Mapping[str, str]) -> Iterator[Headers]:
+        return self.archive._studies(self.session, query)
+
+    def series(self, study: Headers) -> Iterator[FoundSeries]:
+        return self.archive._series(self.session, {"StudyInstanceUID": first(study, "StudyInstanceUID")})
+
+    def __str__(self) -> str:
+        return str(self.archive)
 
 
 def _is_doubtful(headers: Headers) -> bool:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Annotated
+
 import typer
 
+from orchestrator.app.archive_checks import examine_archive
+from orchestrator.app.check import Check, Health
 from orchestrator.app.choice import settings_of
-from orchestrator.app.doctor import Check, Health, examine
+from orchestrator.app.doctor import examine
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console
+from orchestrator.config import Settings
+from orchestrator.domain.errors import UserError
 
 MARKS = {
     Health.GOOD: "[green]good   [/green]",
@@ -15,16 +22,31 @@ MARKS = {
 }
 
 
-def command(settings: SettingsFile = None, json: JsonFlag = False) -> None:
+def command(
+    archive: Annotated[str | None, typer.Option(help="Try out this archive or destination of the settings.")] = None,
+    store: Annotated[
+        bool, typer.Option("--store", help="With --archive: send a synthetic patient's study there and read it back.")
+    ] = False,
+    settings: SettingsFile = None,
+    json: JsonFlag = False,
+) -> None:
     """Check disk, ledger, rules, cage, models, receiver and archives, and say what to do."""
     checks = []
-    for check in examine(settings_of(settings)):
+    for check in _examined(archive, settings_of(settings), store):
         checks.append(check)
         if not json:
             _print(check)
     if json:
         as_json(checks)
     raise typer.Exit(1 if any(check.health is Health.BAD for check in checks) else 0)
+
+
+def _examined(archive: str | None, settings: Settings, store: bool) -> Iterator[Check]:
+    if archive is not None:
+        return examine_archive(archive, settings, store=store)
+    if store:
+        raise UserError("--store goes with --archive NAME")
+    return examine(settings)
 
 
 def _print(check: Check) -> None:

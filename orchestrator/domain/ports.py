@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -122,6 +123,14 @@ class Watchable(Protocol):
 
     def changes(self, cursor: str) -> Changes:
         """Return what changed since the cursor; an empty one begins now, with what changes from now on."""
+
+
+@runtime_checkable
+class Timekeeping(Protocol):
+    """An archive that tells what time it is there; may raise ArchiveUnavailable or ArchiveRefused."""
+
+    def clock(self) -> datetime | None:
+        """Return the time there, with its zone; None where it does not tell."""
 
 
 @runtime_checkable
