@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Protocol
 
-from orchestrator.archive.dimse.peer import Peer
-from orchestrator.archive.dimse.query import Questions, questions
-from orchestrator.archive.dimse.search import STUDY_COUNT, series_of, studies
-from orchestrator.archive.found import first
+from orchestrator.archive.found import STUDY_COUNT, first
 from orchestrator.domain.errors import ArchiveRefused
 from orchestrator.domain.ports import Change, Changes, FoundSeries
 from orchestrator.domain.series import Headers
@@ -60,7 +57,17 @@ class _Seen:
         return json.dumps({"day": today.isoformat(), "studies": kept}, separators=(",", ":"))
 
 
-def changes(peer: Peer, cursor: str) -> Changes:
+class Counting(Protocol):
+    """An archive that is being asked; str() of it stands in messages. May raise ArchiveUnavailable, ArchiveRefused."""
+
+    def studies(self, query: Mapping[str, str]) -> Iterable[Headers]:
+        """Yield the headers of the studies that match, with NumberOfStudyRelatedInstances where it counts them."""
+
+    def series(self, study: Headers) -> Iterable[FoundSeries]:
+        """Yield the series of a study, with the count of each where it counts them."""
+
+
+def changes(archive: Counting, cursor: str) -> Changes:
     """Return the series of recent studies that came or grew since the cursor; an empty one begins now.
 
     Recent are the studies dated since the day before the last look, in the future too: clocks differ. That a
@@ -70,32 +77,31 @@ def changes(peer: Peer, cursor: str) -> Changes:
     today = date.today()
     seen = _Seen.read(cursor, today)
     since = min(today, seen.day) - timedelta(days=_DAYS_BEFORE)
-    with questions(peer) as asked:
-        recent = list(studies(asked, {"StudyDate": f"{since:%Y%m%d}-"}))
-        found = [change for study in recent for change in _changed(asked, study, seen)]
+    recent = list(archive.studies({"StudyDate": f"{since:%Y%m%d}-"}))
+    found = [change for study in recent for change in _changed(archive, study, seen)]
     return Changes(tuple(found) if cursor else (), seen.write(today, len(recent)))
 
 
-def _changed(asked: Questions, study: Headers, seen: _Seen) -> list[Change]:
+def _changed(archive: Counting, study: Headers, seen: _Seen) -> list[Change]:
     mark, count = _mark(first(study, "StudyInstanceUID")), _count(study)
     before, known = seen.studies.pop(mark, (None, {}))
     grown: list[FoundSeries] = []
     if count is None or count != before:
-        series = list(series_of(asked, study, {}))
-        grown = _grown(asked.peer, series, known, by_study=count is not None)
+        series = list(archive.series(study))
+        grown = _grown(archive, series, known, by_study=count is not None)
         known = known | {_mark(each.series_uid): each.count for each in series}
     seen.studies[mark] = (count, known)  # at the end: what was seen last is kept longest
     return [Change(each) for each in grown]
 
 
-def _grown(peer: Peer, series: Sequence[FoundSeries], known: _Counts, *, by_study: bool) -> list[FoundSeries]:
+def _grown(archive: Counting, series: Sequence[FoundSeries], known: _Counts, *, by_study: bool) -> list[FoundSeries]:
     """Return the series that are new or have another count; where only the study was counted, all of them.
 
     Raises ArchiveRefused.
     """
     if not by_study and any(each.count is None for each in series):
         raise ArchiveRefused(
-            f"{peer} answers with no numbers of instances, of studies nor of series, so it cannot be watched: "
+            f"{archive} answers with no numbers of instances, of studies nor of series, so it cannot be watched: "
             "let it send its images to the receiver"
         )
     return [each for each in series if each.count is None or known.get(_mark(each.series_uid)) != each.count]

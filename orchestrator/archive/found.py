@@ -22,7 +22,7 @@ SERIES_KEYS = (
 )
 """What is asked for of a study and a series beside what a query names."""
 
-COUNT = "NumberOfSeriesRelatedInstances"
+COUNT, STUDY_COUNT = "NumberOfSeriesRelatedInstances", "NumberOfStudyRelatedInstances"
 
 _INTEGERS = frozenset({"IS", "SL", "SS", "UL", "US", "SV", "UV"})
 _NUMBERS = frozenset({"DS", "FL", "FD"})

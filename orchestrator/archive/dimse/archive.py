@@ -13,12 +13,12 @@ from pynetdicom import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from orchestrator.archive.commitment import Commitments
-from orchestrator.archive.dimse.changes import changes
+from orchestrator.archive.counts import changes
 from orchestrator.archive.dimse.committing import uncommitted
 from orchestrator.archive.dimse.peer import SUCCESS, NotOffered, Peer
 from orchestrator.archive.dimse.query import questions
 from orchestrator.archive.dimse.retrieve import get, move
-from orchestrator.archive.dimse.search import find_series
+from orchestrator.archive.dimse.search import Counted, find_series
 from orchestrator.archive.dimse.storing import store
 from orchestrator.archive.found import first
 from orchestrator.archive.identity import ATTRIBUTES, one_patient, study_identity
@@ -137,7 +137,8 @@ class DimseArchive:
 
         Raises ArchiveUnavailable, ArchiveRefused.
         """
-        return changes(self._peer, cursor)
+        with questions(self._peer) as asked:
+            return changes(Counted(asked), cursor)
 
     def uncommitted(self, references: Sequence[ObjectReference]) -> frozenset[str]:
         """Return the SOP Instance UIDs that the archive does not commit itself to keep.

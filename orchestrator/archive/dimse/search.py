@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from orchestrator.archive.dimse.peer import Peer
 from orchestrator.archive.dimse.query import Questions, questions
-from orchestrator.archive.found import COUNT, SERIES_KEYS, STUDY_KEYS, checked, first, found_series
+from orchestrator.archive.found import COUNT, SERIES_KEYS, STUDY_COUNT, STUDY_KEYS, checked, first, found_series
 from orchestrator.archive.uid import is_uid
 from orchestrator.domain.ports import FoundSeries
 from orchestrator.domain.series import Headers
-
-STUDY_COUNT = "NumberOfStudyRelatedInstances"
 
 _STUDY_LEVEL = frozenset(STUDY_KEYS) | {
     *("PatientAge", "PatientSize", "PatientWeight", "PatientComments", "EthnicGroup", "Occupation"),
@@ -59,3 +58,21 @@ def series_of(asked: Questions, study: Headers, query: Mapping[str, str]) -> Ite
         found = found_series({**study, **headers, "StudyInstanceUID": (study_uid,)})
         if found is not None:
             yield found
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Implements archive.counts.Counting on one association."""
+
+    asked: Questions
+
+    def studies(self, query: Mapping[str, str]) -> Iterator[Headers]:
+        """Yield the headers of the studies that match."""
+        return studies(self.asked, query)
+
+    def series(self, study: Headers) -> Iterator[FoundSeries]:
+        """Yield the series of a study."""
+        return series_of(self.asked, study, {})
+
+    def __str__(self) -> str:
+        return str(self.asked.peer)

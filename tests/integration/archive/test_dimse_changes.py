@@ -10,7 +10,8 @@ from pydicom.dataset import Dataset
 from pynetdicom import evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as FIND  # noqa: N814
 
-from orchestrator.archive.dimse import DimseArchive, changes
+from orchestrator.archive import counts as counting
+from orchestrator.archive.dimse import DimseArchive
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
 from orchestrator.domain.ports import Change
 from tests.parts.dicom_peer import ScriptedPeer, connected, dataset_of, scripted_peer
@@ -161,7 +162,7 @@ def test_a_clock_that_jumps_ahead_and_back_repeats_nothing(peer: ScriptedPeer, m
     archive = watched(peer, ward)
     cursor = archive.changes("").cursor
     with monkeypatch.context() as patched:
-        patched.setattr(changes, "date", Tomorrows)
+        patched.setattr(counting, "date", Tomorrows)
         cursor = archive.changes(cursor).cursor
     ward.add("1.3")["1.3.1"] = 1
     assert counts(archive.changes(cursor).changes) == {"1.3.1": 1}
