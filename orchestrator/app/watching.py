@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -48,8 +49,9 @@ def watch(settings: Settings) -> None:
         log.info("the watcher is ready; it watches: %s", ", ".join(one.name for one in watches) or "nothing")
         while not stop.wait(FORGET_SECONDS):
             tools.ledger.forget_fetches(utc_now() - timedelta(days=settings.data.retain_days))
+        deadline = time.monotonic() + END_SECONDS  # what is being fetched then is fetched again
         for thread in threads:
-            thread.join(END_SECONDS)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def watched_items(settings: Settings) -> Iterator[ArchiveSettings]:

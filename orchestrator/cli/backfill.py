@@ -151,6 +151,9 @@ def _outlook(item: BackfillFile) -> str:
     """Return in a few words what is still to be done and how long that takes."""
     if item.order.state is not BackfillState.RUNNING:
         return f"{item.order.state}: {item.fetched} series fetched"
+    now = datetime.now().astimezone()
+    if item.order.hours is not None and item.order.hours.opening(now) > now:
+        return f"waits for its hours, {item.order.hours}"
     if item.order.error:
         return f"waits: {item.order.error}"
     left = f"{item.fetched} series fetched, about {item.remaining} to go"

@@ -92,12 +92,12 @@ class Backfilling:
     def turn(self) -> float:
         """Take one step of each backfill that may; return the seconds until the next turn."""
         busy = False
-        for order in self._ledger.backfills(BackfillState.RUNNING):
+        for order in self._ledger.backfills():
             pace = self._paces.setdefault(order.number, _Pace())
-            if time.monotonic() < pace.next_turn:
-                continue
-            if self._stepped(order, pace):
-                busy = True
+            if order.state is BackfillState.RUNNING:
+                busy |= time.monotonic() >= pace.next_turn and self._stepped(order, pace)
+            elif order.state is not BackfillState.DONE:
+                self._settle(order)  # what was fetched before goes on
         return 0.0 if busy else IDLE_SECONDS
 
     def step(self, order: BackfillRecord) -> bool:

@@ -220,6 +220,17 @@ def test_a_backfill_that_cannot_get_on_says_why_and_waits(works: Works, fault: E
     assert works.counts(order) == {FetchState.WAITING: 1}
 
 
+@pytest.mark.parametrize("state", [BackfillState.PAUSED, BackfillState.CANCELLED])
+def test_what_was_fetched_before_a_backfill_was_stopped_is_still_counted(works: Works, state: BackfillState) -> None:
+    works.holds("1.1", FIRST)
+    order = works.order()
+    works.steps(order)
+    works.ledger.move_backfill(order.number, state)
+    works.ends(order)
+    works.backfilling.turn()
+    assert works.counts(order) == {FetchState.DONE: 1}
+
+
 def test_a_rule_that_is_gone_is_named(works: Works) -> None:
     order = works.order(rule="bnes")
     works.backfilling.turn()
