@@ -85,6 +85,8 @@ class Peer:
             association = self._associate(contexts, purpose, provided, handlers, sockets)
             turnstile = _Turnstile(association)
             try:
+                if not association.is_established:
+                    raise ArchiveUnavailable(f"{self} took the association and ended it at once")
                 yield association
             except BaseException:
                 association.abort()

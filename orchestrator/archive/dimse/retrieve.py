@@ -173,7 +173,8 @@ def _held(peer: Peer, series: FoundSeries) -> dict[str, str]:
             answers = list(asked.images(series.study_uid, series.series_uid))
     except ArchiveRefused:
         return {}
-    return {first(answer, "SOPInstanceUID"): first(answer, "SOPClassUID") for answer in answers}
+    held = {first(answer, "SOPInstanceUID"): first(answer, "SOPClassUID") for answer in answers}
+    return {sop_uid: sop_class for sop_uid, sop_class in held.items() if is_uid(sop_uid)}
 
 
 def _contexts(classes: Sequence[str]) -> list[PresentationContext]:

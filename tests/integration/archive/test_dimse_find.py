@@ -15,7 +15,7 @@ from orchestrator.archive.dimse import DimseArchive, query
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
 from tests.data.objects import write_instances
 from tests.parts.dcmtk import dcmqrscp
-from tests.parts.dicom_peer import Handlers, ScriptedPeer, connected, dataset_of, scripted_peer
+from tests.parts.dicom_peer import Handlers, ScriptedPeer, connected, dataset_of, peer_that, scripted_peer
 
 pytestmark = pytest.mark.xdist_group("dimse-find")
 STUDY = {"StudyInstanceUID": "1.2", "StudyDate": "20260105", "PatientID": "P1"}
@@ -173,6 +173,13 @@ def test_an_abort_between_answers_is_unavailable(peer: ScriptedPeer) -> None:
     peer.script = {evt.EVT_C_FIND: handler}
     with pytest.raises(ArchiveUnavailable):
         list(connected(peer.url).find({"PatientID": "P1"}))
+
+
+def test_an_archive_that_aborts_at_once_is_unavailable() -> None:
+    with peer_that({evt.EVT_ESTABLISHED: lambda event: event.assoc.abort()}, FIND) as url:
+        for _ in range(5):
+            with pytest.raises(ArchiveUnavailable):
+                list(connected(url, timeout_seconds=2.0).find({"PatientID": "P1"}))
 
 
 def test_who_looks_at_the_first_answers_only_leaves_nothing_open(peer: ScriptedPeer) -> None:

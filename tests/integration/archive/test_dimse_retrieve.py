@@ -149,6 +149,11 @@ def test_classes_that_the_archive_does_not_name_are_proposed_all(peer: ScriptedP
     assert connected(peer.url).fetch(SERIES, kept.inbox) == 3
 
 
+def test_answers_that_name_no_images_are_passed_over(peer: ScriptedPeer, kept: Kept) -> None:
+    peer.script = hands_out(IMAGES, answers=[{"InstanceNumber": "1"}])
+    assert connected(peer.url).fetch(SERIES, kept.inbox) == 3
+
+
 def test_a_class_that_does_not_come_by_c_get_is_named(peer: ScriptedPeer, kept: Kept) -> None:
     peer.script = hands_out(IMAGES, answers=[{"SOPInstanceUID": "1.4.0", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.4"}])
     with pytest.raises(ArchiveRefused, match=r"of class 1\.2\.840\.10008\.5\.1\.4\.1\.1\.4 by C-GET"):
