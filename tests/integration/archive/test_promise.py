@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom import DataElement, Dataset
+from pydicom import DataElement, Dataset, dcmread
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage, generate_uid
 from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.association import Association
@@ -23,6 +23,7 @@ from tests.data.objects import instance, write_instances
 from tests.integration.archive.conftest import Station, wait_until
 from tests.parts.certificates import Authority
 from tests.parts.dcmtk import free_port, storescu
+from tests.parts.orthanc import orthanc
 
 NO_UID = commitment_request("1.2.3", [ObjectReference("1", "2", "3.4", "5.6")])
 NO_UID.ReferencedSOPSequence[0]["ReferencedSOPInstanceUID"] = DataElement(
@@ -287,3 +288,24 @@ def test_a_report_that_nobody_asked_for_is_refused_and_kept_nowhere(start: Start
 
 def test_where_nobody_waits_for_reports_none_is_taken(station: Station) -> None:
     assert report(station, "1.2.3", ["1.4.5"]) == 0x0211
+
+
+@pytest.mark.xdist_group("orthanc")
+def test_orthanc_is_told_what_lies_here_on_an_association_of_our_own(start: Start, tmp_path: Path) -> None:
+    """Orthanc asks, releases at once, and waits for the report at its own port (PS3.4 J.3.3)."""
+    port = free_port()
+    ours = {"AET": "ORCHESTRATOR", "Host": "127.0.0.1", "Port": port}
+    with orthanc(tmp_path / "orthanc", DicomAet="ORTHANC", DicomModalities={"ours": ours}) as archive:
+        known = Known(ae_title="ORTHANC", host="127.0.0.1", port=archive.dicom_port)
+        station = start(port=port, promise=True, senders=[known])
+        (image,) = write_instances(tmp_path / "sent", 1)
+        storescu(port, [image])
+        here = dcmread(image)
+        wanted = [[here.SOPClassUID, here.SOPInstanceUID], [CTImageStorage, "1.2.3.4"]]
+        asked = archive.ask("POST", "/modalities/ours/storage-commitment", json={"DicomInstances": wanted})
+        told = f"/storage-commitment/{asked.json()['ID']}"
+        wait_until(lambda: archive.ask("GET", told).json()["Status"] != "Pending")
+        report = archive.ask("GET", told).json()
+    assert station.closed
+    assert [item["SOPInstanceUID"] for item in report["Success"]] == [here.SOPInstanceUID]
+    assert [(item["SOPInstanceUID"], item["FailureReason"]) for item in report["Failures"]] == [("1.2.3.4", 0x0112)]
