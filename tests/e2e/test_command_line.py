@@ -145,7 +145,7 @@ def test_faulty_settings_stop_every_command_with_all_faults_and_lines(command: C
         assert ended.status == 2
         assert "orchestrator.toml:3: 'prot' is no setting of [receiver] - did you mean 'port'?" in ended.err
         assert "orchestrator.toml:4: quiet_seconds should be a valid number" in ended.err
-        assert "orchestrator.toml:7: a dimse url names AE title, host and port" in ended.err
+        assert "orchestrator.toml:7: such a url names AE title, host and port" in ended.err
 
 
 def test_a_misspelt_variable_of_the_environment_is_told(
