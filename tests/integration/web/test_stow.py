@@ -24,6 +24,7 @@ from tests.data.objects import write_instance, write_instances
 from tests.data.reading_room import Drawings
 from tests.integration.archive.conftest import wait_until
 from tests.parts.dcmtk import free_port
+from tests.parts.orthanc import orthanc
 
 STUDIES = "/dicom-web/studies"
 
@@ -220,3 +221,16 @@ def test_a_body_of_unknown_length_is_streamed_and_a_lost_client_leaves_no_half_f
         wait_until(lambda: inlet.ends == [True, False])
     assert list(inlet.spool.incoming.iterdir()) == []
     assert len(list(inlet.spool.scan())) == 2
+
+
+@pytest.mark.xdist_group("orthanc")
+def test_orthanc_pushes_by_stow_rs(inlet: Inlet, tmp_path: Path) -> None:
+    files = write_instances(tmp_path / "sent", 3, pixels=bytes(1 << 20))
+    with served(inlet.app) as url:
+        servers = {"ours": {"Url": f"{url}/dicom-web/"}}
+        with orthanc(tmp_path / "orthanc", DicomWeb={"Enable": True, "Servers": servers}) as archive:
+            archive.put(files)
+            resources = archive.ask("GET", "/instances").json()
+            answer = archive.ask("POST", "/dicom-web/servers/ours/stow", json={"Resources": resources})
+    assert answer.status_code == 200
+    assert {arrival.sop_uid for arrival in inlet.arrivals} == {dcmread(path).SOPInstanceUID for path in files}
