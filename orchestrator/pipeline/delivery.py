@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from orchestrator.dicom import identity_of, readdress
 from orchestrator.domain.errors import (
