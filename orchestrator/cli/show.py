@@ -142,5 +142,10 @@ def _measurement(item: Mapping[str, object]) -> str:
 
 
 def _finding(item: Mapping[str, object]) -> str:
-    text = f"{item.get('name')}: {item.get('value')}"
-    return f"{text} (score {item['score']:.2f})" if isinstance(item.get("score"), float) else text
+    """Return one finding in a line: "Burned-in text: present, score 0.93, 3 images"."""
+    said = [str(item.get("value"))]
+    if isinstance(score := item.get("score"), float):
+        said.append(f"score {score:.2f}")
+    if isinstance(images := item.get("images"), (list, tuple)) and images:
+        said.append(f"{len(images)} image{'s' * (len(images) > 1)}")
+    return f"{item.get('name')}: {', '.join(said)}"

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator.cli import run, show
+from orchestrator.web import wording
 
 PATH = "/home/someone/models/" + "a-long-way/" * 12 + "model.toml"
 
@@ -30,6 +31,14 @@ def test_a_measurement_is_told_in_hounsfield_units_and_kept_in_ucum(capsys: pyte
     assert show.finding_text([], [measured]) == "Lesion: mean 118 HU"
     show.as_json(measured)
     assert json.loads(capsys.readouterr().out)["unit"] == "[hnsf'U]"
+
+
+@pytest.mark.parametrize(("count", "shown"), [(0, ""), (1, ", 1 image"), (3, ", 3 images")])
+def test_a_finding_is_told_as_on_the_pages_with_its_score_and_how_many_images_show_it(count: int, shown: str) -> None:
+    found: dict[str, object] = {"name": "Burned-in text", "value": "present", "score": 0.934}
+    if count:
+        found["images"] = [{"sop_uid": f"2.25.{number}", "frame": None, "score": 0.9} for number in range(count)]
+    assert show.finding_text([found], []) == f"Burned-in text: present, score 0.93{shown}" == wording.finding(found)
 
 
 def test_a_path_in_a_warning_is_not_broken_while_progress_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
