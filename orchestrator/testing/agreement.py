@@ -60,10 +60,11 @@ def mirroring(found: Mask, wanted: Mask, affine: Affine | None) -> str:
     best = max(ways, key=lambda axes: agreed[axes])
     if agreed[best] < max(MIRRORED, dice(found, wanted) + 0.05):
         return ""
-    return " and ".join(_name(axis, affine) for axis in best)
+    return " and ".join(axis_name(axis, affine) for axis in best)
 
 
-def _name(axis: int, affine: Affine | None) -> str:
+def axis_name(axis: int, affine: Affine | None) -> str:
+    """Return between which sides of the patient an axis of a grid runs; without an affine, of what is looked at."""
     return _IMAGE_AXES[axis] if affine is None else _AXES[int(np.abs(affine[:3, axis]).argmax())]
 
 
@@ -78,17 +79,25 @@ def _sizes(found: Mask, wanted: Mask, affine: Affine | None) -> str:
 
 
 def _shift(found: Mask, wanted: Mask, affine: Affine | None) -> str:
-    moved = _centre(found) - _centre(wanted)
+    moved = displacement(_centre(found) - _centre(wanted), affine)
+    return f"its centre lies {moved}" if moved else "its centre lies at the same place"
+
+
+def displacement(moved: npt.NDArray[np.float64], affine: Affine | None) -> str:
+    """Return how far and in which direction (slice, row, column) voxels lead in the patient, "" for less than one.
+
+    affine: index -> LPS mm; without one the pixels on the image are counted.
+    """
     if affine is None:
-        return f"its centre lies {np.linalg.norm(moved[1:]):.0f} pixels off"
+        pixels = float(np.linalg.norm(moved[1:]))
+        return f"{pixels:.0f} pixels off" if pixels >= 1 else ""
     mm = affine[:3, :3] @ moved
     least = np.linalg.norm(affine[:3, :3], axis=0).min()
-    said = [
+    return " and ".join(
         f"{abs(distance):.0f} mm towards the {ways[0] if distance > 0 else ways[1]}"
         for distance, ways in zip(mm, _WAYS, strict=True)
         if abs(distance) >= max(1.0, least)
-    ]
-    return f"its centre lies {' and '.join(said)}" if said else "its centre lies at the same place"
+    )
 
 
 def _centre(mask: Mask) -> npt.NDArray[np.float64]:

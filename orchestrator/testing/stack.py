@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class Stack:
 
     voxels: (slice, row, column), or (slice, row, column, 3) in colour. affine: index -> LPS mm, None
     for images without a place in the patient. series_uid: of the source; with ``name``, that of this
-    way of storing it, all UIDs of the written copy follow from it.
+    way of storing it, all UIDs of the written copy follow from it. motion: how the body moved, LPS -> LPS mm.
     """
 
     header: Dataset
@@ -45,6 +45,7 @@ class Stack:
     affine: Affine | None
     series_uid: str
     name: str = "as it is"
+    motion: Affine = field(default_factory=lambda: np.eye(4))
 
     @classmethod
     def of(cls, volume: Volume, image: Path) -> Stack:
@@ -84,7 +85,7 @@ class Stack:
         way = np.eye(4)
         way[:3, :3] = rotation
         way[:3, 3] = middle[:3] - rotation @ middle[:3]
-        return replace(self, affine=way @ self.affine, name=name)
+        return replace(self, affine=way @ self.affine, name=name, motion=way @ self.motion)
 
     def thinned(self, name: str, axis: int) -> Stack:
         """Return every second voxel along the axis, at twice the spacing."""

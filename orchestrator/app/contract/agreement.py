@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from orchestrator.app.contract.bench import Answer, Part
 from orchestrator.app.contract.clause import Broken, Inapplicable
-from orchestrator.domain.result import Result
+from orchestrator.app.contract.places import check_places, check_score
+from orchestrator.domain.result import Finding, Result
 from orchestrator.domain.unit import shown_unit
 from orchestrator.domain.volume import Affine
 from orchestrator.testing import dice, difference, onto
@@ -21,15 +22,23 @@ Change = Callable[[Mask], Mask]
 """What was done to the voxels of a series, done to a mask."""
 
 LEAST_DICE = 0.95
-MOST_SCORE = 0.05
+SAME_PLACE = 0.01
+"""Voxels by which a place may differ between two answers to one question: rounding, nothing else."""
 
 
 def check_agreement(
-    base: Answer, other: Answer, change: Change, affine: Affine | None, *, least: float = LEAST_DICE
+    base: Answer,
+    other: Answer,
+    change: Change,
+    affine: Affine | None,
+    *,
+    motion: Affine | None = None,
+    least: float = LEAST_DICE,
 ) -> str:
     """Return how well an answer agrees with that on the series as it is.
 
     change: from a mask on the grid as it is to one on the grid that was written, which lies at ``affine``.
+    motion: how the body moved, LPS -> LPS mm; None where it did not.
     least: Dice of each segment; what is measured may differ by the rest.
     Raises Broken naming what differs, Inapplicable where nothing was found that could be compared.
     """
@@ -37,8 +46,9 @@ def check_agreement(
     agreed = list(chain.from_iterable(_segments(one, two, change, affine, least) for one, two in pairs))
     for one, two in pairs:
         _check_findings(one.result, two.result)
+        check_places(one, two, motion)
         _check_numbers(one.result, two.result, 1 - least)
-        agreed += [item.name.meaning for item in one.result.findings]
+        agreed += [_finding(item) for item in one.result.findings]
         agreed += [item.name.meaning for item in one.result.measurements]
     if not agreed:
         raise Inapplicable("it finds nothing in this series, so there is nothing to compare")
@@ -58,6 +68,7 @@ def check_identical(first: Answer, second: Answer) -> None:
             if not np.array_equal(mask, others[label]):
                 raise Broken(f"segment {label!r} differs: Dice {dice(mask, others[label]):.4f} to the first time")
         _check_findings(one.result, two.result)
+        check_places(one, two, near=SAME_PLACE)
         _check_numbers(one.result, two.result, 1e-6)
 
 
@@ -90,15 +101,32 @@ def _masks(result: Result) -> dict[str, Mask]:
 
 
 def _check_findings(wanted: Result, found: Result) -> None:
-    """Refuse a finding that comes or goes, or whose score moves."""
-    for before, after in zip_longest(wanted.findings, found.findings):
-        if before is None or after is None or before.name != after.name:
-            names = ([item.name.meaning for item in result.findings] for result in (wanted, found))
+    """Refuse a finding that comes or goes or changes sides, or whose score moves; their order means nothing."""
+    one, two = (sorted(result.findings, key=_stated) for result in (wanted, found))
+    for before, after in zip_longest(one, two):
+        if before is None or after is None or _called(before) != _called(after):
+            names = ([_called(item) for item in findings] for findings in (one, two))
             raise Broken("the findings are {}, and {} here".format(*names))
         if before.presence is not after.presence:
             raise Broken(f"finding {before.name.meaning!r} is {before.presence}, and {after.presence} here")
-        if abs((before.score or 0.0) - (after.score or 0.0)) > MOST_SCORE:
-            raise Broken(f"the score of {before.name.meaning!r} is {before.score:.3f}, and {after.score:.3f} here")
+        check_score(repr(before.name.meaning), before.score, after.score)
+
+
+def _stated(finding: Finding) -> tuple[str, str, float]:
+    return _called(finding), finding.presence, finding.score or 0.0
+
+
+def _called(finding: Finding) -> str:
+    """Return side, site and name of a finding."""
+    codes = (finding.laterality, finding.site, finding.name)
+    return " ".join(code.meaning for code in codes if code is not None)
+
+
+def _finding(finding: Finding) -> str:
+    """Return a finding and at how many places it was found again."""
+    counts = {"region": len(finding.regions), "image": len(finding.images)}
+    places = [f"{count} {kind}{'s' * (count > 1)}" for kind, count in counts.items() if count]
+    return finding.name.meaning + (f" ({', '.join(places)})" if places else "")
 
 
 def _check_numbers(wanted: Result, found: Result, most: float) -> None:

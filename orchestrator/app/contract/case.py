@@ -67,5 +67,6 @@ class Case:
             answer,
             lambda mask: change(replace(stack, voxels=np.asarray(mask))).voxels,
             changed.affine,
+            motion=changed.motion,
             least=least,
         )

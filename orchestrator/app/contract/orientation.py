@@ -7,15 +7,17 @@ and columns for directions in the patient does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.app.contract.bench import Part
 from orchestrator.app.contract.case import Case
 from orchestrator.app.contract.clause import Broken, Inapplicable
+from orchestrator.app.contract.places import NEAR, Place, mirrors, pointed_at, together
 from orchestrator.testing import Stack, dice
-from orchestrator.testing.agreement import mirroring
+from orchestrator.testing.agreement import axis_name, mirroring
 from orchestrator.testing.stack import is_upright
 
 TURNS = {
@@ -40,20 +42,43 @@ def rotation() -> npt.NDArray[np.float64]:
 def known_lesion(case: Case) -> str:
     """Return whether the model marks the phantom's lesion, and where it lies; a mirrored one is a fault."""
     lesion, part = case.specimen.lesion, case.answer.parts[0]
-    if lesion is None:
+    if lesion is None or lesion.shape != part.grid.shape[:3]:
         raise Inapplicable("no lesion is known in this series")
-    masks = {segment.label: segment.mask for segment in part.result.segments}
-    if not masks or lesion.shape != part.grid.shape[:3]:
-        raise Inapplicable("it gives no segments")
-    for label, mask in masks.items():
-        if dice(mask, lesion) < SEES_LESION and (ways := mirroring(mask, lesion, part.grid.affine)):
+    if not part.result.segments and not pointed_at(part):
+        raise Inapplicable("it marks nothing")
+    marked = [*_segments_on(lesion, part), *_places_on(lesion, part)]
+    if not marked:
+        raise Inapplicable("nothing that it marks is the bright lesion of the phantom, which it need not look for")
+    return "; ".join(marked)
+
+
+def _segments_on(lesion: npt.NDArray[np.bool_], part: Part) -> Iterator[str]:
+    """Yield the segments that are the lesion; raises Broken for one that is the lesion mirrored."""
+    for segment in part.result.segments:
+        reached = dice(segment.mask, lesion)
+        if reached >= SEES_LESION:
+            yield f"segment {segment.label!r} is the bright lesion (Dice {reached:.3f})"
+        elif ways := mirroring(segment.mask, lesion, part.grid.affine):
             raise Broken(
-                f"segment {label!r} is the bright lesion mirrored {ways}: turn the mask back as the voxels were turned"
+                f"segment {segment.label!r} is the bright lesion mirrored {ways}: "
+                "turn the mask back as the voxels were turned"
             )
-    label, reached = max(((label, dice(mask, lesion)) for label, mask in masks.items()), key=lambda each: each[1])
-    if reached < SEES_LESION:
-        raise Inapplicable("none of its segments is the bright lesion of the phantom, which it need not look for")
-    return f"segment {label!r} is the bright lesion (Dice {reached:.3f})"
+
+
+def _places_on(lesion: npt.NDArray[np.bool_], part: Part) -> Iterator[str]:
+    """Yield the findings that point at the lesion; raises Broken for one that points at the lesion mirrored."""
+    wanted = Place(np.argwhere(lesion).astype(np.float64))
+    reach = np.ptp(wanted.extent, axis=0) / 2 + NEAR
+    for (name, whole_images), places in pointed_at(part).items():
+        (found,) = together(places)
+        said = slice(1 if whole_images else 3)  # an image says on which slice, and nothing of rows and columns
+        if (np.abs(found.middle - wanted.middle) <= reach)[said].all():
+            yield f"{name!r} is on the bright lesion"
+            continue
+        for axes, way in mirrors(part):
+            if (np.abs(found.moved(way).middle - wanted.middle) <= NEAR)[said].all():
+                ways = " and ".join(axis_name(axis, part.grid.affine) for axis in axes)
+                raise Broken(f"{name!r} is on the bright lesion mirrored {ways}: turn places back as the voxels were")
 
 
 def descending(case: Case) -> str:
