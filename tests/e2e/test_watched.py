@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
 from orchestrator.domain.fetching import WATCHING, FetchState
 from orchestrator.domain.job import JobState
+from orchestrator.domain.records import SeriesState
 from tests.data.series import ct_series, mr_series
 from tests.parts.orthanc import Orthanc, orthanc
-from tests.parts.service import Service, destination, run_command, service, wait_for
+from tests.parts.service import Service, destination, service, wait_for
 
 pytestmark = [pytest.mark.xdist_group("service"), pytest.mark.timeout(300)]
 
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Iterator[Orthanc]:
-    with orthanc(tmp_path / "orthanc") as peer:
+    ours = {"AET": "ORCHESTRATOR", "Host": "127.0.0.1", "Port": 1}
+    with orthanc(tmp_path / "orthanc", DicomAet="ORTHANC", DicomModalities={"ours": ours}, StableAge=60) as peer:
         yield peer
 
 
@@ -35,12 +39,34 @@ Modality = "CT"
 
 
 @pytest.fixture
-def host(tmp_path: Path, archive: Orthanc) -> Iterator[Service]:
+def by() -> str:
+    """The way by which the archive is watched, delivered to and asked."""
+    return "orthanc"
+
+
+@pytest.fixture
+def host(tmp_path: Path, archive: Orthanc, by: str) -> Iterator[Service]:
     (tmp_path / "rules.toml").write_text(RULES)
+    dimse = f"dimse://ORTHANC@127.0.0.1:{archive.dicom_port}"
+    url = {"orthanc": archive.url, "dicomweb": archive.dicomweb_url, "dimse": dimse}[by]
     rules = f'[rules]\nfile = "{tmp_path / "rules.toml"}"\n\n'
-    watched = f'[[archive]]\nname = "orthanc"\nurl = "{archive.url}"\nwatch = true\nlook_seconds = 0.2\n\n'
-    with service(tmp_path / "host", rest=rules + watched + destination(archive.url, "orthanc")) as made:
+    watched = f'[[archive]]\nname = "orthanc"\nurl = "{url}"\nwatch = true\nlook_seconds = 0.2\nquiet_seconds = 60\n\n'
+    with service(tmp_path / "host", rest=rules + watched + destination(url, "orthanc")) as made:
         yield made
+
+
+def of_today(paths: list[Path]) -> list[Path]:
+    """Return the files with the study date of today, and with the number of images that there are in all.
+
+    An archive is asked by C-FIND for recent studies only. On a busy machine half a series looks settled for a
+    while: models may start on it, but no result leaves before all announced images are here.
+    """
+    for path in paths:
+        dataset = dcmread(path)
+        dataset.ImagesInAcquisition, dataset.AcquisitionNumber = len(paths), 1
+        dataset.StudyDate = f"{date.today():%Y%m%d}"
+        dataset.save_as(path)
+    return paths
 
 
 def watching(host: Service) -> None:
@@ -61,18 +87,19 @@ def counts(host: Service) -> dict[FetchState, int]:
         return dict(ledger.count_fetches("orthanc", WATCHING))
 
 
+@pytest.mark.parametrize("by", ["orthanc", "dicomweb", "dimse"])
 def test_a_series_in_a_watched_archive_comes_back_as_a_result_once(
     tmp_path: Path, archive: Orthanc, host: Service
 ) -> None:
     host.start()
     watching(host)
-    archive.put(ct_series(tmp_path / "ct", slices=10))
-    archive.put(mr_series(tmp_path / "mr", slices=2))
+    archive.put(of_today(ct_series(tmp_path / "ct", slices=10)))
+    archive.put(of_today(mr_series(tmp_path / "mr", slices=2)))
     host.job_ends()
     wait_for(lambda: modalities(archive) == {"CT": 1, "MR": 1, "SEG": 1, "SR": 1}, "SEG and SR are in the archive")
     wait_for(lambda: counts(host)[FetchState.UNWANTED] == 3, "the watch has seen MR, SEG and SR")
     assert len({path.parent for path in (host.data / "spool").rglob("*.dcm")}) == 1
-    assert [job.state for job in host.jobs()] == [JobState.DONE]
+    assert [job.state for job in host.jobs() if job.state is not JobState.SUPERSEDED] == [JobState.DONE]
     assert modalities(archive) == {"CT": 1, "MR": 1, "SEG": 1, "SR": 1}
 
 
@@ -81,25 +108,17 @@ def test_nothing_is_lost_when_the_watcher_is_killed_and_the_archive_goes_away(
 ) -> None:
     host.start()
     watching(host)
-    archive.put(ct_series(tmp_path / "first", slices=40, rows=128, columns=128, seed="first"))
+    archive.put(of_today(ct_series(tmp_path / "first", slices=40, rows=128, columns=128, seed="first")))
     wait_for(lambda: any((host.data / "spool").rglob("*.dcm")), "the fetch has begun")
     host.kill("watcher")
     archive.stop()
     with closing(host.ledger()) as ledger:
         wait_for(lambda: ledger.watch("orthanc").waits_since, "the watcher is back and misses the archive")
         archive.start()
-        archive.put(ct_series(tmp_path / "second", slices=10, seed="second"))
+        archive.put(of_today(ct_series(tmp_path / "second", slices=10, seed="second")))
         host.job_ends(count=2)
         kinds = [event.kind for event in ledger.events(subject="orthanc")]
-        sizes = sorted(record.instance_count for record in ledger.list_series() if record.modality == "CT")
+        series = ledger.list_series(state=SeriesState.RELEASED)
     assert kinds == ["watch-waits", "watch-goes-on"]
-    assert sizes == [10, 40]
+    assert sorted(record.instance_count for record in series) == [10, 40]
     wait_for(lambda: modalities(archive) == {"CT": 2, "SEG": 2, "SR": 2}, "both results are in the archive")
-
-
-def test_an_archive_that_tells_nothing_new_cannot_be_watched(tmp_path: Path) -> None:
-    rest = '[[archive]]\nname = "vna"\nurl = "dicomweb+http://127.0.0.1:1/dicom-web"\nwatch = true\n'
-    (tmp_path / "orchestrator.toml").write_text(rest + f'\n[data]\nfolder = "{tmp_path / "data"}"\n')
-    ended = run_command("serve", "--role", "watcher", "--settings", tmp_path / "orchestrator.toml")
-    assert ended.returncode == 2
-    assert "archive 'vna' cannot be watched" in ended.stderr
