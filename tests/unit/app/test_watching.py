@@ -1,0 +1,21 @@
+"""What can be watched, and what says that it cannot."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from orchestrator.app.watching import _Tools
+from orchestrator.config import ArchiveSettings, Settings
+from orchestrator.domain.errors import SettingsError
+
+
+def test_an_archive_that_tells_nothing_new_cannot_be_watched() -> None:
+    plugins: Any = SimpleNamespace(connect_archive=lambda url, settings: SimpleNamespace(name="vna"))
+    item = ArchiveSettings(name="vna", url="cloud://somewhere", watch=True)
+    none: Any = None
+    tools = _Tools(Settings(archives=(item,)), plugins, none, none, none, none)
+    with pytest.raises(SettingsError, match="archive 'vna' cannot be watched: cloud tells nothing of what is new"):
+        tools.watch(item)
