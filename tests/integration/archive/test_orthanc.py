@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -312,6 +313,21 @@ def test_a_series_is_told_when_it_comes_and_when_it_is_stable(
     reason, cursor = complete(own, cursor, uid)
     assert "StableSeries" in reason
     assert uid not in looks(own, cursor)[0]
+
+
+def test_a_series_that_grows_is_told_by_counts_too(peer: Orthanc, tmp_path: Path) -> None:
+    archive = by_dicomweb(peer)
+    cursor = archive.changes("").cursor
+    paths = saved(tmp_path, 3)
+    change(paths, lambda dataset: setattr(dataset, "StudyDate", f"{date.today():%Y%m%d}"))
+    uid = series_of(paths[0]).series_uid
+    counts = []
+    for end in (1, 3, 3):
+        peer.put(paths[:end])
+        look = archive.changes(cursor)
+        counts += [each.series.count for each in look.changes if each.series.series_uid == uid]
+        cursor = look.cursor
+    assert counts == [1, 3]
 
 
 def test_a_series_with_as_many_images_as_announced_is_complete_at_once(
