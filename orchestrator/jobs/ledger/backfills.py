@@ -110,7 +110,10 @@ class BackfillPages(Pages):
         """Return when the newest fetch of a backfill began, None where none did."""
         fetches = tables.fetches.c
         with self._database.reading() as connection:
-            return connection.scalar(sa.select(sa.func.max(fetches.begun_at)).where(fetches.run == number))
+            last: datetime | None = connection.scalar(
+                sa.select(sa.func.max(fetches.begun_at)).where(fetches.run == number)
+            )
+            return last
 
     def ruled_series(self, rule: str, series_uids: Collection[str]) -> frozenset[str]:
         """Return those of the series that the rule sent to a model before."""
