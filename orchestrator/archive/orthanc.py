@@ -25,11 +25,8 @@ _AT_ONCE = 100  # series in one question
 _CHANGES_AT_ONCE = 200  # each may be of another series with a thousand instances to name
 _FIRST_VERSION = (1, 9, 4)  # has /tools/bulk-content
 _LABELS_VERSION = (1, 12, 0)  # an older one ignores labels in a question and answers with everything
-_NEW = {"NewInstance", "NewSeries"}
-_COMPLETE = {
-    "StableSeries": "Orthanc says StableSeries: no instance came for its StableAge",
-    "CompletedSeries": "Orthanc says CompletedSeries: as many instances came as their headers announce",
-}
+_NEW = {"NewInstance", "NewSeries"}  # not StableSeries: silence for its StableAge is no news and proves nothing
+_COMPLETE = {"CompletedSeries": "Orthanc says CompletedSeries: as many instances came as their headers announce"}
 _STORED = {"Success", "AlreadyStored"}
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 _log = logging.getLogger(__name__)

@@ -83,6 +83,7 @@ class Changes:
 class Inbox(Protocol):
     """Where fetched instances are kept; each call returns the SOP Instance UID when the instance is durable.
 
+    Several threads may call at once.
     Every call may raise StorageFull, UnreadableFile or OSError.
     """
 
