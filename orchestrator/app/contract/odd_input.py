@@ -30,10 +30,14 @@ def anisotropic(case: Case) -> str:
 
 def one_slice(case: Case) -> str:
     """Return what comes of one slice alone: the one on which the model marks most, else the middle one."""
-    marked = [segment.mask.sum(axis=(1, 2)) for segment in case.answer.parts[0].result.segments]
-    most = np.sum(marked, axis=0) if marked else np.zeros(1)
     stack = case.stack
-    index = int(most.argmax()) if most.any() else len(stack.voxels) // 2
+    marked = np.zeros(len(stack.voxels))
+    for segment in case.answer.parts[0].result.segments:
+        marked += segment.mask.sum(axis=(1, 2))
+    for finding in case.answer.parts[0].result.findings:
+        shown = [region.slice for region in finding.regions] + [image.slice for image in finding.images]
+        np.add.at(marked, shown, 1)
+    index = int(marked.argmax()) if marked.any() else len(marked) // 2
     return _tolerated(case, stack.one_slice("one slice", index).write(case.folder / "copy"))
 
 

@@ -54,6 +54,7 @@ def test_places_that_stay_in_the_patient_pass(how: dict[str, str], examined: Exa
     assert failed(clauses) == set()
     assert {clauses[name].mark for name in (*TURNED, "multi-frame", "known lesion")} == {Mark.PASSED}
     assert "is on the bright lesion" in clauses["known lesion"].says
+    assert clauses["one slice"].says == "finds Fracture"
 
 
 def test_boxes_that_are_mirrored_in_each_series_are_found_by_the_known_lesion(examined: Examined) -> None:
