@@ -73,7 +73,10 @@ class Fetching:
         )
         self._ledger.put_fetches([fetched])
         all_came = begun.count is None or count >= begun.count
-        inbox.close(whole=True, complete=begun.complete if all_came else "")
+        if not all_came:  # a broken file, or an archive that counts what it does not hand out
+            said = f"{begun.archive} counts {begun.count} instances and handed out {count} that can be kept"
+            self._ledger.record("fetch-short", begun.series_uid, said)
+        inbox.close(whole=all_came, complete=begun.complete)
         return fetched
 
     def _later(self, begun: FetchRecord, error: str, told: str = "") -> FetchRecord:

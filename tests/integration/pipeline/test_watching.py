@@ -248,6 +248,16 @@ def test_an_archive_that_fails_for_one_series_only_refuses_that_series(post: Pos
     assert post.kinds("1.2.1") == ["fetch-refused"]
 
 
+def test_fewer_images_than_the_archive_counts_start_nothing_early_and_are_told(post: Post) -> None:
+    post.archive.tell("1.2.1", post.files("1.2.1", 3), Modality="CT", complete="the archive says so")
+    post.archive.held["1.2.1"] = post.archive.held["1.2.1"][:2]
+    post.turn()
+    closed = post.told[-1]
+    assert isinstance(closed, Closed)
+    assert not closed.released
+    assert post.kinds("1.2.1") == ["fetch-short"]
+
+
 def test_images_that_a_move_sent_to_the_receiver_are_told_as_fetched(post: Post) -> None:
     post.archive.tell("1.2.1", post.files("1.2.1", 3), Modality="CT", complete="the archive says so")
     for path in post.files("1.2.1", 3):
