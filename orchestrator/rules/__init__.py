@@ -2,8 +2,9 @@
 
 from orchestrator.rules.explanation import ConditionExplanation, Explanation, RuleExplanation
 from orchestrator.rules.identity import identifies
+from orchestrator.rules.kept import KeptFacts, kept_facts
 from orchestrator.rules.loading import default_rules, load_rules, parse_rules
-from orchestrator.rules.partial import KeptFacts, Verdict, judge, judge_kept, kept_facts, may_match
+from orchestrator.rules.partial import Verdict, judge, judge_kept, may_match
 from orchestrator.rules.query import to_query
 from orchestrator.rules.reference import reference
 from orchestrator.rules.rule import Match, Rule

@@ -5,43 +5,17 @@ Logic of three values (Kleene): True and False hold whatever the missing facts a
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 
-from orchestrator.domain.series import Headers, HeaderValue
+from orchestrator.domain.series import Headers
 from orchestrator.rules.conditions import Condition, values_of
-from orchestrator.rules.identity import identifies
+from orchestrator.rules.kept import KeptFacts
 from orchestrator.rules.origin import refusal
 from orchestrator.rules.rule import Clause, Rule
 
 Verdict = bool | None
 Known = Callable[[str], bool]
 """Whether the facts tell all about a keyword, be it that it is absent."""
-
-
-KeptFacts = Mapping[str, Sequence[HeaderValue] | None]
-"""Facts as a record may keep them: None for a keyword that has values which are not kept."""
-
-_VALUES_KEPT = 32
-_CHARACTERS_KEPT = 256
-
-
-def kept_facts(facts: Headers) -> KeptFacts:
-    """Return the facts without values that may tell a person, and without the many that differ from image to image.
-
-    What JSON cannot hold (NaN, control characters) is not kept either.
-    """
-    return {keyword: values if _are_kept(keyword, values) else None for keyword, values in facts.items()}
-
-
-def _are_kept(keyword: str, values: Sequence[HeaderValue]) -> bool:
-    return len(values) <= _VALUES_KEPT and not identifies(keyword) and all(map(_is_kept, values))
-
-
-def _is_kept(value: HeaderValue) -> bool:
-    if isinstance(value, str):
-        return value.isprintable() and len(value) <= _CHARACTERS_KEPT
-    return math.isfinite(value)
 
 
 def judge_kept(rule: Rule, kept: KeptFacts) -> Verdict:
@@ -57,6 +31,11 @@ def judge(rule: Rule, facts: Headers, is_known: Known) -> Verdict:
     """
     if refusal(facts):
         return False
+    verdict = _verdict(rule, facts, is_known)
+    return None if verdict and not is_known("Modality") else verdict  # it may hold no images
+
+
+def _verdict(rule: Rule, facts: Headers, is_known: Known) -> Verdict:
     wanted = _any(_all_of(clause, facts, is_known) for clause in rule.when)
     excluded = _any(_judged(condition, facts, is_known) for condition in rule.unless)
     return _all((wanted, None if excluded is None else not excluded))

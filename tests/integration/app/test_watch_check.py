@@ -14,17 +14,23 @@ from orchestrator.config import Settings
 from orchestrator.domain.fetching import FetchRecord
 from orchestrator.jobs import Ledger
 
-NOW = datetime.now(UTC)
-FETCH = FetchRecord(archive="pacs", series_uid="1.1", study_uid="1", due_at=NOW, changed_at=NOW)
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def looked(ledger: Ledger, at: datetime) -> None:
+    fetch = FetchRecord(archive="pacs", series_uid="1.1", study_uid="1", due_at=at, changed_at=at)
+    ledger.looked("pacs", "1", [fetch], at)
 
 
 @pytest.mark.parametrize(
     ("happened", "health", "found"),
     [
         (lambda ledger: None, Health.WARNING, "last look: never"),
-        (lambda ledger: ledger.looked("pacs", "1", [], NOW - timedelta(hours=1)), Health.WARNING, "last look: 2"),
-        (lambda ledger: ledger.looked("pacs", "1", [FETCH], NOW), Health.GOOD, "waiting 1"),
-        (lambda ledger: ledger.watch_waits("pacs", "it does not answer", NOW), Health.BAD, "it does not answer"),
+        (lambda ledger: looked(ledger, now() - timedelta(hours=1)), Health.WARNING, "last look: 2"),
+        (lambda ledger: looked(ledger, now()), Health.GOOD, "waiting 1"),
+        (lambda ledger: ledger.watch_waits("pacs", "it does not answer", now()), Health.BAD, "it does not answer"),
     ],
 )
 def test_a_watch_is_told_as_it_stands(

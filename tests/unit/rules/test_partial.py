@@ -57,10 +57,25 @@ def test_kept_facts_name_nobody_and_say_what_they_do_not_keep() -> None:
         "PatientName": ("Doe^Jane",),
         "InstanceNumber": tuple(range(300)),
         "SliceThickness": (float("nan"),),
+        "RepetitionTime": ("Doe",),
+        "PatientAge": ("091Y",),
+        "Ward": ("the room of Doe",),
         "SeriesDescription": ("a\0b",),
-        "Modality": ("CT",),
     }
-    assert kept_facts(facts) == dict.fromkeys(facts) | {"Modality": ("CT",)}
+    told: Headers = {"Modality": ("CT",), "EchoTime": (3.5,), "PatientSize": (1.8,), "Source": ("pacs",)}
+    assert kept_facts({**facts, **told}) == dict.fromkeys(facts) | told
+
+
+@pytest.mark.parametrize(
+    ("age", "kept"), [("089Y", True), ("090Y", False), ("003M", True), ("Doe", False), ("", False), ("120Y", False)]
+)
+def test_an_age_is_kept_that_many_people_have(age: str, kept: bool) -> None:
+    assert (kept_facts({"PatientAge": (age,)})["PatientAge"] is not None) is kept
+
+
+def test_a_series_of_which_nobody_says_that_it_holds_images_is_left_open() -> None:
+    (rule,) = parse_rules('[[rule]]\nname = "r"\nmodel = "m"\n[rule.when]\nStudyDate = { min = "20260101" }\n').rules
+    assert judge(rule, {"StudyDate": ("20260301",)}, {"StudyDate"}.__contains__) is None
 
 
 @pytest.mark.parametrize(
