@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
-import platformdirs
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from orchestrator.config.receiving import EntitySettings, ReceiverSettings, ReceiverTlsSettings, SenderSettings
@@ -225,6 +224,12 @@ class RulesSettings(Section):
     )
 
 
+def _weights_folder() -> Path:
+    import platformdirs  # only where the settings name no folder
+
+    return platformdirs.user_data_path("radiology-orchestrator") / "weights"
+
+
 class ModelsSettings(Section):
     """Where models come from, besides installed packages."""
 
@@ -233,7 +238,7 @@ class ModelsSettings(Section):
     )
     plugins: tuple[FilePath, ...] = Field(default=(), description="Folders of plugins, each a `*.py` file.")
     weights: FilePath = Field(
-        default_factory=lambda: platformdirs.user_data_path("radiology-orchestrator") / "weights",
+        default_factory=_weights_folder,
         description="Folder of the weights that were pulled.",
         json_schema_extra={"shown_default": "`radiology-orchestrator/weights` in the user's data folder"},
     )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from functools import cache
 from typing import Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _WRITTEN = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)(?: +(\S+))?")
 _DAYS_LOOKED_AT = 3  # where a clock is put forward, the hours of one day may not be there at all
@@ -73,6 +72,8 @@ def _zone(name: str) -> tzinfo | None:
     """
     if not name:
         return None
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # only where a zone is named
+
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -9,9 +9,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
 from orchestrator.domain.errors import EnvironmentMissing
 from orchestrator.worker.discovery import ENVIRONMENT, ModelSource
 from orchestrator.worker.manifest import Manifest
@@ -83,6 +80,9 @@ def _made_of(source: ModelSource) -> dict[str, object]:
 
 def _packages(manifest: Manifest) -> list[str]:
     """Return the requirements, with what our part needs unless they name it themselves."""
+    from packaging.requirements import Requirement  # a twentieth of the core's import, and few models need it
+    from packaging.utils import canonicalize_name
+
     ours = ALWAYS if manifest.runtime == "python" else (*ALWAYS, *FOR_DECLARED)
     named = {canonicalize_name(Requirement(text).name) for text in manifest.requirements}
     return [*(text for text in ours if Requirement(text).name not in named), *manifest.requirements]

@@ -6,7 +6,6 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -59,6 +58,8 @@ def _server(value: str) -> str:
 
 def _pinned(value: str) -> str:
     """Refuse what is no requirement on one version: a result must follow from what the manifest says."""
+    from packaging.requirements import InvalidRequirement, Requirement  # few models need it, all would wait for it
+
     try:
         requirement = Requirement(value)
     except InvalidRequirement:
