@@ -7,13 +7,14 @@ import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
-
-import tree_sitter
-import tree_sitter_toml
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.domain.errors import UserError
+
+if TYPE_CHECKING:
+    import tree_sitter
 
 SIZE_LIMIT_BYTES = 256 * 1024
 LINE_LIMIT_CHARACTERS = 4096
@@ -25,8 +26,15 @@ _FAULTS_WITH_HINT = 20  # a hint compares the word with some 5,000 keywords
 Key = tuple[str | int, ...]
 """Where a value stands: ``("rule", 0, "when", "Modality")``."""
 
-_PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_toml.language()))
 _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
+
+
+@cache
+def _parser() -> tree_sitter.Parser:
+    import tree_sitter  # where there is no file to read, nobody waits for it
+    import tree_sitter_toml
+
+    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_toml.language()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +150,7 @@ class _Lines:
         self._elements: dict[Key, int] = {}  # [[array of tables]] -> how many came so far
 
     def of(self, text: str) -> Mapping[Key, int]:
-        for node in _PARSER.parse(text.encode("utf-8", "replace")).root_node.named_children:
+        for node in _parser().parse(text.encode("utf-8", "replace")).root_node.named_children:
             if node.type == "pair":
                 self._pair((), node)
             elif node.type in ("table", "table_array_element"):

@@ -2,7 +2,6 @@
 
 from orchestrator.config.loading import load_settings
 from orchestrator.config.receiving import EntitySettings, ReceiverSettings, ReceiverTlsSettings, SenderSettings
-from orchestrator.config.reference import reference
 from orchestrator.config.settings import (
     ArchiveSettings,
     DataSettings,
@@ -34,5 +33,4 @@ __all__ = [
     "WebSettings",
     "WorkerSettings",
     "load_settings",
-    "reference",
 ]

@@ -6,7 +6,6 @@ from orchestrator.rules.kept import KeptFacts, kept_facts
 from orchestrator.rules.loading import default_rules, load_rules, parse_rules
 from orchestrator.rules.partial import Verdict, judge, judge_kept, may_match
 from orchestrator.rules.query import to_query
-from orchestrator.rules.reference import reference
 from orchestrator.rules.rule import Match, Rule
 from orchestrator.rules.ruleset import RuleSet
 from orchestrator.rules.watched import WatchedRules
@@ -29,6 +28,5 @@ __all__ = [
     "load_rules",
     "may_match",
     "parse_rules",
-    "reference",
     "to_query",
 ]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import load_settings, reference
+from orchestrator.config import load_settings
 from orchestrator.config.environment import fields
+from orchestrator.config.reference import reference
 
 PAGE = (Path(__file__).parents[3] / "docs/reference/settings.md").read_text("utf-8")
 

@@ -9,8 +9,9 @@ import pytest
 from pydicom.datadict import keyword_dict
 from pydicom.sr.codedict import codes
 
-from orchestrator.rules import parse_rules, reference
+from orchestrator.rules import parse_rules
 from orchestrator.rules.keywords import HOST_FACTS, TERMS
+from orchestrator.rules.reference import reference
 
 PAGE = (Path(__file__).parents[3] / "docs/reference/rules.md").read_text("utf-8")
 
