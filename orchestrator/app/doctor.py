@@ -38,6 +38,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield from _ports(settings)
     for item in (*settings.archives, *settings.destinations):
         yield _archive(item, plugins, settings)
+    yield from _watches(settings)
     yield from _deliveries(settings)
     if not settings.destinations:
         yield Check(
@@ -151,11 +152,36 @@ def _archive(item: RemoteSettings, plugins: HostPlugins, settings: Settings) -> 
     return Check(name, Health.GOOD, f"answered in {seconds * 1000:.0f} ms; more: doctor --archive {item.name}")
 
 
+def _watches(settings: Settings) -> Iterator[Check]:
+    """Yield how each watch stands; a folder is followed by the engine itself, without a record of its looks."""
+    for item in settings.archives:
+        if item.watch and not item.url.startswith("file:"):
+            yield watch_check(item, settings)
+    yield from abandoned_checks(settings)
+
+
+def abandoned_checks(settings: Settings) -> Iterator[Check]:
+    """Yield a check for each archive that is not watched any more and of which series are half here."""
+    watched = {item.name for item in settings.archives if item.watch}
+    with suppress(OrchestratorError, OSError), closing(Ledger.open(settings.data.database)) as ledger:
+        for name, count in ledger.half_fetched().items():
+            if name not in watched:
+                yield Check(
+                    f"fetches from {name}",
+                    Health.WARNING,
+                    f"{count} series came in part only, so no model runs on them, and nobody fetches the rest",
+                    f"write watch = true for {name} again, or send these series to the receiver",
+                )
+
+
 def watch_check(item: ArchiveSettings, settings: Settings) -> Check:
     """Return how the watch of an archive stands, as the watcher put it down."""
     name = f"watch of {item.name}"
-    with closing(Ledger.open(settings.data.database)) as ledger:
-        watch, counts = ledger.watch(item.name), ledger.count_fetches(item.name)
+    try:
+        with closing(Ledger.open(settings.data.database)) as ledger:
+            watch, counts = ledger.watch(item.name), ledger.count_fetches(item.name)
+    except (OrchestratorError, OSError) as fault:
+        return Check(name, Health.BAD, str(fault), "see [data] database in the settings")
     if watch.waits_since is not None:
         found = f"waits since {watch.waits_since.astimezone():%Y-%m-%d %H:%M}: {watch.error}"
         return Check(name, Health.BAD, found, "it goes on by itself and misses nothing, once that is put right")

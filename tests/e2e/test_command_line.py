@@ -447,6 +447,13 @@ def test_doctor_reads_the_rules_as_the_service_does(command: Command, nowhere: P
     assert found["rules"]["health"] == health, found["rules"]
 
 
+def test_doctor_says_how_each_watch_stands(command: Command, nowhere: Path) -> None:
+    archive = f'[[archive]]\nname = "pacs"\nurl = "orthanc+http://127.0.0.1:{free_port()}"\nwatch = true\n'
+    (nowhere / "orchestrator.toml").write_text(archive)
+    found = {check["name"]: check for check in command("doctor", "--json").json}
+    assert (found["watch of pacs"]["health"], found["watch of pacs"]["found"]) == ("warning", "last look: never")
+
+
 def test_config_show_masks_secrets(command: Command, nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (nowhere / "password").write_text("correct horse\n")
     (nowhere / "password").chmod(0o600)

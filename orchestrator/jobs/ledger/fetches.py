@@ -109,6 +109,13 @@ class FetchPages(Pages):
         with self._database.reading() as connection:
             return records(connection, FetchRecord, query)
 
+    def half_fetched(self) -> Mapping[str, int]:
+        """Return for each archive how many series its watch began to fetch and did not fetch whole."""
+        table = tables.fetches
+        begun = (table.c.run == WATCHING, table.c.attempts > 0, table.c.state.not_in(_GONE))
+        with self._database.reading() as connection:
+            return count_by(connection, table.c.archive, *begun)
+
     def resume_fetches(self) -> None:
         """Let what a killed process was fetching wait again; called by the one that starts to fetch."""
         table = tables.fetches

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.doctor import Health, watch_check
+from orchestrator.app.doctor import Health, abandoned_checks, watch_check
 from orchestrator.config import Settings
 from orchestrator.domain.fetching import FetchRecord
 from orchestrator.jobs import Ledger
@@ -22,6 +22,20 @@ def now() -> datetime:
 def looked(ledger: Ledger, at: datetime) -> None:
     fetch = FetchRecord(archive="pacs", series_uid="1.1", study_uid="1", due_at=at, changed_at=at)
     ledger.looked("pacs", "1", [fetch], at)
+
+
+@pytest.mark.parametrize(("watch", "told"), [(True, 0), (False, 1)])
+def test_series_that_are_half_here_are_told_where_nobody_fetches_the_rest(
+    tmp_path: Path, *, watch: bool, told: int
+) -> None:
+    archive = {"name": "pacs", "url": "orthanc+http://127.0.0.1:1", "watch": watch}
+    settings = Settings.model_validate({"data": {"folder": str(tmp_path / "data")}, "archive": [archive]})
+    half = FetchRecord(archive="pacs", series_uid="1.1", study_uid="1", due_at=now(), changed_at=now(), attempts=1)
+    with closing(Ledger.open(settings.data.database)) as ledger:
+        ledger.put_fetches([half])
+    checks = list(abandoned_checks(settings))
+    assert len(checks) == told
+    assert all("1 series" in check.found and "watch = true" in check.advice for check in checks)
 
 
 @pytest.mark.parametrize(

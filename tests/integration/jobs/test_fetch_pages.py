@@ -43,6 +43,21 @@ def test_an_outage_is_told_once_when_it_begins_and_once_when_it_is_over(ledger: 
     assert [event.kind for event in ledger.events(subject="pacs")] == ["watch-waits", "watch-goes-on"]
 
 
+def test_series_that_are_half_here_are_counted_by_archive(ledger: Ledger) -> None:
+    begun = {"begun_at": NOON, "attempts": 1}
+    ledger.put_fetches(
+        [
+            fetch("1.1", **begun),
+            fetch("1.2", state=FetchState.FETCHING, **begun),
+            fetch("1.3", archive="vna", **begun),
+            fetch("1.4"),
+            fetch("1.5", state=FetchState.FETCHED, **begun),
+            fetch("1.6", run=1, rule="bones", **begun),
+        ]
+    )
+    assert ledger.half_fetched() == {"pacs": 2, "vna": 1}
+
+
 def test_what_is_due_first_is_listed_first_and_what_is_not_due_is_left_out(ledger: Ledger) -> None:
     later = NOON + timedelta(seconds=1)
     ledger.put_fetches([fetch("1.3", due_at=later), fetch("1.2"), fetch("1.1", state=FetchState.FETCHED)])
