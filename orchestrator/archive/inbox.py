@@ -68,4 +68,8 @@ class SpoolInbox:
         """
         self._tell(Closed(association=self._fetch, released=whole, calling="", called=""))
         if whole and complete:
-            self._tell(Announced(series_uid=self._series_uid, count=self.arrivals, reason=complete))
+            self.announce(self.arrivals, complete)
+
+    def announce(self, count: int, complete: str) -> None:
+        """Tell that so many instances are all, and who says so."""
+        self._tell(Announced(series_uid=self._series_uid, count=count, reason=complete))

@@ -57,6 +57,10 @@ class Fetching:
             self._later(begun, error="", told="")
             raise
 
+    def announce(self, fetched: FetchRecord, complete: str) -> None:
+        """Tell that what was fetched before is all, as the archive says now."""
+        self._inbox(fetched.series_uid).announce(fetched.fetched, complete)
+
     def _brought(self, begun: FetchRecord, inbox: SpoolInbox) -> int:
         series = FoundSeries(begun.study_uid, begun.series_uid, count=begun.count)
         count = self._archive.fetch(series, inbox)

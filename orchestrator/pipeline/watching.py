@@ -113,11 +113,13 @@ class Watch:
         noted = []
         for change in changes:
             uid = change.series.series_uid
+            before = known.get(uid)
             wanted = uid not in ours and rules.may_match({**change.series.headers, "Source": (self.name,)})
-            if wanted and _is_here(change, known.get(uid)):
+            if wanted and before is not None and _is_here(change, before):
+                self._fetching.announce(before, change.complete)
                 continue
-            due_at = begun if change.complete else self._patience(known.get(uid))
-            noted.append(self._after(change, known.get(uid), wanted=wanted, due_at=due_at))
+            due_at = begun if change.complete else self._patience(before)
+            noted.append(self._after(change, before, wanted=wanted, due_at=due_at))
         return noted
 
     def _patience(self, before: FetchRecord | None) -> datetime:
@@ -146,11 +148,11 @@ class Watch:
         )
 
 
-def _is_here(change: Change, before: FetchRecord | None) -> bool:
+def _is_here(change: Change, before: FetchRecord) -> bool:
     """Return whether the change only says that what was fetched is all.
 
     Without such a word an instance came, be it in the place of another: then the same count is no sameness.
     """
-    if before is None or before.state is not FetchState.FETCHED or not change.complete:
+    if before.state is not FetchState.FETCHED or not change.complete:
         return False
     return change.series.count in {None, before.fetched}

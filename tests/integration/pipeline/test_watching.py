@@ -116,6 +116,7 @@ def test_what_has_come_already_is_not_fetched_again_when_the_archive_calls_it_co
     post.turn()
     post.turn()
     assert post.archive.fetched == ["1.2.1"]
+    assert post.told[-1] == Announced(series_uid="1.2.1", count=3, reason="the archive says so")
 
 
 def test_a_series_that_grows_afterwards_is_fetched_again_with_twice_the_patience(post: Post) -> None:
