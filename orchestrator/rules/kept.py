@@ -16,6 +16,10 @@ KeptFacts = Mapping[str, Sequence[HeaderValue] | None]
 
 _VALUES_KEPT = 32
 _CHARACTERS_KEPT = 256
+_PATIENT_GROUP = 0x0010
+_OF_THE_PATIENT = {"PatientSex", "PatientAge", "QualityControlSubject"}
+"""What rules ask of a patient and what names none; the rest of the group is not kept."""
+_PROSE = {"LT", "ST", "UT", "UC", "UR"}  # what people write at length tells anything
 _NUMBERS = {"DS", "IS", "FL", "FD", "SS", "US", "SL", "UL", "SV", "UV"}
 _MOST_YEARS = 89  # an age beyond may tell a person (45 CFR 164.514 b 2 i C)
 
@@ -36,6 +40,8 @@ def _are_kept(keyword: str, values: Sequence[HeaderValue]) -> bool:
     if tag is None:
         return keyword in HOST_FACTS
     vr = dictionary_VR(tag)
+    if vr in _PROSE or (tag >> 16 == _PATIENT_GROUP and keyword not in _OF_THE_PATIENT):
+        return False
     return all(_is_kept(value, vr) for value in values)
 
 

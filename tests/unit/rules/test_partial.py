@@ -60,9 +60,12 @@ def test_kept_facts_name_nobody_and_say_what_they_do_not_keep() -> None:
         "RepetitionTime": ("Doe",),
         "PatientAge": ("091Y",),
         "Ward": ("the room of Doe",),
+        "EthnicGroup": ("any",),
+        "PatientSize": (1.8,),
+        "DerivationDescription": ("as Dr. Doe wished",),
         "SeriesDescription": ("a\0b",),
     }
-    told: Headers = {"Modality": ("CT",), "EchoTime": (3.5,), "PatientSize": (1.8,), "Source": ("pacs",)}
+    told: Headers = {"Modality": ("CT",), "EchoTime": (3.5,), "PatientSex": ("O",), "Source": ("pacs",)}
     assert kept_facts({**facts, **told}) == dict.fromkeys(facts) | told
 
 
