@@ -10,9 +10,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from orchestrator.domain.errors import UserError
 
 if TYPE_CHECKING:
+    from orchestrator.archive.commitment import Commitments
     from orchestrator.archive.dicomweb import DicomwebArchive
-    from orchestrator.archive.dimse import DimseArchive
+    from orchestrator.archive.dimse import DimseArchive, Tls, Ways
     from orchestrator.archive.folder import FolderArchive
+    from orchestrator.archive.http import Access
     from orchestrator.archive.orthanc import OrthancArchive
 
 _AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")  # PS3.5 6.2: 16 characters of ASCII, no backslash
@@ -56,33 +58,19 @@ def connect(
         raise UserError(f"{ae_title!r} is no AE title: up to 16 characters of ASCII without backslash")
     parts = urlsplit(url)
     if parts.scheme in ("dimse", "dimse+tls"):
-        from orchestrator.archive.commitment import Commitments
-        from orchestrator.archive.dimse import DimseArchive, Peer, Tls, Ways
+        from orchestrator.archive.dimse import Tls, Ways
 
-        if retrieve == "move" and not move_to:
-            raise UserError(
-                f'archive {name!r}: retrieve = "move" needs a receiver here: enable it, or name its move_to'
-            )
         tls = Tls(ca_file=ca_file, certificate_file=certificate_file, key_file=key_file)
-        peer = Peer(
-            name,
-            *_dimse_address(url, parts),
-            ae_title=ae_title,
-            timeout_seconds=timeout_seconds,
-            tls=tls if parts.scheme == "dimse+tls" else None,
-        )
-        commitments = Commitments(folder / "commitments") if folder else None
-        return DimseArchive(peer, Ways(ask=ask, retrieve=retrieve, move_to=move_to, commitments=commitments))
+        ways = Ways(ask=ask, retrieve=retrieve, move_to=move_to, commitments=_commitments(folder))
+        secured = tls if parts.scheme == "dimse+tls" else None
+        return _dimse(name, _dimse_address(url, parts), ae_title, timeout_seconds, secured, ways)
     if parts.scheme == "file":
         from orchestrator.archive.folder import FolderArchive
 
         return FolderArchive(name, _folder(url, parts))
     if parts.scheme in SCHEMES:
-        from orchestrator.archive.dicomweb import DicomwebArchive
         from orchestrator.archive.http import Access
-        from orchestrator.archive.orthanc import OrthancArchive
 
-        kind = DicomwebArchive if parts.scheme.startswith("dicomweb") else OrthancArchive
         access = Access(
             username=username,
             password=password,
@@ -91,8 +79,31 @@ def connect(
             key_file=key_file,
             timeout_seconds=timeout_seconds,
         )
-        return kind(name, _http_root(url, parts), access)
+        return _asked_by_http(name, parts.scheme, _http_root(url, parts), access)
     raise UserError(f"archive {name!r}: {url!r} has no known scheme; there are {', '.join(SCHEMES.values())}")
+
+
+def _dimse(
+    name: str, address: tuple[str, str, int], ae_title: str, timeout_seconds: float, tls: Tls | None, ways: Ways
+) -> DimseArchive:
+    from orchestrator.archive.dimse import DimseArchive, Peer
+
+    if ways.retrieve == "move" and not ways.move_to:
+        raise UserError(f'archive {name!r}: retrieve = "move" needs a receiver here: enable it, or name its move_to')
+    return DimseArchive(Peer(name, *address, ae_title=ae_title, timeout_seconds=timeout_seconds, tls=tls), ways)
+
+
+def _commitments(folder: Path | None) -> Commitments | None:
+    from orchestrator.archive.commitment import Commitments
+
+    return Commitments(folder / "commitments") if folder else None
+
+
+def _asked_by_http(name: str, scheme: str, root: str, access: Access) -> DicomwebArchive | OrthancArchive:
+    from orchestrator.archive.dicomweb import DicomwebArchive
+    from orchestrator.archive.orthanc import OrthancArchive
+
+    return DicomwebArchive(name, root, access) if scheme.startswith("dicomweb") else OrthancArchive(name, root, access)
 
 
 def _dimse_address(url: str, parts: SplitResult) -> tuple[str, str, int]:

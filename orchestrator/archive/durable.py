@@ -48,7 +48,7 @@ def write_durably(temporary: Path, content: bytes, target: Path) -> None:
             file.flush()
             os.fdatasync(file.fileno())
         temporary.rename(target)
-    except BaseException:
+    except BaseException:  # interrupted too: no half-written file stays
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(target.parent)

@@ -141,11 +141,6 @@ class Receiver:
         self._join(limit_seconds)
         self._reporter.close()
 
-    def open_associations(self, calling: str) -> int:
-        """Return how many associations that AE title has open now."""
-        with self._lock:
-            return self._count(calling)
-
     def _count(self, calling: str) -> int:
         return sum(association.calling == calling for association in self._open.values())
 

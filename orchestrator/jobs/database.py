@@ -71,11 +71,6 @@ class Database:
             self._readers = sa.create_engine(self.url, pool_pre_ping=True)
         self._writers = self._readers.execution_options(writes=True)
 
-    @property
-    def is_sqlite(self) -> bool:
-        """True on a SQLite file, False on PostgreSQL."""
-        return self._readers.dialect.name == "sqlite"
-
     def reading(self) -> AbstractContextManager[sa.Connection]:
         """Return one consistent view of the database on SQLite, committed rows on PostgreSQL."""
         return self._readers.begin()

@@ -88,7 +88,7 @@ class Peer:
                 if not association.is_established:
                     raise ArchiveUnavailable(f"{self} took the association and ended it at once")
                 yield association
-            except BaseException:
+            except BaseException:  # whatever it was, no half-used association may be released as if all went well
                 association.abort()
                 raise
             else:
