@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from orchestrator.app.check import Check, Health
 from orchestrator.app.host import write_options
 from orchestrator.app.sources import connected, load_plugins, start_workers
-from orchestrator.app.test_study import TEST_STUDY_UID, TestObjects, write_test_study
+from orchestrator.app.trial_study import TRIAL_STUDY_UID, TrialObjects, write_trial_study
 from orchestrator.archive import Spool, SpoolInbox, shown_certificate
 from orchestrator.config import ArchiveSettings, DestinationSettings, RemoteSettings, Settings
 from orchestrator.dicom import WriteOptions
@@ -140,7 +140,7 @@ def _query(archive: Searchable, found: list[FoundSeries]) -> Check:
     days = f"{today - timedelta(days=DAYS):%Y%m%d}-{today:%Y%m%d}"
     found.extend(islice(archive.find({"StudyDate": days}), MOST_SERIES))
     told = f"{len(found)}{' or more' if len(found) == MOST_SERIES else ''} series of the last {DAYS} days"
-    found.extend(archive.find({"StudyInstanceUID": TEST_STUDY_UID}))
+    found.extend(archive.find({"StudyInstanceUID": TRIAL_STUDY_UID}))
     if not found:
         return Check("query", Health.WARNING, told, "--store sends a synthetic patient's study, which can be asked for")
     if all(series.count is None for series in found):
@@ -192,7 +192,7 @@ def _fetch(archive: Readable, item: RemoteSettings, found: Sequence[FoundSeries]
 def _sample(found: Sequence[FoundSeries]) -> FoundSeries | None:
     """Return the smallest series that is worth timing; of one that tells no counts, the test study's images."""
     counted = [series for series in found if series.count in SAMPLE_IMAGES]
-    ours = [one for one in found if one.study_uid == TEST_STUDY_UID and one.headers.get("Modality") == ("CT",)]
+    ours = [one for one in found if one.study_uid == TRIAL_STUDY_UID and one.headers.get("Modality") == ("CT",)]
     return min(counted, key=lambda one: one.count or 0, default=next(iter(ours), None))
 
 
@@ -209,17 +209,19 @@ def _stored(archive: Archive, item: RemoteSettings) -> Iterator[Check]:
     options = write_options(item) if isinstance(item, DestinationSettings) else WriteOptions()
     asks = not isinstance(item, DestinationSettings) or item.ask
     with TemporaryDirectory() as folder:
-        study = write_test_study(Path(folder), options)
+        study = write_trial_study(Path(folder), options)
         for objects in study:
             yield _tried(f"store {objects.what}", lambda objects=objects: _store(archive, objects, asks))  # type: ignore[misc]
         if isinstance(archive, Committing) and isinstance(item, DestinationSettings) and item.confirm == "commitment":
             yield _tried("commitment", lambda: _committed(archive, study))
     yield Check(
-        "test study", Health.GOOD, f"patient ID {study[0].patient_id}, study {study[0].study_uid}: may be deleted there"
+        "trial study",
+        Health.GOOD,
+        f"patient ID {study[0].patient_id}, study {study[0].study_uid}: may be deleted there",
     )
 
 
-def _store(archive: Archive, objects: TestObjects, asks: bool) -> Check:
+def _store(archive: Archive, objects: TrialObjects, asks: bool) -> Check:
     name = f"store {objects.what}"
     start = time.perf_counter()
     try:
@@ -240,7 +242,7 @@ def _store(archive: Archive, objects: TestObjects, asks: bool) -> Check:
     return paced(name, len(objects.paths), "object(s), read back", seconds)
 
 
-def _committed(archive: Committing, study: Sequence[TestObjects]) -> Check:
+def _committed(archive: Committing, study: Sequence[TrialObjects]) -> Check:
     references = [reference for objects in study for reference in objects.references]
     refused = archive.uncommitted(references)
     if refused:

@@ -24,12 +24,12 @@ from orchestrator.testing import Patient, Phantom, SyntheticSeries, synthetic_se
 PATIENT = Patient(patient_id="ORCHESTRATOR-TEST", name="Orchestrator^Test^Patient")
 MADE_AT = datetime(2025, 5, 1, 12, 0, tzinfo=UTC)
 SEED = "archive test"
-TEST_STUDY_UID = Phantom(seed=SEED).uid("study")
+TRIAL_STUDY_UID = Phantom(seed=SEED).uid("study")
 MODEL = ModelDescription(name="archive-test", version="1", digest="0" * 64, manufacturer="radiology-orchestrator")
 
 
 @dataclass(frozen=True, slots=True)
-class TestObjects:
+class TrialObjects:
     """Objects of one kind. what: their name for people; advice: what to change where they are refused."""
 
     what: str
@@ -44,7 +44,7 @@ class TestObjects:
         return self.references[0].study_uid
 
 
-def write_test_study(folder: Path, options: WriteOptions) -> tuple[TestObjects, ...]:
+def write_trial_study(folder: Path, options: WriteOptions) -> tuple[TrialObjects, ...]:
     """Return the images, the segmentation and the report, written into the folder as the options say."""
     images = synthetic_series(
         folder / "images",
@@ -56,7 +56,9 @@ def write_test_study(folder: Path, options: WriteOptions) -> tuple[TestObjects, 
     series = gather([read_instance(path) for path in images.paths])
     objects = _written(images, series, folder, options)
     return (
-        TestObjects("images", images.paths, _images(series), "let it take CT images from this host's AE title or user"),
+        TrialObjects(
+            "images", images.paths, _images(series), "let it take CT images from this host's AE title or user"
+        ),
         *(_one(item, options) for item in objects),
     )
 
@@ -84,7 +86,7 @@ def _images(series: Series) -> list[ObjectReference]:
     return [ObjectReference(one.study_uid, one.series_uid, one.sop_uid, one.sop_class) for one in series.instances]
 
 
-def _one(item: ObjectRecord, options: WriteOptions) -> TestObjects:
+def _one(item: ObjectRecord, options: WriteOptions) -> TrialObjects:
     reference = ObjectReference(item.study_uid, item.series_uid, item.sop_uid, item.sop_class)
     if item.kind is ObjectKind.SEG:
         what = "segmentation (labelmap)" if options.label_map else "segmentation (binary)"
@@ -92,4 +94,4 @@ def _one(item: ObjectRecord, options: WriteOptions) -> TestObjects:
     else:
         what = "report (Comprehensive 3D SR)" if options.comprehensive_3d else "report (Comprehensive SR)"
         advice = 'write sr = "comprehensive"' if options.comprehensive_3d else f"let it take SOP class {item.sop_class}"
-    return TestObjects(what, [item.path], [reference], advice)
+    return TrialObjects(what, [item.path], [reference], advice)
