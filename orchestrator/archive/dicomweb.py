@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from orchestrator.archive.found import (
     found_series,
     matches,
 )
-from orchestrator.archive.http import Access, HttpPeer, Params, Session
+from orchestrator.archive.http import Access, HttpPeer, Params, Session, http_date
 from orchestrator.archive.identity import ATTRIBUTES, identity_in, identity_of, one_patient
 from orchestrator.archive.multipart import BrokenMultipart, MultipartReader, Outgoing, Part, boundary_in
 from orchestrator.archive.uid import is_uid, shown
@@ -74,11 +73,7 @@ class DicomwebArchive:
         """
         asked: Params = {"StudyInstanceUID": IMPLEMENTATION_CLASS_UID, "limit": 1}
         with self._peer.session() as session, session.stream("GET", "/studies", params=asked) as response:
-            told = response.headers.get("Date", "")
-        try:
-            return parsedate_to_datetime(told)
-        except ValueError:
-            return None
+            return http_date(response.headers.get("Date", ""))
 
     def identity(self, study_uid: str) -> StudyIdentity | None:
         """Return patient and study as the archive holds them now, None where it lacks the study.

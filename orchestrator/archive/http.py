@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
@@ -148,7 +150,7 @@ class Session:
 
         Raises ArchiveUnavailable, ArchiveRefused.
         """
-        body = self._read(response)
+        body = self.read(response)
         if not body.strip():
             return None
         try:
@@ -158,7 +160,11 @@ class Session:
         except (ValueError, RecursionError):
             raise ArchiveRefused(f"{self._archive} answers with what is no JSON; check the path in its url") from None
 
-    def _read(self, response: httpx.Response) -> bytes:
+    def read(self, response: httpx.Response) -> bytes:
+        """Return the body, which is bounded in size and time.
+
+        Raises ArchiveUnavailable, ArchiveRefused.
+        """
         deadline = time.monotonic() + self._timeout_seconds
         body = bytearray()
         for piece in response.iter_raw():
@@ -208,6 +214,15 @@ class Session:
             return ArchiveUnavailable(f"{self._archive} answers with {code}{_wished_wait(response)}")
         advice = _ADVICE.get(code)
         return ArchiveRefused(f"{self._archive} answers with {code}" + (f": {advice}" if advice else ""))
+
+
+def http_date(text: str) -> datetime | None:
+    """Return the moment that an HTTP header names (RFC 9110 5.6.7), None where it names none."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # "-0000": UTC, and no zone is claimed
 
 
 def _query(params: Params | None) -> str:

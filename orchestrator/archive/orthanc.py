@@ -71,7 +71,7 @@ class OrthancArchive:
         Raises ArchiveUnavailable, ArchiveRefused.
         """
         with self._peer.session() as session, session.stream("GET", "/tools/now") as response:
-            told = response.read().decode("ascii", "replace")
+            told = session.read(response).decode("ascii", "replace")
         try:
             return datetime.strptime(told.strip(), "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
         except ValueError:

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -521,3 +521,26 @@ def test_nothing_of_a_patient_is_logged(archive: Both, tmp_path: Path, caplog: p
     fetched(archive, found, tmp_path)
     archive.identity(found.study_uid)
     assert "secret" not in caplog.text.lower()
+
+
+@pytest.mark.parametrize(
+    ("body", "told"), [(b"20261124T120000", datetime(2026, 11, 24, 12, 0, tzinfo=UTC)), (b"<html>", None)]
+)
+def test_its_clock_is_read_where_it_tells_one(body: bytes, told: datetime | None) -> None:
+    with web_server(lambda _: Answer(body=body)) as port:
+        assert by_url(f"orthanc+http://127.0.0.1:{port}").clock() == told
+
+
+def test_an_answer_about_the_time_that_does_not_end_is_refused() -> None:
+    endless = (bytes(1 << 20) for _ in range(200))
+    with (
+        web_server(lambda _: Answer(body=endless)) as port,
+        pytest.raises(ArchiveRefused, match="more than 64 MiB"),
+    ):
+        by_url(f"orthanc+http://127.0.0.1:{port}").clock()
+
+
+def by_url(url: str) -> OrthancArchive:
+    archive = connect(url, name="vna")
+    assert isinstance(archive, OrthancArchive)
+    return archive
