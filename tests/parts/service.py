@@ -19,7 +19,7 @@ from orchestrator.jobs import Ledger
 from tests.parts.dcmtk import free_port
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 150.0
+PATIENCE_SECONDS = 150.0  # until a test gives up waiting, on a busy machine too; no test claims anything of the time
 SETTINGS = """
 [receiver]
 port = {port}
