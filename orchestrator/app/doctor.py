@@ -14,7 +14,7 @@ from orchestrator.app.receiving import credentials_of
 from orchestrator.app.sources import connected, load_plugins, start_workers
 from orchestrator.config import ArchiveSettings, RemoteSettings, Settings
 from orchestrator.domain.errors import OrchestratorError, SettingsError
-from orchestrator.domain.fetching import FetchState
+from orchestrator.domain.fetching import WATCHING, FetchState
 from orchestrator.hooks import HostPlugins
 from orchestrator.jobs import Ledger
 from orchestrator.pipeline.fetching import utc_now
@@ -180,6 +180,7 @@ def watch_check(item: ArchiveSettings, settings: Settings) -> Check:
     try:
         with closing(Ledger.open(settings.data.database)) as ledger:
             watch, counts = ledger.watch(item.name), ledger.count_fetches(item.name)
+            waiting = ledger.list_fetches(item.name, WATCHING, FetchState.WAITING)
     except (OrchestratorError, OSError) as fault:
         return Check(name, Health.BAD, str(fault), "see [data] database in the settings")
     if watch.waits_since is not None:
@@ -188,5 +189,14 @@ def watch_check(item: ArchiveSettings, settings: Settings) -> Check:
     if watch.looked_at is None or utc_now() - watch.looked_at > LONGEST_BETWEEN_LOOKS:
         last = "never" if watch.looked_at is None else f"{watch.looked_at.astimezone():%Y-%m-%d %H:%M}"
         return Check(name, Health.WARNING, f"last look: {last}", "orchestrator serve")
+    refused = [fetch for fetch in waiting if fetch.error]
+    if refused:
+        found = f"{len(refused)} series are not handed out, such as {refused[0].series_uid}: {refused[0].error}"
+        return Check(
+            name,
+            Health.WARNING,
+            found,
+            "they are tried again, up to an hour apart: orchestrator events --kind fetch-refused",
+        )
     told = {state: counts[state] for state in (FetchState.FETCHED, FetchState.WAITING, FetchState.UNWANTED)}
     return Check(name, Health.GOOD, "series " + ", ".join(f"{state} {count:,}" for state, count in told.items()))

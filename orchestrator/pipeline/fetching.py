@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,8 @@ from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
 from orchestrator.domain.fetching import FetchRecord, FetchState
 from orchestrator.domain.ports import FoundSeries, Readable
 from orchestrator.jobs import Ledger
+
+log = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
 FIRST_RETRY_SECONDS = 5.0
@@ -79,7 +82,7 @@ class Fetching:
         all_came = begun.count is None or count >= begun.count
         if not all_came:  # a broken file, or an archive that counts what it does not hand out
             said = f"{begun.archive} counts {begun.count} instances and handed out {count} that can be kept"
-            self._ledger.record("fetch-short", begun.series_uid, said)
+            self._tell("fetch-short", begun.series_uid, said)
         inbox.close(whole=all_came, complete=begun.complete)
         return fetched
 
@@ -90,5 +93,9 @@ class Fetching:
         later = replace(begun, state=FetchState.WAITING, due_at=due_at, error=error)
         self._ledger.put_fetches([later])
         if error != told:
-            self._ledger.record("fetch-refused", begun.series_uid, error)
+            self._tell("fetch-refused", begun.series_uid, error)
         return later
+
+    def _tell(self, kind: str, series_uid: str, text: str) -> None:
+        log.warning("%s of series %s: %s", kind, series_uid, text)
+        self._ledger.record(kind, series_uid, text)

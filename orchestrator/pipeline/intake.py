@@ -251,4 +251,6 @@ class Intake:
         self._unreadable.add(path)
         ours = OWN_NAME.fullmatch(path.stem)
         name = path.stem if ours else f"file-{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-        self._ledger.record("file-unreadable", name, str(fault).replace(path.name, name))
+        told = str(fault).replace(path.name, name)
+        log.warning("a file that came cannot be read: %s", told)
+        self._ledger.record("file-unreadable", name, told)

@@ -37,8 +37,10 @@ def study(site: SiteOf, uid: Uid) -> HTMLResponse:
     if not found:
         raise UnknownRecord(f"nothing of the study {uid} has arrived here")
     jobs = site.ledger.jobs(study_uid=uid, limit=SHOWN)
+    events = site.ledger.newest_events(subjects={each.series_uid for each in found}, limit=SHOWN)
     return site.page(
         "study.html",
+        events=events,
         sequence=sequence,
         study_uid=uid,
         series=[(each, explanation(each)) for each in found],

@@ -415,6 +415,20 @@ def test_verdicts_are_kept_and_a_second_reviewer_is_told_of_the_first(command: C
     ]
 
 
+# --- events ------------------------------------------------------------------------------------------------
+
+
+def test_events_show_what_happened_and_to_what(command: Command, nowhere: Path) -> None:
+    ct(nowhere / "input")
+    assert command("run", "input", "out").status == 0
+    (nowhere / "orchestrator.toml").write_text('[data]\ndatabase = "sqlite:///out/.orchestrator/ledger.db"\n')
+    (job,) = command("jobs", "list", "--json").json
+    kinds = [event["kind"] for event in command("events", job["key"][:12], "--json").json]
+    assert kinds[0] == "job.waiting"
+    assert "job.done" in kinds
+    assert "no events" in command("events", "--kind", "file-unreadable").out
+
+
 # --- doctor and config -------------------------------------------------------------------------------------
 
 

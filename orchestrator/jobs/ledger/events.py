@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Any
 
@@ -30,6 +31,24 @@ class EventPages(Pages):
             query = query.where(tables.events.c.subject == subject)
         with self._database.reading() as connection:
             return records(connection, EventRecord, query)
+
+    def newest_events(
+        self, *, beginning: str = "", subjects: Collection[str] = (), kind: str = "", limit: int = 50
+    ) -> tuple[EventRecord, ...]:
+        """Return the newest events, the oldest of them first.
+
+        beginning: how their subject begins; subjects: of these only, of all where there are none; kind: of this only.
+        """
+        table = tables.events
+        query = _events_query().order_by(table.c.sequence.desc()).limit(limit)
+        if beginning:
+            query = query.where(table.c.subject.startswith(beginning, autoescape=True))
+        if subjects:
+            query = query.where(table.c.subject.in_(subjects))
+        if kind:
+            query = query.where(table.c.kind == kind)
+        with self._database.reading() as connection:
+            return records(connection, EventRecord, query)[::-1]
 
     def last_event(self) -> int:
         """Return the sequence of the newest event, 0 where there is none."""

@@ -19,8 +19,8 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def looked(ledger: Ledger, at: datetime) -> None:
-    fetch = FetchRecord(archive="pacs", series_uid="1.1", study_uid="1", due_at=at, changed_at=at)
+def looked(ledger: Ledger, at: datetime, error: str = "") -> None:
+    fetch = FetchRecord(archive="pacs", series_uid="1.1", study_uid="1", due_at=at, changed_at=at, error=error)
     ledger.looked("pacs", "1", [fetch], at)
 
 
@@ -44,6 +44,7 @@ def test_series_that_are_half_here_are_told_where_nobody_fetches_the_rest(
         (lambda ledger: None, Health.WARNING, "last look: never"),
         (lambda ledger: looked(ledger, now() - timedelta(hours=1)), Health.WARNING, "last look: 2"),
         (lambda ledger: looked(ledger, now()), Health.GOOD, "waiting 1"),
+        (lambda ledger: looked(ledger, now(), error="500 for it"), Health.WARNING, "such as 1.1: 500 for it"),
         (lambda ledger: ledger.watch_waits("pacs", "it does not answer", now()), Health.BAD, "it does not answer"),
     ],
 )

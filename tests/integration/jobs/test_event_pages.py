@@ -24,6 +24,16 @@ def test_a_reader_goes_on_behind_the_last_event_it_saw(ledger: Ledger) -> None:
     assert ledger.events(limit=1) == (first,)
 
 
+def test_the_newest_events_are_chosen_by_subject_and_kind(ledger: Ledger) -> None:
+    told = [("1.2.3", "a"), ("1.2.34", "b"), ("1.2.3", "b"), ("vna%", "b"), ("1.9", "a")]
+    events = [ledger.record(kind, subject, "text") for subject, kind in told]
+    assert ledger.newest_events(limit=2) == tuple(events[-2:])
+    assert ledger.newest_events(beginning="1.2.3") == tuple(events[:3])
+    assert ledger.newest_events(subjects={"1.2.3", "1.9"}) == (events[0], events[2], events[4])
+    assert ledger.newest_events(beginning="1.2", kind="b") == (events[1], events[2])
+    assert ledger.newest_events(beginning="%") == ()
+
+
 @pytest.mark.parametrize("change", ["UPDATE events SET text = 'forged'", "DELETE FROM events"])
 def test_the_database_refuses_to_change_the_trail(ledger: Ledger, database_url: str, change: str) -> None:
     event = ledger.record("note", "a", "the truth")

@@ -43,6 +43,15 @@ def test_a_study_shows_its_series_jobs_and_results(visitor, room: ReadingRoom):
     assert room.keys["text"] not in text
 
 
+def test_a_study_shows_what_happened_to_its_series_and_to_no_other(visitor, room: ReadingRoom):
+    mine, other = room.series("ct", modality="CT"), room.series("mr", modality="MR")
+    room.ledger.record("series-waits", mine.series_uid, "the plugin ward raised KeyError")
+    room.ledger.record("series-waits", other.series_uid, "another reason")
+    text = visitor.get(f"/studies/{mine.study_uid}").text
+    assert "the plugin ward raised KeyError" in text
+    assert "another reason" not in text
+
+
 @pytest.mark.parametrize("study", ["1.2.3", "not-a-uid", "1" * 65])
 def test_an_unknown_study_is_not_found(visitor, study):
     assert visitor.get(f"/studies/{study}").status_code == 404
