@@ -39,6 +39,7 @@ class ObjectKind(StrEnum):
     SR = "SR"
     SC = "SC"
     KO = "KO"
+    PM = "PM"
 
 
 class DeliveryState(StrEnum):
@@ -173,7 +174,13 @@ class DestinationRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewRecord:
-    """One verdict; the newest counts."""
+    """One verdict; the newest counts.
+
+    changes: what was corrected, each {"what": name, "before": ..., "after": ..., "unit": UCUM or ""}.
+    source: the archive or sender that the verdict came from, empty where it was given here.
+    evidence: SOP Instance UID of the object that says so, empty where it was given here.
+    agreement: segment label -> Dice (0 to 1) between the model's mask and the edited one.
+    """
 
     job_key: str
     state: ReviewState
@@ -182,6 +189,10 @@ class ReviewRecord:
     reason: str = ""
     comment: str = ""
     at: datetime
+    changes: tuple[Mapping[str, object], ...] = ()
+    source: str = ""
+    evidence: str = ""
+    agreement: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

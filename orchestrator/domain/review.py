@@ -16,6 +16,7 @@ class ReviewState(StrEnum):
     REJECTED = "rejected"
     CORRECTED = "corrected"
     SUPERSEDED = "superseded"
+    RETRACTED = "retracted"  # its model turned out to be faulty
 
 
 class RejectReason(StrEnum):
@@ -34,13 +35,17 @@ class RejectReason(StrEnum):
         return self in {RejectReason.WRONG_PATIENT, RejectReason.WRONG_SIDE, RejectReason.WRONG_GEOMETRY}
 
 
+CLOSED = frozenset({ReviewState.SUPERSEDED, ReviewState.RETRACTED})
+"""No verdict is taken any more."""
+
 _R = ReviewState
 REVIEW_MOVES: Mapping[ReviewState, frozenset[ReviewState]] = {
-    _R.PENDING: frozenset({_R.ACCEPTED, _R.REJECTED, _R.CORRECTED, _R.SUPERSEDED}),
-    _R.ACCEPTED: frozenset({_R.REJECTED, _R.CORRECTED, _R.SUPERSEDED}),
-    _R.REJECTED: frozenset({_R.ACCEPTED, _R.CORRECTED, _R.SUPERSEDED}),
-    _R.CORRECTED: frozenset({_R.REJECTED, _R.CORRECTED, _R.SUPERSEDED}),
+    _R.PENDING: frozenset({_R.ACCEPTED, _R.REJECTED, _R.CORRECTED}) | CLOSED,
+    _R.ACCEPTED: frozenset({_R.REJECTED, _R.CORRECTED}) | CLOSED,
+    _R.REJECTED: frozenset({_R.ACCEPTED, _R.CORRECTED}) | CLOSED,
+    _R.CORRECTED: frozenset({_R.REJECTED, _R.CORRECTED}) | CLOSED,
     _R.SUPERSEDED: frozenset(),
+    _R.RETRACTED: frozenset(),
 }
 
 

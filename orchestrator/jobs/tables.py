@@ -226,6 +226,10 @@ reviews = sa.Table(
     _text("reason"),
     _text("comment"),
     sa.Column("at", Instant, nullable=False),
+    sa.Column("changes", Entries, nullable=False),
+    _text("source"),
+    _text("evidence"),
+    sa.Column("agreement", Numbers, nullable=False),
     sa.Column("newest", sa.Boolean, nullable=False),
 )
 # SQLite uses a partial index only where a query says the same words, and SQLAlchemy writes "newest = 1" there

@@ -12,7 +12,7 @@ from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import JobRecord, ReviewRecord
 from orchestrator.domain.result import Urgency
-from orchestrator.domain.review import ReviewState, review_move
+from orchestrator.domain.review import CLOSED, REVIEW_MOVES, ReviewState, review_move
 from orchestrator.jobs import tables
 from orchestrator.jobs.ledger.deliveries import priority_rank
 from orchestrator.jobs.ledger.events import kind_of, moved, write_event
@@ -57,7 +57,7 @@ class ReviewPages(Pages):
             newest = only(_newest(connection, record.job_key), missing)
             if newest.state is not seen:
                 raise ForbiddenTransition(_already(newest))
-            if record.state is newest.state and newest.by:
+            if record.state is newest.state and record.state not in REVIEW_MOVES[newest.state] and newest.by:
                 raise ForbiddenTransition(_already(newest))
             review_move(newest.state, record.state)
             _insert(connection, record)
@@ -89,7 +89,7 @@ class ReviewPages(Pages):
 def supersede_review(connection: sa.Connection, job_key: str, at: datetime) -> None:
     """Close the review of a result that another one replaced; part of the transaction that supersedes the job."""
     for newest in _newest(connection, job_key):
-        if newest.state is not ReviewState.SUPERSEDED:
+        if newest.state not in CLOSED:
             _insert(connection, ReviewRecord(job_key=job_key, state=ReviewState.SUPERSEDED, at=at))
             text = moved(newest.state, ReviewState.SUPERSEDED)
             write_event(connection, kind_of("review", ReviewState.SUPERSEDED), job_key, text)

@@ -20,10 +20,22 @@ from orchestrator.jobs import Ledger, migrations
 from orchestrator.jobs.database import Database
 from orchestrator.jobs.tables import metadata
 
-FIRST_RESULT = (
-    "INSERT INTO series VALUES ('1.2', 1, '1', 'released', 1, '', '', 'CT', '', true, '', :noon, :noon)",
+FIRST_SERIES = (
+    "INSERT INTO series (series_uid, revision, study_uid, state, instance_count, digest, source, modality, "
+    "complete_by, matched, explanation, first_seen, released_at) "
+    "VALUES ('1.2', 1, '1', 'released', 1, '', '', 'CT', '', true, '', :noon, :noon)"
+)
+FIRST_JOB = (
     "INSERT INTO jobs VALUES ('job', '1.2', 1, '1', 'm', '1', 'd', 'r', 'routine', 'live', 'delivering', '', '', 0, "
-    "NULL, '{}', '[]', '[]', :noon, :noon)",
+    "NULL, '{}', '[]', '[]', :noon, :noon)"
+)
+FIRST_REVIEW = (
+    'INSERT INTO reviews (job_key, state, "by", organization, reason, comment, at, newest) '
+    "VALUES ('job', 'accepted', 'Dr A', 'Radiology', '', '', :noon, true)"
+)
+FIRST_RESULT = (
+    FIRST_SERIES,
+    FIRST_JOB,
     "INSERT INTO objects VALUES ('2.25.1', 'job', 'SEG', '1.2.840', '2.25.2', '1', '/outbox/1.dcm', 'aa', false, 0)",
     "INSERT INTO deliveries VALUES ('job', 'pacs', 'waiting', 2, :noon, 'no answer', NULL, '')",
 )
@@ -65,6 +77,18 @@ def test_a_ledger_of_the_first_version_keeps_what_it_holds(database_url: str) ->
         (delivery,) = ledger.deliveries("job")
         assert (written.sop_uid, written.form) == ("2.25.1", "")
         assert ledger.due_deliveries(datetime(2026, 3, 2, 13, tzinfo=UTC)) == (delivery,)
+
+
+def test_a_verdict_of_an_earlier_version_corrects_nothing_and_was_given_here(database_url: str) -> None:
+    database = Database(database_url)
+    with database.writing() as connection:
+        _upgrade_to("0003", connection)
+        for statement in (FIRST_SERIES, FIRST_JOB, FIRST_REVIEW):
+            connection.execute(sa.text(statement), {"noon": "2026-03-02 12:00:00"})
+    database.close()
+    with closing(Ledger.open(database_url)) as ledger:
+        review = ledger.review("job")
+    assert (review.by, review.changes, review.source, review.evidence, review.agreement) == ("Dr A", (), "", "", {})
 
 
 def test_several_processes_may_open_a_new_database_at_once(database_url: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from orchestrator.domain.errors import ForbiddenTransition, UnknownRecord
 from orchestrator.domain.job import JobState, Priority
 from orchestrator.domain.result import Urgency
-from orchestrator.domain.review import ReviewState
+from orchestrator.domain.review import REVIEW_MOVES, ReviewState
 from orchestrator.jobs import Ledger
 from tests.data.records import NOON, add_jobs, add_results, job_record, key_of, verdict
 
@@ -69,6 +69,38 @@ def test_a_verdict_that_is_no_move_is_refused(ledger: Ledger) -> None:
     with pytest.raises(ForbiddenTransition, match="a result that is superseded cannot become accepted"):
         ledger.add_review(verdict(ReviewState.ACCEPTED), seen=ReviewState.SUPERSEDED)
     assert len(ledger.reviews(KEY)) == 2
+
+
+@pytest.mark.parametrize("before", [state for state in ReviewState if ReviewState.RETRACTED in REVIEW_MOVES[state]])
+def test_a_retracted_result_takes_no_verdict_whatever_was_said_before(ledger: Ledger, before: ReviewState) -> None:
+    add_results(ledger)
+    if before is not ReviewState.PENDING:
+        ledger.add_review(verdict(before), seen=ReviewState.PENDING)
+    ledger.add_review(verdict(ReviewState.RETRACTED), seen=before)
+    with pytest.raises(ForbiddenTransition, match="a result that is retracted cannot become accepted"):
+        ledger.add_review(verdict(ReviewState.ACCEPTED), seen=ReviewState.RETRACTED)
+
+
+def test_a_retracted_result_stays_retracted_when_its_job_is_superseded(ledger: Ledger) -> None:
+    add_results(ledger)
+    ledger.add_review(verdict(ReviewState.RETRACTED), seen=ReviewState.PENDING)
+    ledger.move_job(KEY, JobState.SUPERSEDED)
+    assert ledger.review(KEY).state is ReviewState.RETRACTED
+
+
+def test_what_was_corrected_and_where_a_verdict_came_from_is_kept(ledger: Ledger) -> None:
+    add_results(ledger)
+    change = {"what": "volume", "before": 41.5, "after": 40.0, "unit": "ml"}
+    said = verdict(ReviewState.CORRECTED, changes=(change,), source="pacs", evidence="2.25.7", agreement={"bone": 0.93})
+    ledger.add_review(said, seen=ReviewState.PENDING)
+    assert ledger.review(KEY) == said
+
+
+def test_what_was_corrected_may_be_corrected_again(ledger: Ledger) -> None:
+    add_results(ledger)
+    ledger.add_review(verdict(ReviewState.CORRECTED), seen=ReviewState.PENDING)
+    again = ledger.add_review(verdict(ReviewState.CORRECTED, by="Dr Curie"), seen=ReviewState.CORRECTED)
+    assert ledger.review(KEY) == again
 
 
 def test_a_verdict_is_an_event_with_its_author(ledger: Ledger) -> None:
