@@ -15,6 +15,7 @@ from orchestrator.domain.code import Code
 from orchestrator.domain.errors import InvalidResult
 from orchestrator.domain.result import (
     Finding,
+    HeatMap,
     ImageScore,
     Measurement,
     Presence,
@@ -38,13 +39,14 @@ _SCHEME = re.compile(r"[!-\[\]-~][ -\[\]-~]{0,15}")  # VR SH
 _NOTE_LENGTH = 1024
 _HALF_PIXEL = 0.5  # the border of the outermost pixel, measured from its centre
 _FEWEST_CORNERS = 3
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def check_result(result: object, shape: tuple[int, int, int]) -> None:
     """Return when ``result`` is a sound Result for a volume of (slices, rows, columns).
 
-    Looks at types, masks (shape, dtype, values), labels, codes, units, finite numbers and at each
-    region lying inside its image. Raises InvalidResult naming the first fault.
+    Looks at types, masks and maps (shape, dtype, values), labels, codes, units, finite numbers and at
+    each region lying inside its image. Raises InvalidResult naming the first fault.
     """
     if not isinstance(result, Result):
         _refuse(f"the model returned {type(result).__name__}, expected Result")
@@ -53,6 +55,7 @@ def check_result(result: object, shape: tuple[int, int, int]) -> None:
         _check_finding(finding, f"finding {number}", labels, shape)
     for number, measurement in enumerate(result.measurements, 1):
         _check_measurement(measurement, f"measurement {number}", labels)
+    _check_maps(result.maps, shape)
     _check_notes(result.notes)
 
 
@@ -168,12 +171,52 @@ def _check_measurement(measurement: Measurement, name: str, segments: Mapping[st
     if measurement.value is None:
         _refuse(f"{name} has no value")
     _check_number(measurement.value, f"the value of {name}", -math.inf, math.inf)
-    if not isinstance(measurement.unit, str) or (fault := unit_fault(measurement.unit)):
-        _refuse(f"the unit of {name}: {fault if isinstance(measurement.unit, str) else 'no text'}")
+    _check_unit(measurement.unit, name)
     if measurement.segment is not None:
         _check_known(measurement.segment, name, segments)
     if measurement.method:
         _check_label(measurement.method, f"the method of {name}")
+
+
+def _check_maps(maps: Iterable[HeatMap], shape: tuple[int, int, int]) -> None:
+    known: set[str] = set()
+    for number, heat in enumerate(maps, 1):
+        if not isinstance(heat, HeatMap):
+            _refuse(f"map {number} is {type(heat).__name__}, expected HeatMap")
+        _check_label(heat.name, f"map {number}")
+        name = f"map {heat.name!r}"
+        if heat.name in known:
+            _refuse(f"two maps are named {heat.name!r}; a name tells one map from another")
+        known.add(heat.name)
+        _check_values(heat.values, name, shape)
+        _check_unit(heat.unit, name)
+        if heat.quantity is not None:
+            _check_code(heat.quantity, f"the quantity of {name}")
+        if heat.range is not None:
+            _check_range(heat.range, name)
+
+
+def _check_values(values: object, name: str, shape: tuple[int, int, int]) -> None:
+    """Refuse what is no number for each voxel; plane by plane, so that no second copy of a map is made."""
+    if not isinstance(values, np.ndarray):
+        _refuse(f"the values of {name} are {type(values).__name__}, expected a numpy array")
+    if values.shape != tuple(shape):
+        _refuse(f"the values of {name} have the shape {values.shape}, expected the volume's {tuple(shape)}")
+    if values.dtype.kind not in "fiu":
+        _refuse(f"the values of {name} have the type {values.dtype}, expected numbers such as float32")
+    for plane in values:
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+            if not np.isfinite(plane.astype(np.float32, copy=False)).all():
+                _refuse(f"{name} holds a value that is no finite number (float32)")
+
+
+def _check_range(ends: object, name: str) -> None:
+    if not isinstance(ends, tuple | list) or len(ends) != len(("lowest", "highest")) or None in ends:
+        _refuse(f"the range of {name} is {ends!r}, expected (lowest, highest)")
+    for end in ends:
+        _check_number(end, f"the range of {name}", -_LARGEST, _LARGEST)
+    if not ends[0] < ends[1]:
+        _refuse(f"the range of {name} is {ends[0]:g} to {ends[1]:g}, expected the lowest value first")
 
 
 def _check_known(label: str, name: str, segments: Mapping[str, Segment]) -> None:
@@ -201,6 +244,13 @@ def _check_code(code: object, name: str) -> None:
         _refuse(f"{name} is {code}, expected a code value and a scheme of at most 16 characters")
     if not _LABEL.fullmatch(code.meaning) or code.meaning != code.meaning.strip():
         _refuse(f"{name} is ({code.value}, {code.scheme}) without a meaning of 1 to 64 characters")
+
+
+def _check_unit(unit: object, name: str) -> None:
+    if not isinstance(unit, str):
+        _refuse(f"the unit of {name}: no text")
+    if fault := unit_fault(unit):
+        _refuse(f"the unit of {name}: {fault}")
 
 
 def _check_label(label: object, name: str) -> None:

@@ -143,6 +143,25 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class HeatMap:
+    """A number for every voxel of the volume's own grid: a likelihood, a saliency, a diffusion coefficient.
+
+    name: at most 64 characters, shown by viewers; no patient data. Two maps of one result differ in it.
+    values: (slice, row, column) of finite numbers in ``unit``, the shape of the volume that was given;
+        written as float32.
+    unit: UCUM; ``1`` where the values have none.
+    quantity: what is measured (CID 7180 ...); None where the name alone says it.
+    range: the lowest and the highest value that colours tell apart; None = those of the values.
+    """
+
+    name: str
+    values: npt.NDArray[Any]
+    unit: str = "1"
+    quantity: Code | None = None
+    range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Result:
     """Everything a model says about one volume."""
 
@@ -150,3 +169,4 @@ class Result:
     findings: Sequence[Finding] = ()
     measurements: Sequence[Measurement] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
+    maps: Sequence[HeatMap] = ()

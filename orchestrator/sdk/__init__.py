@@ -6,6 +6,7 @@ from orchestrator.domain.errors import NotApplicable, UnsupportedInput
 from orchestrator.domain.model import Accepts, Empty, Geometry, Intended, Resources
 from orchestrator.domain.result import (
     Finding,
+    HeatMap,
     ImageScore,
     Measurement,
     Presence,
@@ -24,6 +25,7 @@ __all__ = [
     "Empty",
     "Finding",
     "Geometry",
+    "HeatMap",
     "ImageScore",
     "Intended",
     "Measurement",

@@ -16,6 +16,7 @@ from orchestrator.domain.errors import InputFault, InvalidResult
 from orchestrator.domain.model import Accepts, Empty, Intended, Resources
 from orchestrator.domain.result import (
     Finding,
+    HeatMap,
     ImageScore,
     Measurement,
     Presence,
@@ -72,41 +73,58 @@ class _Finding(_Answer):
         return Finding(**plain, regions=tuple(region.region() for region in self.regions))
 
 
+class _Map(_Answer):
+    name: str
+    unit: str
+    quantity: Code | None
+    range: tuple[float, float] | None
+
+
 class _Result(_Answer):
     segments: list[_Segment]
     findings: list[_Finding]
     measurements: list[Measurement]
     notes: dict[str, str]
+    maps: list[_Map]
 
 
-def read_result(document: Path, masks: Path, shape: tuple[int, int, int]) -> Result:
-    """Return the checked result that a process wrote; its masks are mapped read-only, not copied.
+def read_result(document: Path, masks: Path, maps: Path, shape: tuple[int, int, int]) -> Result:
+    """Return the checked result that a process wrote; its masks and maps are mapped read-only, not copied.
 
     Raises InvalidResult.
     """
     if document.stat().st_size > LARGEST_DOCUMENT:
-        raise InvalidResult("the result without its masks is larger than 64 MiB")
+        raise InvalidResult("the result without its masks and maps is larger than 64 MiB")
     try:
         told = _Result.model_validate_json(document.read_bytes())
     except ValidationError as invalid:
         raise InvalidResult(f"the result {first_fault(invalid)}") from None
-    if masks.stat().st_size != len(told.segments) * int(np.prod(shape)):
-        raise InvalidResult("the masks in the file are not those of the result")
+    planes = _mapped(masks, "masks", np.dtype(np.uint8), len(told.segments), shape)
+    values = _mapped(maps, "maps", np.dtype(np.float32), len(told.maps), shape)
     result = Result(
-        segments=tuple(
-            Segment(mask=_mask(masks, index, shape), **{key: getattr(segment, key) for key in _Segment.model_fields})
-            for index, segment in enumerate(told.segments)
-        ),
+        segments=tuple(Segment(mask=mask, **_told(each)) for each, mask in zip(told.segments, planes, strict=True)),
         findings=tuple(finding.finding() for finding in told.findings),
         measurements=tuple(told.measurements),
         notes=told.notes,
+        maps=tuple(HeatMap(values=array, **_told(each)) for each, array in zip(told.maps, values, strict=True)),
     )
     check_result(result, shape)
     return result
 
 
-def _mask(masks: Path, index: int, shape: tuple[int, int, int]) -> npt.NDArray[Any]:
-    return np.memmap(masks, dtype=np.uint8, mode="r", offset=index * int(np.prod(shape)), shape=shape)
+def _told(said: _Segment | _Map) -> dict[str, Any]:
+    """Return the fields as they are, not as JSON values."""
+    return {key: getattr(said, key) for key in type(said).model_fields}
+
+
+def _mapped(
+    file: Path, what: str, dtype: np.dtype[Any], count: int, shape: tuple[int, int, int]
+) -> list[npt.NDArray[Any]]:
+    """Return the arrays that lie one after the other in a file; raises InvalidResult where it has another size."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    if file.stat().st_size != count * size:
+        raise InvalidResult(f"the {what} in the file are not those of the result")
+    return [np.memmap(file, dtype=dtype, mode="r", offset=number * size, shape=shape) for number in range(count)]
 
 
 class Answer(_Answer):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 LONGEST_LINE = 1 << 20
-MOST_FILES = 4
+MOST_FILES = 5
 
 
 class ChannelClosed(Exception):

@@ -1,9 +1,10 @@
 """How a volume goes into a model process and a result comes out of it; used by both sides.
 
 A request's folder holds ``input/voxels.raw`` and ``input/volume.json``, which the process gets as open
-read-only files, and ``output/masks.raw`` and ``output/result.json``, which it gets to write. It is told
-no path, so that it reaches no other series. Masks lie one after the other, one byte a voxel; rows above
-the first and below the last voxel of a slice are left a hole in the file, which costs neither disk nor time.
+read-only files, and ``output/masks.raw``, ``output/maps.raw`` and ``output/result.json``, which it gets to
+write. It is told no path, so that it reaches no other series. Masks lie one after the other, one byte a
+voxel, and so do maps, one float32 a voxel; rows above the first and below the last voxel of a slice that is
+not 0 are left a hole in the file, which costs neither disk nor time.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.domain.errors import InvalidResult
-from orchestrator.domain.result import Finding, Region, Result, Segment
+from orchestrator.domain.result import Finding, HeatMap, Region, Result, Segment
 from orchestrator.domain.volume import Volume
 
 
@@ -52,8 +53,8 @@ def read_volume(voxels: BinaryIO, document: BinaryIO) -> Volume:
     )
 
 
-def write_result(result: Any, shape: tuple[int, int, int], document: BinaryIO, masks: BinaryIO) -> None:
-    """Write what a model returned to the two open files.
+def write_result(result: Any, shape: tuple[int, int, int], document: BinaryIO, masks: BinaryIO, maps: BinaryIO) -> None:
+    """Write what a model returned to the three open files.
 
     Raises InvalidResult for what cannot even be written; all else the host checks.
     """
@@ -64,11 +65,11 @@ def write_result(result: Any, shape: tuple[int, int, int], document: BinaryIO, m
         "findings": [_finding(finding) for finding in result.findings],
         "measurements": [asdict(measurement) for measurement in result.measurements],
         "notes": dict(result.notes),
+        "maps": [_map(heat, shape) for heat in result.maps],
     }
     text = json.dumps(told, default=plain_number).encode()
-    for index, segment in enumerate(result.segments):
-        _write_mask(np.asarray(segment.mask), index * int(np.prod(shape)), masks)
-    masks.truncate(len(result.segments) * int(np.prod(shape)))
+    _write_arrays([segment.mask for segment in result.segments], np.dtype(np.uint8), shape, masks)
+    _write_arrays([heat.values for heat in result.maps], np.dtype(np.float32), shape, maps)
     document.write(text)
     document.flush()
 
@@ -89,14 +90,32 @@ def _segment(segment: Segment, shape: tuple[int, int, int]) -> dict[str, Any]:
     }
 
 
-def _write_mask(mask: npt.NDArray[Any], start: int, masks: BinaryIO) -> None:
-    _, rows, columns = mask.shape
-    for index in np.flatnonzero(mask.any(axis=(1, 2))):
-        filled = np.flatnonzero(mask[index].any(axis=1))
+def _map(heat: HeatMap, shape: tuple[int, int, int]) -> dict[str, Any]:
+    values = np.asarray(heat.values)
+    if values.shape != shape:
+        raise InvalidResult(f"map {heat.name!r} has the shape {values.shape}, the volume has {shape}")
+    if values.dtype.kind not in "fiu":
+        raise InvalidResult(f"map {heat.name!r} is {values.dtype}, expected numbers such as float32")
+    told_range = None if heat.range is None else list(heat.range)
+    return {"name": heat.name, "unit": heat.unit, "quantity": _coded(heat.quantity), "range": told_range}
+
+
+def _write_arrays(arrays: Sequence[Any], dtype: np.dtype[Any], shape: tuple[int, int, int], file: BinaryIO) -> None:
+    size = int(np.prod(shape)) * dtype.itemsize
+    for number, array in enumerate(arrays):
+        _write_array(np.asarray(array), dtype, number * size, file)
+    file.truncate(len(arrays) * size)
+
+
+def _write_array(array: npt.NDArray[Any], dtype: np.dtype[Any], start: int, file: BinaryIO) -> None:
+    _, rows, columns = array.shape
+    for index in np.flatnonzero(array.any(axis=(1, 2))):
+        filled = np.flatnonzero(array[index].any(axis=1))
         first, last = int(filled[0]), int(filled[-1])
-        band = np.ascontiguousarray(mask[index, first : last + 1], dtype=np.uint8)
-        offset = start + (int(index) * rows + first) * columns
-        _write_all(masks.fileno(), band.data.cast("B"), offset)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, for the host to refuse
+            band = np.ascontiguousarray(array[index, first : last + 1], dtype=dtype)
+        offset = start + (int(index) * rows + first) * columns * dtype.itemsize
+        _write_all(file.fileno(), band.data.cast("B"), offset)
 
 
 def _write_all(file: int, data: memoryview, offset: int) -> None:

@@ -284,7 +284,7 @@ class Workers:
         """Check the result and leave a note that it is whole; on disk before anybody relies on it."""
         output = folder / "output"
         prediction = _prediction(folder, told)
-        for name in ("result.json", "masks.raw"):
+        for name in ("result.json", "masks.raw", "maps.raw"):
             durable(output / name)
         (output / "prediction.part").write_text(json.dumps(told))
         durable(output / "prediction.part")
@@ -312,7 +312,7 @@ def _reserve(path: Path, size: int) -> None:
 
 
 class _RequestFiles:
-    """The four files of a request, open: voxels and volume to read, masks and result to write."""
+    """The five files of a request, open: voxels and volume to read, masks, maps and result to write."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -322,7 +322,7 @@ class _RequestFiles:
         (self._folder / "output").mkdir(exist_ok=True)
         for name in ("input/voxels.raw", "input/volume.json"):
             self._open.append(os.open(self._folder / name, os.O_RDONLY))
-        for name in ("output/masks.raw", "output/result.json"):
+        for name in ("output/masks.raw", "output/maps.raw", "output/result.json"):
             self._open.append(os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
         return self._open
 
@@ -334,5 +334,5 @@ class _RequestFiles:
 def _prediction(folder: Path, told: Mapping[str, Any]) -> Prediction:
     slices, rows, columns = told["shape"]
     output = folder / "output"
-    result = read_result(output / "result.json", output / "masks.raw", (slices, rows, columns))
+    result = read_result(output / "result.json", output / "masks.raw", output / "maps.raw", (slices, rows, columns))
     return Prediction(result, str(told["device"]), float(told["seconds"]), {**result.notes, **told.get("notes", {})})

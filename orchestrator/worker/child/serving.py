@@ -102,11 +102,12 @@ class Session:
 
     def _predict(self, files: Sequence[int]) -> dict[str, Any]:
         assert self._model is not None, "predict before load"
-        voxels_file, volume_file, masks_file, result_file = files
+        voxels_file, volume_file, masks_file, maps_file, result_file = files
         with (
             os.fdopen(voxels_file, "rb") as voxels,
             os.fdopen(volume_file, "rb") as document,
             os.fdopen(masks_file, "r+b") as masks,
+            os.fdopen(maps_file, "r+b") as maps,
             os.fdopen(result_file, "r+b") as result,
         ):
             volume = read_volume(voxels, document)
@@ -115,7 +116,7 @@ class Session:
             seconds = time.perf_counter() - start
             self._end_a_fork()
             try:
-                write_result(returned, volume.shape, result, masks)
+                write_result(returned, volume.shape, result, masks, maps)
             except InvalidResult:
                 raise
             except OSError as fault:

@@ -15,7 +15,17 @@ from orchestrator.domain.checks import check_result
 from orchestrator.domain.code import Code
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.errors import InvalidResult
-from orchestrator.domain.result import Finding, ImageScore, Measurement, Presence, Region, Result, Segment, Shape
+from orchestrator.domain.result import (
+    Finding,
+    HeatMap,
+    ImageScore,
+    Measurement,
+    Presence,
+    Region,
+    Result,
+    Segment,
+    Shape,
+)
 
 SHAPE = (3, 8, 10)
 FULL = np.ones(SHAPE, bool)
@@ -23,10 +33,11 @@ NOTHING = np.zeros(SHAPE, np.uint8)
 LIVER = Segment("Liver", FULL, codes["liver"])
 NODULE = Finding(codes["nodule"])
 MEAN = Measurement(codes["mean"], 1.5, "mm")
+HEAT = HeatMap("Likelihood", np.full(SHAPE, 0.5, np.float32), range=(0, 1))
 
 
 def result(*parts: Any, **others: Any) -> Result:
-    kinds = {Segment: "segments", Finding: "findings", Measurement: "measurements"}
+    kinds = {Segment: "segments", Finding: "findings", Measurement: "measurements", HeatMap: "maps"}
     sorted_parts: dict[str, list[Any]] = {name: [] for name in kinds.values()}
     for part in parts:
         sorted_parts[kinds[type(part)]].append(part)
@@ -43,6 +54,8 @@ def test_a_sound_result_passes() -> None:
             replace(NODULE, presence=Presence.ABSENT, segment="Empty", certainty_percent=99),
             replace(NODULE, images=[ImageScore(0, 0.5), ImageScore(2, np.float32(1))]),  # type: ignore[arg-type]
             replace(MEAN, segment="Liver", method="by hand"),
+            HEAT,
+            replace(HEAT, name="Diffusion", values=np.ones(SHAPE), unit="mm2/s", quantity=codes["mean"], range=None),
             notes={"grid": "1 mm"},
         ),
         SHAPE,
@@ -94,6 +107,19 @@ def test_a_sound_result_passes() -> None:
         (result(replace(MEAN, unit="HU")), "did you mean"),
         (result(replace(MEAN, unit=3)), "no text"),
         (result(replace(MEAN, segment="Lung")), "known are []"),
+        (result(replace(HEAT, values=FULL[1:] * 0.5)), "values of map 'Likelihood' have the shape (2, 8, 10)"),
+        (result(replace(HEAT, values=FULL)), "the type bool, expected numbers"),
+        (result(replace(HEAT, values=[[[0.5]]])), "are list, expected a numpy array"),
+        (result(replace(HEAT, values=np.full(SHAPE, np.nan))), "no finite number"),
+        (result(replace(HEAT, values=np.full(SHAPE, 1e39))), "no finite number"),
+        (result(HEAT, HEAT), "two maps are named 'Likelihood'"),
+        (result(replace(HEAT, name="")), "a label of map 1 must be text of 1 to 64 characters"),
+        (result(replace(HEAT, unit="HU")), "the unit of map 'Likelihood': 'HU' is no UCUM unit - did you mean"),
+        (result(replace(HEAT, quantity="likelihood")), "quantity of map 'Likelihood' is str, expected Code"),
+        (result(replace(HEAT, range=(1, 0))), "is 1 to 0, expected the lowest value first"),
+        (result(replace(HEAT, range=(0, float("inf")))), "the range of map 'Likelihood' is inf"),
+        (result(replace(HEAT, range=0.5)), "expected (lowest, highest)"),
+        (Result(maps=["heat"]), "map 1 is str, expected HeatMap"),  # type: ignore[list-item]
         (result(notes={"grid": "x" * 1025}), "at most 1024 characters"),
         (result(notes={"grid": "a\nb"}), "printable"),
         (result(notes=["grid"]), "expected a mapping"),

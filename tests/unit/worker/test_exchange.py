@@ -15,20 +15,32 @@ from hypothesis.extra import numpy as arrays
 
 from orchestrator.domain.concepts import LEFT, codes
 from orchestrator.domain.errors import InvalidResult
-from orchestrator.domain.result import Finding, ImageScore, Measurement, Presence, Region, Result, Segment, Urgency
+from orchestrator.domain.result import (
+    Finding,
+    HeatMap,
+    ImageScore,
+    Measurement,
+    Presence,
+    Region,
+    Result,
+    Segment,
+    Urgency,
+)
 from orchestrator.domain.volume import Volume
 from orchestrator.worker.answer import read_result
 from orchestrator.worker.exchange import read_volume, volume_document, write_result
 
 SHAPE = (3, 4, 5)
+NUMBERS = st.floats(-1e6, 1e6, width=32)
+FILES = ("result.json", "masks.raw", "maps.raw")
 
 
 def through(folder: Path, result: Any, shape: tuple[int, int, int] = SHAPE) -> Result:
     """Return the result as the host reads what a process wrote."""
-    document, masks = folder / "result.json", folder / "masks.raw"
-    with document.open("wb") as told, masks.open("wb") as marked:
-        write_result(result, shape, told, marked)
-    return read_result(document, masks, shape)
+    document, masks, maps = (folder / name for name in FILES)
+    with document.open("wb") as told, masks.open("wb") as marked, maps.open("wb") as valued:
+        write_result(result, shape, told, marked, valued)
+    return read_result(document, masks, maps, shape)
 
 
 def box(*where: slice) -> npt.NDArray[np.bool_]:
@@ -57,6 +69,10 @@ FULL = Result(
     ],
     measurements=[Measurement(codes["mean"], np.float32(1.5), "[hnsf'U]", "Left kidney", "threshold")],  # type: ignore[arg-type]
     notes={"Model grid": "1 x 2 x 3"},
+    maps=[
+        HeatMap("Likelihood", box(slice(1, 2)) * 0.5, "1", codes["nodule"], (0, np.float32(1.0))),  # type: ignore[arg-type]
+        HeatMap("Zero", np.zeros(SHAPE, np.int16), "mm2/s"),
+    ],
 )
 
 
@@ -70,6 +86,10 @@ def test_a_result_comes_out_as_it_went_in(tmp_path: Path) -> None:
     assert read.findings[1].images == (ImageScore(0, 0.5), ImageScore(2, 0.75))
     assert read.measurements == (Measurement(codes["mean"], 1.5, "[hnsf'U]", "Left kidney", "threshold"),)
     assert read.notes == FULL.notes
+    assert [(heat.name, heat.unit, heat.quantity, heat.range) for heat in read.maps] == [
+        ("Likelihood", "1", codes["nodule"], (0.0, 1.0)),
+        ("Zero", "mm2/s", None, None),
+    ]
 
 
 @given(masks=st.lists(arrays.arrays(bool, SHAPE), max_size=4))
@@ -77,6 +97,28 @@ def test_masks_come_out_as_they_went_in(tmp_path_factory: pytest.TempPathFactory
     segments = [Segment(f"s{number}", mask, codes["mass"]) for number, mask in enumerate(masks)]
     read = through(tmp_path_factory.mktemp("masks"), Result(segments))
     assert all((segment.mask == mask).all() for segment, mask in zip(read.segments, masks, strict=True))
+
+
+@given(values=st.lists(arrays.arrays(np.float32, SHAPE, elements=NUMBERS), max_size=3))
+def test_maps_come_out_as_they_went_in(tmp_path_factory: pytest.TempPathFactory, values: list[Any]) -> None:
+    maps = [HeatMap(f"m{number}", array) for number, array in enumerate(values)]
+    read = through(tmp_path_factory.mktemp("maps"), Result(maps=maps))
+    assert all(np.array_equal(heat.values, array) for heat, array in zip(read.maps, values, strict=True))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "int32"])
+def test_a_map_of_any_number_comes_out_as_float32(tmp_path: Path, dtype: str) -> None:
+    values = np.arange(60).reshape(SHAPE).astype(dtype).transpose(0, 1, 2)[:, ::-1]
+    read = through(tmp_path, Result(maps=[HeatMap("m", values)])).maps[0].values
+    assert isinstance(read, np.memmap)
+    assert read.dtype == np.float32
+    assert np.array_equal(read, values)
+
+
+@pytest.mark.parametrize("values", [np.full(SHAPE, 1e300), np.full(SHAPE, np.nan), np.ones(SHAPE, bool), np.ones(3)])
+def test_a_map_of_something_else_than_finite_numbers_is_refused(tmp_path: Path, values: Any) -> None:
+    with pytest.raises(InvalidResult, match="'m'"):
+        through(tmp_path, Result(maps=[HeatMap("m", values)]))
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
@@ -109,6 +151,9 @@ def test_masks_are_mapped_and_cannot_be_written(tmp_path: Path) -> None:
         (("measurements", 0, "value"), float("inf")),
         (("measurements", 0, "segment"), "unknown"),
         (("notes",), {"key": 1}),
+        (("maps",), []),
+        (("maps", 0, "range"), [1, 0]),
+        (("maps", 0, "unit"), "HU"),
     ],
 )
 def test_a_document_that_a_process_made_up_is_refused(tmp_path: Path, path: tuple[Any, ...], value: Any) -> None:
@@ -121,7 +166,7 @@ def test_a_document_that_a_process_made_up_is_refused(tmp_path: Path, path: tupl
     place[path[-1]] = value
     document.write_text(json.dumps(told))
     with pytest.raises(InvalidResult):
-        read_result(document, tmp_path / "masks.raw", SHAPE)
+        read_result(*(tmp_path / name for name in FILES), SHAPE)
 
 
 @pytest.mark.parametrize("content", [b"", b"[" * 100_000, b"null", b"\xff"])
@@ -129,7 +174,7 @@ def test_a_document_that_is_none_is_refused(tmp_path: Path, content: bytes) -> N
     through(tmp_path, FULL)
     (tmp_path / "result.json").write_bytes(content)
     with pytest.raises(InvalidResult):
-        read_result(tmp_path / "result.json", tmp_path / "masks.raw", SHAPE)
+        read_result(*(tmp_path / name for name in FILES), SHAPE)
 
 
 @pytest.mark.parametrize("masks", [b"", b"\x00" * 59, b"\x02" * 120])
@@ -137,7 +182,14 @@ def test_masks_that_a_process_made_up_are_refused(tmp_path: Path, masks: bytes) 
     through(tmp_path, FULL)
     (tmp_path / "masks.raw").write_bytes(masks)
     with pytest.raises(InvalidResult):
-        read_result(tmp_path / "result.json", tmp_path / "masks.raw", SHAPE)
+        read_result(*(tmp_path / name for name in FILES), SHAPE)
+
+
+def test_maps_that_a_process_made_up_are_refused(tmp_path: Path) -> None:
+    through(tmp_path, FULL)
+    (tmp_path / "maps.raw").write_bytes(np.full((2, *SHAPE), np.nan, np.float32).tobytes())
+    with pytest.raises(InvalidResult, match="no finite number"):
+        read_result(*(tmp_path / name for name in FILES), SHAPE)
 
 
 @pytest.mark.parametrize("dtype", ["int16", "uint16", "uint8", "float32", "int32"])
