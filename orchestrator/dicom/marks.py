@@ -59,6 +59,11 @@ class SegmentationMarks:
         bits = np.unpackbits(packed, bitorder="little")[first % 8 : first % 8 + size]
         return bits.reshape(self.rows, self.columns).astype(bool)
 
+    def shows(self, segment: SegmentMark, place: Place) -> bool:
+        """Return whether a segment has a voxel on an image."""
+        mask = self.mask(segment, place)
+        return mask is not None and bool(mask.any())
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutlineMark:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,11 @@ class LegendEntry:
     colour: Colour
     text: str
 
+    @property
+    def line(self) -> str:
+        """Both as one line of text."""
+        return f"{self.label}: {self.text}" if self.text else self.label
+
 
 class Overlay:
     """The source images of one result in anatomical order, with its segments, outlines and points.
@@ -87,6 +93,11 @@ class Overlay:
         """How many images there are."""
         return len(self._frames)
 
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Which image each index is."""
+        return tuple(map(_place, self._frames))
+
     @cached_property
     def best_slice(self) -> int:
         """The index, from 0, of the image that shows most: a finding's place, an outline, the best score."""
@@ -111,6 +122,17 @@ class Overlay:
         for name, colour in self._finding_colours.items():
             entries.append(LegendEntry(name, colour, ", ".join(self._said_of(name))))
         return tuple(entries)
+
+    def legend_of(self, index: int) -> tuple[LegendEntry, ...]:
+        """Return the entries of the legend for what is drawn on one image.
+
+        Raises IndexError.
+        """
+        place = _place(self._frame(index))
+        kinds = {_kind(mark) for mark in self._loose_outlines if mark.place == place}
+        kinds |= {mark.finding for mark in self._images if mark.place == place}
+        shown = [segmentation.shows(segment, place) for segmentation, segment in self._segments()]
+        return tuple(compress(self.legend, [*shown, *(kind in kinds for kind in self._finding_colours)]))
 
     def _said_of(self, kind: str) -> Iterator[str]:
         """Yield the words for one kind of finding: what is said of its places, and how many there are."""
@@ -141,6 +163,26 @@ class Overlay:
         banner: a band above, "AI - not verified". legend: a band below, the same for every image.
         Raises IndexError and UnsupportedInput.
         """
+        picture = self.picture(index, opacity=opacity, outline=outline, window=window, size=size)
+        if banner:
+            picture.banner()
+        if legend:
+            picture.legend([(entry.colour, entry.line) for entry in self.legend])
+        return picture.png()
+
+    def picture(
+        self,
+        index: int,
+        *,
+        opacity: float = 0.45,
+        outline: bool = True,
+        window: tuple[float, float] | None = None,
+        size: int | None = None,
+    ) -> Picture:
+        """Return one image with all that is drawn on it, to which bands can be added; arguments as of ``png``.
+
+        Raises IndexError and UnsupportedInput.
+        """
         frame = self._frame(index)
         pixels = _pixels(frame)
         shape = (pixels.shape[0], pixels.shape[1])
@@ -149,11 +191,7 @@ class Overlay:
         picture = Picture(shown.astype(np.uint8), Scale.fitting(shape, _spacing(frame), chosen))
         self._paint(picture, frame, opacity, outline)
         self._draw(picture, frame)
-        if banner:
-            picture.banner()
-        if legend:
-            picture.legend([(entry.colour, _line(entry)) for entry in self.legend])
-        return picture.png()
+        return picture
 
     def window(self, index: int) -> tuple[float, float] | None:
         """Return the (centre, width) with which ``png`` shows an image where none is given, None for a colour image.
@@ -204,10 +242,6 @@ class Overlay:
 
 def _kind(mark: OutlineMark) -> str:
     return mark.finding or mark.name
-
-
-def _line(entry: LegendEntry) -> str:
-    return f"{entry.label}: {entry.text}" if entry.text else entry.label
 
 
 def _place(frame: Frame) -> Place:

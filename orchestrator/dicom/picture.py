@@ -95,11 +95,25 @@ class Picture:
             pen.line((x - radius / 2, y, x + radius / 2, y), fill=ink, width=width)
             pen.line((x, y - radius / 2, x, y + radius / 2), fill=ink, width=width)
 
-    def banner(self) -> None:
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """The picture as (row, column, 3), RGB 0..255."""
+        return np.asarray(self._image)
+
+    def widen(self, width: int) -> None:
+        """Add a band to the right where the picture is narrower than this, so that words beside it can be read."""
+        if self._image.width < width:
+            wide = Image.new("RGB", (width, self._image.height), _BLACK)
+            wide.paste(self._image)
+            self._image = wide
+
+    def banner(self, text: str = BANNER) -> None:
         """Add a band above that says that no physician has seen this; it hides nothing of the image."""
         font = self._font()
-        band = self._band(self._line(font) + 4)
-        ImageDraw.Draw(band).text((6, 2), BANNER, font=font, fill=_WARNING)
+        line, lines = self._line(font), self._wrapped(text, font)
+        band = self._band(line * len(lines) + 4)
+        for number, said in enumerate(lines):
+            ImageDraw.Draw(band).text((6, 2 + number * line), said, font=font, fill=_WARNING)
         self._stack(band, self._image)
 
     def legend(self, entries: Sequence[tuple[Colour, str]]) -> None:
@@ -124,10 +138,10 @@ class Picture:
         return buffer.getvalue()
 
     def _band(self, height: int) -> Image.Image:
-        return Image.new("RGB", (self._size[0], height), _BLACK)
+        return Image.new("RGB", (self._image.width, height), _BLACK)
 
     def _stack(self, *parts: Image.Image) -> None:
-        whole = Image.new("RGB", (self._size[0], sum(part.height for part in parts)))
+        whole = Image.new("RGB", (self._image.width, sum(part.height for part in parts)))
         top = 0
         for part in parts:
             whole.paste(part, (0, top))
@@ -142,9 +156,20 @@ class Picture:
 
     def _cut(self, text: str, font: Any) -> str:
         """Return the text, its end cut where it would leave the picture."""
-        room = self._size[0] - 2 * self._line(font)
+        room = self._image.width - 2 * self._line(font)
         if font.getlength(text) <= room:
             return text
         while text and font.getlength(text + "…") > room:
             text = text[:-1]
         return text + "…"
+
+    def _wrapped(self, text: str, font: Any) -> list[str]:
+        """Return the text in lines that fit the width, broken at blanks."""
+        lines: list[str] = []
+        for word in text.split():
+            longer = f"{lines[-1]} {word}" if lines else word
+            if lines and font.getlength(longer) <= self._image.width - 12:
+                lines[-1] = longer
+            else:
+                lines.append(self._cut(word, font))
+        return lines
