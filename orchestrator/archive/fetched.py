@@ -22,8 +22,8 @@ _log = logging.getLogger(__name__)
 class Fetched:
     """What has come so far. A file that is broken or of another series stops none of those beside it.
 
-    Making a file durable takes longer than bringing it, so several are filed at once. A block: at its end
-    nothing of it runs any more.
+    Filing one takes about as long as bringing it, so several are filed at once. A block: at its end nothing of
+    it runs any more.
     """
 
     def __init__(self, archive: str, series: FoundSeries, inbox: Inbox) -> None:
@@ -80,9 +80,9 @@ class Fetched:
         self._running.append(self._pool.submit(work, of))
 
     def count(self) -> int:
-        """Return how many instances are kept, when all work is done.
+        """Return how many instances are kept, when all work is done and they are settled.
 
-        Raises what the work raised; ArchiveRefused where there were files and none of them could be kept.
+        Raises what the work raised, OSError; ArchiveRefused where there were files and none of them could be kept.
         """
         while self._running:
             self._running.popleft().result()
@@ -90,4 +90,5 @@ class Fetched:
             raise ArchiveRefused(
                 f"{self._archive} hands out nothing of series {self._series_uid} that can be kept: {self._fault}"
             )
+        self._inbox.settle()
         return self._kept

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from uuid import uuid4
 
 from orchestrator.archive.arrival import Announced, Closed, Note
 from orchestrator.archive.part10 import describe_file
-from orchestrator.archive.spool import Origin, Spool
+from orchestrator.archive.spool import Incoming, Origin, Spool
+
+_SETTLED_AT_ONCE = 64
+"""Each holds a file open, and a kill takes them: the fetch is repeated whole."""
 
 
 class SpoolInbox:
     """Implements domain.ports.Inbox for one fetch of one series; several threads may file at once.
 
-    A fetch is told as one association: its arrivals while it runs and, by ``close``, its end.
+    A fetch is told as one association: its arrivals while it runs, each when it is durable, and, by ``close``,
+    its end.
     """
 
     def __init__(self, spool: Spool, *, source: str, series_uid: str, tell: Callable[[Note], object]) -> None:
@@ -26,6 +31,7 @@ class SpoolInbox:
         self._tell = tell
         self._fetch = uuid4().hex
         self._lock = threading.Lock()
+        self._unsettled: list[Incoming] = []
         self.arrivals = 0
 
     def file(self, pieces: Iterable[bytes]) -> str:
@@ -46,13 +52,27 @@ class SpoolInbox:
         try:
             for piece in pieces:
                 incoming.write(memoryview(piece))
-            arrival = incoming.file(of_series=self._series_uid)
-        finally:
+        except BaseException:
             incoming.discard()
+            raise
+        identity = incoming.check(of_series=self._series_uid)
         with self._lock:
             self.arrivals += 1
-        self._tell(arrival)
-        return arrival.sop_uid
+            self._unsettled.append(incoming)
+            full = len(self._unsettled) >= _SETTLED_AT_ONCE
+        if full:
+            self.settle()
+        return identity.sop_uid
+
+    def settle(self) -> None:
+        """Return when what came so far is durable and told.
+
+        Raises OSError.
+        """
+        with self._lock:
+            unsettled, self._unsettled = self._unsettled, []
+        for arrival in self._spool.file_all(unsettled):
+            self._tell(arrival)
 
     def adopt(self, study_uid: str) -> None:
         """Tell what the spool holds of the series as fetched: a C-MOVE brings images as pushed ones come."""
@@ -66,6 +86,8 @@ class SpoolInbox:
 
         whole: it ended well. complete: why nothing more will come, in words; empty where nobody says so.
         """
+        with suppress(OSError):  # only a fetch that broke off left anything, and it is repeated whole
+            self.settle()
         self._tell(Closed(association=self._fetch, released=whole, calling="", called=""))
         if whole and complete:
             self.announce(self.arrivals, complete)

@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +67,7 @@ class Spool:
     kill -9 nor a loss of power takes an acknowledged file or shows half of one. Senders wait for
     each answer, so there is nothing to batch within an association. Both syncs together cost 1 to 2 ms
     an instance (512 KiB, solid-state disk), up to half of the 3.5 ms that receiving one takes in all.
+    Nobody waits for the images of a fetch one by one: ``file_all`` makes many durable at once.
     """
 
     def __init__(self, folder: Path, *, minimum_free_mb: int = 0) -> None:
@@ -106,6 +107,22 @@ class Spool:
         """
         self.check_space()
         return Incoming(self, origin)
+
+    def file_all(self, received: Sequence[Incoming]) -> list[Arrival]:
+        """Return the arrivals, in order, when all these checked instances are durable in their places.
+
+        Raises OSError; those that are in no place by then are discarded.
+        """
+        try:
+            for incoming in received:
+                incoming.begin_writing()
+            placed = [incoming.place() for incoming in received]
+            for folder in {arrival.path.parent for arrival in placed}:
+                sync_folder(folder)
+        finally:
+            for incoming in received:
+                incoming.discard()
+        return placed
 
     def scan(self, *, changed_after: float = 0.0) -> Iterator[SpooledFile]:
         """Yield every instance once, with its newest content.
@@ -212,19 +229,40 @@ class Incoming:
         of_series, of_study: the only ones that it may belong to; empty where any will do.
         Raises Mismatch, UnreadableFile, OSError; the instance is discarded then.
         """
+        self.check(of_series=of_series, of_study=of_study)
+        (arrival,) = self._spool.file_all([self])
+        return arrival
+
+    def check(self, *, of_series: str = "", of_study: str = "") -> Identity:
+        """Return who the instance says it is; it is kept as it is, and not durable yet.
+
+        Raises Mismatch, UnreadableFile, OSError; the instance is discarded then.
+        """
         try:
-            identity = self._identity()
-            _check_place("series", identity.series_uid, of_series)
-            _check_place("study", identity.study_uid, of_study)
-            target = self._spool._place(identity, self._digest.hexdigest())
-            duplicate = target.exists()
-            if not duplicate:
-                os.fdatasync(self._file.fileno())
-                self._spool._publish(self._path, target)
-            conflict = _make_newest(target, identity.sop_uid)
-            sync_folder(target.parent)
-        finally:
+            self._identity = self._read_identity()
+            _check_place("series", self._identity.series_uid, of_series)
+            _check_place("study", self._identity.study_uid, of_study)
+        except BaseException:
             self.discard()
+            raise
+        return self._identity
+
+    def begin_writing(self) -> None:
+        """Let the disk begin with what it has not written, so that many syncs soon after share its work."""
+        os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def place(self) -> Arrival:
+        """Return the arrival with the content on the disk and the name in its folder, which is to be synced still.
+
+        Raises OSError.
+        """
+        identity = self._identity
+        target = self._spool._place(identity, self._digest.hexdigest())
+        duplicate = target.exists()
+        if not duplicate:
+            os.fdatasync(self._file.fileno())
+            self._spool._publish(self._path, target)
+        conflict = _make_newest(target, identity.sop_uid)
         return self._arrival(target, identity, duplicate=duplicate, conflict=conflict)
 
     def discard(self) -> None:
@@ -236,7 +274,7 @@ class Incoming:
         while content:
             content = content[self._file.write(content) :]
 
-    def _identity(self) -> Identity:
+    def _read_identity(self) -> Identity:
         with self._path.open("rb") as stream:
             stream.seek(self._start)
             identity = read_identity(stream, self._origin.transfer_syntax)

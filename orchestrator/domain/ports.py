@@ -81,9 +81,9 @@ class Changes:
 
 
 class Inbox(Protocol):
-    """Where fetched instances are kept; each call returns the SOP Instance UID when the instance is durable.
+    """Where fetched instances are kept; each call returns the SOP Instance UID of one that was checked.
 
-    Several threads may call at once.
+    All of them are durable when ``settle`` returns. Several threads may call at once.
     Every call may raise StorageFull, UnreadableFile or OSError.
     """
 
@@ -92,6 +92,9 @@ class Inbox(Protocol):
 
     def dataset(self, sop_class: str, sop_uid: str, transfer_syntax: str, pieces: Iterable[bytes]) -> str:
         """Keep one encoded data set without preamble and file meta information, as C-STORE brings it."""
+
+    def settle(self) -> None:
+        """Return when what came so far is durable."""
 
 
 @runtime_checkable
@@ -110,7 +113,7 @@ class Readable(Protocol):
     """An archive that hands out what it holds; may raise ArchiveUnavailable or ArchiveRefused."""
 
     def fetch(self, series: FoundSeries, inbox: Inbox) -> int:
-        """Bring all instances of the series into the inbox and return how many.
+        """Bring all instances of the series into the inbox and return how many, all of them settled there.
 
         Instances of another series are refused. Images that came before a fault stay: a fetch is repeated whole.
         An archive that can only send them to this host's receiver (C-MOVE) leaves the inbox empty: the count is

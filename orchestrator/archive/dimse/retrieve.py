@@ -67,7 +67,7 @@ _log = logging.getLogger(__name__)
 
 
 def get(peer: Peer, series: FoundSeries, inbox: Inbox) -> int:
-    """Return how many instances of the series came by C-GET and are durable in the inbox.
+    """Return how many instances of the series came by C-GET and are settled in the inbox.
 
     Raises NotOffered, ArchiveUnavailable (not all of them came; what came stays), ArchiveRefused, StorageFull,
     OSError.
@@ -89,6 +89,7 @@ def get(peer: Peer, series: FoundSeries, inbox: Inbox) -> int:
     lacking = held.keys() - taking.seen
     if lacking:
         raise ArchiveUnavailable(f"{peer} handed out {len(taking.kept)} of {len(held)} images of {series.series_uid}")
+    inbox.settle()
     return len(taking.kept)
 
 
@@ -116,7 +117,7 @@ class _Outcome:
 
 
 class _Taking:
-    """Answers the C-STOREs of one C-GET; an image is durable before its answer leaves.
+    """Answers the C-STOREs of one C-GET; its images are durable at its end: the archive keeps what it hands out.
 
     A file that is broken or of another series stops none of those beside it; a disk that takes no more
     ends the retrieve.

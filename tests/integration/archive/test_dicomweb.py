@@ -75,7 +75,12 @@ def inbox(folder: Path) -> Iterator[tuple[SpoolInbox, Callable[[], set[str]]]]:
     """Give an inbox and what tells which instances are in it."""
     told: list[Note] = []
     made = SpoolInbox(Spool(folder / "spool"), source="vna", series_uid=SERIES.series_uid, tell=told.append)
-    yield made, lambda: {note.sop_uid for note in told if isinstance(note, Arrival)}
+
+    def held() -> set[str]:
+        made.settle()
+        return {note.sop_uid for note in told if isinstance(note, Arrival)}
+
+    yield made, held
 
 
 # --- faults that any answer may have ------------------------------------------------------------------------

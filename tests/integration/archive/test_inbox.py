@@ -36,7 +36,9 @@ def test_a_file_in_pieces_of_any_size_is_kept_as_it_is(tmp_path: Path, cuts: lis
     whole, ends = part10(), sorted(cuts)
     pieces = [whole[a:b] for a, b in zip([0, *ends], [*ends, len(whole)], strict=True)]
     told: list[Note] = []
-    assert inbox(tmp_path, told).file(pieces) == "1.4"
+    box = inbox(tmp_path, told)
+    assert box.file(pieces) == "1.4"
+    box.settle()
     (arrival,) = told
     assert isinstance(arrival, Arrival)
     assert dcmread(arrival.path) == DATASET
@@ -46,13 +48,17 @@ def test_a_bare_data_set_is_kept_with_a_header(tmp_path: Path) -> None:
     told: list[Note] = []
     content = encode(DATASET, is_implicit_vr=False, is_little_endian=True)
     assert content
-    inbox(tmp_path, told).dataset(CT, "1.4", ExplicitVRLittleEndian, [content])
+    box = inbox(tmp_path, told)
+    box.dataset(CT, "1.4", ExplicitVRLittleEndian, [content])
+    box.settle()
     assert isinstance(told[0], Arrival)
     assert dcmread(told[0].path) == DATASET
 
 
 def test_the_archive_it_came_from_is_known_after_a_restart(tmp_path: Path) -> None:
-    inbox(tmp_path, []).file([part10()])
+    box = inbox(tmp_path, [])
+    box.file([part10()])
+    box.settle()
     spool = Spool(tmp_path / "spool")
     (file,) = spool.scan()
     assert spool.arrival(file).source == "vna"
@@ -79,6 +85,42 @@ def test_an_image_of_another_series_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFile, match=r"of series '1\.3', not 9\.9|of series 1\.3, not 9\.9"):
         inbox(tmp_path, [], series_uid="9.9").file([part10()])
     assert not list((tmp_path / "spool").rglob("*.dcm"))
+
+
+def test_nothing_is_told_or_in_its_place_before_it_is_durable(tmp_path: Path) -> None:
+    told: list[Note] = []
+    box = inbox(tmp_path, told)
+    box.file([part10()])
+    assert not told
+    assert not list(Spool(tmp_path / "spool").scan())
+    box.settle()
+    assert [type(note) for note in told] == [Arrival]
+
+
+def test_what_came_before_a_fetch_broke_off_stays(tmp_path: Path) -> None:
+    told: list[Note] = []
+    box = inbox(tmp_path, told)
+    box.file([part10()])
+    box.close(whole=False)
+    assert [file.sop_uid for file in Spool(tmp_path / "spool").scan()] == ["1.4"]
+
+
+def test_the_same_image_twice_in_one_fetch_is_one_file(tmp_path: Path) -> None:
+    told: list[Note] = []
+    box = inbox(tmp_path, told)
+    for _ in range(2):
+        box.file([part10()])
+    box.settle()
+    assert [note.duplicate for note in told if isinstance(note, Arrival)] == [False, True]
+    assert not list((tmp_path / "spool/incoming").iterdir())
+
+
+def test_a_long_fetch_is_settled_on_its_way(tmp_path: Path) -> None:
+    told: list[Note] = []
+    box = inbox(tmp_path, told)
+    for _ in range(100):
+        box.file([part10()])
+    assert 0 < len(told) < 100
 
 
 @pytest.mark.parametrize(
