@@ -33,12 +33,14 @@ SERIES_MOVES: Mapping[SeriesState, frozenset[SeriesState]] = {
 
 
 class ObjectKind(StrEnum):
-    """Kinds of objects that the host writes."""
+    """Kinds of objects that the host writes; SC: key images, OTHER: what a plugin adds to a result."""
 
     SEG = "SEG"
     SR = "SR"
     SC = "SC"
     KO = "KO"
+    PR = "PR"
+    OTHER = "OTHER"
     PM = "PM"
 
 
@@ -50,7 +52,7 @@ class DeliveryState(StrEnum):
     CONFIRMED = "confirmed"
     UNCONFIRMED = "sent, unconfirmed"
     PARKED = "parked"
-    DISCARDED = "discarded"  # its job was superseded or cancelled before it left
+    DISCARDED = "discarded"  # its job was superseded, retracted or cancelled before it left
 
 
 ARRIVED = frozenset({DeliveryState.CONFIRMED, DeliveryState.UNCONFIRMED})
@@ -67,6 +69,14 @@ DELIVERY_MOVES: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     # discarded -> confirmed: it was under way when it was discarded, and the truth is that it arrived
     _D.DISCARDED: frozenset({_D.DISCARDED, _D.WAITING, _D.UNCONFIRMED, _D.CONFIRMED}),
 }
+
+
+class Note(StrEnum):
+    """What a delivery brings: the result, or a note that rejects what arrived of it (IHE IOCM), and why."""
+
+    NONE = ""  # it brings the result
+    SUPERSEDED = "superseded"  # a newer result took its place
+    RETRACTED = "retracted"  # its model turned out to be faulty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +100,11 @@ class SeriesRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:
-    """One job. ``seconds``: wall time of complete, read, infer, write, deliver."""
+    """One job. ``seconds``: wall time of complete, read, infer, write, deliver.
+
+    predecessors: form -> SOP Instance UID of the earlier report that this job's names; chosen when it is first
+        written, so that each attempt writes the same; None until then.
+    """
 
     key: str
     series_uid: str
@@ -110,6 +124,7 @@ class JobRecord:
     seconds: Mapping[str, float] = field(default_factory=dict)
     findings: tuple[Mapping[str, object], ...] = ()
     measurements: tuple[Mapping[str, object], ...] = ()
+    predecessors: Mapping[str, str] | None = None
     created_at: datetime
     updated_at: datetime
 
@@ -137,12 +152,16 @@ class ObjectRecord:
 class DeliveryRecord:
     """The way of one job's objects to one destination; ``next_attempt_at`` None = not released.
 
+    note: what is on its way instead: a note that rejects the objects that arrived there.
     sent_at: when the destination took the objects as they are now; they may not be confirmed yet.
     failing_since: the first of the attempts that failed since anybody last asked for the delivery.
+    form: in which the destination took them; None where an earlier version of this program sent them.
+    note_uid: SOP Instance UID of the note, empty until it is written.
     """
 
     job_key: str
     destination: str
+    note: Note = Note.NONE
     state: DeliveryState = DeliveryState.WAITING
     attempts: int = 0
     next_attempt_at: datetime | None = None
@@ -151,6 +170,8 @@ class DeliveryRecord:
     confirmed_by: str = ""  # readback | commitment | none
     sent_at: datetime | None = None
     failing_since: datetime | None = None
+    form: str | None = None
+    note_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +214,38 @@ class ReviewRecord:
     source: str = ""
     evidence: str = ""
     agreement: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetractionRecord:
+    """An order to reject what one version of a model wrote.
+
+    since, until: when it was written; None = from the first, and to this day and beyond: the version then runs no more.
+    """
+
+    model: str
+    model_version: str
+    since: datetime | None = None
+    until: datetime | None = None
+    reason: str
+    by: str
+    organization: str
+    at: datetime
+
+    def verdict_on(self, job_key: str) -> ReviewRecord:
+        """Return what the order says about one result."""
+        return ReviewRecord(
+            job_key=job_key,
+            state=ReviewState.RETRACTED,
+            by=self.by,
+            organization=self.organization,
+            comment=self.reason,
+            at=self.at,
+        )
+
+    def in_words(self) -> str:
+        """Return what a person is told of it."""
+        return f"{self.model} {self.model_version} was retracted by {self.by}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
