@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from orchestrator.app.care import CARE_SECONDS, Care
 from orchestrator.app.model_servers import model_servers
+from orchestrator.app.places import lock_folder_of
 from orchestrator.app.pulse import Pulse
 from orchestrator.app.sources import connected, load_plugins, start_workers, tell_refused
 from orchestrator.config import DestinationSettings, Settings
@@ -128,7 +129,7 @@ def _engine(settings: Settings, destinations: Iterable[str]) -> Engine:
     return Engine(
         settings.data.database,
         executor_id=settings.engine.executor_id,
-        lock_folder=settings.data.folder / "locks",
+        lock_folder=lock_folder_of(settings),
         queues=[Queue(MODEL_QUEUE, settings.worker.slots), *(Queue(delivery_queue(name), 1) for name in destinations)],
         poll_seconds=settings.engine.poll_seconds,
     )

@@ -1,4 +1,4 @@
-"""Where the processes of one installation meet: the spool and the doorbell."""
+"""Where the processes of one installation meet: the spool, the doorbell, and the locks."""
 
 from __future__ import annotations
 
@@ -16,3 +16,8 @@ def spool_of(settings: Settings) -> Spool:
 def doorbell_of(settings: Settings) -> Path:
     """Return where the receiver rings and the engine listens."""
     return settings.data.folder / "doorbell"
+
+
+def lock_folder_of(settings: Settings) -> Path:
+    """Return where processes of one machine see which of them are alive."""
+    return settings.data.folder / "locks"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from orchestrator.app.places import doorbell_of, spool_of
+from orchestrator.app.places import doorbell_of, lock_folder_of, spool_of
 from orchestrator.app.sources import connected, load_plugins, past_archive, start_workers
 from orchestrator.app.stopping import Stop
 from orchestrator.archive import Ringer, Spool, SpoolInbox
@@ -19,7 +19,7 @@ from orchestrator.config import ArchiveSettings, Settings
 from orchestrator.domain.errors import OrchestratorError, SettingsError
 from orchestrator.domain.ports import Readable, Watchable
 from orchestrator.hooks import HostPlugins
-from orchestrator.jobs import Ledger, describe
+from orchestrator.jobs import Ledger, ProcessLock, describe, role_lock
 from orchestrator.pipeline.backfilling import Backfilling, PastArchive
 from orchestrator.pipeline.fetching import Fetching, utc_now
 from orchestrator.pipeline.watching import Watch
@@ -32,26 +32,55 @@ LOOK_SECONDS = 10.0
 FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 60.0
 FORGET_SECONDS = 3600.0
+STANDBY_SECONDS = 5.0
 END_SECONDS = 10.0
 
 
 def watch(settings: Settings) -> None:
     """Look at the watched archives and work off backfills until told to end.
 
-    Raises SettingsError where an archive cannot be watched.
+    One process does so for a database; a second one stands by and takes over when the first has ended.
+    Raises SettingsError where an archive cannot be watched, OrchestratorError where another process took over.
     """
     stop = Stop()
-    with _opened(settings) as tools:
-        watches = [tools.watch(item) for item in watched_items(settings)]
-        tools.ledger.resume_fetches()
-        threads = [_thread(partial(_follow, one, stop), one.name) for one in watches]
-        threads.append(_thread(partial(_work_off, tools.backfilling(), stop), "backfill"))
-        log.info("the watcher is ready; it watches: %s", ", ".join(one.name for one in watches) or "nothing")
-        while not stop.wait(FORGET_SECONDS):
+    lock = role_lock(settings.data.database, lock_folder_of(settings), "watcher")
+    if _comes_up(lock, stop):
+        try:
+            with _opened(settings) as tools:
+                _run(tools, lock, stop)
+        finally:
+            lock.release()
+
+
+def _comes_up(lock: ProcessLock, stop: Stop) -> bool:
+    """Return True once no other process watches, False where this one is told to end before."""
+    wait = 0.0
+    while not stop.wait(wait):
+        if lock.acquire():
+            return True
+        if not wait:
+            log.warning("another process watches for this database; this one stands by and takes over when it ends")
+        wait = STANDBY_SECONDS
+    return False
+
+
+def _run(tools: _Tools, lock: ProcessLock, stop: Stop) -> None:
+    settings = tools.settings
+    watches = [tools.watch(item) for item in watched_items(settings)]
+    tools.ledger.resume_fetches()
+    threads = [_thread(partial(_follow, one, stop), one.name) for one in watches]
+    threads.append(_thread(partial(_work_off, tools.backfilling(), stop), "backfill"))
+    log.info("the watcher is ready; it watches: %s", ", ".join(one.name for one in watches) or "nothing")
+    forgets_at = time.monotonic()
+    while not stop.wait(STANDBY_SECONDS):
+        if not lock.keep():
+            raise OrchestratorError("the database was restarted, and another process watches for it now")
+        if time.monotonic() >= forgets_at:
             tools.ledger.forget_fetches(utc_now() - timedelta(days=settings.data.retain_days))
-        deadline = time.monotonic() + END_SECONDS  # what is being fetched then is fetched again
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            forgets_at += FORGET_SECONDS
+    deadline = time.monotonic() + END_SECONDS  # what is being fetched then is fetched again
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def watched_items(settings: Settings) -> Iterator[ArchiveSettings]:
@@ -82,7 +111,14 @@ class _Tools:
                 "let it send its images to the receiver, and take watch = true away"
             )
         seconds = item.look_seconds or (ORTHANC_LOOK_SECONDS if item.url.startswith("orthanc") else LOOK_SECONDS)
-        return Watch(archive, self.ledger, self.rules.current, self.fetching(archive, item.name), look_seconds=seconds)
+        return Watch(
+            archive,
+            self.ledger,
+            self.rules.current,
+            self.fetching(archive, item.name),
+            look_seconds=seconds,
+            verdicts=item.verdicts,
+        )
 
     def backfilling(self) -> Backfilling:
         """Return what works off the backfills of all archives."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from orchestrator.jobs.database import DatabaseUnavailable, database_faults
 from orchestrator.jobs.flows import FlowRaised, OutsideFlow, StepRaised, describe, durable, frames, step
 from orchestrator.jobs.ledger import AskedSeries, Ledger, StoredInstance
-from orchestrator.jobs.supervision import ExecutorInUse
+from orchestrator.jobs.supervision import ExecutorInUse, ProcessLock, role_lock
 
 if TYPE_CHECKING:
     from orchestrator.jobs.client import Client, FlowState, FlowStatus
@@ -28,6 +28,7 @@ __all__ = [
     "FlowStatus",
     "Ledger",
     "OutsideFlow",
+    "ProcessLock",
     "Queue",
     "StepRaised",
     "StoredInstance",
@@ -35,6 +36,7 @@ __all__ = [
     "describe",
     "durable",
     "frames",
+    "role_lock",
     "step",
 ]
 

@@ -1,4 +1,7 @@
-"""Who is alive: each executor holds a lock on its id; what a dead one left behind is queued again."""
+"""Who is alive: each executor holds a lock on its id, and who has a role alone one on it.
+
+What a dead executor left behind is queued again.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ class ExecutorInUse(SettingsError):
     """The executor id belongs to a process that is alive."""
 
 
-class ExecutorLock(Protocol):
+class ProcessLock(Protocol):
     """A lock that ends with its process, however that ends."""
 
     def acquire(self) -> bool:
@@ -70,9 +73,9 @@ class FileLock:
 class AdvisoryLock:
     """The lock among all machines at one PostgreSQL: it lives as long as its session there."""
 
-    def __init__(self, url: sa.URL, executor_id: str) -> None:
+    def __init__(self, url: sa.URL, name: str) -> None:
         self._engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
-        digest = hashlib.sha256(f"orchestrator executor {executor_id}".encode()).digest()
+        digest = hashlib.sha256(f"orchestrator {name}".encode()).digest()
         self._number = int.from_bytes(digest[:8], "big", signed=True)
         self._session: sa.Connection | None = None
 
@@ -104,20 +107,27 @@ class AdvisoryLock:
             self._session = None
 
 
-def executor_lock(database_url: str, lock_folder: Path, executor_id: str) -> ExecutorLock:
+def executor_lock(database_url: str, lock_folder: Path, executor_id: str) -> ProcessLock:
     """Return the lock on an executor id: a file beside a SQLite database, an advisory lock on PostgreSQL.
 
     Raises SettingsError where the id is no plain name.
     """
     if not _NAME.fullmatch(executor_id):
         raise SettingsError(f"executor id {executor_id!r}: expected letters, digits, dot, dash and underscore")
+    return _lock(database_url, lock_folder / f"{executor_id}.lock", f"executor {executor_id}")
+
+
+def role_lock(database_url: str, lock_folder: Path, role: str) -> ProcessLock:
+    """Return the lock on a role that only one process among those at a database may have."""
+    return _lock(database_url, lock_folder / f"role-of-{role}.only", f"role {role}")
+
+
+def _lock(database_url: str, file: Path, name: str) -> ProcessLock:
     url = parse_url(database_url)
-    if sqlite_file(url):
-        return FileLock(lock_folder / f"{executor_id}.lock")
-    return AdvisoryLock(url, executor_id)
+    return FileLock(file) if sqlite_file(url) else AdvisoryLock(url, name)
 
 
-def is_dead(lock: ExecutorLock) -> bool:
+def is_dead(lock: ProcessLock) -> bool:
     """Return whether nobody holds the lock."""
     if not lock.acquire():
         return False
