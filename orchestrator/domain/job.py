@@ -53,8 +53,10 @@ _S = JobState
 MOVES: Mapping[JobState, frozenset[JobState]] = {
     _S.WAITING: frozenset({_S.RUNNING, _S.SUPERSEDED, _S.HELD, _S.PARKED, _S.FAILED}),
     # running -> running: the engine starts an interrupted attempt again
+    # running -> held: its model was retracted while it ran
     _S.RUNNING: frozenset(
-        {_S.RUNNING, _S.DELIVERING, _S.DONE, _S.SUPERSEDED, _S.NOT_APPLICABLE, _S.UNSUPPORTED, _S.FAILED, _S.PARKED}
+        {_S.RUNNING, _S.DELIVERING, _S.DONE, _S.SUPERSEDED, _S.NOT_APPLICABLE, _S.UNSUPPORTED}
+        | {_S.FAILED, _S.PARKED, _S.HELD}
     ),
     _S.DELIVERING: frozenset({_S.DELIVERING, _S.DONE, _S.SUPERSEDED, _S.PARKED, _S.FAILED}),
     _S.DONE: frozenset({_S.SUPERSEDED}),

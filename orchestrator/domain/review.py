@@ -44,7 +44,8 @@ REVIEW_MOVES: Mapping[ReviewState, frozenset[ReviewState]] = {
     _R.ACCEPTED: frozenset({_R.REJECTED, _R.CORRECTED}) | CLOSED,
     _R.REJECTED: frozenset({_R.ACCEPTED, _R.CORRECTED}) | CLOSED,
     _R.CORRECTED: frozenset({_R.REJECTED, _R.CORRECTED}) | CLOSED,
-    _R.SUPERSEDED: frozenset(),
+    # the report of a superseded result is still in the archive
+    _R.SUPERSEDED: frozenset({_R.RETRACTED}),
     _R.RETRACTED: frozenset(),
 }
 

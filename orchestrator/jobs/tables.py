@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from orchestrator.domain.fetching import BackfillState, FetchState
 from orchestrator.domain.hours import Hours
 from orchestrator.domain.job import JobState, Priority, Purpose
-from orchestrator.domain.records import DeliveryState, ObjectKind, SeriesState
+from orchestrator.domain.records import DeliveryState, Note, ObjectKind, SeriesState
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import ReviewState
 
@@ -165,6 +165,7 @@ jobs = sa.Table(
     sa.Column("seconds", Numbers, nullable=False),
     sa.Column("findings", Entries, nullable=False),
     sa.Column("measurements", Entries, nullable=False),
+    sa.Column("predecessors", sa.JSON(none_as_null=True)),
     sa.Column("created_at", Instant, nullable=False, index=True),
     sa.Column("updated_at", Instant, nullable=False),
     sa.ForeignKeyConstraint(["series_uid", "revision"], ["series.series_uid", "series.revision"]),
@@ -186,6 +187,8 @@ objects = sa.Table(
     # a replaced object is no longer delivered, but the host must know for ever that it wrote it
     sa.Column("replaced", sa.Boolean, nullable=False),
     sa.Column("position", sa.Integer, nullable=False),
+    # a note that rejects the result is no part of it
+    sa.Column("note", _word(Note), nullable=False, default=Note.NONE),
 )
 
 deliveries = sa.Table(
@@ -193,6 +196,7 @@ deliveries = sa.Table(
     metadata,
     sa.Column("job_key", sa.Text, sa.ForeignKey("jobs.key"), primary_key=True),
     sa.Column("destination", sa.Text, primary_key=True),
+    sa.Column("note", _word(Note), primary_key=True),  # so each destination gets at most one of each
     sa.Column("state", _word(DeliveryState), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("next_attempt_at", Instant),
@@ -201,9 +205,26 @@ deliveries = sa.Table(
     _text("confirmed_by"),
     sa.Column("sent_at", Instant),
     sa.Column("failing_since", Instant),
+    sa.Column("form", sa.Text),
+    _text("note_uid"),
     sa.Index("ix_deliveries_due", "state", "next_attempt_at"),
     sa.Index("ix_deliveries_of_destination", "destination", "state", "next_attempt_at"),
     sa.Index("ix_deliveries_sent", "destination", "sent_at"),
+)
+
+retractions = sa.Table(
+    "retractions",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    _text("model"),
+    _text("model_version"),
+    sa.Column("since", Instant),
+    sa.Column("until", Instant),
+    _text("reason"),
+    _text("by"),
+    _text("organization"),
+    sa.Column("at", Instant, nullable=False),
+    sa.Index("ix_retractions_model", "model", "model_version"),
 )
 
 destinations = sa.Table(

@@ -1,4 +1,4 @@
-"""Deliveries: the way of one job's objects to one destination."""
+"""Deliveries: the way of one job's objects, or of a note that rejects them, to one destination."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.job import Priority
-from orchestrator.domain.records import ARRIVED, DELIVERY_MOVES, DeliveryRecord, DeliveryState, SeriesState
+from orchestrator.domain.records import ARRIVED, DELIVERY_MOVES, DeliveryRecord, DeliveryState, Note, SeriesState
 from orchestrator.jobs import tables
 from orchestrator.jobs.database import insert_new
 from orchestrator.jobs.ledger.events import kind_of, moved, write_event
@@ -22,7 +22,7 @@ FURTHEST = timedelta(days=3)
 
 
 class DeliveryPages(Pages):
-    """A delivery waits for the release of its series, then for its next attempt."""
+    """A delivery waits for the release of its series, then for its next attempt; a note only for the attempt."""
 
     def add_delivery(self, job_key: str, destination: str) -> bool:
         """Return True where the delivery is new or was discarded; it is due at once where the series is released.
@@ -35,21 +35,21 @@ class DeliveryPages(Pages):
             state = lock_series_state(connection, job.series_uid, job.revision)
             due = now() if state is SeriesState.RELEASED else None
             record = DeliveryRecord(job_key=job_key, destination=destination, next_attempt_at=due)
-            if not insert_new(connection, tables.deliveries, values(record)):
-                before = _lock_delivery(connection, job_key, destination)
-                if before.state is not DeliveryState.DISCARDED:
-                    return False
-                # its attempts stay: each attempt is a flow that runs once
-                again = {**values(record), "attempts": before.attempts}
-                connection.execute(sa.update(tables.deliveries).where(_is(job_key, destination)).values(**again))
-            write_event(connection, kind_of("delivery", record.state), job_key, f"to {destination}")
-            return True
+            return open_delivery(connection, record)
 
     def deliveries(self, job_key: str) -> tuple[DeliveryRecord, ...]:
-        """Return the job's deliveries by destination."""
-        query = _delivery_query().where(tables.deliveries.c.job_key == job_key)
+        """Return the deliveries of the job's result by destination; notes that reject it are none of them."""
         with self._database.reading() as connection:
-            return records(connection, DeliveryRecord, query.order_by(tables.deliveries.c.destination))
+            return deliveries_of(connection, job_key)
+
+    def delivery(self, job_key: str, destination: str, note: Note = Note.NONE) -> DeliveryRecord:
+        """Return the delivery of the job's result, or of a note that rejects it, to one destination.
+
+        Raises UnknownRecord.
+        """
+        query = delivery_query().where(is_delivery(job_key, destination, note))
+        with self._database.reading() as connection:
+            return only(records(connection, DeliveryRecord, query), _unknown(job_key, destination))
 
     def release_deliveries(self, series_uid: str, revision: int, at: datetime) -> int:
         """Return how many waiting deliveries of the revision became due at ``at``; those due before stay so."""
@@ -65,7 +65,7 @@ class DeliveryPages(Pages):
     ) -> tuple[DeliveryRecord, ...]:
         """Return the waiting deliveries whose next attempt is due, by the job's priority, then by its age."""
         jobs = tables.jobs
-        query = _delivery_query().join(jobs, jobs.c.key == tables.deliveries.c.job_key).where(_is_due(now))
+        query = delivery_query().join(jobs, jobs.c.key == tables.deliveries.c.job_key).where(_is_due(now))
         if destination is not None:
             query = query.where(tables.deliveries.c.destination == destination)
         query = query.order_by(priority_rank(), jobs.c.created_at, jobs.c.key).limit(limit)
@@ -81,21 +81,23 @@ class DeliveryPages(Pages):
 
     def sending_deliveries(self, limit: int = 50) -> tuple[DeliveryRecord, ...]:
         """Return the deliveries that are on their way now."""
-        query = _delivery_query().where(tables.deliveries.c.state == DeliveryState.SENDING).limit(limit)
+        query = delivery_query().where(tables.deliveries.c.state == DeliveryState.SENDING).limit(limit)
         with self._database.reading() as connection:
             return records(connection, DeliveryRecord, query)
 
-    def postpone_delivery(self, job_key: str, destination: str, until: datetime, reason: str) -> None:
+    def postpone_delivery(
+        self, job_key: str, destination: str, until: datetime, reason: str, note: Note = Note.NONE
+    ) -> None:
         """Let a waiting delivery wait longer, for a reason that is no failure; nothing where it waits no more.
 
         Raises UnknownRecord.
         """
         with self._database.writing() as connection:
-            before = _lock_delivery(connection, job_key, destination)
+            before = _lock_delivery(connection, job_key, destination, note)
             if before.state is DeliveryState.WAITING:
-                update = sa.update(tables.deliveries).where(_is(job_key, destination))
+                update = sa.update(tables.deliveries).where(is_delivery(job_key, destination, note))
                 connection.execute(update.values(next_attempt_at=until, error=reason))
-                write_event(connection, kind_of("delivery", before.state), job_key, f"to {destination}: {reason}")
+                tell_of_delivery(connection, before, reason)
 
     def recall_deliveries(self, destination: str, at: datetime) -> int:
         """Return how many released deliveries that were to wait for longer are due at ``at`` now."""
@@ -105,10 +107,13 @@ class DeliveryPages(Pages):
         with self._database.writing() as connection:
             return connection.execute(update).rowcount
 
-    def note_sent(self, job_key: str, destination: str, at: datetime) -> None:
-        """Keep that the destination took the job's objects, which it may confirm later."""
+    def note_sent(
+        self, job_key: str, destination: str, at: datetime, *, form: str | None = None, note: Note = Note.NONE
+    ) -> None:
+        """Keep that the destination took the job's objects, in which form; it may confirm them later."""
+        update = sa.update(tables.deliveries).where(is_delivery(job_key, destination, note))
         with self._database.writing() as connection:
-            connection.execute(sa.update(tables.deliveries).where(_is(job_key, destination)).values(sent_at=at))
+            connection.execute(update.values(sent_at=at, form=form))
 
     def move_delivery(
         self,
@@ -121,6 +126,7 @@ class DeliveryPages(Pages):
         confirmed_by: str = "",
         attempts: int | None = None,
         failing_since: datetime | None = None,
+        note: Note = Note.NONE,
     ) -> DeliveryRecord:
         """Return the delivery in its new state; next_attempt_at, attempts and failing_since stay where None.
 
@@ -128,7 +134,7 @@ class DeliveryPages(Pages):
         Raises UnknownRecord; ForbiddenTransition where DELIVERY_MOVES lacks the move.
         """
         with self._database.writing() as connection:
-            before = _lock_delivery(connection, job_key, destination)
+            before = _lock_delivery(connection, job_key, destination, note)
             _check_move(before, state)
             after = replace(
                 before,
@@ -140,9 +146,8 @@ class DeliveryPages(Pages):
             )
             if state in ARRIVED:
                 after = replace(after, confirmed_at=now(), confirmed_by=confirmed_by)
-            connection.execute(sa.update(tables.deliveries).where(_is(job_key, destination)).values(**values(after)))
-            text = f"to {destination}: {moved(before.state, state, error)}"
-            write_event(connection, kind_of("delivery", state), job_key, text)
+            update_delivery(connection, after)
+            tell_of_delivery(connection, after, moved(before.state, state, error))
             return after
 
 
@@ -151,9 +156,46 @@ def priority_rank() -> sa.ColumnElement[int]:
     return sa.case({priority: priority.rank for priority in Priority}, value=tables.jobs.c.priority)
 
 
-def _lock_delivery(connection: sa.Connection, job_key: str, destination: str) -> DeliveryRecord:
-    query = _delivery_query().where(_is(job_key, destination)).with_for_update()
-    return only(records(connection, DeliveryRecord, query), f"job {job_key[:SHORT]} has no delivery to {destination}")
+def open_delivery(connection: sa.Connection, record: DeliveryRecord) -> bool:
+    """Return True where the delivery is new or was discarded, and is under way from now on."""
+    if not insert_new(connection, tables.deliveries, values(record)):
+        before = _lock_delivery(connection, record.job_key, record.destination, record.note)
+        if before.state is not DeliveryState.DISCARDED:
+            return False
+        # its attempts stay: each attempt is a flow that runs once
+        update_delivery(connection, replace(record, attempts=before.attempts))
+    tell_of_delivery(connection, record)
+    return True
+
+
+def deliveries_of(connection: sa.Connection, job_key: str, *, notes: bool = False) -> tuple[DeliveryRecord, ...]:
+    """Return the deliveries of a job's result, or those of notes that reject it, by destination."""
+    table = tables.deliveries
+    kind = table.c.note != Note.NONE if notes else table.c.note == Note.NONE
+    query = delivery_query().where(table.c.job_key == job_key, kind)
+    return records(connection, DeliveryRecord, query.order_by(table.c.destination, table.c.note))
+
+
+def update_delivery(connection: sa.Connection, record: DeliveryRecord) -> None:
+    """Put the record in the place of the row that it is of."""
+    where = is_delivery(record.job_key, record.destination, record.note)
+    connection.execute(sa.update(tables.deliveries).where(where).values(**values(record)))
+
+
+def tell_of_delivery(connection: sa.Connection, record: DeliveryRecord, said: str = "") -> None:
+    """Write the event of a delivery; one of a note tells so: ``note.confirmed``."""
+    what = f"{record.note} to" if record.note else "to"
+    text = f"{what} {record.destination}" + (f": {said}" if said else "")
+    write_event(connection, kind_of("note" if record.note else "delivery", record.state), record.job_key, text)
+
+
+def _lock_delivery(connection: sa.Connection, job_key: str, destination: str, note: Note) -> DeliveryRecord:
+    query = delivery_query().where(is_delivery(job_key, destination, note)).with_for_update()
+    return only(records(connection, DeliveryRecord, query), _unknown(job_key, destination))
+
+
+def _unknown(job_key: str, destination: str) -> str:
+    return f"job {job_key[:SHORT]} has no delivery to {destination}"
 
 
 def _check_move(before: DeliveryRecord, state: DeliveryState) -> None:
@@ -173,9 +215,12 @@ def _is_due(now: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(tables.deliveries.c.state == DeliveryState.WAITING, sa.or_(at <= now, at > now + FURTHEST))
 
 
-def _is(job_key: str, destination: str) -> sa.ColumnElement[bool]:
-    return sa.and_(tables.deliveries.c.job_key == job_key, tables.deliveries.c.destination == destination)
+def is_delivery(job_key: str, destination: str, note: Note) -> sa.ColumnElement[bool]:
+    """Return the condition that names one delivery."""
+    table = tables.deliveries
+    return sa.and_(table.c.job_key == job_key, table.c.destination == destination, table.c.note == note)
 
 
-def _delivery_query() -> sa.Select[Any]:
+def delivery_query() -> sa.Select[Any]:
+    """Return the query for all deliveries."""
     return sa.select(*columns(DeliveryRecord, tables.deliveries))

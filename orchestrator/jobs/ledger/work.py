@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from orchestrator.domain.errors import ForbiddenTransition, UnknownRecord
 from orchestrator.domain.job import JobState, move
-from orchestrator.domain.records import JobRecord, ObjectRecord
+from orchestrator.domain.records import JobRecord, Note, ObjectRecord
 from orchestrator.domain.result import Urgency
 from orchestrator.jobs import tables
 from orchestrator.jobs.database import insert_new
@@ -96,17 +96,7 @@ class WorkPages(Pages):
         Raises UnknownRecord; ForbiddenTransition where the job is in another state by now.
         """
         with self._database.writing() as connection:
-            before = lock_job(connection, key)
-            try:
-                move(before.state, state)
-            except ForbiddenTransition as forbidden:
-                raise ForbiddenTransition(f"job {key[:SHORT]}: {forbidden}") from None
-            after = replace(before, state=state, reason=reason, updated_at=now())
-            _update_job(connection, after)
-            write_event(connection, kind_of("job", state), key, moved(before.state, state, reason), by)
-            if state is JobState.SUPERSEDED:
-                supersede_review(connection, key, after.updated_at)
-            return after
+            return change_state(connection, lock_job(connection, key), state, reason=reason, by=by)
 
     def note_job(
         self,
@@ -129,7 +119,7 @@ class WorkPages(Pages):
             before = lock_job(connection, key)
             changes = {name: value for name, value in told.items() if value is not None}
             after = replace(before, **changes, seconds={**before.seconds, **(seconds or {})}, updated_at=now())
-            _update_job(connection, after)
+            update_job(connection, after)
             return after
 
     def put_objects(self, job_key: str, objects: Sequence[ObjectRecord], *, replace: bool = False) -> None:
@@ -142,12 +132,11 @@ class WorkPages(Pages):
         with self._database.writing() as connection:
             lock_job(connection, job_key)
             if replace:
-                mine = tables.objects.c.job_key == job_key
-                connection.execute(sa.update(tables.objects).where(mine).values(replaced=True))
-                deliveries = sa.update(tables.deliveries).where(tables.deliveries.c.job_key == job_key)
-                connection.execute(deliveries.values(sent_at=None))
+                connection.execute(sa.update(tables.objects).where(_of_result(job_key)).values(replaced=True))
+                theirs = sa.and_(tables.deliveries.c.job_key == job_key, tables.deliveries.c.note == Note.NONE)
+                connection.execute(sa.update(tables.deliveries).where(theirs).values(sent_at=None))
             for position, written in enumerate(objects):
-                _put_object(connection, values(written) | {"job_key": job_key, "position": position})
+                put_object(connection, values(written) | {"job_key": job_key, "position": position})
 
     def objects(self, job_key: str, form: str = "") -> tuple[ObjectRecord, ...]:
         """Return the job's objects of one form in the order they were put: of the first where it has none of that."""
@@ -158,19 +147,47 @@ class WorkPages(Pages):
 
     def objects_of_all_forms(self, job_key: str) -> tuple[ObjectRecord, ...]:
         """Return all that the job wrote, the result once for each form, in the order it was put."""
-        table = tables.objects
-        query = sa.select(*columns(ObjectRecord, table)).order_by(table.c.position)
         with self._database.reading() as connection:
-            return records(
-                connection, ObjectRecord, query.where(table.c.job_key == job_key, table.c.replaced.is_(False))
-            )
+            return objects_of(connection, job_key)
 
 
-def _update_job(connection: sa.Connection, record: JobRecord) -> None:
+def change_state(
+    connection: sa.Connection, before: JobRecord, state: JobState, *, reason: str = "", by: str = "host"
+) -> JobRecord:
+    """Return the locked job in its new state; part of the transaction that moves it.
+
+    Raises ForbiddenTransition.
+    """
+    try:
+        move(before.state, state)
+    except ForbiddenTransition as forbidden:
+        raise ForbiddenTransition(f"job {before.key[:SHORT]}: {forbidden}") from None
+    after = replace(before, state=state, reason=reason, updated_at=now())
+    update_job(connection, after)
+    write_event(connection, kind_of("job", state), after.key, moved(before.state, state, reason), by)
+    if state is JobState.SUPERSEDED:
+        supersede_review(connection, after.key, after.updated_at)
+    return after
+
+
+def update_job(connection: sa.Connection, record: JobRecord) -> None:
+    """Put the record in the place of the row that it is of."""
     connection.execute(sa.update(tables.jobs).where(tables.jobs.c.key == record.key).values(**values(record)))
 
 
-def _put_object(connection: sa.Connection, row: dict[str, Any]) -> None:
+def objects_of(connection: sa.Connection, job_key: str) -> tuple[ObjectRecord, ...]:
+    """Return all objects of a job's result in the order they were put; notes that reject it are none of them."""
+    table = tables.objects
+    query = sa.select(*columns(ObjectRecord, table)).order_by(table.c.position)
+    return records(connection, ObjectRecord, query.where(_of_result(job_key), table.c.replaced.is_(False)))
+
+
+def _of_result(job_key: str) -> sa.ColumnElement[bool]:
+    return sa.and_(tables.objects.c.job_key == job_key, tables.objects.c.note == Note.NONE)
+
+
+def put_object(connection: sa.Connection, row: dict[str, Any]) -> None:
+    """Keep an object; one that was put before counts again."""
     if not insert_new(connection, tables.objects, row | {"replaced": False}):
         mine = sa.and_(tables.objects.c.sop_uid == row["sop_uid"], tables.objects.c.job_key == row["job_key"])
         connection.execute(sa.update(tables.objects).where(mine).values(**row, replaced=False))
