@@ -10,6 +10,7 @@ from pydicom import Dataset, dcmread
 from orchestrator.dicom import concepts as own
 from orchestrator.dicom import content
 from orchestrator.domain import concepts
+from orchestrator.domain.correction import urgency_of
 from orchestrator.domain.records import ObjectKind, ObjectRecord
 from orchestrator.domain.result import Urgency
 
@@ -36,8 +37,7 @@ class Summary:
     @property
     def urgency(self) -> Urgency | None:
         """The highest urgency of a finding that is not absent, None where none is stated."""
-        said = [each for each in self.findings if "urgency" in each and each["value"] != "absent"]
-        return min((Urgency(str(each["urgency"])) for each in said), key=list(Urgency).index, default=None)
+        return urgency_of(self.findings)
 
 
 def summarize(objects: Sequence[ObjectRecord]) -> Summary:

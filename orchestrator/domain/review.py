@@ -15,6 +15,8 @@ class ReviewState(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     CORRECTED = "corrected"
+    SECOND_READER = "second-reader"  # read once, waits for another person
+    DISAGREED = "disagreed"  # two readers said different things; a third verdict settles it
     SUPERSEDED = "superseded"
     RETRACTED = "retracted"  # its model turned out to be faulty
 
@@ -35,15 +37,23 @@ class RejectReason(StrEnum):
         return self in {RejectReason.WRONG_PATIENT, RejectReason.WRONG_SIDE, RejectReason.WRONG_GEOMETRY}
 
 
+VERDICTS = frozenset({ReviewState.ACCEPTED, ReviewState.REJECTED, ReviewState.CORRECTED})
+"""What a person says."""
+WAITING = frozenset({ReviewState.PENDING, ReviewState.SECOND_READER, ReviewState.DISAGREED})
+"""A person is still to say something."""
 CLOSED = frozenset({ReviewState.SUPERSEDED, ReviewState.RETRACTED})
 """No verdict is taken any more."""
 
 _R = ReviewState
+_READ_AGAIN = frozenset({_R.SECOND_READER, _R.DISAGREED})
 REVIEW_MOVES: Mapping[ReviewState, frozenset[ReviewState]] = {
-    _R.PENDING: frozenset({_R.ACCEPTED, _R.REJECTED, _R.CORRECTED}) | CLOSED,
-    _R.ACCEPTED: frozenset({_R.REJECTED, _R.CORRECTED}) | CLOSED,
-    _R.REJECTED: frozenset({_R.ACCEPTED, _R.CORRECTED}) | CLOSED,
-    _R.CORRECTED: frozenset({_R.REJECTED, _R.CORRECTED}) | CLOSED,
+    _R.PENDING: VERDICTS | CLOSED,
+    _R.ACCEPTED: VERDICTS - {_R.ACCEPTED} | _READ_AGAIN | CLOSED,
+    _R.REJECTED: VERDICTS - {_R.REJECTED} | _READ_AGAIN | CLOSED,
+    # what was corrected may be corrected again
+    _R.CORRECTED: VERDICTS | _READ_AGAIN | CLOSED,
+    _R.SECOND_READER: VERDICTS | CLOSED,
+    _R.DISAGREED: VERDICTS | CLOSED,
     # the report of a superseded result is still in the archive
     _R.SUPERSEDED: frozenset({_R.RETRACTED}),
     _R.RETRACTED: frozenset(),

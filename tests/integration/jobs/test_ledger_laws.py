@@ -12,7 +12,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 
 from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.job import MOVES, JobState
-from orchestrator.domain.review import CLOSED, REVIEW_MOVES, ReviewState
+from orchestrator.domain.reading import SecondReader
+from orchestrator.domain.review import CLOSED, REVIEW_MOVES, VERDICTS, WAITING, ReviewState
 from orchestrator.jobs import Ledger
 from tests.data.records import NOON, add_jobs, job_record, key_of, object_record, verdict
 
@@ -69,14 +70,51 @@ class LedgerLaws(RuleBasedStateMachine):
         if name not in self.reviews:
             return
         newest = self.reviews[name][-1]
-        allowed = seen is newest and state in REVIEW_MOVES[newest]
+        # the bare moves, all by one person: that the second reader is another is told below
+        allowed = seen is newest and state in REVIEW_MOVES[newest] and not self._reads_twice(name, state)
         try:
             self.ledger.add_review(verdict(state, job=name), seen=seen)
         except ForbiddenTransition:
             assert not allowed
         else:
             assert allowed
-            self.reviews[name].append(state)
+            self.reviews[name] += self._follows(name, newest, state)
+
+    def _reads_twice(self, name: str, state: ReviewState) -> bool:
+        said = [review for review in self.ledger.reviews(key_of(name)) if review.state in VERDICTS]
+        waits = self.reviews[name][-1] is ReviewState.SECOND_READER
+        return waits and state in VERDICTS and bool(said) and said[-1].by == "Dr Roentgen"
+
+    def _follows(self, name: str, newest: ReviewState, state: ReviewState) -> list[ReviewState]:
+        said = [each for each in self.reviews[name] if each in VERDICTS]
+        differs = newest is ReviewState.SECOND_READER and state in VERDICTS and said and said[-1] is not state
+        return [state, ReviewState.DISAGREED] if differs else [state]
+
+    @rule(
+        name=names,
+        state=st.sampled_from(sorted(VERDICTS)),
+        by=st.sampled_from(["Dr A", "Dr B"]),
+        wanted=st.sampled_from(SecondReader),
+    )
+    def judge_with_readers(self, name: str, state: ReviewState, by: str, wanted: SecondReader) -> None:
+        if name not in self.reviews:
+            return
+        before = self.ledger.reviews(key_of(name))
+        read_again = before[-1].state is ReviewState.SECOND_READER
+        first = [review for review in before if review.state in VERDICTS][-1:] if read_again else []
+        mine = any(review.by == by for review in first)
+        allowed = state in REVIEW_MOVES[before[-1].state] and not mine
+        try:
+            newest = self.ledger.add_review(
+                verdict(state, job=name, by=by), seen=before[-1].state, second_reader=wanted
+            )
+        except ForbiddenTransition:
+            assert not allowed
+            return
+        assert allowed
+        self.reviews[name] += [state] + ([newest.state] if newest.state in WAITING else [])
+        if first and first[0].state is not state:
+            assert newest.state is ReviewState.DISAGREED
 
     @rule(name=names, times=st.integers(1, 3))
     def put_objects(self, name: str, times: int) -> None:

@@ -7,8 +7,10 @@ import pytest
 
 from orchestrator.domain.errors import ForbiddenTransition, UnknownRecord
 from orchestrator.domain.job import JobState, Priority
+from orchestrator.domain.reading import SecondReader
+from orchestrator.domain.records import ReviewRecord
 from orchestrator.domain.result import Urgency
-from orchestrator.domain.review import REVIEW_MOVES, ReviewState
+from orchestrator.domain.review import VERDICTS, ReviewState
 from orchestrator.jobs import Ledger
 from tests.data.records import NOON, add_jobs, add_results, job_record, key_of, verdict
 
@@ -71,12 +73,16 @@ def test_a_verdict_that_is_no_move_is_refused(ledger: Ledger) -> None:
     assert len(ledger.reviews(KEY)) == 2
 
 
-@pytest.mark.parametrize("before", [state for state in ReviewState if ReviewState.RETRACTED in REVIEW_MOVES[state]])
-def test_a_retracted_result_takes_no_verdict_whatever_was_said_before(ledger: Ledger, before: ReviewState) -> None:
+@pytest.mark.parametrize("before", [ReviewState.PENDING, *VERDICTS])
+@pytest.mark.parametrize("second_reader", SecondReader)
+def test_a_retracted_result_takes_no_verdict_whatever_was_said_before(
+    ledger: Ledger, before: ReviewState, second_reader: SecondReader
+) -> None:
     add_results(ledger)
+    newest = ledger.review(KEY)
     if before is not ReviewState.PENDING:
-        ledger.add_review(verdict(before), seen=ReviewState.PENDING)
-    ledger.add_review(verdict(ReviewState.RETRACTED), seen=before)
+        newest = ledger.add_review(verdict(before), seen=ReviewState.PENDING, second_reader=second_reader)
+    ledger.add_review(verdict(ReviewState.RETRACTED), seen=newest.state)
     with pytest.raises(ForbiddenTransition, match="a result that is retracted cannot become accepted"):
         ledger.add_review(verdict(ReviewState.ACCEPTED), seen=ReviewState.RETRACTED)
 
@@ -101,6 +107,58 @@ def test_what_was_corrected_may_be_corrected_again(ledger: Ledger) -> None:
     ledger.add_review(verdict(ReviewState.CORRECTED), seen=ReviewState.PENDING)
     again = ledger.add_review(verdict(ReviewState.CORRECTED, by="Dr Curie"), seen=ReviewState.CORRECTED)
     assert ledger.review(KEY) == again
+
+
+def test_who_corrects_a_correction_has_seen_that_very_one(ledger: Ledger) -> None:
+    add_results(ledger)
+    ledger.add_review(verdict(ReviewState.CORRECTED), seen=ReviewState.PENDING)
+    again = verdict(ReviewState.CORRECTED, by="Dr Curie", at=NOON + timedelta(minutes=1))
+    ledger.add_review(again, seen=ReviewState.CORRECTED, seen_at=NOON)
+    with pytest.raises(ForbiddenTransition, match="Dr Curie already corrected this"):
+        ledger.add_review(verdict(ReviewState.CORRECTED), seen=ReviewState.CORRECTED, seen_at=NOON)
+
+
+def first_reading(ledger: Ledger, state: ReviewState = ReviewState.ACCEPTED) -> ReviewRecord:
+    add_results(ledger)
+    return ledger.add_review(verdict(state), seen=ReviewState.PENDING, second_reader=SecondReader.ALL)
+
+
+def test_a_first_verdict_waits_for_a_second_reader(ledger: Ledger) -> None:
+    waits = first_reading(ledger)
+    assert ledger.review(KEY) == waits
+    assert [review.state for review in ledger.reviews(KEY)] == ["pending", "accepted", "second-reader"]
+    assert ledger.events(subject=KEY)[-1].text == "waits for a second reader"
+
+
+def test_the_first_reader_is_not_the_second(ledger: Ledger) -> None:
+    first_reading(ledger)
+    with pytest.raises(ForbiddenTransition, match="Dr Roentgen has read this result first"):
+        ledger.add_review(verdict(ReviewState.ACCEPTED), seen=ReviewState.SECOND_READER)
+    assert ledger.review(KEY).state is ReviewState.SECOND_READER
+
+
+def test_a_second_verdict_that_agrees_stands(ledger: Ledger) -> None:
+    first_reading(ledger)
+    second = verdict(ReviewState.ACCEPTED, by="Dr Curie")
+    assert ledger.add_review(second, seen=ReviewState.SECOND_READER, second_reader=SecondReader.ALL) == second
+    assert ledger.review(KEY) == second
+
+
+def test_readers_who_disagree_are_settled_by_a_third_verdict(ledger: Ledger) -> None:
+    first_reading(ledger)
+    ledger.add_review(verdict(ReviewState.REJECTED, by="Dr Curie"), seen=ReviewState.SECOND_READER)
+    assert ledger.count_results()[ReviewState.DISAGREED] == 1
+    third = verdict(ReviewState.REJECTED, by="Dr Meitner")
+    ledger.add_review(third, seen=ReviewState.DISAGREED, second_reader=SecondReader.ALL)
+    assert ledger.review(KEY) == third
+
+
+def test_a_verdict_that_is_changed_later_is_read_again(ledger: Ledger) -> None:
+    first_reading(ledger)
+    ledger.add_review(verdict(ReviewState.ACCEPTED, by="Dr Curie"), seen=ReviewState.SECOND_READER)
+    changed = verdict(ReviewState.REJECTED, by="Dr Curie")
+    waits = ledger.add_review(changed, seen=ReviewState.ACCEPTED, second_reader=SecondReader.OVERRULED)
+    assert waits.state is ReviewState.SECOND_READER
 
 
 def test_a_verdict_is_an_event_with_its_author(ledger: Ledger) -> None:

@@ -1,0 +1,56 @@
+"""Double reading: whether a result waits for a second reader, and whether both said the same."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from orchestrator.domain.errors import ForbiddenTransition
+from orchestrator.domain.records import ReviewRecord
+from orchestrator.domain.review import VERDICTS, ReviewState
+
+
+class SecondReader(StrEnum):
+    """Which verdicts a second person must give too."""
+
+    NONE = "none"
+    OVERRULED = "overruled"  # those that reject or correct what the model said
+    ALL = "all"
+
+
+def after_verdict(
+    seen: ReviewRecord, first: ReviewRecord | None, verdict: ReviewRecord, wanted: SecondReader
+) -> ReviewState | None:
+    """Return the state in which a result waits after a verdict, None where the verdict stands.
+
+    seen: the newest before it. first: the verdict of the first reader, where ``seen`` says that a second one is due.
+    """
+    if verdict.state not in VERDICTS or seen.state is ReviewState.DISAGREED:
+        return None
+    if seen.state is ReviewState.SECOND_READER:
+        return None if first is None or agree(first, verdict) else ReviewState.DISAGREED
+    overruled = verdict.state is not ReviewState.ACCEPTED
+    due = wanted is SecondReader.ALL or (wanted is SecondReader.OVERRULED and overruled)
+    return ReviewState.SECOND_READER if due else None
+
+
+def agree(first: ReviewRecord, second: ReviewRecord) -> bool:
+    """Return True where both said the same; two corrections agree where they put the same values."""
+    return first.state is second.state and _values(first) == _values(second)
+
+
+def check_second_reader(first: ReviewRecord, second: ReviewRecord) -> None:
+    """Return where somebody else gives the second verdict.
+
+    Raises ForbiddenTransition.
+    """
+    if _name(first.by) == _name(second.by):
+        raise ForbiddenTransition(f"{first.by} has read this result first; the second reader is somebody else")
+
+
+def _values(verdict: ReviewRecord) -> dict[str, object]:
+    return {str(change.get("at") or change.get("what")): change.get("after") for change in verdict.changes}
+
+
+def _name(text: str) -> str:
+    """Return a name so that capitals, blanks and full stops make no other person of it."""
+    return " ".join(text.casefold().replace(".", " ").split())
