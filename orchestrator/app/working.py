@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -20,9 +20,11 @@ from orchestrator.app.stopping import Stop
 from orchestrator.app.watch import FolderWatch
 from orchestrator.archive import Announced, Arrival, Closed, FolderArchive, Listener, Note, Spool, SpooledFile
 from orchestrator.config import Settings
+from orchestrator.domain.series import Instance
 from orchestrator.hooks import HostPlugins
 from orchestrator.pipeline.intake import Intake, Received
 from orchestrator.pipeline.queueing import MODEL_QUEUE
+from orchestrator.pipeline.verdicts import TrustedSources, Verdicts
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ def work(settings: Settings) -> None:
             host.routing,
             quiet_seconds=quiet_period(settings),
             held=lambda *series: [file.path for file in spool.series_files(*series)],
+            verdict=verdicts_of(host),
         )
         attention = Attention(partial(host.engine.look_every, MODEL_QUEUE), settings.engine.poll_seconds)
         watches = [FolderWatch(archive) for archive in watched(settings, host.plugins)]
@@ -82,6 +85,25 @@ def recover(intake: Intake, spool: Spool, found: Collection[SpooledFile]) -> Non
     for file in files.values():
         series.setdefault(file.series_uid, []).append(file.path)
     intake.recover(series, lambda path: _received(spool.arrival(files[path])))
+
+
+def verdicts_of(host: hosting.Host) -> Callable[[Instance, Received], None]:
+    """Return what takes up verdicts from the sources that the settings trust with them; nothing without any."""
+    settings = host.settings
+    trusted = TrustedSources(
+        frozenset(item.name for item in settings.archives if item.verdicts),
+        frozenset(item.ae_title for item in settings.senders if item.verdicts),
+    )
+    if trusted == TrustedSources():
+        return lambda _instance, _way: None
+    verdicts = Verdicts(
+        host.ledger,
+        trusted,
+        destinations=host.parts.destinations,
+        told=host.plugins.review_changed,
+        clock=host.parts.clock,
+    )
+    return lambda instance, way: verdicts.take(instance, source=way.source, calling=way.calling)
 
 
 def watched(settings: Settings, plugins: HostPlugins) -> Iterator[FolderArchive]:

@@ -148,3 +148,8 @@ class SenderSettings(Section):
         default=False,
         description="Whether it speaks TLS there; the files of `[receiver_tls]` are used.",
     )
+    verdicts: bool = Field(
+        default=False,
+        description="Whether a verified SR, an edited SEG or a rejection note of it that names a result of this host "
+        "counts as the review of that result.",
+    )

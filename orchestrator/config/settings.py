@@ -123,6 +123,11 @@ class ArchiveSettings(RemoteSettings):
         description="Silence after which a series that came from it is complete when nothing else says so.",
         json_schema_extra={"shown_default": "that of `[receiver]`"},
     )
+    verdicts: bool = Field(
+        default=False,
+        description="Whether a verified SR, an edited SEG or a rejection note in it that names a result of this host "
+        "counts as the review of that result; needs `watch`.",
+    )
 
     retrieve: Literal["get", "move"] = Field(
         default="get",
@@ -134,6 +139,13 @@ class ArchiveSettings(RemoteSettings):
         description="dimse: AE title of the receiver, as the archive knows it.",
         json_schema_extra={"shown_default": "that of `[receiver]`"},
     )
+
+    @field_validator("verdicts")
+    @classmethod
+    def _is_watched(cls, verdicts: bool, info: ValidationInfo) -> bool:
+        if verdicts and info.data.get("watch") is False:
+            raise ValueError("verdicts = true needs watch = true: nobody looks for verdicts in an archive otherwise")
+        return verdicts
 
 
 class DestinationSettings(RemoteSettings):

@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from orchestrator.dicom.summary import Summary as Summary
     from orchestrator.dicom.summary import summarize as summarize
 
+    from orchestrator.dicom.verdict import Statement as Statement
+    from orchestrator.dicom.verdict import read_statement as read_statement
+    from orchestrator.dicom.verdict import states as states
+    from orchestrator.dicom.verdict_agreement import agreement_between as agreement_between
+    from orchestrator.dicom.verdict_changes import Changes as Changes
+    from orchestrator.dicom.verdict_changes import corrections as corrections
 _READING = {
     "FrameReference": "grid",
     "Grid": "grid",
@@ -50,15 +56,21 @@ _READING = {
 }
 _WRITING = {
     "LegendEntry": "overlay",
+    "Changes": "verdict_changes",
     "Overlay": "overlay",
     "Summary": "summary",
+    "Statement": "verdict",
     "Syntax": "form",
     "WriteOptions": "form",
     "attest": "review",
+    "agreement_between": "verdict_agreement",
     "identity_of": "identity",
+    "corrections": "verdict_changes",
     "prewarm": "objects",
     "keep_extra": "extra",
     "readdress": "correction",
+    "read_statement": "verdict",
+    "states": "verdict",
     "reject": "review",
     "summarize": "summary",
     "write": "objects",

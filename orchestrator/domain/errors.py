@@ -158,6 +158,10 @@ class ConformanceError(OrchestratorError):
     """An object that was written breaks a rule of results.md and must not leave."""
 
 
+class NotComparable(OrchestratorError, ValueError):
+    """Two segmentations do not lie on the same images and grid, so that nothing can be said of their agreement."""
+
+
 class ArchiveError(OrchestratorError):
     """Base of what can go wrong with an archive."""
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrator.dicom import expected_count, gap_free, read_instance
+from orchestrator.dicom import expected_count, gap_free, read_instance, states
 from orchestrator.domain.errors import UnreadableFile
 from orchestrator.domain.fetching import FetchState
 from orchestrator.domain.records import SeriesRecord, SeriesState
@@ -56,21 +56,25 @@ class Intake:
         *,
         quiet_seconds: Callable[[Received], float],
         held: Callable[[str, str], Collection[Path]] = lambda _study, _series: (),
+        verdict: Callable[[Instance, Received], None] = lambda _instance, _way: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take nothing up yet.
 
         quiet_seconds: the silence after which a series is complete that came by this way.
         held: study, series -> the files that the spool holds of it, each instance once.
+        verdict: takes up what a person may have said of a result: each SR, SEG and key object selection.
         clock: seconds since 1970.
         """
         self._ledger = ledger
         self._routing = routing
         self._held = held
+        self._verdict = verdict
         self._quiet_seconds = quiet_seconds
         self._clock = clock
         self._completion = Completion(gap_free=gap_free, expected_count=expected_count)
         self._ways: dict[str, Received] = {}
+        self._statements: dict[Path, Received] = {}  # whom to believe is a matter of each file, not of its series
         self._unreadable: set[Path] = set()
         self._admitted: dict[str, SeriesRecord] = {}
         self._waits: dict[str, float] = {}
@@ -84,6 +88,8 @@ class Intake:
             return
         self._recall(instance.series_uid, file)
         self._ways[instance.series_uid] = file
+        if states(instance):
+            self._statements[file.path] = file
         reopened = self._completion.arrived(
             instance,
             now=self._clock(),
@@ -181,12 +187,24 @@ class Intake:
         # what was admitted when its models started is the same now, or it would have been reopened
         record = self._admitted.pop(due.series_uid, None) or self._admit(due)
         if due.step is Step.RELEASE:
+            self._take_verdicts(due)
             self._routing.release(due.series_uid, record.revision, due.reason)
             self._ways.pop(due.series_uid, None)
         else:
             self._admitted[due.series_uid] = record
         self._completion.done(due)
         return True
+
+    def _take_verdicts(self, due: Due) -> None:
+        """Take up what is said in the series, before it counts as settled: after a kill it is taken up again.
+
+        What came before this process, or for an earlier revision, was taken up then.
+        """
+        for instance in due.instances:
+            if instance.path in self._statements:
+                self._verdict(instance, self._statements[instance.path])
+        for path in self._completion.paths(due.series_uid):
+            self._statements.pop(path, None)
 
     def _admit(self, due: Due) -> SeriesRecord:
         way = self._way(due.series_uid)

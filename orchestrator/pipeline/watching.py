@@ -7,19 +7,23 @@ misses nothing, and looks or fetches at most once more than it had to.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from orchestrator.domain.fetching import WATCHING, FetchRecord, FetchState
 from orchestrator.domain.ports import Change, Readable, Watchable
+from orchestrator.domain.series import Headers
 from orchestrator.jobs import Ledger
 from orchestrator.pipeline.fetching import Clock, Fetching, utc_now
 from orchestrator.rules import RuleSet
 
 MOST_DOUBLINGS = 6
 """A series that grows after each fetch is fetched after 1, 2, 4 ... 64 times the looks' distance, not ever again."""
+
+
+_STATING = frozenset({"SR", "SEG", "KO"})
 
 
 class WatchedArchive(Watchable, Readable, Protocol):
@@ -41,14 +45,16 @@ class Watch:
         fetching: Fetching,
         *,
         look_seconds: float,
+        verdicts: bool = False,
         clock: Clock = utc_now,
     ) -> None:
-        """Look at nothing yet; rules: those in force now."""
+        """Look at nothing yet; rules: those in force now; verdicts: whether to fetch what may judge a result."""
         self._archive = archive
         self._ledger = ledger
         self._rules = rules
         self._fetching = fetching
         self._look_seconds = look_seconds
+        self._verdicts = verdicts
         self._clock = clock
         self._next_look = time.monotonic()
         self._looked_at: datetime | None = None
@@ -109,18 +115,32 @@ class Watch:
     def _noted(self, changes: Sequence[Change], begun: datetime) -> list[FetchRecord]:
         uids = [change.series.series_uid for change in changes]
         known, ours = self._ledger.fetches(self.name, uids), self._ledger.wrote_series(uids)
-        rules = self._rules()
+        rules, judging = self._rules(), self._may_judge(changes, ours)
         noted = []
         for change in changes:
             uid = change.series.series_uid
             before = known.get(uid)
-            wanted = uid not in ours and rules.may_match({**change.series.headers, "Source": (self.name,)})
+            matches = rules.may_match({**change.series.headers, "Source": (self.name,)})
+            wanted = uid in judging or (uid not in ours and matches)
             if wanted and before is not None and _is_here(change, before):
                 self._fetching.announce(before, change.complete)
                 continue
             due_at = begun if change.complete else self._patience(before)
             noted.append(self._after(change, before, wanted=wanted, due_at=due_at))
         return noted
+
+    def _may_judge(self, changes: Sequence[Change], ours: Collection[str]) -> frozenset[str]:
+        """Return the series that may hold a verdict: documents and segmentations of a study with a result of ours.
+
+        A viewer may put what was edited into the series of the original: a series of ours with more than the one
+        object that the host writes into each.
+        """
+        if not self._verdicts:
+            return frozenset()
+        said = [change.series for change in changes if _may_state(change.series.headers)]
+        judged = self._ledger.wrote_in({series.study_uid for series in said})
+        others = [series for series in said if series.series_uid not in ours or (series.count or 0) > 1]
+        return frozenset(series.series_uid for series in others if series.study_uid in judged)
 
     def _patience(self, before: FetchRecord | None) -> datetime:
         """Return when a series that changed now may be fetched, unless it changes again before."""
@@ -146,6 +166,11 @@ class Watch:
             due_at=due_at,
             changed_at=self._clock(),
         )
+
+
+def _may_state(headers: Headers) -> bool:
+    """Return whether a series may hold SR, SEG or key objects: by its modality, which an archive may leave out."""
+    return not {str(modality) for modality in headers.get("Modality", ())} - _STATING
 
 
 def _is_here(change: Change, before: FetchRecord) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from orchestrator.domain.errors import ForbiddenTransition
-from orchestrator.domain.records import SERIES_MOVES, SeriesRecord, SeriesState
+from orchestrator.domain.records import SERIES_MOVES, ObjectRecord, SeriesRecord, SeriesState
 from orchestrator.domain.series import HeaderValue, Instance
 from orchestrator.jobs import tables
 from orchestrator.jobs.database import insert_all, insert_new
@@ -160,6 +160,24 @@ class SeriesPages(Pages):
     def wrote(self, sop_uids: Collection[str]) -> frozenset[str]:
         """Return those of the SOP Instance UIDs that this host ever wrote, replaced ones too."""
         return self._among(tables.objects.c.sop_uid, sop_uids)
+
+    def written(self, sop_uids: Collection[str]) -> tuple[ObjectRecord, ...]:
+        """Return what this host knows of those of the SOP Instance UIDs that it ever wrote, replaced ones too."""
+        table, rest, found = tables.objects, iter(sorted(sop_uids)), list[ObjectRecord]()
+        query = sa.select(*columns(ObjectRecord, table)).order_by(table.c.job_key, table.c.position)
+        with self._database.reading() as connection:
+            while some := list(islice(rest, _AT_ONCE)):
+                found += records(connection, ObjectRecord, query.where(table.c.sop_uid.in_(some)))
+        return tuple(found)
+
+    def wrote_in(self, study_uids: Collection[str]) -> frozenset[str]:
+        """Return those of the studies in which this host ever wrote a result."""
+        jobs, rest, found = tables.jobs, iter(study_uids), set[str]()
+        query = sa.select(jobs.c.study_uid).join(tables.objects, tables.objects.c.job_key == jobs.c.key).distinct()
+        with self._database.reading() as connection:
+            while some := list(islice(rest, _AT_ONCE)):
+                found.update(connection.scalars(query.where(jobs.c.study_uid.in_(some))))
+        return frozenset(found)
 
     def _among(self, column: sa.Column[str], uids: Collection[str]) -> frozenset[str]:
         rest, found = iter(uids), set[str]()
