@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from orchestrator.app.check import Check, Health
 from orchestrator.app.ledgers import destinations_away
+from orchestrator.app.own_certificates import own_certificates
 from orchestrator.app.receiving import credentials_of
 from orchestrator.app.sources import connected, load_plugins, start_workers
 from orchestrator.config import ArchiveSettings, RemoteSettings, Settings
@@ -36,6 +37,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         plugins = load_plugins(workers)
         yield _rules(settings, workers, plugins)
     yield from _ports(settings)
+    yield from own_certificates(settings)
     for item in (*settings.archives, *settings.destinations):
         yield _archive(item, plugins, settings)
     yield from _watches(settings)

@@ -1,4 +1,4 @@
-"""Certificates made by openssl for one test: an authority and what it signs, valid for a day."""
+"""Certificates made by openssl for one test: an authority and what it signs, valid for a day unless told."""
 
 from __future__ import annotations
 
@@ -34,15 +34,21 @@ class Authority:
         out = ("-keyout", self._key, "-out", self.certificate)
         _openssl("req", "-x509", *_KEY, *out, "-days", "1", "-subj", f"/CN={name}")
 
-    def issue(self, name: str, *, host: str = "", expired: bool = False) -> Pair:
-        """Return a certificate with that Common Name for localhost, and for ``host`` where it is given."""
+    def issue(self, name: str, *, host: str = "", expired: bool = False, days: int = 1, purpose: str = "") -> Pair:
+        """Return a certificate with that Common Name for localhost, and for ``host`` where it is given.
+
+        purpose: the one extended key usage that it has, as openssl names it; any where it is empty.
+        """
         pair = Pair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
         request, extensions = self._folder / f"{name}.csr", self._folder / f"{name}.ext"
         _openssl("req", "-new", *_KEY, "-keyout", pair.key, "-out", request, "-subj", f"/CN={name}")
         names = ["DNS:localhost", "IP:127.0.0.1", *([f"DNS:{host}"] if host else [])]
-        extensions.write_text(f"subjectAltName={','.join(names)}\n")
+        usage = f"extendedKeyUsage={purpose}\n" if purpose else ""
+        extensions.write_text(f"subjectAltName={','.join(names)}\n{usage}")
         signer = ("-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial", "-extfile", extensions)
-        _openssl("x509", "-req", "-in", request, *signer, "-days", "-1" if expired else "1", "-out", pair.certificate)
+        _openssl(
+            "x509", "-req", "-in", request, *signer, "-days", "-1" if expired else str(days), "-out", pair.certificate
+        )
         return pair
 
 
