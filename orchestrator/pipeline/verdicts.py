@@ -23,6 +23,7 @@ from orchestrator.dicom import (
     read_statement,
 )
 from orchestrator.domain.errors import ArchiveRefused, ForbiddenTransition, NotComparable, UnreadableFile
+from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.records import JobRecord, ObjectKind, ObjectRecord, ReviewRecord
 from orchestrator.domain.review import CLOSED, ReviewState
 from orchestrator.domain.series import Instance
@@ -69,6 +70,7 @@ class Verdicts:
         destinations: Mapping[str, Destination],
         told: Told,
         clock: Callable[[], datetime],
+        second_reader: SecondReader = SecondReader.NONE,
     ) -> None:
         """Take up nothing yet. destinations: asked whose study it is now, where the patient is not that of ours."""
         self._ledger = ledger
@@ -76,6 +78,7 @@ class Verdicts:
         self._destinations = destinations
         self._told = told
         self._clock = clock
+        self._second_reader = second_reader
 
     def take(self, instance: Instance, *, source: str, calling: str) -> None:
         """Keep the verdict that an SR, a SEG or a key object selection is, or an event that says why it is none.
@@ -126,6 +129,8 @@ class Verdicts:
         if before.state in CLOSED:
             self._tell(LATE, job.key, f"{sop_uid} from {evidence.source} came when the result was {before.state}")
             return
+        if before.state is ReviewState.SECOND_READER and not evidence.statement.by:
+            raise _Unsaid("a second reader is due, and it names nobody")
         self._keep(job, before, self._verdict(job, ours, evidence))
 
     def _check_identity(self, statement: Statement, ours: Sequence[ObjectRecord]) -> None:
@@ -187,7 +192,7 @@ class Verdicts:
 
     def _keep(self, job: JobRecord, before: ReviewRecord, verdict: ReviewRecord) -> None:
         try:
-            kept = self._ledger.add_review(verdict, seen=before.state)
+            kept = self._ledger.add_review(verdict, seen=before.state, second_reader=self._second_reader)
         except ForbiddenTransition as refusal:
             self._tell(LATE, job.key, f"{verdict.evidence} from {verdict.source} says {verdict.state}: {refusal}")
             return

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.domain.errors import ArchiveUnavailable
 from orchestrator.domain.records import SeriesRecord
 from orchestrator.domain.series import Instance
 from orchestrator.jobs import Ledger
 from orchestrator.pipeline.intake import Intake, Received
 from tests.data.faults import ct
+from tests.data.objects import write_instance
 from tests.data.records import series_record
 
 
@@ -47,13 +49,21 @@ class Desk:
     def __init__(self, ledger: Ledger, spool: list[Path]) -> None:
         self.now = 100.0
         self.routes = Routes()
+        self.verdicts: list[tuple[str, str]] = []
+        self.away = False
         self.intake = Intake(
             ledger,
             self.routes,  # type: ignore[arg-type]
             quiet_seconds=lambda way: 40.0 if way.called == "SLOW" else 10.0,
             held=lambda *_: spool,
+            verdict=self._take,
             clock=lambda: self.now,
         )
+
+    def _take(self, instance: Instance, way: Received) -> None:
+        if self.away:
+            raise ArchiveUnavailable("away")
+        self.verdicts.append((instance.sop_uid, way.source))
 
     def after(self, seconds: float) -> None:
         self.now += seconds
@@ -110,3 +120,41 @@ def test_the_quiet_period_is_that_of_the_way_by_which_the_last_image_came(ledger
     assert desk.routes.released == []
     desk.after(30.0)
     assert len(desk.routes.released) == 1
+
+
+def reports(folder: Path, *sop_uids: str) -> list[Path]:
+    """Return SR of one series."""
+    made = {"study": "1.2", "series": "1.2.1", "sop_class": "1.2.840.10008.5.1.4.1.1.88.33"}
+    return [write_instance(folder / f"{uid}.dcm", sop_uid=uid, **made) for uid in sop_uids]
+
+
+def test_each_report_is_taken_up_with_the_way_by_which_itself_came(ledger: Ledger, tmp_path: Path) -> None:
+    """Not with that of the last one of its series: that one may come from somebody whom the settings trust."""
+    files = reports(tmp_path, "1.2.1.1", "1.2.1.2")
+    desk = Desk(ledger, files)
+    for path, source in zip(files, ("receiver", "pacs"), strict=True):
+        desk.intake.received(Received(path, source=source))
+    desk.after(11.0)
+    assert sorted(desk.verdicts) == [("1.2.1.1", "receiver"), ("1.2.1.2", "pacs")]
+
+
+def test_a_verdict_that_cannot_be_taken_now_keeps_its_series_from_being_settled(ledger: Ledger, tmp_path: Path) -> None:
+    """So a kill in between loses nothing: what is not settled is taken up again."""
+    files = reports(tmp_path, "1.2.1.1")
+    desk = Desk(ledger, files)
+    desk.intake.received(Received(files[0], source="pacs"))
+    desk.away = True
+    desk.after(11.0)
+    assert (desk.verdicts, desk.routes.released) == ([], [])
+    desk.away = False
+    desk.after(61.0)
+    assert (desk.verdicts, desk.routes.released) == ([("1.2.1.1", "pacs")], ["1.2.1"])
+
+
+def test_images_are_nobody_s_verdict(ledger: Ledger, tmp_path: Path) -> None:
+    files = ct(tmp_path / "ct")
+    desk = Desk(ledger, files)
+    for path in files:
+        desk.intake.received(Received(path))
+    desk.after(11.0)
+    assert (len(desk.routes.released), desk.verdicts) == (1, [])

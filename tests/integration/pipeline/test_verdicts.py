@@ -19,6 +19,7 @@ from pydicom.uid import generate_uid
 from orchestrator.dicom import content, identity_of, read_instance
 from orchestrator.domain.errors import ArchiveUnavailable
 from orchestrator.domain.job import JobState
+from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.records import JobRecord, ObjectKind, ReviewRecord
 from orchestrator.domain.review import ReviewState
 from orchestrator.domain.series import StudyIdentity
@@ -70,18 +71,19 @@ class Reading:
         ledger.add_job(job(key=KEY, study_uid=study))
         ledger.put_objects(KEY, written.objects)
         ledger.open_review(KEY, NOON)
-        self.verdicts = Verdicts(
-            ledger,
+        self.second_reader = SecondReader.NONE
+
+    def take(self, written: Dataset, *, source: str = "pacs", calling: str = "") -> ReviewRecord:
+        """Return the review after the object was taken up."""
+        verdicts = Verdicts(
+            self.ledger,
             TrustedSources(frozenset({"pacs"}), frozenset({"READER"})),
             destinations={"pacs": Destination("pacs", self.archive)},  # type: ignore[arg-type]
             told=self._tell,
             clock=lambda: NOON,
+            second_reader=self.second_reader,
         )
-
-    def take(self, written: Dataset, *, source: str = "pacs", calling: str = "") -> ReviewRecord:
-        """Return the review after the object was taken up."""
-        path = saved(written, self.folder)
-        self.verdicts.take(read_instance(path), source=source, calling=calling)
+        verdicts.take(read_instance(saved(written, self.folder)), source=source, calling=calling)
         return self.review
 
     @property
@@ -301,6 +303,19 @@ def test_what_a_person_said_before_is_told_in_the_event(reading: Reading) -> Non
     reading.take(rejected([reading.sr], by="Okafor^Ada"))
     reading.take(rejected([reading.sr]))
     assert "Ada Okafor already rejected this" in reading.said(LATE)[0]
+
+
+def test_where_a_second_reader_is_due_the_archive_can_bring_the_first_and_the_second(reading: Reading) -> None:
+    reading.second_reader = SecondReader.ALL
+    assert reading.take(verified(reading.sr)).state is ReviewState.SECOND_READER
+    assert reading.take(verified(reading.sr, by="Lee^Ann")).state is ReviewState.ACCEPTED
+
+
+def test_what_names_nobody_is_no_second_reading(reading: Reading) -> None:
+    reading.second_reader = SecondReader.ALL
+    reading.take(rejected([reading.sr], by="Okafor^Ada"))
+    assert reading.take(rejected([reading.sr])).state is ReviewState.SECOND_READER
+    assert reading.said(IGNORED)[0].endswith("a second reader is due, and it names nobody")
 
 
 def test_a_patient_who_was_merged_since_is_known_from_the_archive(reading: Reading, written: Written) -> None:

@@ -34,13 +34,20 @@ class Post:
         self.spool = Spool(folder / "spool")
         self.told: list[Note] = []
         self.now = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+        self.verdicts = False
         self.restart()
 
     def restart(self) -> None:
         """Go on as a new process does after a kill -9: only the ledger is known."""
         fetching = Fetching(self.archive, self.ledger, self._inbox, clock=self._clock)
         self.watch = Watch(
-            self.archive, self.ledger, lambda: RULES, fetching, look_seconds=LOOK_SECONDS, clock=self._clock
+            self.archive,
+            self.ledger,
+            lambda: RULES,
+            fetching,
+            look_seconds=LOOK_SECONDS,
+            verdicts=self.verdicts,
+            clock=self._clock,
         )
 
     def turn(self, seconds: float = LOOK_SECONDS) -> None:
@@ -275,3 +282,40 @@ def test_live_series_of_a_look_are_counted_by_what_became_of_them(post: Post) ->
     post.turn()
     counts = post.ledger.count_fetches("pacs", WATCHING)
     assert (counts[FetchState.WAITING], counts[FetchState.UNWANTED]) == (1, 1)
+
+
+def judging(post: Post) -> None:
+    """Let the watch look for verdicts, and have a result in the study 1.2 whose SEG lies in the series 1.2.9."""
+    post.verdicts = True
+    post.restart()
+    add_jobs(post.ledger, job_record("job", study_uid="1.2"))
+    post.ledger.put_objects(key_of("job"), [object_record("seg", series_uid="1.2.9", study_uid="1.2")])
+
+
+@pytest.mark.parametrize("modality", ["SR", "SEG", "KO"])
+def test_what_may_judge_a_result_is_fetched_where_verdicts_are_looked_for(post: Post, modality: str) -> None:
+    judging(post)
+    post.archive.tell("1.2.1", post.files("1.2.1", 1), Modality=modality)
+    post.turn()
+    post.turn()
+    assert post.archive.fetched == ["1.2.1"]
+
+
+@pytest.mark.parametrize(("study", "modality"), [("1.3", "SR"), ("1.2", "PR")])
+def test_what_cannot_judge_a_result_is_not_fetched(post: Post, study: str, modality: str) -> None:
+    judging(post)
+    post.archive.tell("1.2.1", post.files("1.2.1", 1, study), study_uid=study, Modality=modality)
+    post.turn()
+    post.turn()
+    assert post.archive.fetched == []
+
+
+@pytest.mark.parametrize(("count", "fetched"), [(1, []), (2, ["1.2.9"])])
+def test_a_series_of_ours_is_fetched_when_somebody_put_something_into_it(
+    post: Post, count: int, fetched: list[str]
+) -> None:
+    judging(post)
+    post.archive.tell("1.2.9", post.files("1.2.9", count), Modality="SEG")
+    post.turn()
+    post.turn()
+    assert post.archive.fetched == fetched
