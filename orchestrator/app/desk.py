@@ -13,6 +13,7 @@ from orchestrator.app.sources import load_plugins, start_workers
 from orchestrator.config import Settings
 from orchestrator.domain.errors import ForbiddenTransition, UserError
 from orchestrator.domain.job import LEAVING, MOVES, JobState
+from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.records import ARRIVED, SETTLED, DeliveryRecord, DeliveryState, JobRecord, ReviewRecord
 from orchestrator.domain.review import ReviewState
 from orchestrator.jobs import Client, Ledger, database_faults
@@ -29,12 +30,14 @@ class Desk:
         *,
         destinations: Collection[str] = (),
         on_review: Callable[[JobRecord, ReviewRecord, ReviewRecord], None] | None = None,
+        second_reader: SecondReader = SecondReader.NONE,
     ) -> None:
         """Act on this ledger; destinations: the names of those in the settings, which a retry delivers to."""
         self.ledger = ledger
         self._client = client
         self._destinations = destinations
         self._on_review = on_review
+        self._second_reader = second_reader
 
     def retry(self, key: str, *, by: str) -> JobRecord:
         """Queue a job that ended without a result again, or only its deliveries where it has one.
@@ -76,7 +79,9 @@ class Desk:
         comment: str,
         seen: ReviewState | None = None,
     ) -> ReviewRecord:
-        """Return the verdict as the ledger keeps it; ``seen`` is the state the reviewer was looking at.
+        """Return the result's newest review: the verdict, or that it waits for another person's.
+
+        seen: the state that the reviewer was looking at.
 
         Raises UnknownRecord, ForbiddenTransition where another reviewer was faster, UserError without a name.
         """
@@ -95,7 +100,7 @@ class Desk:
             comment=comment.strip(),
             at=datetime.now(UTC),
         )
-        kept = self.ledger.add_review(after, seen=seen or before.state)
+        kept = self.ledger.add_review(after, seen=seen or before.state, second_reader=self._second_reader)
         if self._on_review is not None:
             self._on_review(job, before, kept)
         return kept
@@ -136,7 +141,13 @@ def opened(path: Path | None) -> Iterator[Desk]:
         closing(Client(settings.data.database)) as client,
     ):
         names = [item.name for item in settings.destinations]
-        yield Desk(ledger, client, destinations=names, on_review=lambda *review: _tell_plugins(settings, *review))
+        yield Desk(
+            ledger,
+            client,
+            destinations=names,
+            on_review=lambda *review: _tell_plugins(settings, *review),
+            second_reader=SecondReader(settings.review.second_reader),
+        )
 
 
 def _tell_plugins(settings: Settings, job: JobRecord, before: ReviewRecord, after: ReviewRecord) -> None:

@@ -14,6 +14,7 @@ from orchestrator.app.sources import load_plugins, start_workers
 from orchestrator.archive import Ringer, Stow, storage_classes
 from orchestrator.config import Settings
 from orchestrator.dicom import Overlay
+from orchestrator.domain.reading import Reading, SecondReader
 from orchestrator.domain.records import ReviewRecord
 from orchestrator.jobs import Client, Ledger
 from orchestrator.web import ModelCardText, Take, create_app
@@ -59,6 +60,7 @@ def opened(settings: Settings) -> Iterator[FastAPI]:
             retry=lambda key, by: desk.retry(key, by=by),
             cancel=lambda key, by: desk.cancel(key, by=by),
             on_review=told,
+            reading=Reading(SecondReader(settings.review.second_reader), settings.review.blinded),
             take=stack.enter_context(taking(settings)),
         )
 

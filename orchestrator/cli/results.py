@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.app import ledgers
-from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, finding_text, table
+from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, changes_text, console, finding_text, table
 from orchestrator.domain.records import ReviewRecord
 from orchestrator.domain.review import RejectReason, ReviewState
 
@@ -59,8 +59,11 @@ def show(key: Key, settings: SettingsFile = None, json: JsonFlag = False) -> Non
     console.print(finding_text(file.job.findings, file.job.measurements), markup=False)
     table(["kind", "object", "file"], [(item.kind, item.sop_uid, item.path) for item in file.objects])
     table(
-        ["when", "verdict", "by", "organisation", "reason", "comment"],
-        [(r.at, r.state, r.by, r.organization, r.reason, r.comment) for r in file.reviews],
+        ["when", "verdict", "by", "organisation", "reason", "corrected", "comment"],
+        [
+            (r.at, r.state, r.by or r.source, r.organization, r.reason, changes_text(r.changes), r.comment)
+            for r in file.reviews
+        ],
     )
 
 
@@ -92,7 +95,8 @@ def reject(
         review = office.judge(
             key, ReviewState.REJECTED, by=by, organization=organization, reason=reason.value, comment=comment
         )
-    said = f"result {review.job_key[:12]} is {review.state} ({review.reason}){_instead_of(before)}"
+    why = f" ({review.reason})" if review.reason else ""
+    said = f"result {review.job_key[:12]} is {review.state}{why}{_instead_of(before)}"
     console.print(said, markup=False)
 
 

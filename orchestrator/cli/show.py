@@ -32,6 +32,9 @@ COLOURS = {
     "failed": "red",
     "parked": "red",
     "rejected": "red",
+    "corrected": "green",
+    "second-reader": "cyan",
+    "disagreed": "yellow",
     "unsupported": "yellow",
     "held": "yellow",
     "pending": "cyan",
@@ -134,6 +137,16 @@ def finding_text(findings: Iterable[Mapping[str, object]], measurements: Iterabl
     said = [_finding(item) for item in findings]
     said += [_measurement(item) for item in measurements]
     return "; ".join(said)
+
+
+def changes_text(changes: Iterable[Mapping[str, object]]) -> str:
+    """Return one line that says what a person put in place of what: "Brain volume: 1,502 -> 1,480 ml"."""
+    return "; ".join(_change(item) for item in changes)
+
+
+def _change(item: Mapping[str, object]) -> str:
+    before, after = (amount("nothing" if item.get(side) is None else item[side], "") for side in ("before", "after"))
+    return f"{item.get('what', '')}: {before} -> {after} {shown_unit(str(item.get('unit') or ''))}".strip()
 
 
 def _measurement(item: Mapping[str, object]) -> str:

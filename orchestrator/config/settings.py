@@ -280,6 +280,19 @@ def _machine_name() -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:64] or "orchestrator"
 
 
+class ReviewSettings(Section):
+    """How results are reviewed: whether a second person must judge too."""
+
+    second_reader: Literal["none", "overruled", "all"] = Field(
+        default="none",
+        description="Which first verdicts another person must give too before they stand: `overruled`, those that "
+        "reject or correct what the model said, or `all`. Where the two differ, a third verdict settles it.",
+    )
+    blinded: bool = Field(
+        default=True, description="Whether the second reader does not see what the first one said before speaking."
+    )
+
+
 class EngineSettings(Section):
     """What runs jobs and deliveries so that a crash loses none."""
 
@@ -341,6 +354,7 @@ class Settings(Section):
     rules: RulesSettings = Field(default_factory=RulesSettings)
     models: ModelsSettings = Field(default_factory=ModelsSettings)
     web: WebSettings = Field(default_factory=WebSettings)
+    review: ReviewSettings = Field(default_factory=ReviewSettings)
     engine: EngineSettings = Field(default_factory=EngineSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     egress: tuple[EgressSettings, ...] = Field(default=())

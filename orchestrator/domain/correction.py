@@ -84,18 +84,21 @@ def changes(
 ) -> tuple[Entry, ...]:
     """Return the changes that a verdict keeps: those of the verdict before it and, over them, what is wanted now.
 
-    wanted: (at, what was typed), empty where nothing was. A value that is the model's own again is no change.
+    wanted: (at, what was typed), empty where nothing was. A value that is the model's own again is no change;
+    changes that came from an archive name no place and stay.
     Raises WrongCorrection.
     """
     by_place = {each.at: each for each in known}
-    kept = {str(change.get("at", "")): change for change in earlier if change.get("at") in by_place}
+    earlier = tuple(earlier)
+    kept = {str(change["at"]): change for change in earlier if change.get("at") in by_place}
     for at, text in wanted:
         if at not in by_place:
             raise WrongCorrection("the result says something else by now; look at it again")
         if text.strip():
             value = by_place[at].read(text.strip())
             kept[at] = _change(by_place[at], value)
-    return tuple(change for at, change in kept.items() if change["after"] != by_place[at].said)
+    elsewhere = [change for change in earlier if "at" not in change]
+    return (*elsewhere, *(change for at, change in kept.items() if change["after"] != by_place[at].said))
 
 
 def corrected(kind: str, entries: Sequence[Entry], made: Iterable[Entry]) -> tuple[Entry, ...]:

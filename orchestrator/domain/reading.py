@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.records import ReviewRecord
@@ -15,6 +17,17 @@ class SecondReader(StrEnum):
     NONE = "none"
     OVERRULED = "overruled"  # those that reject or correct what the model said
     ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How results are read here. blinded: whether the second reader does not see what the first one said."""
+
+    second_reader: SecondReader = SecondReader.NONE
+    blinded: bool = True
+
+
+ONE_READER: Final = Reading()
 
 
 def after_verdict(

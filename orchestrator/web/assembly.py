@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from fastapi import FastAPI
 
 from orchestrator.domain.errors import ForbiddenTransition
+from orchestrator.domain.reading import ONE_READER, Reading
 from orchestrator.domain.records import ReviewRecord
 from orchestrator.jobs import Ledger
 from orchestrator.web import arrivals, assets, health, live, results, storing, verdict, viewer, work, worklist
@@ -28,6 +29,7 @@ def create_app(
     retry: Order | None = None,
     cancel: Order | None = None,
     on_review: OnReview | None = None,
+    reading: Reading = ONE_READER,
     take: Take | None = None,
     ready: Callable[[], Mapping[str, str]] = dict,
     may: May = anyone,
@@ -37,6 +39,7 @@ def create_app(
 
     retry, cancel: take (job key, who asked); without them the pages refuse these orders.
     on_review: takes the verdict before and after, once it is in the ledger.
+    reading: whether a second person must judge too, and what they see of the first verdict.
     take: takes the images of a STOW-RS request; without it such requests find nothing here.
     ready: names each part that cannot work now, and why.
     may: says what a request may do; anyone may do anything until login exists, on loopback only.
@@ -50,6 +53,7 @@ def create_app(
         retry=retry or _refused,
         cancel=cancel or _refused,
         on_review=on_review or _untold,
+        reading=reading,
         take=take,
         ready=ready,
         templates=environment(),

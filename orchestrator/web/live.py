@@ -53,7 +53,9 @@ async def changes(
 
 
 def _message(found: tuple[EventRecord, ...]) -> str:
-    changed = {"kinds": sorted({event.kind for event in found}), "subjects": sorted({event.subject for event in found})}
+    # what a verdict said is not told here: a second reader may be listening
+    kinds, subjects = {event.kind.partition(".")[0] for event in found}, {event.subject for event in found}
+    changed = {"kinds": sorted(kinds), "subjects": sorted(subjects)}
     return f"id: {found[-1].sequence}\nevent: change\ndata: {json.dumps(changed)}\n\n"
 
 

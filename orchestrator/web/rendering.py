@@ -8,8 +8,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from orchestrator.domain.correction import measured
 from orchestrator.domain.job import JobState
 from orchestrator.domain.review import ReviewState
+from orchestrator.domain.unit import shown_unit
 from orchestrator.web import wording
 from orchestrator.web.assets import asset_url
 
@@ -34,6 +36,9 @@ def environment() -> Environment:
     )
     found.filters.update(
         age=wording.age,
+        agreement=wording.agreement,
+        by_reader=wording.by_reader,
+        change=wording.change,
         confidence=wording.confidence,
         delivery=wording.delivery,
         finding=wording.finding,
@@ -41,14 +46,16 @@ def environment() -> Environment:
         local=wording.local,
         found=wording.found,
         markdown=markdown,
-        measured=wording.measured,
+        measured=measured,
         measurement=wording.measurement,
         nearest_miss=wording.nearest_miss,
         number=wording.number,
         place=wording.place,
         presence=wording.presence,
         quantity=wording.quantity,
+        review_state=wording.review_state,
         short=wording.short,
+        unit=shown_unit,
         wanted=wording.wanted,
     )
     found.globals.update(
@@ -57,6 +64,7 @@ def environment() -> Environment:
         PRIORITY=wording.PRIORITY,
         PURPOSE=wording.PURPOSE,
         REASONS=wording.REASONS,
+        REVIEW=wording.REVIEW,
         ReviewState=ReviewState,
         URGENCY=wording.URGENCY,
     )

@@ -9,13 +9,14 @@ from fastapi.responses import HTMLResponse
 
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import JobRecord
-from orchestrator.domain.review import ReviewState
+from orchestrator.domain.review import WAITING, ReviewState
 from orchestrator.web.addresses import Key
 from orchestrator.web.arrivals import explanation
+from orchestrator.web.judged import findings_of, judged, measurements_of, urgency_now
 from orchestrator.web.permissions import Permission, needs
 from orchestrator.web.reviewer import remembered
 from orchestrator.web.site import Site, SiteOf
-from orchestrator.web.verdict import allowed, result_of
+from orchestrator.web.verdict import CORRECTED_AT_MOST, allowed, correctable, result_of
 from orchestrator.web.viewer import PRESETS, viewing
 
 router = APIRouter(dependencies=[needs(Permission.SEE)])
@@ -36,8 +37,13 @@ def result(
         sequence=sequence,
         job=job,
         review=review,
-        reviews=site.ledger.reviews(job.key),
+        judged=judged(site, job, review),
+        findings=list(zip(job.findings, findings_of(job, review), strict=True)),
+        measurements=list(zip(job.measurements, measurements_of(job, review), strict=True)),
+        urgency=urgency_now(job, review),
         allowed=allowed(job, review),
+        correctable=correctable(job)[:CORRECTED_AT_MOST],
+        now_says={change.get("at"): change.get("after") for change in review.changes},
         reviewer=remembered(request),
         series=series,
         rules=explanation(series) if series else None,
@@ -45,11 +51,10 @@ def result(
         presets=PRESETS.get(series.modality, ()) if series else (),
         objects=site.ledger.objects(job.key),
         deliveries=site.ledger.deliveries(job.key),
-        events=site.ledger.events(subject=job.key),
         card=site.models.get(job.model),
         stages=stages(job),
         newer=_newer(site, job),
-        following=_following(site, job.key),
+        following=_following(site, job.key, review.state if review.state in WAITING else ReviewState.PENDING),
     )
 
 
@@ -65,7 +70,7 @@ def _newer(site: Site, job: JobRecord) -> JobRecord | None:
     return found[0] if found and found[0].created_at > job.created_at else None
 
 
-def _following(site: Site, job_key: str) -> JobRecord | None:
-    """Return the first of the worklist that is not this one."""
-    waiting = site.ledger.results(states=(ReviewState.PENDING,), limit=2)
+def _following(site: Site, job_key: str, state: ReviewState) -> JobRecord | None:
+    """Return the first of the worklist in this state that is not this one."""
+    waiting = site.ledger.results(states=(state,), limit=2)
     return next((job for job, _ in waiting if job.key != job_key and job.state is not JobState.SUPERSEDED), None)

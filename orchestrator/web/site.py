@@ -14,6 +14,7 @@ from jinja2 import Environment
 
 from orchestrator.archive import Verdict
 from orchestrator.domain.model import ModelDescription
+from orchestrator.domain.reading import Reading
 from orchestrator.domain.records import ReviewRecord
 from orchestrator.jobs import Ledger
 from orchestrator.web.permissions import May
@@ -51,6 +52,7 @@ class Site:
     retry: Order
     cancel: Order
     on_review: OnReview
+    reading: Reading
     take: Take | None
     ready: Callable[[], Mapping[str, str]]
     templates: Environment

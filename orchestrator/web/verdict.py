@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, HTTPException
 from fastapi.responses import RedirectResponse, Response
-from pydantic import ConfigDict, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 from starlette.background import BackgroundTask
 
+from orchestrator.domain.correction import Correctable, WrongCorrection, changes, correctables
 from orchestrator.domain.errors import ForbiddenTransition, UnknownRecord
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import JobRecord, ReviewRecord
-from orchestrator.domain.review import REVIEW_MOVES, RejectReason, ReviewState
+from orchestrator.domain.review import REVIEW_MOVES, VERDICTS, RejectReason, ReviewState
 from orchestrator.web.addresses import Comment, Key
 from orchestrator.web.permissions import Permission, needs
 from orchestrator.web.reviewer import Reviewer, remember
@@ -21,23 +23,46 @@ from orchestrator.web.site import Site, SiteOf
 
 router = APIRouter(dependencies=[needs(Permission.REVIEW)])
 
-GIVEN_HERE = frozenset({ReviewState.ACCEPTED, ReviewState.REJECTED})
+CORRECTED_AT_MOST: Final = 400
+"""Values in the form, so that it stays within the size that a request may have; no model here states so many."""
+Typed = Annotated[str, Field(max_length=64)]
 
 
 class VerdictForm(Reviewer):
-    """The form's fields; ``seen`` is the state that its author saw."""
+    """The form's fields.
+
+    seen, seen_at: state and time of the review that its author saw. at, after: the values that may be corrected and,
+    in the same order, what was typed for each; empty where nothing was.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     seen: ReviewState
-    verdict: Literal[ReviewState.ACCEPTED, ReviewState.REJECTED]
+    seen_at: AwareDatetime | None = None
+    verdict: Literal[ReviewState.ACCEPTED, ReviewState.REJECTED, ReviewState.CORRECTED]
     reason: RejectReason | Literal[""] = ""
     comment: Comment = ""
+    at: Annotated[list[Typed], Field(max_length=CORRECTED_AT_MOST, default_factory=list)]
+    after: Annotated[list[Typed], Field(max_length=CORRECTED_AT_MOST, default_factory=list)]
 
     @model_validator(mode="after")
     def _rejected_for_a_reason(self) -> Self:
         if self.verdict is ReviewState.REJECTED and not self.reason:
             raise ValueError("Please choose why the result is rejected.")
+        return self
+
+    @model_validator(mode="after")
+    def _other_values_are_a_correction(self) -> Self:
+        if len(self.at) != len(self.after):
+            raise ValueError("Please load the page again.")
+        if self.verdict is not ReviewState.CORRECTED and any(text.strip() for text in self.after):
+            raise ValueError("You typed other values: please keep them as a correction, or empty the fields.")
+        return self
+
+    @model_validator(mode="after")
+    def _settled_with_a_comment(self) -> Self:
+        if self.seen is ReviewState.DISAGREED and not self.comment:
+            raise ValueError("Please say in the comment how the readers' difference was settled.")
         return self
 
 
@@ -57,7 +82,13 @@ def allowed(job: JobRecord, review: ReviewRecord) -> frozenset[ReviewState]:
     """Return the verdicts that this page takes now; none on a superseded result."""
     if job.state is JobState.SUPERSEDED:
         return frozenset()
-    return REVIEW_MOVES[review.state] & GIVEN_HERE
+    given = REVIEW_MOVES[review.state] & VERDICTS
+    return given if correctable(job) or review.source else given - {ReviewState.CORRECTED}
+
+
+def correctable(job: JobRecord) -> tuple[Correctable, ...]:
+    """Return the values of a result that a person may correct."""
+    return correctables(job.findings, job.measurements)
 
 
 @router.post("/results/{key}/verdict")
@@ -65,7 +96,9 @@ def give(site: SiteOf, key: Key, form: Annotated[VerdictForm, Form()]) -> Respon
     """Keep the verdict and return to the result; 409 and nothing kept where somebody was faster."""
     job, before = result_of(site, key)
     try:
-        after = _keep(site, job, form)
+        after = _keep(site, job, before, form)
+    except WrongCorrection as refused:
+        raise HTTPException(422, f"{refused}. Nothing was kept.") from refused
     except ForbiddenTransition as refused:
         newest = site.ledger.review(job.key)
         return site.page("conflict.html", status=409, job=job, review=newest, form=form, text=str(refused))
@@ -76,7 +109,7 @@ def give(site: SiteOf, key: Key, form: Annotated[VerdictForm, Form()]) -> Respon
     return answer
 
 
-def _keep(site: Site, job: JobRecord, form: VerdictForm) -> ReviewRecord:
+def _keep(site: Site, job: JobRecord, before: ReviewRecord, form: VerdictForm) -> ReviewRecord:
     if job.state is JobState.SUPERSEDED:
         raise ForbiddenTransition("the result was superseded and takes no verdict")
     record = ReviewRecord(
@@ -88,4 +121,23 @@ def _keep(site: Site, job: JobRecord, form: VerdictForm) -> ReviewRecord:
         comment=form.comment,
         at=datetime.now(UTC),
     )
-    return site.ledger.add_review(record, seen=form.seen)
+    if form.verdict is ReviewState.CORRECTED:
+        record = _corrected(job, before, record, form)
+    return site.ledger.add_review(
+        record, seen=form.seen, seen_at=form.seen_at, second_reader=site.reading.second_reader
+    )
+
+
+def _corrected(job: JobRecord, before: ReviewRecord, record: ReviewRecord, form: VerdictForm) -> ReviewRecord:
+    """Return the verdict with the changes that its author made over those of the correction that they saw.
+
+    A correction out of an archive is confirmed by keeping it: then its evidence stands with the new verdict too.
+    Raises WrongCorrection.
+    """
+    seen = before if before.state is ReviewState.CORRECTED else record
+    made = changes(correctable(job), zip(form.at, form.after, strict=True), seen.changes)
+    if not made and not seen.source:
+        raise WrongCorrection("all values are the model's; to agree with it, accept the result")
+    if not seen.source:
+        return replace(record, changes=made)
+    return replace(record, changes=made, evidence=seen.evidence, agreement=seen.agreement)

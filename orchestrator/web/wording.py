@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from orchestrator.domain.correction import measured
 from orchestrator.domain.job import Priority, Purpose
-from orchestrator.domain.records import DeliveryRecord, DeliveryState
+from orchestrator.domain.records import DeliveryRecord, DeliveryState, ReviewRecord
 from orchestrator.domain.result import Urgency
-from orchestrator.domain.review import RejectReason
+from orchestrator.domain.review import RejectReason, ReviewState
 from orchestrator.domain.unit import shown_unit
 
 Entry = Mapping[str, object]
@@ -31,6 +32,17 @@ REASONS: Mapping[RejectReason, str] = {
     RejectReason.WRONG_SIDE: "Wrong side",
     RejectReason.WRONG_GEOMETRY: "Wrong place (geometry)",
 }
+REVIEW: Mapping[ReviewState, str] = {
+    ReviewState.PENDING: "Pending",
+    ReviewState.SECOND_READER: "Second reader",
+    ReviewState.DISAGREED: "Disagree",
+    ReviewState.ACCEPTED: "Accepted",
+    ReviewState.REJECTED: "Rejected",
+    ReviewState.CORRECTED: "Corrected",
+    ReviewState.SUPERSEDED: "Superseded",
+    ReviewState.RETRACTED: "Retracted",
+}
+"""In the order in which they are looked for."""
 PRIORITY: Mapping[Priority, str] = {
     Priority.STAT: "Stat",
     Priority.URGENT: "Urgent",
@@ -80,15 +92,9 @@ def quantity(entry: Entry) -> str:
     return f"{number(entry.get('value', ''))} {shown_unit(str(entry.get('unit', '')))}".strip()
 
 
-def measured(entry: Entry) -> str:
-    """Return what was measured: "Brain volume", "Midline shift"."""
-    name, segment = str(entry.get("name", "Measurement")), str(entry.get("segment") or "")
-    return f"{segment} {name.lower()}" if segment else name
-
-
 def measurement(entry: Entry) -> str:
     """Return one measurement in a line: "Brain 1,502 ml"; a volume goes without saying."""
-    return f"{measured(entry).removesuffix(' volume')} {quantity(entry)}"
+    return f"{measured(entry).removesuffix(' volume')} {quantity(entry)}{_instead(entry)}"
 
 
 def presence(entry: Entry) -> str:
@@ -121,7 +127,44 @@ def images(entry: Entry) -> str:
 def finding(entry: Entry) -> str:
     """Return one finding in a line: "Burned-in text: present, score 0.93"."""
     name = ", ".join(filter(None, (str(entry.get("name", "Finding")), place(entry))))
+    if "ai" in entry:  # its score was that of the model's answer
+        return f"{name}: {presence(entry)}{_instead(entry)}"
     return f"{name}: {', '.join(filter(None, (presence(entry), confidence(entry), images(entry))))}"
+
+
+def by_reader(entry: Entry) -> str:
+    """Return what a person put in place of the model's values of an entry, "" where nothing."""
+    said = [field for field in ("value", "laterality", "urgency") if field in _ai(entry)]
+    if "unit" in entry:
+        return quantity(entry) if said else ""
+    return ", ".join(str(entry.get(field) or f"no {field}") for field in said)
+
+
+def change(made: Entry) -> str:
+    """Return one change in a line: "Brain volume: 1,502 -> 1,480 ml"."""
+    before, after = (number("nothing" if made.get(side) is None else made[side]) for side in ("before", "after"))
+    return f"{made.get('what', '')}: {before} → {after} {shown_unit(str(made.get('unit') or ''))}".strip()
+
+
+def agreement(numbers: Mapping[str, float]) -> str:
+    """Return how far edited outlines agree with the model's: "Brain 0.93"."""
+    return ", ".join(f"{label} {dice:.2f}" for label, dice in numbers.items())
+
+
+def review_state(review: ReviewRecord) -> str:
+    """Return a review's state in words; a correction out of an archive is unconfirmed until somebody here says so."""
+    unconfirmed = review.state is ReviewState.CORRECTED and review.source
+    return f"{REVIEW[review.state]}{', unconfirmed' if unconfirmed else ''}"
+
+
+def _instead(entry: Entry) -> str:
+    said = [number(value) for value in _ai(entry).values()]
+    return f" (AI: {', '.join(said)})" if said else ""
+
+
+def _ai(entry: Entry) -> Mapping[str, object]:
+    said = entry.get("ai")
+    return said if isinstance(said, Mapping) else {}
 
 
 def found(condition: Condition) -> str:

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.job import ENDED, MOVES, JobState
 from orchestrator.web.addresses import Key, Name
+from orchestrator.web.judged import open_events
 from orchestrator.web.permissions import Permission, needs
 from orchestrator.web.results import stages
 from orchestrator.web.reviewer import remembered
@@ -47,13 +48,14 @@ def job(site: SiteOf, request: Request, key: Key) -> HTMLResponse:
     """Return one job with everything that happened to it."""
     sequence = site.ledger.last_event()
     found = site.ledger.job(key)
+    review = site.ledger.review(found.key)
     return site.page(
         "job.html",
         sequence=sequence,
         job=found,
-        review=site.ledger.review(found.key),
+        review=review,
         deliveries=site.ledger.deliveries(found.key),
-        events=site.ledger.events(subject=found.key),
+        events=open_events(site, found.key, review),
         stages=stages(found),
         may_retry=found.state in RETRIED,
         may_cancel=found.state in CANCELLED,

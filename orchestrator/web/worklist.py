@@ -11,8 +11,10 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from orchestrator.domain.records import DeliveryRecord, JobRecord, ReviewRecord
+from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import ReviewState
 from orchestrator.web import wording
+from orchestrator.web.judged import findings_of, measurements_of, urgency_now
 from orchestrator.web.permissions import Permission, needs
 from orchestrator.web.site import Site, SiteOf
 
@@ -22,7 +24,7 @@ SHOWN = 60
 """Rows on the page; the next ones move up as verdicts are given."""
 SEARCHED = 2000
 """Results among which a model is looked for."""
-StateFilter = Literal["pending", "accepted", "rejected", "corrected", "superseded", "all"]
+StateFilter = ReviewState | Literal["all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,13 @@ class Row:
     @property
     def summary(self) -> tuple[str, ...]:
         """What the model found, in lines."""
-        found = [wording.finding(entry) for entry in self.job.findings]
-        return (*found, *(wording.measurement(entry) for entry in self.job.measurements))
+        found = [wording.finding(entry) for entry in findings_of(self.job, self.review)]
+        return (*found, *(wording.measurement(entry) for entry in measurements_of(self.job, self.review)))
+
+    @property
+    def urgency(self) -> Urgency | None:
+        """How soon somebody must act, as people see it now."""
+        return urgency_now(self.job, self.review)
 
     @property
     def version(self) -> str:
@@ -49,7 +56,7 @@ class Row:
 
 @router.get("/")
 def worklist(
-    site: SiteOf, state: StateFilter = "pending", model: Annotated[str, Query(max_length=128)] = ""
+    site: SiteOf, state: StateFilter = ReviewState.PENDING, model: Annotated[str, Query(max_length=128)] = ""
 ) -> HTMLResponse:
     """Return the page; its event stream starts at the event that it shows."""
     sequence = site.ledger.last_event()

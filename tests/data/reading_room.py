@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -15,6 +16,7 @@ from PIL import Image, ImageDraw
 from orchestrator.domain.errors import UnreadableFile
 from orchestrator.domain.job import JobState, Priority
 from orchestrator.domain.model import Intended, ModelDescription
+from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.records import (
     DeliveryState,
     JobRecord,
@@ -116,14 +118,16 @@ class ReadingRoom:
         self.ledger.open_review(job.key, job.updated_at)
         return self.ledger.job(job.key)
 
-    def verdict(self, word: str, state: ReviewState, **said: str) -> ReviewRecord:
-        """Return what Dr. Ada Okafor said of the result."""
+    def verdict(
+        self, word: str, state: ReviewState, *, second_reader: SecondReader = SecondReader.NONE, **said: Any
+    ) -> ReviewRecord:
+        """Return what Dr. Ada Okafor said of the result, or that it waits for a second reader."""
         seen = self.ledger.review(self.keys[word])
         assert seen is not None
         record = ReviewRecord(
             job_key=self.keys[word], state=state, at=now(), **{"by": "Ada Okafor", "organization": "St. Anna", **said}
         )
-        return self.ledger.add_review(record, seen=seen.state)
+        return self.ledger.add_review(record, seen=seen.state, second_reader=second_reader)
 
     def _deliver(self, job: JobRecord, state: DeliveryState) -> None:
         if state is DeliveryState.WAITING:

@@ -15,9 +15,12 @@ listen(({ subjects }) => {
 onLetter("n", () => document.getElementById("following").click());
 onLetter("w", () => (location.href = "/"));
 
+const correct = document.getElementById("correct");
+
 if (form) {
   onLetter("a", () => document.getElementById("accept")?.focus());
   onLetter("r", () => form.querySelector("[name=reason]")?.focus());
+  if (correct) onLetter("c", openCorrection);
   form.addEventListener("submit", check);
   form.addEventListener("change", () => (fault.textContent = ""));
 }
@@ -30,6 +33,21 @@ function check(event) {
     form.querySelector("[name=reason]").focus();
     return;
   }
+  const typed = [...form.querySelectorAll("[name=after]")].filter((each) => each.value.trim());
+  const keep = event.submitter?.value === "corrected";
+  if (keep ? !typed.length && !("confirms" in event.submitter.dataset) : typed.length) {
+    event.preventDefault();
+    openCorrection(typed[0]);
+    fault.textContent = keep
+      ? "Please change at least one value; to agree with the model, accept the result."
+      : "You typed other values: keep them as a correction, or empty the fields.";
+    return;
+  }
   if (form.dataset.sent) event.preventDefault(); // a double click gives one verdict
   form.dataset.sent = "yes";
+}
+
+function openCorrection(field) {
+  correct.open = true;
+  (field ?? form.querySelector("[name=after]") ?? document.getElementById("keep")).focus();
 }

@@ -11,7 +11,7 @@ const ask = calmly(refresh, 1000);
 listen(({ kinds, subjects }) => {
   // most events are about jobs that are no results yet
   const listed = new Set(rows().map((row) => row.dataset.key));
-  if (kinds.some((kind) => kind.startsWith("review.")) || subjects.some((subject) => listed.has(subject))) ask();
+  if (kinds.some((kind) => kind === "review") || subjects.some((subject) => listed.has(subject))) ask();
 }, { rests: false });
 
 async function refresh() {

@@ -145,6 +145,39 @@ def test_rejecting_asks_for_a_reason_first(brain: Page, hospital):
     )
 
 
+def test_a_value_is_corrected_and_both_stay_visible(brain: Page, hospital, photograph):
+    sign(brain)
+    brain.keyboard.press("Escape")
+    brain.locator("h1").click()
+    brain.keyboard.press("c")
+    field = brain.get_by_label("Brain volume")
+    expect(field).to_be_focused()
+    field.fill("1480")
+    photograph(brain, "correcting")
+    brain.get_by_role("button", name="Keep the correction").click()
+    expect(brain.locator("#verdict")).to_contain_text("Corrected by Ada Okafor")
+    expect(brain.locator(".found")).to_contain_text("1,502 ml")
+    expect(brain.locator(".found .reader")).to_have_text("1,480 ml")
+    photograph(brain, "corrected")
+    assert hospital.room.ledger.review(hospital.room.keys["brain"]).changes[0]["after"] == 1480.0
+
+
+def test_a_correction_that_changes_nothing_is_not_sent(brain: Page):
+    sign(brain)
+    brain.get_by_text("Correct a value or a class").click()
+    brain.get_by_role("button", name="Keep the correction").click()
+    expect(brain.locator("#verdict-fault")).to_contain_text("Please change at least one value")
+
+
+def test_typed_values_are_not_lost_by_another_verdict(brain: Page, hospital):
+    sign(brain)
+    brain.get_by_text("Correct a value or a class").click()
+    brain.get_by_label("Brain volume").fill("1480")
+    brain.get_by_role("button", name="Accept").click()
+    expect(brain.locator("#verdict-fault")).to_contain_text("You typed other values")
+    assert hospital.room.ledger.review(hospital.room.keys["brain"]).state == "pending"
+
+
 def test_enter_in_a_field_gives_no_verdict(brain: Page, hospital):
     sign(brain)
     brain.get_by_label("Your name").press("Enter")

@@ -79,8 +79,9 @@ def test_the_models_own_value_takes_a_correction_back() -> None:
     assert changes(KNOWN, [(VOLUME_AT, "41.5")], change(VOLUME_AT, "40")) == ()
 
 
-def test_what_an_archive_says_was_changed_is_not_taken_over() -> None:
-    assert changes(KNOWN, [], ({"what": "Outline", "before": "drawn", "after": None, "unit": ""},)) == ()
+def test_what_an_archive_says_was_changed_stays_beside_what_is_typed() -> None:
+    outline = {"what": "Outline", "before": "as the model drew it", "after": "drawn anew", "unit": ""}
+    assert changes(KNOWN, [(VOLUME_AT, "40")], (outline,)) == (outline, *change(VOLUME_AT, "40"))
 
 
 def test_a_corrected_result_reads_as_the_person_says_and_still_names_what_the_model_said() -> None:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from orchestrator.domain.reading import ONE_READER, Reading
 from orchestrator.jobs import Ledger
 from orchestrator.web import create_app
 from tests.data.reading_room import CARDS, Drawings, ReadingRoom
@@ -66,13 +67,20 @@ def told() -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture
-def app(room: ReadingRoom, pictures: Drawings, told: list[tuple[Any, ...]]) -> FastAPI:
+def reading() -> Reading:
+    """Whether a second person must judge; a module that asks for one says so itself."""
+    return ONE_READER
+
+
+@pytest.fixture
+def app(room: ReadingRoom, pictures: Drawings, told: list[tuple[Any, ...]], reading: Reading) -> FastAPI:
     return create_app(
         room.ledger,
         pictures=pictures,
         models=CARDS,
         retry=lambda key, by: told.append(("retry", key, by)),
         cancel=lambda key, by: told.append(("cancel", key, by)),
+        reading=reading,
         on_review=lambda before, after: told.append(("review", before, after)),
     )
 

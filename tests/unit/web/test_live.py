@@ -27,7 +27,7 @@ def test_a_change_names_its_subjects_and_its_sequence(app, room: ReadingRoom):
     (message,) = heard(app, start, 1, meanwhile=lambda: room.result("brain"))
     data = json.loads(message.split("data: ")[1])
     assert room.keys["brain"] in data["subjects"]
-    assert "review.pending" in data["kinds"]
+    assert "review" in data["kinds"]
     assert f"id: {room.ledger.last_event()}\n" in message
 
 

@@ -1,0 +1,69 @@
+"""A result as it reads now: with what people corrected, without what a second reader must not see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.domain.correction import Entry, corrected, urgency_of
+from orchestrator.domain.records import EventRecord, JobRecord, ReviewRecord
+from orchestrator.domain.result import Urgency
+from orchestrator.domain.review import VERDICTS, ReviewState
+from orchestrator.web.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was said about a result, oldest first, and what may be shown of it.
+
+    first: who read it first, where it waits for a second reader; what they said stays hidden where ``hidden``.
+    """
+
+    review: ReviewRecord
+    reviews: tuple[ReviewRecord, ...]
+    events: tuple[EventRecord, ...]
+    first: ReviewRecord | None
+    hidden: bool
+
+    @property
+    def opposed(self) -> tuple[ReviewRecord, ...]:
+        """The two verdicts that differ, where the readers disagree."""
+        given = [each for each in self.reviews if each.state in VERDICTS]
+        return tuple(given[-2:]) if self.review.state is ReviewState.DISAGREED else ()
+
+
+def judged(site: Site, job: JobRecord, review: ReviewRecord) -> Judged:
+    """Return what may be shown of the verdicts on a result."""
+    reviews, events = site.ledger.reviews(job.key), open_events(site, job.key, review)
+    if review.state is not ReviewState.SECOND_READER:
+        return Judged(review, reviews, events, None, hidden=False)
+    first = next((each for each in reversed(reviews) if each.state in VERDICTS), None)
+    hidden = site.reading.blinded
+    shown = tuple(each for each in reviews if not (hidden and each is first))
+    return Judged(review, shown, events, first, hidden)
+
+
+def open_events(site: Site, job_key: str, review: ReviewRecord | None) -> tuple[EventRecord, ...]:
+    """Return the job's events, without the one that tells a second reader what the first one said."""
+    events = site.ledger.events(subject=job_key)
+    if review is None or review.state is not ReviewState.SECOND_READER or not site.reading.blinded:
+        return events
+    told = next((each for each in reversed(events) if each.kind in _VERDICT_EVENTS), None)
+    return tuple(each for each in events if each is not told)
+
+
+def findings_of(job: JobRecord, review: ReviewRecord) -> tuple[Entry, ...]:
+    """Return the findings as they read after the newest verdict."""
+    return corrected("findings", job.findings, review.changes)
+
+
+def measurements_of(job: JobRecord, review: ReviewRecord) -> tuple[Entry, ...]:
+    """Return the measurements as they read after the newest verdict."""
+    return corrected("measurements", job.measurements, review.changes)
+
+
+def urgency_now(job: JobRecord, review: ReviewRecord) -> Urgency | None:
+    """Return the model's urgency, or the one that follows from what a person put in place of its findings."""
+    return urgency_of(findings_of(job, review)) if review.changes else job.urgency
+
+
+_VERDICT_EVENTS = frozenset(f"review.{state}" for state in VERDICTS)
