@@ -15,7 +15,9 @@ _PATIENT_AND_STUDY = (
     *("StudyInstanceUID", "StudyID", "StudyDate", "StudyTime", "AccessionNumber", "StudyDescription"),
 )
 _MADE_BY = ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions")
-_STAMPED = ("InstanceCreationDate", "InstanceCreationTime", "ContentDate", "ContentTime", "SeriesNumber")
+_STAMPED = ("InstanceCreationDate", "InstanceCreationTime", "SeriesNumber")
+_MADE_AT = {"PR": ("PresentationCreationDate", "PresentationCreationTime")}
+"""The date and time of content, where they are called otherwise."""
 _LONGEST_TEXT = 64
 _PROCESSING_EQUIPMENT = "109102"
 
@@ -70,7 +72,7 @@ def _common(written: Dataset, modules: Dataset) -> Iterator[str]:
     for keyword in _PATIENT_AND_STUDY:
         if str(written.get(keyword) or "") != str(modules.get(keyword) or ""):
             yield f"{keyword} differs from the source"
-    for keyword in (*_MADE_BY, *_STAMPED):
+    for keyword in (*_MADE_BY, *_STAMPED, *_MADE_AT.get(written.Modality, ("ContentDate", "ContentTime"))):
         if not written.get(keyword):
             yield f"{keyword} is empty"
     if written.get("SpecificCharacterSet") != CHARACTER_SET:

@@ -30,7 +30,8 @@ def readdress(objects: Sequence[ObjectRecord], identity: StudyIdentity, folder: 
         check_object(dataset, put_identity(dataset, identity))
     check_set(written)
     return tuple(
-        store(dataset, record.job_key, folder, record.form) for dataset, record in zip(written, objects, strict=True)
+        store(dataset, record.job_key, folder, record.form, record.kind)
+        for dataset, record in zip(written, objects, strict=True)
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import highdicom
 import numpy as np
 import pydicom
 from highdicom import sr
+from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 
 from orchestrator import __version__
@@ -19,8 +20,11 @@ from orchestrator.dicom.answer import Answer
 from orchestrator.dicom.conformance import check_object, check_set
 from orchestrator.dicom.form import WriteOptions
 from orchestrator.dicom.grid import Grid
+from orchestrator.dicom.key_image import key_images
+from orchestrator.dicom.key_object import key_object
 from orchestrator.dicom.laterality import check_sides
 from orchestrator.dicom.masks import DrawnSegment, EncodedFrames, drawn, encode
+from orchestrator.dicom.presentation import presentation_states
 from orchestrator.dicom.provenance import Clock, Uids
 from orchestrator.dicom.seg import segmentation
 from orchestrator.dicom.source import Source
@@ -30,7 +34,7 @@ from orchestrator.dicom.uid import derived_uid
 from orchestrator.domain.checks import check_result
 from orchestrator.domain.errors import InvalidResult
 from orchestrator.domain.model import Empty, ModelDescription
-from orchestrator.domain.records import JobRecord, ObjectRecord
+from orchestrator.domain.records import JobRecord, ObjectKind, ObjectRecord
 from orchestrator.domain.result import Result
 from orchestrator.domain.series import StudyIdentity
 
@@ -46,8 +50,9 @@ def write(
 ) -> tuple[ObjectRecord, ...]:
     """Return the objects of a job, each a file ``folder/<SOP Instance UID>.dcm`` that survives a crash.
 
-    One SEG per grid whose segments have voxels, one SR per job. UIDs, dates and bytes follow from the job and the
-    content. ``identity``, the study as the archive holds it now, takes the place of the source's.
+    One SEG per grid whose segments have voxels, one SR per job, and of the other kinds what the options name.
+    UIDs, dates and bytes follow from the job and the content. ``identity``, the study as the archive holds it
+    now, takes the place of the source's.
     Raises InvalidResult (not a Result on its grid, a side that contradicts the images, nothing found by
     a model that must find something) and ConformanceError.
     """
@@ -68,7 +73,28 @@ def write(
     for written in objects:
         check_object(written, sources[0].modules)
     check_set(objects)
-    return tuple(store(in_syntax(written, options.syntax.uid), job.key, folder, options.form) for written in objects)
+    kept = tuple(store(in_syntax(written, options.syntax.uid), job.key, folder, options.form) for written in objects)
+    shown = _shown(answers, [record.path for record in kept], options, model=model, clock=clock, uids=uids)
+    return (*kept, *(_keep(kind, written, sources[0], job.key, folder, options) for kind, written in shown))
+
+
+def _shown(
+    answers: Sequence[Answer], written: Sequence[Path], options: WriteOptions, **told: Any
+) -> Iterator[tuple[ObjectKind, Dataset]]:
+    """Yield the further objects that somebody gets; they show what SEG and SR say, read from their files."""
+    if ObjectKind.SC in options.objects:
+        yield from ((ObjectKind.SC, image) for image in key_images(answers, written, **told))
+    if ObjectKind.KO in options.objects and (listed := key_object(answers, **told)) is not None:
+        yield ObjectKind.KO, listed
+    if ObjectKind.PR in options.objects:
+        yield from ((ObjectKind.PR, state) for state in presentation_states(answers, **told))
+
+
+def _keep(
+    kind: ObjectKind, written: Dataset, source: Source, job_key: str, folder: Path, options: WriteOptions
+) -> ObjectRecord:
+    check_object(written, source.modules)
+    return store(in_syntax(written, options.syntax.uid), job_key, folder, options.form, kind)
 
 
 def prewarm() -> None:

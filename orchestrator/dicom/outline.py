@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from orchestrator.domain.checks import MOST_POINTS
+
+MOST_PIECES = 50
 
 Points = npt.NDArray[np.float64]
 """(n, 2): row and column, pixel centres at whole numbers."""
@@ -24,6 +27,19 @@ def outline(plane: npt.NDArray[Any]) -> Points:
     border = _corners(_walk(ndimage.binary_fill_holes(_largest_piece(plane))))
     step = -(-len(border) // MOST_POINTS)
     return border[::step]
+
+
+def outlines(plane: npt.NDArray[Any]) -> Iterator[Points]:
+    """Yield the border of each piece of a mask as ``outline`` draws that of the largest, the largest pieces first.
+
+    Of more than 50 pieces, which are dust, the largest are outlined.
+    """
+    pieces, _ = ndimage.label(plane)
+    sizes = np.bincount(pieces.ravel())[1:]
+    boxes = ndimage.find_objects(pieces)
+    for number in np.argsort(-sizes, kind="stable")[:MOST_PIECES]:
+        rows, columns = boxes[number]
+        yield outline(pieces[rows, columns] == number + 1) + np.array((rows.start, columns.start))
 
 
 def polygon_area(points: Points) -> float:

@@ -17,7 +17,7 @@ from pydicom import Dataset, dcmread
 from orchestrator.dicom.attributes import number
 from orchestrator.dicom.frames import Frame, frames_of
 from orchestrator.dicom.geometry import distances, normal_of
-from orchestrator.dicom.grid import FrameReference, Grid
+from orchestrator.dicom.grid import FrameReference
 from orchestrator.dicom.header import read_instance
 from orchestrator.dicom.marks import (
     Colour,
@@ -34,9 +34,8 @@ from orchestrator.dicom.marks import (
 from orchestrator.dicom.masks import COLOURS
 from orchestrator.dicom.outline import polygon_area
 from orchestrator.dicom.picture import Picture, Scale, grey
-from orchestrator.dicom.pixels import fill
+from orchestrator.dicom.pixels import image_of
 from orchestrator.dicom.series import is_image
-from orchestrator.dicom.values import common_dtype
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 
 SMALLEST_PICTURE, LARGEST_PICTURE = 512, 1024
@@ -276,12 +275,8 @@ def _turn(frame: Frame) -> tuple[float, str, int]:
 
 def _pixels(frame: Frame) -> npt.NDArray[Any]:
     """Return (row, column) in the unit of the image, or (row, column, 3)."""
-    stored, instance = frame.stored, frame.instance
-    reference = FrameReference(instance.path, instance.sop_uid, instance.sop_class, frame.number, stored, frame.rescale)
-    colour = (3,) if stored.colour else ()
-    dtype = np.dtype(np.uint8) if stored.colour else common_dtype([(stored, frame.rescale)])
-    grid = Grid((1, stored.rows, stored.columns, *colour), dtype, None, None, "1", "", {}, (reference,))
-    return np.asarray(fill(grid, np.empty(grid.shape, dtype)).voxels[0])
+    at = frame.instance
+    return image_of(FrameReference(at.path, at.sop_uid, at.sop_class, frame.number, frame.stored, frame.rescale))
 
 
 def _spacing(frame: Frame) -> tuple[float, float]:

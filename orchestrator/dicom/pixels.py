@@ -21,7 +21,7 @@ from pydicom.uid import UID
 
 from orchestrator.dicom.decoding import decoded, luminance
 from orchestrator.dicom.grid import FrameReference, Grid
-from orchestrator.dicom.values import AIR, HOUNSFIELD, PLAIN, Rescale, Stored, Table
+from orchestrator.dicom.values import AIR, HOUNSFIELD, PLAIN, Rescale, Stored, Table, common_dtype
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.volume import Volume
 
@@ -54,6 +54,18 @@ def fill(grid: Grid, out: Array) -> Volume:
     voxels = out.view()
     voxels.flags.writeable = False
     return Volume(voxels, grid.affine, grid.unit, grid.modality, grid.positions, grid.facts)
+
+
+def image_of(frame: FrameReference) -> Array:
+    """Return the pixels of one image, as ``fill`` gives them: (row, column) in its unit, or (row, column, 3).
+
+    Raises UnsupportedInput.
+    """
+    stored = _stored(frame)
+    dtype = np.dtype(np.uint8) if stored.colour else common_dtype([(stored, frame.rescale)])
+    shape = (1, stored.rows, stored.columns, *((3,) if stored.colour else ()))
+    grid = Grid(shape, dtype, None, None, "1", "", {}, (frame,))
+    return np.asarray(fill(grid, np.empty(shape, dtype)).voxels[0])
 
 
 def _tasks(grid: Grid) -> Iterator[tuple[Callable[[Slices, Array], None], Slices]]:

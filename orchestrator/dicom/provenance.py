@@ -118,12 +118,15 @@ def series_description(model: ModelDescription, kind: str, title: str = "AI UNVE
     return f"{title} {text_of(model.name)[:room].strip()} {kind}"
 
 
-def stamp(dataset: Dataset, clock: Clock, uids: Uids, kind: str) -> None:
-    """Set every date and every generated UID of an object from the job, whatever its builder put there."""
+def stamp(dataset: Dataset, clock: Clock, uids: Uids, kind: str, *parts: str) -> None:
+    """Set every date and every generated UID of an object from the job, whatever its builder put there.
+
+    parts: what tells it from the other objects of its series, and from the same one with other content.
+    """
     dataset.InstanceCreationDate = dataset.ContentDate = dataset.SeriesDate = clock.date
     dataset.InstanceCreationTime = dataset.ContentTime = dataset.SeriesTime = clock.time
     dataset.SeriesInstanceUID = uids.of(kind, "series")
-    dataset.SOPInstanceUID = uids.of(kind)
+    dataset.SOPInstanceUID = uids.of(kind, *parts)
     dataset.file_meta.MediaStorageSOPInstanceUID = UID(dataset.SOPInstanceUID)
     dataset.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     dataset.file_meta.ImplementationVersionName = f"ORCHESTRATOR {__version__}"[:16]

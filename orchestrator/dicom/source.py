@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,13 @@ from orchestrator.domain.quiet import quiet
 from orchestrator.domain.series import StudyIdentity
 
 _SIDE = ("Laterality", "ImageLaterality", "BodyPartExamined")
+_BODY_PARTS = {
+    **{"818983003": "ABDOMEN", "113345001": "ABDOMEN", "12738006": "BRAIN", "51185008": "CHEST", "69536005": "HEAD"},
+    **{"80891009": "HEART", "10200004": "LIVER", "45048000": "NECK", "12921003": "PELVIS"},
+    **{"816092008": "PELVIS", "41216001": "PROSTATE", "421060004": "SPINE", "122494005": "CSPINE"},
+    **{"122495006": "TSPINE", "122496007": "LSPINE", "38266002": "WHOLEBODY"},
+}
+"""Body Part Examined of unpaired anatomic regions (PS3.16 annex L), by SNOMED CT code."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +130,63 @@ class Source:
 
     def image_header(self, frame: FrameReference) -> Dataset:
         """Return the header of one image, functional groups of the frame laid flat."""
-        if frame.path == self.grid.frames[0].path and frame.frame == self.grid.frames[0].frame:
-            return self.first
-        return laid_flat(_header(frame.path), frame.frame)
+        if frame.path != self.grid.frames[0].path:
+            return laid_flat(_header(frame.path), frame.frame)
+        return self.first if frame.frame == self.grid.frames[0].frame else laid_flat(self.header, frame.frame)
+
+
+def common_sides(sources: Sequence[Source]) -> Dataset:
+    """Return Body Part Examined and Laterality that hold for all of several grids.
+
+    Enhanced objects name the body part by a code of their frames. Where it is unknown a side is asked for
+    (PS3.3 C.7.3.1, type 2C), and an empty one says that nobody knows it.
+    """
+    sides = Dataset()
+    first, *others = (source.sides for source in sources)
+    if all(each == first for each in others):
+        sides.update(first)
+    if "BodyPartExamined" not in sides:
+        if part := _part_by_code(sources[0].first):
+            sides.BodyPartExamined = part
+        else:
+            sides.setdefault("Laterality", "")
+    return sides
+
+
+def references(frames: Iterable[FrameReference]) -> list[Dataset]:
+    """Return references to images (PS3.3 10.3), the frames of one file in one item."""
+    items: dict[str, Dataset] = {}
+    numbers: dict[str, list[int]] = {}
+    for frame in frames:
+        item = items.setdefault(frame.sop_uid, Dataset())
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = frame.sop_class, frame.sop_uid
+        numbers.setdefault(frame.sop_uid, []).extend(frame.numbers or ())
+    for uid, item in items.items():
+        if numbers[uid]:
+            item.ReferencedFrameNumber = sorted(numbers[uid])
+    return list(items.values())
+
+
+def compression_of(header: Dataset) -> Dataset:
+    """Return whether the pixels of an image, and so all that is made of them, went through a lossy compression."""
+    said = Dataset()
+    said.LossyImageCompression = str(header.get("LossyImageCompression") or "00")
+    if said.LossyImageCompression == "01":
+        for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
+            if header.get(keyword):
+                said[keyword] = header[keyword]
+    return said
+
+
+def patient_orientation(header: Dataset) -> list[str]:
+    """Return the directions of rows and columns (PS3.3 C.7.6.1.1.1): as stated, else the nearest; empty if unknown."""
+    if header.get("PatientOrientation"):
+        return [str(letters) for letters in header.PatientOrientation]
+    cosines = header.get("ImageOrientationPatient") or []
+    if len(cosines) != len(("x", "y", "z")) * 2:
+        return []
+    along = np.array(cosines, dtype=np.float64).reshape(2, 3)
+    return [("RAF", "LPH")[int(each.max() > -each.min())][int(np.abs(each).argmax())] for each in along]
 
 
 def laid_flat(header: Dataset, frame: int | None) -> Dataset:
@@ -156,6 +217,11 @@ def _sides(path: Path) -> Dataset:
     """Return only what tells the side, which is read of each image."""
     with quiet():
         return sound(dcmread(path, specific_tags=list(_SIDE), stop_before_pixels=True, force=True))
+
+
+def _part_by_code(header: Dataset) -> str:
+    regions = header.get("AnatomicRegionSequence") or [Dataset()]
+    return _BODY_PARTS.get(str(regions[0].get("CodeValue")), "")
 
 
 def _side_of(header: Dataset) -> tuple[str, str]:

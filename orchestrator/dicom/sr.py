@@ -96,7 +96,7 @@ def _coding_scheme(designator: str) -> Dataset:
 
 
 def _content(answers: Sequence[Answer], model: ModelDescription, uids: Uids) -> Dataset:
-    context = sr.ObservationContext(observer_device_context=_observer(model))
+    context = sr.ObservationContext(observer_device_context=observer(model))
     identification = algorithm(answers, model)
     if not any(answer.has_place for answer in answers):
         return statement(answers, context, identification)
@@ -129,7 +129,7 @@ def _measurement_report(
     return root
 
 
-def _observer(model: ModelDescription) -> sr.ObserverContext:
+def observer(model: ModelDescription) -> sr.ObserverContext:
     """Return the device that observed (TID 1004); its UID is stable for a version of the model."""
     made = provenance.equipment(model)
     return sr.ObserverContext(

@@ -32,15 +32,20 @@ def in_syntax(written: Dataset, syntax: UID) -> Dataset:
     return again
 
 
-def store(written: Dataset, job_key: str, folder: Path, form: str = "") -> ObjectRecord:
-    """Return the record of an object that is now the file ``folder/<SOP Instance UID>.dcm``, also after a crash."""
+def store(
+    written: Dataset, job_key: str, folder: Path, form: str = "", kind: ObjectKind | None = None
+) -> ObjectRecord:
+    """Return the record of an object that is now the file ``folder/<SOP Instance UID>.dcm``, also after a crash.
+
+    kind: that of its modality unless told otherwise.
+    """
     content = encoded(written)
     path = folder / f"{written.SOPInstanceUID}.dcm"
     _put(path, content)
     return ObjectRecord(
         sop_uid=str(written.SOPInstanceUID),
         job_key=job_key,
-        kind=_KINDS.get(written.Modality, ObjectKind.SC),
+        kind=kind or _KINDS.get(written.Modality, ObjectKind.OTHER),
         sop_class=str(written.SOPClassUID),
         series_uid=str(written.SeriesInstanceUID),
         study_uid=str(written.StudyInstanceUID),
