@@ -1,4 +1,4 @@
-"""What a model said about one grid, with the SEG that shows it: what the SR is written from."""
+"""What a model said about one grid, with the SEG and the maps that show it: what the SR is written from."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ _Scored = TypeVar("_Scored", Region, ImageScore)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One grid, the Result on it, its segments that have voxels and their SEG (None where there is none)."""
+    """One grid, the Result on it, its segments that have voxels, their SEG (None where there is none) and its maps."""
 
     source: Source
     result: Result
     segments: tuple[DrawnSegment, ...]
     seg: Dataset | None
+    maps: tuple[Dataset, ...]
 
     def findings_of(self, segment: DrawnSegment) -> tuple[Finding, ...]:
         """Return the findings that this segment shows."""
@@ -48,12 +49,21 @@ class Answer:
 
     @property
     def is_negative(self) -> bool:
-        """Whether the model found nothing: no voxel, no measurement, nothing but absent findings."""
+        """Whether the model found nothing: no voxel, no measurement, nothing but absent findings.
+
+        A map beside segments or findings changes nothing in that; alone it is what the model was asked for.
+        """
         return (
             not self.segments
             and not self.result.measurements
+            and not self.gives_maps_only
             and all(finding.presence is Presence.ABSENT for finding in self.result.findings)
         )
+
+    @property
+    def gives_maps_only(self) -> bool:
+        """Whether the model states nothing but maps."""
+        return bool(self.result.maps) and not self.result.segments and not self.result.findings
 
     @property
     def empty_labels(self) -> tuple[str, ...]:

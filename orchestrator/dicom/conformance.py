@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from pydicom import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, ParametricMapStorage
 
 from orchestrator.dicom.identity import CHARACTER_SET
 from orchestrator.domain.errors import ConformanceError
@@ -28,7 +28,7 @@ def check_object(written: Dataset, modules: Dataset) -> None:
     modules: patient and study that it must carry. Raises ConformanceError with all broken rules,
     by keyword and UID, without values.
     """
-    broken = [*_common(written, modules), *_RULES.get(written.Modality, _no_rule)(written)]
+    broken = [*_common(written, modules), *_rule_of(written)(written)]
     if broken:
         raise ConformanceError(f"{written.Modality} {written.SOPInstanceUID} must not leave: {'; '.join(broken)}")
 
@@ -64,8 +64,14 @@ def check_set(objects: Iterable[Dataset]) -> None:
         for seg in segs:
             if any(segment.TrackingUID not in tracked for segment in seg.SegmentSequence if "TrackingUID" in segment):
                 raise ConformanceError(f"SR {document.SOPInstanceUID} lacks a Tracking UID of SEG {seg.SOPInstanceUID}")
-            if seg.SOPInstanceUID not in listed:
-                raise ConformanceError(f"SR {document.SOPInstanceUID} lacks SEG {seg.SOPInstanceUID} in its Evidence")
+        for written in objects:
+            if _is_shown(written) and written.SOPInstanceUID not in listed:
+                what = f"{written.Modality} {written.SOPInstanceUID}"
+                raise ConformanceError(f"SR {document.SOPInstanceUID} lacks {what} in its Evidence")
+
+
+def _is_shown(written: Dataset) -> bool:
+    return bool(written.SOPClassUID == ParametricMapStorage or written.Modality == "SEG")
 
 
 def _common(written: Dataset, modules: Dataset) -> Iterator[str]:
@@ -130,6 +136,22 @@ def _segmentation(written: Dataset) -> Iterator[str]:
         yield "ReferencedSeriesSequence is missing"
 
 
+def _map(written: Dataset) -> Iterator[str]:
+    """Yield what is wrong with a Parametric Map: its frames, its pixels, what they mean."""
+    if "UNVERIFIED" not in written.SeriesDescription:
+        yield "SeriesDescription does not say UNVERIFIED"
+    frames = int(written.NumberOfFrames)
+    if frames == 0 or len(written.PerFrameFunctionalGroupsSequence) != frames:
+        yield "it describes other frames than it has"
+    if written.get("BitsAllocated") != 32 or len(written.FloatPixelData) != 4 * frames * written.Rows * written.Columns:
+        yield "FloatPixelData has another length than its frames need"
+    shared = written.SharedFunctionalGroupsSequence[0]
+    if "RealWorldValueMappingSequence" not in shared or "FrameVOILUTSequence" not in shared:
+        yield "it does not say what its values mean and how they are shown"
+    if "ReferencedSeriesSequence" not in written:
+        yield "ReferencedSeriesSequence is missing"
+
+
 def _listed(document: Dataset) -> Iterator[str]:
     for study in document.get("CurrentRequestedProcedureEvidenceSequence", []):
         for series in study.ReferencedSeriesSequence:
@@ -149,6 +171,10 @@ def _values(item: Dataset, keyword: str) -> Iterator[str]:
         yield item[keyword].value
     for child in item.get("ContentSequence", []):
         yield from _values(child, keyword)
+
+
+def _rule_of(written: Dataset) -> Callable[[Dataset], Iterator[str]]:
+    return _map if written.SOPClassUID == ParametricMapStorage else _RULES.get(written.Modality, _no_rule)
 
 
 def _no_rule(_: Dataset) -> Iterator[str]:

@@ -30,7 +30,7 @@ _UIDS: Mapping[Syntax, UID] = {
     Syntax.DEFLATED: DeflatedExplicitVRLittleEndian,
 }
 
-USUAL_OBJECTS = frozenset({ObjectKind.SEG, ObjectKind.SR})
+USUAL_OBJECTS = frozenset({ObjectKind.SEG, ObjectKind.SR, ObjectKind.PM})
 """What a destination gets of a result where nothing is said of it."""
 
 
@@ -41,8 +41,8 @@ class WriteOptions:
     label_map: BINARY is what every archive takes; LABELMAP is smaller, but 3D Slicer and others refuse it.
     comprehensive_3d: False for an archive that knows only plain Comprehensive SR.
     syntax: IMPLICIT for an archive that takes no other; DEFLATED makes a segmentation much smaller.
-    objects: which kinds of objects it gets. SEG and SR are written in any case, for the host reads its results
-        from them; so a choice of objects is no other form, and an object has one UID wherever it goes.
+    objects: which kinds of objects it gets. SEG, maps and SR are written in any case, for the host reads its
+        results from them; so a choice of objects is no other form, and an object has one UID wherever it goes.
     """
 
     label_map: bool = False

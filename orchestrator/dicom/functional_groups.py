@@ -1,11 +1,13 @@
-"""What each frame of a SEG shows: functional groups and dimensions (PS3.3 C.7.6.16, C.7.6.17)."""
+"""What each frame of a SEG or of a map shows: functional groups and dimensions (PS3.3 C.7.6.16, C.7.6.17)."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
@@ -14,31 +16,41 @@ from pydicom.valuerep import DSfloat
 
 from orchestrator.dicom import encoding
 from orchestrator.dicom.grid import FrameReference
-from orchestrator.dicom.masks import EncodedFrames
-from orchestrator.dicom.provenance import Uids
+from orchestrator.dicom.planes import Planes
 from orchestrator.dicom.source import Source
+
+Shown = tuple[int | None, int]
+"""What a frame shows: a segment's number, None where frames are not told apart by segments, and a slice of the grid."""
 
 _BY_SEGMENT = ("ReferencedSegmentNumber", "SegmentIdentificationSequence")
 _BY_POSITION = ("ImagePositionPatient", "PlanePositionSequence")
 _BY_NUMBER = ("InStackPositionNumber", "FrameContentSequence")
 
 
-def describe_frames(seg: Dataset, source: Source, frames: EncodedFrames, uids: Uids) -> None:
+def describe_frames(
+    made: Dataset,
+    source: Source,
+    shown: Sequence[Shown],
+    planes: Planes,
+    *,
+    organisation: str,
+    derivation: Code,
+) -> None:
     """Add Multi-frame Functional Groups and Multi-frame Dimension: frames by segment, then by position.
 
     Frames lie where their source images lie, in a stack without one spacing too; images without a
     place in the patient are told apart by their number in the stack.
+    shown: what each frame shows. organisation: UID of the dimensions. derivation: CID 7203.
     """
-    placed = bool(source.frame_of_reference)
-    pointers = [] if frames.labelmap else [_BY_SEGMENT]
-    pointers.append(_BY_POSITION if placed else _BY_NUMBER)
-    organisation = uids.of("dimensions", str(source.number))
-    seg.DimensionOrganizationSequence = [Dataset()]
-    seg.DimensionOrganizationSequence[0].DimensionOrganizationUID = organisation
-    seg.DimensionIndexSequence = [_dimension(organisation, *pointer) for pointer in pointers]
-    seg.SharedFunctionalGroupsSequence = [_shared(source, placed)]
-    encoding.put(seg, "PerFrameFunctionalGroupsSequence", b"".join(_per_frame(source, frames, placed)))
-    seg.NumberOfFrames = len(frames.shown)
+    pointers = [] if shown[0][0] is None else [_BY_SEGMENT]
+    pointers.append(_BY_POSITION if planes.by_place else _BY_NUMBER)
+    made.DimensionOrganizationSequence = [Dataset()]
+    made.DimensionOrganizationSequence[0].DimensionOrganizationUID = organisation
+    made.DimensionIndexSequence = [_dimension(organisation, *pointer) for pointer in pointers]
+    made.SharedFunctionalGroupsSequence = [_shared(planes)]
+    frames = b"".join(_per_frame(source, shown, planes, derivation))
+    encoding.put(made, "PerFrameFunctionalGroupsSequence", frames)
+    made.NumberOfFrames = len(shown)
 
 
 def _dimension(organisation: str, attribute: str, group: str) -> Dataset:
@@ -49,53 +61,52 @@ def _dimension(organisation: str, attribute: str, group: str) -> Dataset:
     return item
 
 
-def _shared(source: Source, placed: bool) -> Dataset:
+def _shared(planes: Planes) -> Dataset:
     shared = Dataset()
-    if source.pixel_spacing is not None:
-        shared.PixelMeasuresSequence = [_pixel_measures(source)]
-    if placed and source.orientation is not None:
+    if planes.spacing is not None:
+        shared.PixelMeasuresSequence = [_pixel_measures(planes)]
+    if planes.orientation is not None:
         orientation = Dataset()
-        orientation.ImageOrientationPatient = [_ds(value) for value in source.orientation]
+        orientation.ImageOrientationPatient = [_ds(value) for value in planes.orientation]
         shared.PlaneOrientationSequence = [orientation]
     return shared
 
 
-def _pixel_measures(source: Source) -> Dataset:
+def _pixel_measures(planes: Planes) -> Dataset:
     item = Dataset()
-    item.PixelSpacing = [_ds(value) for value in source.pixel_spacing or ()]
-    between, thickness = source.slice_spacing_mm, source.first.get("SliceThickness")
-    if thickness or between:
-        item.SliceThickness = _ds(thickness or between)
-    if between:
-        item.SpacingBetweenSlices = _ds(between)
+    item.PixelSpacing = [_ds(value) for value in planes.spacing or ()]
+    if planes.thickness:
+        item.SliceThickness = _ds(planes.thickness)
+    if planes.between:
+        item.SpacingBetweenSlices = _ds(planes.between)
     return item
 
 
-def _per_frame(source: Source, frames: EncodedFrames, placed: bool) -> Iterator[bytes]:
+def _per_frame(source: Source, shown: Sequence[Shown], planes: Planes, derivation: Code) -> Iterator[bytes]:
     """Yield the functional groups of each frame, encoded.
 
     What frames share, their source image, position and segment, is encoded once and joined. As pydicom
     datasets they would take longer than all the rest: one frame's groups are twenty elements.
     """
-    slices = sorted({index for _, index in frames.shown})
+    slices = sorted({index for _, index in shown})
     rank = {index: number for number, index in enumerate(slices, 1)}
-    derivation = _Derivation()
-    derived = {index: derivation.of(source.grid.frames[index]) for index in slices}
-    placed_at = {index: _position(source, index) for index in slices if placed}
-    segments = {number: _segment(number) for number in {number for number, _ in frames.shown}}
-    for number, index in frames.shown:
-        content = _content(number, rank[index], stacked=not placed)
+    derived_from = _Derivation(derivation)
+    derived = {index: derived_from.of(source.grid.frames[index]) for index in slices}
+    placed = {} if planes.positions is None else {index: _position(planes.positions[index]) for index in slices}
+    segments = {number: _segment(number) for number in {number for number, _ in shown}}
+    for number, index in shown:
+        content = _content(number, rank[index], stacked=not planes.by_place)
         yield encoding.item(
-            derived[index] + content + placed_at.get(index, b"") + segments[number]
+            derived[index] + content + placed.get(index, b"") + segments[number]
         )  # in the order of tags
 
 
 class _Derivation:
     """Encodes Derivation Image Sequences, their codes once and for all."""
 
-    def __init__(self) -> None:
+    def __init__(self, derivation: Code) -> None:
         self._purpose = _codes(0x0040A170, codes.DCM.SourceImageForImageProcessingOperation)
-        self._derivation = _codes(0x00089215, codes.DCM.Segmentation)
+        self._derivation = _codes(0x00089215, derivation)
 
     def of(self, frame: FrameReference) -> bytes:
         """Return the one that says from which image, or frame of an image, a frame was made, pixel by pixel."""
@@ -109,10 +120,8 @@ class _Derivation:
         return encoding.sequence(0x00089124, encoding.sequence(0x00082112, image) + self._derivation)
 
 
-def _position(source: Source, index: int) -> bytes:
-    positions = source.grid.positions
-    place = [] if positions is None else [str(_ds(value)) for value in positions[index]]
-    return encoding.sequence(0x00209113, encoding.text(0x00200032, "DS", "\\".join(place)))
+def _position(place: npt.NDArray[np.float64]) -> bytes:
+    return encoding.sequence(0x00209113, encoding.text(0x00200032, "DS", "\\".join(str(_ds(value)) for value in place)))
 
 
 def _content(number: int | None, rank: int, *, stacked: bool) -> bytes:

@@ -1,10 +1,11 @@
-"""A Result becomes DICOM objects in a folder: SEG and SR, checked, durable, the same bytes at every attempt."""
+"""A Result becomes DICOM objects in a folder: SEG, maps and SR, checked, durable, the same bytes at every attempt."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from orchestrator.dicom.key_image import key_images
 from orchestrator.dicom.key_object import key_object
 from orchestrator.dicom.laterality import check_sides
 from orchestrator.dicom.masks import DrawnSegment, EncodedFrames, drawn, encode
+from orchestrator.dicom.parametric_map import parametric_maps
 from orchestrator.dicom.presentation import presentation_states
 from orchestrator.dicom.provenance import Clock, Uids
 from orchestrator.dicom.seg import segmentation
@@ -32,7 +34,7 @@ from orchestrator.dicom.sr import report
 from orchestrator.dicom.storage import in_syntax, store
 from orchestrator.dicom.uid import derived_uid
 from orchestrator.domain.checks import check_result
-from orchestrator.domain.errors import InvalidResult
+from orchestrator.domain.errors import InputFault, InvalidResult, UnsupportedInput
 from orchestrator.domain.model import Empty, ModelDescription
 from orchestrator.domain.records import JobRecord, ObjectKind, ObjectRecord
 from orchestrator.domain.result import Result
@@ -54,7 +56,8 @@ def write(
     UIDs, dates and bytes follow from the job and the content. ``identity``, the study as the archive holds it
     now, takes the place of the source's.
     Raises InvalidResult (not a Result on its grid, a side that contradicts the images, nothing found by
-    a model that must find something) and ConformanceError.
+    a model that must find something), UnsupportedInput (images that no map can be laid on, and nothing but maps)
+    and ConformanceError.
     """
     sources = [Source.read(number, grid, identity) for number, (grid, _) in enumerate(findings, 1)]
     masks = [_checked(source, result) for source, (_, result) in zip(sources, findings, strict=True)]
@@ -66,10 +69,15 @@ def write(
         segmentation(source, segments, frames, model=model, clock=clock, uids=uids) if frames else None
         for source, segments, frames in zip(sources, masks, encoded, strict=True)
     ]
-    answers = [Answer(*parts) for parts in zip(sources, results, masks, segs, strict=True)]
+    maps = [
+        tuple(parametric_maps(source, result.maps, model=model, clock=clock, uids=uids))
+        for source, result in zip(sources, results, strict=True)
+    ]
+    answers = [Answer(*parts) for parts in zip(sources, results, masks, segs, maps, strict=True)]
     _refuse_empty(answers, model)
+    _refuse_unwritable(answers)
     document = report(answers, model=model, clock=clock, uids=uids, comprehensive_3d=options.comprehensive_3d)
-    objects = [*(answer.seg for answer in answers if answer.seg is not None), document]
+    objects = [*(answer.seg for answer in answers if answer.seg is not None), *chain(*maps), document]
     for written in objects:
         check_object(written, sources[0].modules)
     check_set(objects)
@@ -120,6 +128,15 @@ def _refuse_empty(answers: Sequence[Answer], model: ModelDescription) -> None:
         )
 
 
+def _refuse_unwritable(answers: Sequence[Answer]) -> None:
+    """Refuse maps that no object can hold where nothing else was said; beside other things the SR says so."""
+    if all(answer.gives_maps_only and not answer.maps for answer in answers):
+        raise UnsupportedInput(
+            InputFault.NO_GEOMETRY,
+            "a map needs images that say where they lie, or how they are turned and how large their pixels are",
+        )
+
+
 def _content_digest(
     sources: Sequence[Source],
     results: Sequence[Result],
@@ -134,6 +151,9 @@ def _content_digest(
     for source, result, frames in zip(sources, results, encoded, strict=True):
         content.update(_canonical([source.modules.to_json_dict(), source.sides.to_json_dict(), _place(source)]))
         content.update(_canonical([_segments(result), result.findings, result.measurements, result.notes]))
+        for heat in result.maps:
+            content.update(_canonical([heat.name, heat.unit, heat.quantity, heat.range]))
+            content.update(np.ascontiguousarray(heat.values, dtype="<f4").data)
         if frames is not None:
             content.update(_canonical(frames.shown))
             content.update(frames.pixels)

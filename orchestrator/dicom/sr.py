@@ -17,7 +17,7 @@ from orchestrator.dicom.identity import CHARACTER_SET
 from orchestrator.dicom.library import library_headers
 from orchestrator.dicom.provenance import Clock, Uids
 from orchestrator.dicom.seg import tracking_id
-from orchestrator.dicom.statement import statement
+from orchestrator.dicom.statement import map_items, statement
 from orchestrator.domain.model import ModelDescription
 
 _PROCEDURES: dict[str, PydicomCode] = {
@@ -126,6 +126,7 @@ def _measurement_report(
         if answer.empty_labels:
             text = f"Looked for and not found: {', '.join(answer.empty_labels)}"
             root.ContentSequence.append(sr.TextContentItem(codes.DCM.Comment, text, sr.RelationshipTypeValues.CONTAINS))
+        root.ContentSequence.extend(map_items(answer))
     return root
 
 
@@ -149,10 +150,11 @@ def _procedure(header: Dataset) -> PydicomCode:
 
 
 def _references(answers: Iterable[Answer]) -> Iterator[Dataset]:
-    """Yield every image that was read and every SEG."""
+    """Yield every image that was read, every SEG and every map."""
     for answer in answers:
         source, study_uid = answer.source, answer.source.modules.StudyInstanceUID
         for image in source.instances:
             yield reference(study_uid, source.series_uid, image.sop_class, image.sop_uid)
         if answer.seg is not None:
             yield reference_to(answer.seg)
+        yield from map(reference_to, answer.maps)

@@ -16,12 +16,14 @@ from orchestrator.dicom.grid import FrameReference
 from orchestrator.dicom.groups import round_to_ds
 from orchestrator.domain.code import Code as DomainCode
 from orchestrator.domain.result import Finding, Measurement, Presence
+from orchestrator.domain.unit import shown_unit
 
 _SAID = {
     Presence.PRESENT: "present",
     Presence.ABSENT: "no sign of it found",
     Presence.UNDETERMINED: "undetermined",
 }
+_NO_PLACE = "No map is written: the images say neither where they lie, nor how they are turned and how large."
 _MOST_IMAGES = 10  # of one grid that are referred to one by one; Evidence lists all
 
 
@@ -71,6 +73,23 @@ def _said(answers: Iterable[Answer]) -> Iterator[sr.ContentItem]:
             yield from (_text(codes.DCM.Comment, text) for text in left_out(finding))
         for measurement in answer.result.measurements:
             yield _number(coded(measurement.name), measurement, Relation.CONTAINS)
+        yield from map_items(answer)
+
+
+def map_items(answer: Answer) -> Iterator[sr.ContentItem]:
+    """Yield for each map a sentence about its values and, where it is written, a reference; TID 1500 is extensible."""
+    for number, heat in enumerate(answer.result.maps):
+        lowest, highest = (f"{float(end):.4g}" for end in (heat.values.min(), heat.values.max()))
+        unit = f" {shown}" if (shown := shown_unit(heat.unit)) else ""
+        left_out = "" if answer.maps else f" {_NO_PLACE}"
+        yield _text(own.MAP, f"{heat.name}: {lowest} to {highest}{unit}.{left_out}")
+        for written in answer.maps[number : number + 1]:
+            yield sr.ImageContentItem(
+                name=own.MAP,
+                referenced_sop_class_uid=written.SOPClassUID,
+                referenced_sop_instance_uid=written.SOPInstanceUID,
+                relationship_type=Relation.CONTAINS,
+            )
 
 
 def _finding(answer: Answer, finding: Finding) -> sr.ContentItem:

@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 
 from pydicom import Dataset, dcmread, dcmwrite
-from pydicom.uid import UID
+from pydicom.uid import UID, ParametricMapStorage
 
 from orchestrator.domain.records import ObjectKind, ObjectRecord
 
@@ -45,7 +45,7 @@ def store(
     return ObjectRecord(
         sop_uid=str(written.SOPInstanceUID),
         job_key=job_key,
-        kind=kind or _KINDS.get(written.Modality, ObjectKind.OTHER),
+        kind=kind or _kind(written),
         sop_class=str(written.SOPClassUID),
         series_uid=str(written.SeriesInstanceUID),
         study_uid=str(written.StudyInstanceUID),
@@ -53,6 +53,13 @@ def store(
         sha256=hashlib.sha256(content).hexdigest(),
         form=form,
     )
+
+
+def _kind(written: Dataset) -> ObjectKind:
+    """Return the kind by the modality; that of a map is the one of many images (OT)."""
+    if written.SOPClassUID == ParametricMapStorage:
+        return ObjectKind.PM
+    return _KINDS.get(written.Modality, ObjectKind.OTHER)
 
 
 def _put(path: Path, content: bytes) -> None:

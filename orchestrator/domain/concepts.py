@@ -84,8 +84,27 @@ _SCT = {
     "intracranial hemorrhage": ("1386000", "Intracranial hemorrhage"),
 }
 
+_DCM = {
+    # quantities of maps (CID 7180)
+    "apparent diffusion coefficient": ("113041", "Apparent Diffusion Coefficient"),
+    "class activation": ("130402", "Class activation"),
+    "fat fraction": ("129100", "Fat fraction"),
+    "fractional anisotropy": ("110808", "Fractional Anisotropy"),
+    "gradient weighted class activation": ("130403", "Gradient-weighted class activation"),
+    "mean transit time": ("113052", "Mean Transit Time"),
+    "probabilistic segmentation": ("110854", "Fractional Probabilistic Segmentation"),
+    "regional blood flow": ("126390", "Absolute Regional Blood Flow"),
+    "regional blood volume": ("126391", "Absolute Regional Blood Volume"),
+    "saliency": ("130404", "Saliency"),
+    "t1": ("113063", "T1"),
+    "t2": ("113065", "T2"),
+    "time to peak": ("113069", "Time To Peak"),
+    "tmax": ("113084", "Tmax"),
+}
+
 codes = Codes(
     {
+        **{name: Code(value, "DCM", meaning) for name, (value, meaning) in _DCM.items()},
         **{name: Code(value, "SCT", meaning) for name, (value, meaning) in _SCT.items()},
         "anatomical structure": ANATOMICAL_STRUCTURE,
         "tissue": TISSUE,

@@ -116,9 +116,9 @@ def test_whatever_the_content_refers_to_is_evidence(written: Kinds, kind: str) -
         each.ReferencedSOPInstanceUID for item in _items(document) for each in item.get("ReferencedSOPSequence", [])
     }
     read = {frame.sop_uid for grid in done.grids for frame in grid.frames}
-    segs = {record.sop_uid for record in done.objects if record.kind is ObjectKind.SEG}
+    made = {record.sop_uid for record in done.objects if record.kind in {ObjectKind.SEG, ObjectKind.PM}}
     assert referenced <= set(_evidence(document))
-    assert set(_evidence(document)) == read | segs
+    assert set(_evidence(document)) == read | made
 
 
 @every_kind

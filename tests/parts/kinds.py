@@ -14,6 +14,8 @@ from tests.parts.written import (
     Written,
     detections,
     everything,
+    everything_and_maps,
+    heat_maps,
     image_by_image,
     images_beside_places,
     nothing,
@@ -63,8 +65,24 @@ KINDS: dict[str, Callable[[Path], Written]] = {
     "loop, frame by frame": lambda at: write_result([us_cine(at / "in")], image_by_image, at, geometry=Geometry.IMAGE),
     "without a place": lambda at: write_result(ct_series(at / "in"), placeless, at),
     "negative": lambda at: write_result(ct_series(at / "in"), nothing, at),
+    "maps": lambda at: write_result(ct_series(at / "in", order="reversed"), heat_maps, at),
+    "maps, oblique and anisotropic": lambda at: write_result(
+        ct_series(at / "in", orientation="oblique", spacing=(5.0, 1.3, 0.4)), everything_and_maps, at
+    ),
+    "maps with missing slices": lambda at: write_result(
+        ct_series(at / "in", missing=[8, 13], orientation="feet-first"), heat_maps, at, geometry=Geometry.STACK
+    ),
+    "maps, enhanced MR": lambda at: write_result([enhanced_mr(at / "in")], everything_and_maps, at),
+    "maps, implicit VR": lambda at: write_result(
+        pet_series(at / "in"), heat_maps, at, options=WriteOptions(syntax=Syntax.IMPLICIT)
+    ),
+    "maps of radiographs": lambda at: write_result(
+        [cr_image(at / "in", number=number) for number in (1, 2)], heat_maps, at, geometry=Geometry.IMAGE
+    ),
 }
-UNPLACED = ("image by image", "loop, frame by frame", "without a place", "negative")
+MAPPED = tuple(kind for kind in KINDS if kind.startswith("maps"))
+MAPS_ALONE = ("maps", "maps with missing slices", "maps, implicit VR", "maps of radiographs")
+UNPLACED = ("image by image", "loop, frame by frame", "without a place", "negative", *MAPS_ALONE)
 SEGMENTED = tuple(kind for kind in KINDS if kind not in {"detections", *UNPLACED})
 PLACED = tuple(
     kind for kind in SEGMENTED if kind not in {"CR", "ultrasound loop", "secondary capture", "CT as single images"}

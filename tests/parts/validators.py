@@ -2,7 +2,8 @@
 
 assert_valid(path, source)           dciodvfy, dsrdump, highdicom
 assert_consistent(sources, objects)  dcentvfy
-read_masks(seg), read_report(sr)     dcmqi
+read_masks(seg), read_report(sr),
+read_map(pm)                         dcmqi
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import highdicom
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset, dcmread
+from pydicom.uid import ParametricMapStorage
 
 _BIN = Path(sys.executable).parent
 
@@ -67,6 +69,8 @@ def assert_reread(written: Dataset) -> None:
     """Assert that highdicom takes the object for what it is."""
     if written.Modality == "SEG":
         assert highdicom.seg.Segmentation.from_dataset(written).segment_numbers
+    elif written.SOPClassUID == ParametricMapStorage:
+        assert highdicom.pm.ParametricMap.from_dataset(written).pixel_array.dtype == np.float32
     elif written.Modality == "KO":
         assert highdicom.ko.KeyObjectSelectionDocument.from_dataset(written).content
     elif written.Modality == "SR":
@@ -131,8 +135,26 @@ def read_masks(seg: Path) -> list[ReadMask]:
         return masks
 
 
-def _nrrd(path: Path) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float64]]:
-    """Return (i, j, k) labels of an NRRD file and the affine to its space, LPS."""
+@dataclass(frozen=True)
+class ReadMap:
+    """A map as dcmqi reads it: values (i, j, k), the affine to LPS mm, and what it says of them."""
+
+    values: npt.NDArray[Any]
+    affine: npt.NDArray[np.float64]
+    told: dict[str, Any]
+
+
+def read_map(pm: Path) -> ReadMap:
+    """Return a map as dcmqi's paramap2itkimage reads it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        result = _run(_BIN / "paramap2itkimage", "--inputDICOM", str(pm), "--outputDirectory", name, "-t", "nrrd")
+        assert result.returncode == 0, f"paramap2itkimage: {result.stdout[-400:]}{result.stderr[-400:]}"
+        return ReadMap(*_nrrd(folder / "pmap.nrrd"), json.loads((folder / "meta.json").read_text()))
+
+
+def _nrrd(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+    """Return (i, j, k) values of an NRRD file and the affine to its space, LPS."""
     head, _, body = path.read_bytes().partition(b"\n\n")
     fields = dict(line.split(": ", 1) for line in head.decode().splitlines() if ": " in line and line[0] != "#")
     sizes = [int(size) for size in fields["sizes"].split()]
@@ -141,8 +163,8 @@ def _nrrd(path: Path) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float64]]:
     affine[:3, :3] = np.stack(vectors, axis=1)
     affine[:3, 3] = _vector(fields["space origin"])
     assert (fields["encoding"], fields["space"]) == ("gzip", "left-posterior-superior")
-    labels = np.frombuffer(gzip.decompress(body), "<i2" if fields["type"] == "short" else "u1")
-    return labels.reshape(sizes[::-1]).transpose(), affine
+    values = np.frombuffer(gzip.decompress(body), {"short": "<i2", "float": "<f4"}.get(fields["type"], "u1"))
+    return values.reshape(sizes[::-1]).transpose(), affine
 
 
 def _vector(text: str) -> npt.NDArray[np.float64]:
@@ -162,4 +184,7 @@ def read_report(document: Path) -> dict[str, Any]:
 def _run(tool: str | Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     found = shutil.which(str(tool))
     assert found, f"{tool} is not installed"
-    return subprocess.run([found, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    # DCMTK cuts long texts wherever it likes, also amid a character
+    return subprocess.run(
+        [found, *arguments], capture_output=True, text=True, errors="replace", check=False, timeout=60
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from orchestrator.domain.model import Accepts, Empty, Geometry, ModelDescription
 from orchestrator.domain.records import JobRecord, ObjectKind, ObjectRecord
 from orchestrator.domain.result import (
     Finding,
+    HeatMap,
     ImageScore,
     Measurement,
     Presence,
@@ -128,6 +129,23 @@ def images_beside_places(grid: Grid) -> Result:
     return Result(one_segment(grid).segments, image_by_image(grid).findings)
 
 
+def heat_maps(grid: Grid) -> Result:
+    """Return a result of two maps: a likelihood with its range, and a quantity with a unit and some negative values."""
+    slices, rows, columns = np.indices(grid.shape[:3], dtype=np.float32)
+    likelihood = np.exp(-((rows - 20) ** 2 + (columns - 30) ** 2) / 200 - slices / 7)
+    return Result(
+        maps=[
+            HeatMap("Nodule likelihood", likelihood, quantity=codes["class activation"], range=(0.0, 1.0)),
+            HeatMap("Diffusion", slices - rows / 3 + columns, "mm2/s", codes["apparent diffusion coefficient"]),
+        ]
+    )
+
+
+def everything_and_maps(grid: Grid) -> Result:
+    """Return a result with all that a model can say, and maps."""
+    return replace(everything(grid), maps=heat_maps(grid).maps)
+
+
 def nothing(grid: Grid) -> Result:
     """Return a result whose only segment is empty."""
     return Result(segments=[Segment("Liver", np.zeros(grid.shape[:3], bool), codes["liver"])])
@@ -144,7 +162,11 @@ class Written:
 
     def path(self, kind: ObjectKind) -> Path:
         """Return the first object of a kind."""
-        return next(record.path for record in self.objects if record.kind is kind)
+        return self.paths_of(kind)[0]
+
+    def paths_of(self, kind: ObjectKind) -> list[Path]:
+        """Return all objects of a kind."""
+        return [record.path for record in self.objects if record.kind is kind]
 
     def read(self, kind: ObjectKind) -> Dataset:
         """Return the first object of a kind, read back."""

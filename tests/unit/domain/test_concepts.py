@@ -34,6 +34,17 @@ def test_a_snomed_code_means_what_dicom_says(code: Code) -> None:
     assert any(code.meaning.lower() == meaning or f"{code.meaning.lower()} (" in meaning for meaning in known)
 
 
+@pytest.mark.parametrize("code", [code for code in concepts.codes.values() if code.scheme == "DCM"], ids=str)
+def test_a_code_of_dicom_itself_means_what_dicom_says(code: Code) -> None:
+    (known,) = {
+        name
+        for names in dicom_concepts.concepts["DCM"].values()
+        for value, (name, _) in names.items()
+        if value == code.value
+    }
+    assert code.meaning == known
+
+
 @pytest.mark.parametrize("value", BEYOND_DICOM)
 def test_the_list_of_codes_beyond_dicom_holds_no_more_than_it_must(value: str) -> None:
     assert value not in _MEANINGS
