@@ -15,6 +15,7 @@ from orchestrator.app.pulse import Pulse
 from orchestrator.app.sources import connected, load_plugins, start_workers, tell_refused
 from orchestrator.config import DestinationSettings, Settings
 from orchestrator.dicom import Syntax, WriteOptions, prewarm
+from orchestrator.dicom.form import WORDS
 from orchestrator.domain.errors import SettingsError
 from orchestrator.domain.hours import Hours
 from orchestrator.domain.ports import Archive, Committing
@@ -84,6 +85,7 @@ def write_options(item: DestinationSettings) -> WriteOptions:
         label_map=item.seg == "labelmap",
         comprehensive_3d=item.sr == "comprehensive-3d",
         syntax=Syntax(item.transfer_syntax),
+        objects=frozenset(WORDS[word] for word in item.objects),
     )
 
 

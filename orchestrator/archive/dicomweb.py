@@ -31,7 +31,7 @@ from orchestrator.archive.http import Access, HttpPeer, Params, Session, http_da
 from orchestrator.archive.identity import ATTRIBUTES, identity_in, identity_of, one_patient
 from orchestrator.archive.multipart import BrokenMultipart, MultipartReader, Outgoing, Part, boundary_in
 from orchestrator.archive.uid import is_uid, shown
-from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, UnreadableFile
+from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, ObjectRefused, UnreadableFile
 from orchestrator.domain.ports import Changes, FoundSeries, Inbox, ObjectReference
 from orchestrator.domain.series import Headers, StudyIdentity
 
@@ -246,19 +246,18 @@ class DicomwebArchive:
         for item in items_in(told, _STORED):
             if warning := _number(headers_in(item), "WarningReason"):
                 _log.warning("%s stored %s with warning %04XH", self, _sop_uid(item), warning)
-        failed = {
-            _sop_uid(item): _number(headers_in(item), "FailureReason")
-            for item in (*items_in(told, _FAILED), *items_in(told, _OTHER_FAILURES))
-        }
+        failed = [headers_in(item) for item in (*items_in(told, _FAILED), *items_in(told, _OTHER_FAILURES))]
         if not failed and code == HTTPStatus.CONFLICT:
             raise ArchiveRefused(f"{self} stores nothing of what was sent and does not say why")
-        refused = {uid: reason for uid, reason in failed.items() if reason != _DUPLICATE}  # a retry is there already
+        # a retry is there already
+        refused = [item for item in failed if _number(item, "FailureReason") != _DUPLICATE]
         if not refused:
             return
-        uid, reason = next(iter(refused.items()))
-        if any(reason >> 8 == _OUT_OF_RESOURCES for reason in refused.values()):
+        reason, uid = _number(refused[0], "FailureReason"), shown(first(refused[0], "ReferencedSOPInstanceUID"))
+        if any(_number(item, "FailureReason") >> 8 == _OUT_OF_RESOURCES for item in refused):
             raise ArchiveUnavailable(f"{self} is out of resources for {uid} ({reason:04X}H)")
-        raise ArchiveRefused(f"{self} refuses {len(refused)} objects: {uid} with {reason:04X}H")
+        said = f"{self} refuses {len(refused)} objects: {uid} with {reason:04X}H"
+        raise ObjectRefused(said, first(refused[0], "ReferencedSOPClassUID"))
 
 
 @dataclass(frozen=True, slots=True)

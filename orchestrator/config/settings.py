@@ -46,6 +46,10 @@ _WITHOUT_TLS = {
 }
 
 
+ObjectWord = Literal["seg", "sr", "parametric-map", "key-image", "key-object", "presentation"]
+"""What the settings call the kinds of objects."""
+
+
 class RemoteSettings(Section):
     """What archives and destinations have in common."""
 
@@ -151,6 +155,12 @@ class ArchiveSettings(RemoteSettings):
 class DestinationSettings(RemoteSettings):
     """An archive that results are sent to."""
 
+    objects: tuple[ObjectWord, ...] = Field(
+        default=("seg", "sr", "parametric-map"),
+        description="What it gets of a result: `seg`, `sr`, `parametric-map`, `key-image`, `key-object`, "
+        "`presentation`; `sr` or `key-image` must be among them, for a negative result has nothing else.",
+        json_schema_extra={"shown_default": '`["seg", "sr", "parametric-map"]`'},
+    )
     seg: Literal["binary", "labelmap"] = Field(default="binary", description="How segmentations are encoded for it.")
     sr: Literal["comprehensive-3d", "comprehensive"] = Field(
         default="comprehensive-3d",
@@ -187,6 +197,16 @@ class DestinationSettings(RemoteSettings):
         description="When it gets results, such as `20:00-06:00` or `20:00-06:00 Europe/Berlin`; stat and urgent "
         "results go at any time.",
     )
+
+    @field_validator("objects")
+    @classmethod
+    def _say_what_every_result_says(cls, objects: Sequence[ObjectWord]) -> Sequence[ObjectWord]:
+        if not {"sr", "key-image"} & set(objects):
+            raise ValueError(
+                "where nothing is found there is only a report or a key image: "
+                'add "sr", or "key-image" where it takes no report'
+            )
+        return objects
 
     @field_validator("confirm")
     @classmethod

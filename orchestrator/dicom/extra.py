@@ -16,7 +16,7 @@ from orchestrator.dicom.source import Source
 from orchestrator.dicom.storage import in_syntax, store
 from orchestrator.dicom.uid import derived_uid
 from orchestrator.domain.errors import ConformanceError
-from orchestrator.domain.records import ObjectRecord
+from orchestrator.domain.records import ObjectKind, ObjectRecord
 
 
 def keep_extra(
@@ -25,7 +25,8 @@ def keep_extra(
     """Return the records of a plugin's objects, each checked against patient and study of the source.
 
     The plugin derives the UIDs, so that a retry gives the same; in another form than the usual they follow
-    from its own, since one UID never carries two contents. Raises ConformanceError.
+    from its own, since one UID never carries two contents. Whatever it is but a segmentation or a report is
+    of no kind that a destination could leave out. Raises ConformanceError.
     """
     if not datasets:
         return ()
@@ -35,7 +36,11 @@ def keep_extra(
             raise ConformanceError("a plugin's extra object is no Dataset with SOP Instance UID and Modality")
         check_object(dataset, modules)
     given = _in_form(datasets, options) if options.form else datasets
-    return tuple(store(dataset, job_key, folder, options.form) for dataset in given)
+    return tuple(store(dataset, job_key, folder, options.form, _kind(dataset)) for dataset in given)
+
+
+def _kind(dataset: Dataset) -> ObjectKind:
+    return {"SEG": ObjectKind.SEG, "SR": ObjectKind.SR}.get(dataset.Modality, ObjectKind.OTHER)
 
 
 def _in_form(datasets: Sequence[Dataset], options: WriteOptions) -> list[Dataset]:

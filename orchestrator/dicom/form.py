@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    GrayscaleSoftcopyPresentationStateStorage,
+    ImplicitVRLittleEndian,
+    KeyObjectSelectionDocumentStorage,
+    ParametricMapStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from orchestrator.domain.records import ObjectKind, ObjectRecord
 
@@ -24,6 +37,9 @@ class Syntax(StrEnum):
         return _UIDS[self]
 
 
+LABEL_MAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")
+"""Label Map Segmentation Storage, which pydicom does not name yet."""
+
 _UIDS: Mapping[Syntax, UID] = {
     Syntax.EXPLICIT: ExplicitVRLittleEndian,
     Syntax.IMPLICIT: ImplicitVRLittleEndian,
@@ -32,6 +48,28 @@ _UIDS: Mapping[Syntax, UID] = {
 
 USUAL_OBJECTS = frozenset({ObjectKind.SEG, ObjectKind.SR, ObjectKind.PM})
 """What a destination gets of a result where nothing is said of it."""
+
+
+WORDS: Mapping[str, ObjectKind] = {
+    "seg": ObjectKind.SEG,
+    "sr": ObjectKind.SR,
+    "parametric-map": ObjectKind.PM,
+    "key-image": ObjectKind.SC,
+    "key-object": ObjectKind.KO,
+    "presentation": ObjectKind.PR,
+}
+"""What the settings call each kind."""
+
+_KINDS: Mapping[str, ObjectKind] = {
+    SegmentationStorage: ObjectKind.SEG,
+    LABEL_MAP_STORAGE: ObjectKind.SEG,
+    Comprehensive3DSRStorage: ObjectKind.SR,
+    ComprehensiveSRStorage: ObjectKind.SR,
+    ParametricMapStorage: ObjectKind.PM,
+    SecondaryCaptureImageStorage: ObjectKind.SC,
+    KeyObjectSelectionDocumentStorage: ObjectKind.KO,
+    GrayscaleSoftcopyPresentationStateStorage: ObjectKind.PR,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +109,40 @@ class WriteOptions:
         return chosen if self.syntax is Syntax.EXPLICIT else {**chosen, "syntax": self.syntax.value}
 
 
-def forms(options: Iterable[WriteOptions]) -> tuple[WriteOptions, ...]:
+def distinct(options: Iterable[WriteOptions]) -> tuple[WriteOptions, ...]:
     """Return each form once, with all the objects that one of these destinations gets in it."""
     found: dict[str, WriteOptions] = {}
     for each in options:
         known = found.get(each.form, each)
         found[each.form] = replace(known, objects=known.objects | each.objects)
     return tuple(found.values())
+
+
+def advice(sop_class: str, options: WriteOptions) -> str:
+    """Return what to write in the settings of a destination that takes no such objects, empty for another class.
+
+    A report that is refused as Comprehensive 3D SR, or a segmentation as a label map, goes in its older class; what
+    is refused in that is left out, and the key image says the same in pixels.
+    """
+    kind = _KINDS.get(sop_class)
+    if kind is None:
+        return ""
+    if sop_class == LABEL_MAP_STORAGE:
+        return 'write seg = "binary"'
+    if sop_class == Comprehensive3DSRStorage:
+        return 'write sr = "comprehensive"'
+    return f"write objects = {in_words(without(options.objects, kind))}"
+
+
+def without(objects: frozenset[ObjectKind], refused: ObjectKind) -> frozenset[ObjectKind]:
+    """Return the objects for an archive that refuses one kind: for SEG or SR the key image is sent.
+
+    Where key images are refused it is the report that says what every result says.
+    """
+    instead = {ObjectKind.SC: ObjectKind.SR, ObjectKind.SEG: ObjectKind.SC, ObjectKind.SR: ObjectKind.SC}
+    return (objects | {instead[refused]} if refused in instead else objects) - {refused}
+
+
+def in_words(objects: frozenset[ObjectKind]) -> str:
+    """Return kinds of objects as the settings write them."""
+    return json.dumps([word for word, kind in WORDS.items() if kind in objects])

@@ -174,6 +174,17 @@ class ArchiveRefused(ArchiveError):
     """The archive answered and said no."""
 
 
+class ObjectRefused(ArchiveRefused):
+    """The archive takes no object of this SOP class, or not in its encoding; the others may be welcome."""
+
+    def __init__(self, message: str, sop_class: str) -> None:
+        self.sop_class = sop_class
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[ObjectRefused], tuple[str, str]]:
+        return (type(self), (str(self), self.sop_class))
+
+
 class Unconfirmed(ArchiveError):
     """The archive took the objects and has not said yet that it has them; it may say so later."""
 

@@ -13,11 +13,13 @@ from contextlib import suppress
 from datetime import timedelta
 
 from orchestrator.dicom import identity_of, readdress
+from orchestrator.dicom.form import advice, in_words
 from orchestrator.domain.errors import (
     ArchiveRefused,
     ArchiveUnavailable,
     ForbiddenTransition,
     IdentityChanged,
+    ObjectRefused,
     SourceMissing,
     Unconfirmed,
 )
@@ -110,7 +112,7 @@ class Delivery:
         except (ArchiveUnavailable, SourceMissing, Unconfirmed) as fault:
             self.wait(row, str(fault), attempt)
         except ArchiveRefused as refusal:
-            self.park(row, str(refusal), attempt)
+            self.park(row, _with_advice(refusal, destination), attempt)
         except OSError as fault:
             self.wait(row, f"the outbox could not be read: {fault.strerror}", attempt)
         except Exception as error:  # noqa: BLE001  # the job loop: a fault of ours must not leave it under way for ever
@@ -153,7 +155,7 @@ class Delivery:
     def _send(self, row: DeliveryRecord, destination: Destination) -> None:
         """Return once the destination has the objects and says so; what it took before is not sent again."""
         ledger, clock = self._parts.ledger, self._parts.clock
-        objects = ledger.objects(row.job_key, destination.options.form)
+        objects = self._result(row.job_key, destination)
         ours = [_reference(item) for item in objects]
         with Outlet(destination, ledger).watched(clock):
             if row.sent_at is not None and not destination.unconfirmed(ours):
@@ -168,6 +170,17 @@ class Delivery:
             raise Unconfirmed(
                 f"{destination.name} took {len(ours)} object(s) but does not confirm {len(lost)} of them yet"
             )
+
+    def _result(self, job_key: str, destination: Destination) -> Sequence[ObjectRecord]:
+        """Return what the destination gets of the result.
+
+        Raises ArchiveRefused where that was never written: the settings asked for other objects then.
+        """
+        objects = destination.gets(self._parts.ledger.objects(job_key, destination.options.form))
+        if not objects:
+            wanted = in_words(destination.options.objects)
+            raise ArchiveRefused(f"the result was written before {destination.name} was to get {wanted}: run it again")
+        return objects
 
     def _ask(self, key: str, objects: Sequence[ObjectRecord], destination: Destination) -> None:
         """Raise unless the archive holds the source images under the identity the objects carry."""
@@ -271,3 +284,9 @@ class Delivery:
 
 def _reference(item: ObjectRecord) -> ObjectReference:
     return ObjectReference(item.study_uid, item.series_uid, item.sop_uid, item.sop_class)
+
+
+def _with_advice(refusal: Exception, destination: Destination) -> str:
+    """Return what an archive said, and the setting to change where it takes no objects of a kind."""
+    helps = advice(refusal.sop_class, destination.options) if isinstance(refusal, ObjectRefused) else ""
+    return f"{refusal}; for {destination.name} {helps}, then try again" if helps else str(refusal)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.dicom import WriteOptions
+from orchestrator.dicom.form import distinct
 from orchestrator.domain.errors import ArchiveUnavailable, Unconfirmed
 from orchestrator.domain.hours import Hours
 from orchestrator.domain.ports import Archive, Committing, ObjectReference, Runner
@@ -42,7 +43,7 @@ class Destination:
 
     ask: whether the archive can be asked for the study before sending; False is an explicit setting.
     confirm: ``readback``, ``commitment``, or ``none`` (the delivery is then recorded as "sent, unconfirmed").
-    options: how what it gets is encoded. hours: when it gets what can wait, None for at any time.
+    options: what it gets, and how that is encoded. hours: when it gets what can wait, None for at any time.
     per_minute: how many results it gets at most, None for as many as there are.
     """
 
@@ -54,6 +55,10 @@ class Destination:
     options: WriteOptions = field(default_factory=WriteOptions)
     hours: Hours | None = None
     per_minute: int | None = None
+
+    def gets(self, objects: Sequence[ObjectRecord]) -> tuple[ObjectRecord, ...]:
+        """Return those of a result's objects that it gets."""
+        return tuple(filter(self.options.takes, objects))
 
     def holds(self, references: Sequence[ObjectReference]) -> bool:
         """Return whether the archive has all of these already, False where it is not to be asked.
@@ -127,4 +132,4 @@ class Parts:
     @property
     def forms(self) -> tuple[WriteOptions, ...]:
         """The distinct forms that the destinations take; the usual one where there is no destination."""
-        return tuple(dict.fromkeys(each.options for each in self.destinations.values())) or (WriteOptions(),)
+        return distinct(each.options for each in self.destinations.values()) or (WriteOptions(),)

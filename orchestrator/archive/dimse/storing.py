@@ -12,7 +12,7 @@ from pynetdicom.association import Association
 from pynetdicom.dsutils import split_dataset
 
 from orchestrator.archive.dimse.peer import MAXIMUM_CONTEXTS, SUCCESS, Peer
-from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, UnreadableFile
+from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, ObjectRefused, UnreadableFile
 
 _log = logging.getLogger(__name__)
 
@@ -47,9 +47,8 @@ def _check_contexts(peer: Peer, association: Association, outgoing: Sequence[_Ou
     taken = {(context.abstract_syntax, context.transfer_syntax[0]) for context in association.accepted_contexts}
     for item in outgoing:
         if (item.sop_class, item.transfer_syntax) not in taken:
-            raise ArchiveRefused(
-                f"{peer} takes no object of class {item.sop_class} in transfer syntax {item.transfer_syntax}"
-            )
+            found = f"{peer} takes no object of class {item.sop_class} in transfer syntax {item.transfer_syntax}"
+            raise ObjectRefused(found, item.sop_class)
 
 
 def _send(peer: Peer, association: Association, item: _Outgoing, number: int) -> None:
@@ -61,7 +60,7 @@ def _send(peer: Peer, association: Association, item: _Outgoing, number: int) ->
     elif status >> 8 == 0xA7:
         raise ArchiveUnavailable(f"{peer} is out of resources for {item.sop_uid} ({status:04X}H)")
     elif status != SUCCESS:
-        raise ArchiveRefused(f"{peer} refuses {item.sop_uid} with {status:04X}H")
+        raise ObjectRefused(f"{peer} refuses {item.sop_uid} with {status:04X}H", item.sop_class)
 
 
 def _outgoing(path: Path) -> _Outgoing:
