@@ -13,16 +13,16 @@ from highdicom import AlgorithmIdentificationSequence
 from highdicom.color import CIELabColor
 from highdicom.seg import SegmentDescription
 from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage
+from pydicom.uid import SegmentationStorage
 
-from orchestrator.dicom import encoding, provenance
+from orchestrator.dicom import provenance
 from orchestrator.dicom.concepts import coded
+from orchestrator.dicom.derived import derived_object
 from orchestrator.dicom.form import LABEL_MAP_STORAGE
 from orchestrator.dicom.functional_groups import describe_frames
-from orchestrator.dicom.grid import FrameReference
 from orchestrator.dicom.masks import DrawnSegment, EncodedFrames
+from orchestrator.dicom.planes import Planes
 from orchestrator.dicom.provenance import Clock, Uids, code_item
 from orchestrator.dicom.source import Source
 from orchestrator.domain.code import Code
@@ -40,27 +40,14 @@ def segmentation(
 ) -> Dataset:
     """Return the SEG of one grid, complete but for being checked and stored."""
     kind = kind_of(source)
-    seg = Dataset()
-    seg.file_meta = FileMetaDataset()
-    seg.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    seg.SOPClassUID = LABEL_MAP_STORAGE if frames.labelmap else SegmentationStorage
-    seg.file_meta.MediaStorageSOPClassUID = seg.SOPClassUID
-    for module in (source.modules, provenance.equipment(model), source.sides):
-        seg.update(module)
+    sop_class = LABEL_MAP_STORAGE if frames.labelmap else SegmentationStorage
+    seg = derived_object(source, sop_class, kind, model=model, clock=clock)
     seg.Modality = "SEG"
-    seg.SeriesNumber, seg.InstanceNumber = provenance.series_number(model, kind), 1
-    seg.SeriesDescription = provenance.series_description(model, kind)
-    seg.ContentQualification = provenance.qualification(model, source.header.get("ContentQualification") or "")
-    seg.ContributingEquipmentSequence = [provenance.contribution(model, clock)]
-    if source.frame_of_reference:
-        seg.FrameOfReferenceUID = source.frame_of_reference
-        seg.PositionReferenceIndicator = source.header.get("PositionReferenceIndicator") or ""
-    else:  # type 2C in General Image (PS3.3 C.7.6.1) where no plane orientation says it
-        seg.PatientOrientation = source.first.get("PatientOrientation") or []
     _describe_segments(seg, source, segments, frames, model, uids)
-    describe_frames(seg, source, frames, uids)
-    _put_pixels(seg, source, frames)
-    _refer_to_source(seg, source)
+    organisation = uids.of("dimensions", str(source.number))
+    planes = Planes.of(source)
+    describe_frames(seg, source, frames.shown, planes, organisation=organisation, derivation=codes.DCM.Segmentation)
+    _put_pixels(seg, frames)
     provenance.stamp(seg, clock, uids, kind)
     return seg
 
@@ -92,8 +79,6 @@ def _describe_segments(
     seg.SegmentationType = "LABELMAP" if frames.labelmap else "BINARY"
     seg.SegmentsOverlap = "YES" if frames.overlapping else "NO"
     seg.ContentLabel = "AI_SEGMENTATION"
-    seg.ContentDescription = provenance.UNVERIFIED
-    seg.ContentCreatorName = ""
     described = [_description(source, segment, model, uids) for segment in segments]
     seg.SegmentSequence = [_background(described[0]), *described] if frames.labelmap else described
 
@@ -140,29 +125,11 @@ def _background(first: Dataset) -> Dataset:
     return item
 
 
-def _put_pixels(seg: Dataset, source: Source, frames: EncodedFrames) -> None:
-    _, seg.Rows, seg.Columns = source.grid.shape[:3]
-    seg.SamplesPerPixel, seg.PhotometricInterpretation, seg.PixelRepresentation = 1, "MONOCHROME2", 0
+def _put_pixels(seg: Dataset, frames: EncodedFrames) -> None:
+    seg.PixelRepresentation = 0
     seg.BitsAllocated = seg.BitsStored = 8 if frames.labelmap else 1
     seg.HighBit = seg.BitsStored - 1
     if frames.labelmap:
         seg.add_new("PixelPaddingValue", "US", 0)
-    seg.LossyImageCompression = str(source.header.get("LossyImageCompression") or "00")
-    if seg.LossyImageCompression == "01":
-        for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
-            if source.header.get(keyword):
-                seg[keyword] = source.header[keyword]
     padding = b"\0" * (len(frames.pixels) % 2)
     seg.add_new(0x7FE00010, "OB", frames.pixels + padding)
-
-
-def _refer_to_source(seg: Dataset, source: Source) -> None:
-    """Add the Common Instance Reference module (PS3.3 C.12.2): every image of the grid."""
-    images = b"".join(map(_reference, source.instances))
-    series = encoding.element(0x0008114A, "SQ", images) + encoding.text(0x0020000E, "UI", source.series_uid)
-    encoding.put(seg, "ReferencedSeriesSequence", encoding.item(series))
-
-
-def _reference(image: FrameReference) -> bytes:
-    sop = encoding.text(0x00081150, "UI", image.sop_class) + encoding.text(0x00081155, "UI", image.sop_uid)
-    return encoding.item(sop)
