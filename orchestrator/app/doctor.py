@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import timedelta
+from pathlib import Path
 
 from orchestrator.app.check import Check, Health
 from orchestrator.app.ledgers import destinations_away
@@ -40,6 +41,8 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield from own_certificates(settings)
     for item in (*settings.archives, *settings.destinations):
         yield _archive(item, plugins, settings)
+    if settings.web.viewer is not None:
+        yield _viewer(settings, settings.web.viewer)
     yield from _watches(settings)
     yield from _deliveries(settings)
     if not settings.destinations:
@@ -54,6 +57,13 @@ def _disk(settings: Settings) -> Check:
     enough = free >= settings.receiver.minimum_free_mb
     advice = "" if enough else "the receiver refuses images (A700) until space is made"
     return Check("disk", Health.GOOD if enough else Health.BAD, f"{free:,} MB free for {settings.data.folder}", advice)
+
+
+def _viewer(settings: Settings, folder: Path) -> Check:
+    from orchestrator.app import ohif  # and with it the web, which only few doctors need
+
+    advice = "see [web] viewer and viewer_archive; an Orthanc needs its DICOMweb plugin"
+    return _tried("viewer", lambda: ohif.answers(settings, folder), advice)
 
 
 def _tried(name: str, look: Callable[[], str], advice: str) -> Check:

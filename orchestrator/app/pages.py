@@ -9,6 +9,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from orchestrator.app.desk import Desk
+from orchestrator.app.ohif import ohif_of
 from orchestrator.app.places import doorbell_of, spool_of
 from orchestrator.app.sources import load_plugins, start_workers
 from orchestrator.archive import Ringer, Stow, storage_classes
@@ -62,6 +63,7 @@ def opened(settings: Settings) -> Iterator[FastAPI]:
             on_review=told,
             reading=Reading(SecondReader(settings.review.second_reader), settings.review.blinded),
             take=stack.enter_context(taking(settings)),
+            ohif_viewer=stack.enter_context(ohif_of(settings)),
         )
 
 

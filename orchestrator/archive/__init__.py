@@ -4,7 +4,7 @@ from orchestrator.archive.admission import Entity, Known
 from orchestrator.archive.arrival import Announced, Arrival, Closed, Note
 from orchestrator.archive.certificate import ShownCertificate, own_certificate_end, shown_certificate
 from orchestrator.archive.commitment import Commitments
-from orchestrator.archive.connect import SCHEMES, connect
+from orchestrator.archive.connect import SCHEMES, connect, dicomweb_peer
 from orchestrator.archive.dimse.tls import Tls
 from orchestrator.archive.doorbell import Listener, Ringer
 from orchestrator.archive.folder import FolderArchive
@@ -40,6 +40,7 @@ __all__ = [
     "Verdict",
     "boundary_in",
     "connect",
+    "dicomweb_peer",
     "own_certificate_end",
     "shown_certificate",
     "storage_classes",

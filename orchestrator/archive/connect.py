@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from orchestrator.archive.dicomweb import DicomwebArchive
     from orchestrator.archive.dimse import DimseArchive, Tls, Ways
     from orchestrator.archive.folder import FolderArchive
-    from orchestrator.archive.http import Access
+    from orchestrator.archive.http import Access, HttpPeer
     from orchestrator.archive.orthanc import OrthancArchive
 
 _AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")  # PS3.5 6.2: 16 characters of ASCII, no backslash
+_BY_DICOMWEB = ("dicomweb+", "orthanc+")
 SCHEMES = {
     "dimse": "dimse://AET@host:port",
     "dimse+tls": "dimse+tls://AET@host:port",
@@ -81,6 +82,39 @@ def connect(
         )
         return _asked_by_http(name, parts.scheme, _http_root(url, parts), access)
     raise UserError(f"archive {name!r}: {url!r} has no known scheme; there are {', '.join(SCHEMES.values())}")
+
+
+def dicomweb_peer(
+    url: str,
+    *,
+    name: str,
+    timeout_seconds: float = 30.0,
+    ca_file: Path | None = None,
+    certificate_file: Path | None = None,
+    key_file: Path | None = None,
+    username: str = "",
+    password: str = "",
+) -> HttpPeer | None:
+    """Return the way to the archive's DICOMweb service, None where its URL names none; parameters are ``connect``'s.
+
+    Orthanc's plugin serves it below /dicom-web, unless it is told otherwise there.
+    Raises UserError where the URL does not name an archive.
+    """
+    parts = urlsplit(url)
+    if not parts.scheme.startswith(_BY_DICOMWEB):
+        return None
+    from orchestrator.archive.http import Access, HttpPeer
+
+    root = _http_root(url, parts).rstrip("/") + ("/dicom-web" if parts.scheme.startswith("orthanc") else "")
+    access = Access(
+        username=username,
+        password=password,
+        ca_file=ca_file,
+        certificate_file=certificate_file,
+        key_file=key_file,
+        timeout_seconds=timeout_seconds,
+    )
+    return HttpPeer(name, root, access)
 
 
 def _dimse(

@@ -286,6 +286,16 @@ class WebSettings(Section):
     )
     host: Host = Field(default="127.0.0.1", description="Address to listen on: loopback only, until there is a login.")
     port: Port = Field(default=8080, description="TCP port; 0 takes any free one.")
+    viewer: FilePath | None = Field(
+        default=None,
+        description="Folder `dist` of the OHIF viewer (npm's `@ohif/app`), which is then served at `/viewer/`; "
+        "`make viewer` installs it.",
+    )
+    viewer_archive: str = Field(
+        default="",
+        description="Name of the `[[archive]]` or `[[destination]]` that OHIF shows, by DICOMweb.",
+        json_schema_extra={"shown_default": "the first whose url is `dicomweb+…` or `orthanc+…`"},
+    )
 
     @field_validator("host")
     @classmethod

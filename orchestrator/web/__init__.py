@@ -1,6 +1,7 @@
 """The pages on which a radiologist sees, accepts and rejects results."""
 
 from orchestrator.web.assembly import create_app
+from orchestrator.web.ohif import Ohif
 from orchestrator.web.permissions import Permission
 from orchestrator.web.pictures import LegendEntry, Overlay, Pictures
 from orchestrator.web.server import Server, serve
@@ -9,6 +10,7 @@ from orchestrator.web.site import ModelCardText, Take
 __all__ = [
     "LegendEntry",
     "ModelCardText",
+    "Ohif",
     "Overlay",
     "Permission",
     "Pictures",

@@ -10,15 +10,29 @@ from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.reading import ONE_READER, Reading
 from orchestrator.domain.records import ReviewRecord
 from orchestrator.jobs import Ledger
-from orchestrator.web import arrivals, assets, health, live, results, storing, verdict, viewer, work, worklist
+from orchestrator.web import (
+    arrivals,
+    assets,
+    dicomweb_proxy,
+    health,
+    live,
+    ohif,
+    results,
+    storing,
+    verdict,
+    viewer,
+    work,
+    worklist,
+)
 from orchestrator.web.guards import LOOPBACK, Guards
+from orchestrator.web.ohif import Ohif
 from orchestrator.web.permissions import May, anyone
 from orchestrator.web.pictures import Gallery, Pictures
 from orchestrator.web.refusals import refusal, show_refusals
 from orchestrator.web.rendering import environment
 from orchestrator.web.site import ModelCardText, OnReview, Order, Site, Take
 
-PAGES = (worklist, results, viewer, verdict, work, arrivals, live, storing, assets, health)
+PAGES = (worklist, results, viewer, verdict, work, arrivals, live, storing, assets, health, dicomweb_proxy, ohif)
 
 
 def create_app(
@@ -31,6 +45,7 @@ def create_app(
     on_review: OnReview | None = None,
     reading: Reading = ONE_READER,
     take: Take | None = None,
+    ohif_viewer: Ohif | None = None,
     ready: Callable[[], Mapping[str, str]] = dict,
     may: May = anyone,
     hosts: Collection[str] = LOOPBACK,
@@ -41,6 +56,7 @@ def create_app(
     on_review: takes the verdict before and after, once it is in the ledger.
     reading: whether a second person must judge too, and what they see of the first verdict.
     take: takes the images of a STOW-RS request; without it such requests find nothing here.
+    ohif_viewer: OHIF, on the same origin; without it no page leads there.
     ready: names each part that cannot work now, and why.
     may: says what a request may do; anyone may do anything until login exists, on loopback only.
     hosts: the names under which this server may be addressed.
@@ -55,6 +71,7 @@ def create_app(
         on_review=on_review or _untold,
         reading=reading,
         take=take,
+        ohif=ohif_viewer,
         ready=ready,
         templates=environment(),
     )

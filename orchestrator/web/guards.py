@@ -93,8 +93,9 @@ def _protected(send: Send) -> Send:
     async def protect(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            headers.update(PROTECTION)
-            headers.setdefault("Cache-Control", "no-store")
+            # the viewer brings a policy of its own
+            for name, value in {**PROTECTION, "Cache-Control": "no-store"}.items():
+                headers.setdefault(name, value)
         await send(message)
 
     return protect

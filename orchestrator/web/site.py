@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
@@ -15,10 +15,13 @@ from jinja2 import Environment
 from orchestrator.archive import Verdict
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.reading import Reading
-from orchestrator.domain.records import ReviewRecord
+from orchestrator.domain.records import ObjectRecord, ReviewRecord
 from orchestrator.jobs import Ledger
 from orchestrator.web.permissions import May
 from orchestrator.web.pictures import Gallery
+
+if TYPE_CHECKING:
+    from orchestrator.web.ohif import Ohif
 
 UPLOADS = 8
 Order = Callable[[str, str], object]
@@ -42,7 +45,7 @@ class Site:
     """The parts that the pages share. ``closing`` is set when the server ends.
 
     take: where images that are pushed go, None where none are taken; uploads: how many requests may do so at once,
-    so that threads remain for the pages.
+    so that threads remain for the pages. ohif: the viewer beside the pages, None where none is set up.
     """
 
     ledger: Ledger
@@ -54,6 +57,7 @@ class Site:
     on_review: OnReview
     reading: Reading
     take: Take | None
+    ohif: Ohif | None
     ready: Callable[[], Mapping[str, str]]
     templates: Environment
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UPLOADS))
@@ -62,7 +66,12 @@ class Site:
     def page(self, template: str, *, status: int = 200, **content: Any) -> HTMLResponse:
         """Return the page; every value in it is escaped."""
         now = datetime.now(UTC)
-        return HTMLResponse(self.templates.get_template(template).render(now=now, **content), status)
+        text = self.templates.get_template(template).render(now=now, in_ohif=self.in_ohif, **content)
+        return HTMLResponse(text, status)
+
+    def in_ohif(self, study_uid: str, objects: Iterable[ObjectRecord] = ()) -> str:
+        """Return where OHIF shows the study, opened with what these objects show; "" where no OHIF is set up."""
+        return self.ohif.address(study_uid, objects) if self.ohif else ""
 
 
 def _site(request: Request) -> Site:
