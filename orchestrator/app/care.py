@@ -81,9 +81,9 @@ class Care:
         if flow.flow == "infer" and self.ledger.job(flow.key).state not in ENDED:
             self.ledger.move_job(flow.key, JobState.PARKED, reason=DIED)
         if flow.flow == "deliver":
-            job_key, destination, attempt = self.delivery.parts_of(flow.key)
-            row = next((row for row in self.ledger.deliveries(job_key) if row.destination == destination), None)
-            if row is not None and _is_at(row, attempt):
+            job_key, destination, attempt, note = self.delivery.parts_of(flow.key)
+            row = self.ledger.delivery(job_key, destination, note)
+            if _is_at(row, attempt):
                 self.delivery.park(row, DIED, attempt)
 
     def _has_ended(self, row: DeliveryRecord, attempt: int) -> bool:
@@ -93,9 +93,8 @@ class Care:
         status = self.engine.status(flow, key)
         return status is not None and status.ended and status.state is not FlowState.PARKED
 
-    def _now(self, row: DeliveryRecord) -> DeliveryRecord | None:
-        rows = self.ledger.deliveries(row.job_key)
-        return next((other for other in rows if other.destination == row.destination), None)
+    def _now(self, row: DeliveryRecord) -> DeliveryRecord:
+        return self.ledger.delivery(row.job_key, row.destination, row.note)
 
 
 def _is_at(row: DeliveryRecord, attempt: int) -> bool:

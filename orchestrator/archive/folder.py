@@ -65,7 +65,8 @@ class FolderArchive:
         """
         start = time.perf_counter()
         self._check_there()
-        next(os.scandir(self._folder), None)
+        with os.scandir(self._folder) as entries:
+            next(entries, None)
         return time.perf_counter() - start
 
     def files(self) -> Iterator[Path]:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from orchestrator.dicom.overlay import LegendEntry as LegendEntry
     from orchestrator.dicom.overlay import Overlay as Overlay
     from orchestrator.dicom.pixels import fill as fill
+    from orchestrator.dicom.rejection import reject as reject
+    from orchestrator.dicom.rejection import withdraw as withdraw
     from orchestrator.dicom.review import attest as attest
-    from orchestrator.dicom.review import reject as reject
     from orchestrator.dicom.series import check_intended as check_intended
     from orchestrator.dicom.series import expected_count as expected_count
     from orchestrator.dicom.series import gap_free as gap_free
@@ -33,13 +34,13 @@ if TYPE_CHECKING:
     from orchestrator.dicom.series import may_be_image as may_be_image
     from orchestrator.dicom.summary import Summary as Summary
     from orchestrator.dicom.summary import summarize as summarize
-
     from orchestrator.dicom.verdict import Statement as Statement
     from orchestrator.dicom.verdict import read_statement as read_statement
     from orchestrator.dicom.verdict import states as states
     from orchestrator.dicom.verdict_agreement import agreement_between as agreement_between
     from orchestrator.dicom.verdict_changes import Changes as Changes
     from orchestrator.dicom.verdict_changes import corrections as corrections
+
 _READING = {
     "FrameReference": "grid",
     "Grid": "grid",
@@ -55,24 +56,25 @@ _READING = {
     "read_instance": "header",
 }
 _WRITING = {
-    "LegendEntry": "overlay",
     "Changes": "verdict_changes",
+    "LegendEntry": "overlay",
     "Overlay": "overlay",
-    "Summary": "summary",
     "Statement": "verdict",
+    "Summary": "summary",
     "Syntax": "form",
     "WriteOptions": "form",
-    "attest": "review",
     "agreement_between": "verdict_agreement",
-    "identity_of": "identity",
+    "attest": "review",
     "corrections": "verdict_changes",
+    "identity_of": "identity",
     "prewarm": "objects",
     "keep_extra": "extra",
-    "readdress": "correction",
     "read_statement": "verdict",
     "states": "verdict",
-    "reject": "review",
+    "readdress": "correction",
+    "reject": "rejection",
     "summarize": "summary",
+    "withdraw": "rejection",
     "write": "objects",
 }
 _PLACES = _READING | _WRITING

@@ -19,6 +19,7 @@ from pydicom.uid import CTImageStorage
 from orchestrator import __version__
 from orchestrator.dicom.answer import Answer
 from orchestrator.dicom.conformance import check_object, check_set
+from orchestrator.dicom.evidence import predecessor_item
 from orchestrator.dicom.form import WriteOptions
 from orchestrator.dicom.grid import Grid
 from orchestrator.dicom.key_image import key_images
@@ -49,12 +50,14 @@ def write(
     folder: Path,
     options: WriteOptions,
     identity: StudyIdentity | None = None,
+    predecessor: ObjectRecord | None = None,
 ) -> tuple[ObjectRecord, ...]:
     """Return the objects of a job, each a file ``folder/<SOP Instance UID>.dcm`` that survives a crash.
 
     One SEG per grid whose segments have voxels, one SR per job, and of the other kinds what the options name.
     UIDs, dates and bytes follow from the job and the content. ``identity``, the study as the archive holds it
     now, takes the place of the source's.
+    The report names ``predecessor``, the report of the result that this one follows.
     Raises InvalidResult (not a Result on its grid, a side that contradicts the images, nothing found by
     a model that must find something), UnsupportedInput (images that no map can be laid on, and nothing but maps)
     and ConformanceError.
@@ -63,7 +66,7 @@ def write(
     masks = [_checked(source, result) for source, (_, result) in zip(sources, findings, strict=True)]
     encoded = [encode(segments, labelmap=options.label_map) if segments else None for segments in masks]
     results = [result for _, result in findings]
-    uids = Uids(job.key, _content_digest(sources, results, encoded, model, options))
+    uids = Uids(job.key, _content_digest(sources, results, encoded, model, options, predecessor))
     clock = Clock.of(job.created_at, str(sources[0].header.get("TimezoneOffsetFromUTC") or ""))
     segs = [
         segmentation(source, segments, frames, model=model, clock=clock, uids=uids) if frames else None
@@ -77,6 +80,8 @@ def write(
     _refuse_empty(answers, model)
     _refuse_unwritable(answers)
     document = report(answers, model=model, clock=clock, uids=uids, comprehensive_3d=options.comprehensive_3d)
+    if predecessor is not None:
+        document.PredecessorDocumentsSequence = [predecessor_item(predecessor)]
     objects = [*(answer.seg for answer in answers if answer.seg is not None), *chain(*maps), document]
     for written in objects:
         check_object(written, sources[0].modules)
@@ -143,11 +148,14 @@ def _content_digest(
     encoded: Sequence[EncodedFrames | None],
     model: ModelDescription,
     options: WriteOptions,
+    predecessor: ObjectRecord | None,
 ) -> str:
     """Return a digest over all that shapes the objects: one UID never carries two contents."""
     content = hashlib.sha256()
     software = [__version__, pydicom.__version__, highdicom.__version__]
     content.update(_canonical([software, options.shaping, model]))
+    if predecessor is not None:
+        content.update(predecessor.sop_uid.encode())
     for source, result, frames in zip(sources, results, encoded, strict=True):
         content.update(_canonical([source.modules.to_json_dict(), source.sides.to_json_dict(), _place(source)]))
         content.update(_canonical([_segments(result), result.findings, result.measurements, result.notes]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -155,7 +155,7 @@ class DeliveryRecord:
     note: what is on its way instead: a note that rejects the objects that arrived there.
     sent_at: when the destination took the objects as they are now; they may not be confirmed yet.
     failing_since: the first of the attempts that failed since anybody last asked for the delivery.
-    form: in which the destination took them; None where an earlier version of this program sent them.
+    sent: SOP Instance UIDs of what it took; None where an earlier version of this program sent it.
     note_uid: SOP Instance UID of the note, empty until it is written.
     """
 
@@ -170,7 +170,7 @@ class DeliveryRecord:
     confirmed_by: str = ""  # readback | commitment | none
     sent_at: datetime | None = None
     failing_since: datetime | None = None
-    form: str | None = None
+    sent: tuple[str, ...] | None = None
     note_uid: str = ""
 
 
@@ -232,6 +232,10 @@ class RetractionRecord:
     organization: str
     at: datetime
 
+    def concerns(self, reviews: Sequence[ReviewRecord]) -> bool:
+        """Return whether the order is about a result with these reviews, the first of which it got when written."""
+        return self.since is None or any(review.at >= self.since for review in reviews[:1])
+
     def verdict_on(self, job_key: str) -> ReviewRecord:
         """Return what the order says about one result."""
         return ReviewRecord(
@@ -243,9 +247,15 @@ class RetractionRecord:
             at=self.at,
         )
 
+    @property
     def in_words(self) -> str:
-        """Return what a person is told of it."""
+        """What a person is told of it."""
         return f"{self.model} {self.model_version} was retracted by {self.by}: {self.reason}"
+
+    @property
+    def why_held(self) -> str:
+        """Why a job of the version does not run, and what to do."""
+        return f"{self.in_words}; install another version, then: orchestrator jobs retry"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

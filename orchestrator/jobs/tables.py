@@ -98,6 +98,21 @@ class Entries(sa.TypeDecorator[tuple[Mapping[str, object], ...]]):
         return tuple(value)
 
 
+class Uids(sa.TypeDecorator[tuple[str, ...]]):
+    """A tuple of UIDs, as JSON."""
+
+    impl = sa.JSON(none_as_null=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, _dialect: sa.Dialect) -> list[str] | None:
+        """Return a plain list."""
+        return None if value is None else list(value)
+
+    def process_result_value(self, value: Any, _dialect: sa.Dialect) -> tuple[str, ...] | None:
+        """Return the UIDs as a tuple."""
+        return None if value is None else tuple(value)
+
+
 def _word(kind: type[StrEnum]) -> sa.Enum:
     """Return a column type that stores the words of an enumeration as text."""
     return sa.Enum(kind, native_enum=False, length=32, values_callable=_values)
@@ -205,7 +220,7 @@ deliveries = sa.Table(
     _text("confirmed_by"),
     sa.Column("sent_at", Instant),
     sa.Column("failing_since", Instant),
-    sa.Column("form", sa.Text),
+    sa.Column("sent", Uids),
     _text("note_uid"),
     sa.Index("ix_deliveries_due", "state", "next_attempt_at"),
     sa.Index("ix_deliveries_of_destination", "destination", "state", "next_attempt_at"),

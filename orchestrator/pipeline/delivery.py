@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 from orchestrator.dicom import identity_of, readdress
 from orchestrator.dicom.form import advice, in_words
@@ -22,20 +23,23 @@ from orchestrator.domain.errors import (
     ObjectRefused,
     SourceMissing,
     Unconfirmed,
+    UnreadableFile,
 )
 from orchestrator.domain.job import LEAVING, JobState
 from orchestrator.domain.ports import ObjectReference
-from orchestrator.domain.records import ARRIVED, SETTLED, DeliveryRecord, DeliveryState, JobRecord, ObjectRecord
+from orchestrator.domain.records import ARRIVED, SETTLED, DeliveryRecord, DeliveryState, JobRecord, Note, ObjectRecord
 from orchestrator.domain.series import StudyIdentity
 from orchestrator.jobs import Client, describe, frames
 from orchestrator.pipeline.outlet import Outlet, may_be_tried
-from orchestrator.pipeline.parts import Destination, Parts
+from orchestrator.pipeline.parts import Destination, Parts, reference
 from orchestrator.pipeline.queueing import delivery_queue
+from orchestrator.pipeline.withdrawal import Withdrawal
 
 log = logging.getLogger(__name__)
 
 FIRST_WAIT_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 600.0
+NOTHING_THERE = "nothing of the result is there that a note would have to reject"
 
 
 def wait_seconds(attempts: int) -> float:
@@ -49,6 +53,7 @@ class Delivery:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._withdrawal = Withdrawal(parts)
 
     def take_up(self) -> None:
         """Let nothing wait for what another run was told: the hours or the destination may be others now."""
@@ -73,45 +78,51 @@ class Delivery:
         self.park(row, f"destination {row.destination!r} is not in the settings any more", attempt)
 
     def _queue(self, client: Client, row: DeliveryRecord, attempt: int) -> None:
-        key, reference = self.attempt_key(row, attempt), (row.job_key, row.destination, attempt)
+        key, told = self.attempt_key(row, attempt), (row.job_key, row.destination, attempt, str(row.note))
         priority = self._parts.ledger.job(row.job_key).priority
-        client.enqueue("deliver", key, *reference, queue=delivery_queue(row.destination), priority=priority)
+        client.enqueue("deliver", key, *told, queue=delivery_queue(row.destination), priority=priority)
 
     @staticmethod
     def attempt_key(row: DeliveryRecord, attempt: int) -> str:
         """Return the key of the flow that makes this attempt."""
-        return f"{row.job_key}:{row.destination}:{attempt}"
+        what = f"{row.job_key}+{row.note}" if row.note else row.job_key
+        return f"{what}:{row.destination}:{attempt}"
 
     @staticmethod
-    def parts_of(attempt_key: str) -> tuple[str, str, int]:
-        """Return job key, destination and number of an attempt."""
-        job_key, _, rest = attempt_key.partition(":")
+    def parts_of(attempt_key: str) -> tuple[str, str, int, Note]:
+        """Return job key, destination and number of an attempt, and which note it is to bring."""
+        what, _, rest = attempt_key.partition(":")
         destination, _, attempt = rest.rpartition(":")
-        return job_key, destination, int(attempt)
+        job_key, _, note = what.partition("+")
+        return job_key, destination, int(attempt), Note(note)
 
-    def __call__(self, key: str, destination_name: str, attempt: int) -> None:
-        """Make one attempt and write down how it ended."""
+    def __call__(self, key: str, destination_name: str, attempt: int, note: str = "") -> None:
+        """Make one attempt and write down how it ended; an attempt of an earlier version of this names no note."""
         ledger = self._parts.ledger
-        row = self._row(key, destination_name)
-        if row.state not in {DeliveryState.WAITING, DeliveryState.SENDING}:
+        row, job = ledger.delivery(key, destination_name, Note(note)), ledger.job(key)
+        if row.state in ARRIVED:
+            self._go_on(row, job)  # killed before it could
+        elif row.state not in {DeliveryState.WAITING, DeliveryState.SENDING}:
             return
-        job = ledger.job(key)
-        if job.state not in LEAVING:
-            ledger.move_delivery(key, destination_name, DeliveryState.DISCARDED, error=f"the job is {job.state}")
+        elif not row.note and (self._withdrawal.stop_retracted(job) or job.state not in LEAVING):
+            self._move(row, DeliveryState.DISCARDED, error=f"the job is {ledger.job(key).state}")
         elif may_be_tried(ledger.destination(destination_name), self._parts.clock()):
-            ledger.move_delivery(key, destination_name, DeliveryState.SENDING, error=row.error, attempts=attempt)
+            self._move(row, DeliveryState.SENDING, error=row.error, attempts=attempt)
             self._attempt(row, job, attempt)
         else:
             self._give_back(row, attempt)
+
+    def _move(self, row: DeliveryRecord, state: DeliveryState, **told: Any) -> None:
+        self._parts.ledger.move_delivery(row.job_key, row.destination, state, note=row.note, **told)
 
     def _attempt(self, row: DeliveryRecord, job: JobRecord, attempt: int) -> None:
         destination = self._parts.destinations[row.destination]
         try:
             if self._sent(row, destination, attempt):
-                self._arrived(job, destination, attempt)
+                self._arrived(row, job, destination, attempt)
         except (ArchiveUnavailable, SourceMissing, Unconfirmed) as fault:
             self.wait(row, str(fault), attempt)
-        except ArchiveRefused as refusal:
+        except (ArchiveRefused, UnreadableFile) as refusal:
             self.park(row, _with_advice(refusal, destination), attempt)
         except OSError as fault:
             self.wait(row, f"the outbox could not be read: {fault.strerror}", attempt)
@@ -122,28 +133,34 @@ class Delivery:
     def _give_back(self, row: DeliveryRecord, attempt: int) -> None:
         """Let a result that was queued before its destination went away wait in its place again."""
         reason, now = f"{row.destination} does not answer; one result at a time tries again", self._parts.clock()
-        self._parts.ledger.move_delivery(
-            row.job_key, row.destination, DeliveryState.WAITING, error=reason, next_attempt_at=now, attempts=attempt
-        )
+        self._move(row, DeliveryState.WAITING, error=reason, next_attempt_at=now, attempts=attempt)
 
     def _sent(self, row: DeliveryRecord, destination: Destination, attempt: int) -> bool:
-        """Return True where the objects are sent, False where they were written anew to be sent next."""
+        """Return True where the objects are sent, False where there are none or others are to be sent next."""
         started = time.perf_counter()
         try:
-            self._send(row, destination)
+            is_sent = self._send(row, destination)
         except IdentityChanged as change:
             self._write_anew(row, destination, str(change), attempt)
             return False
-        self._parts.ledger.note_job(row.job_key, seconds={"deliver": time.perf_counter() - started})
-        return True
+        if not is_sent:
+            self._move(row, DeliveryState.DISCARDED, error=NOTHING_THERE, attempts=attempt)
+        elif not row.note:
+            self._parts.ledger.note_job(row.job_key, seconds={"deliver": time.perf_counter() - started})
+        return is_sent
 
-    def _arrived(self, job: JobRecord, destination: Destination, attempt: int) -> None:
-        self._parts.ledger.note_job(job.key, seconds={"complete": self._waited(job)})
+    def _arrived(self, row: DeliveryRecord, job: JobRecord, destination: Destination, attempt: int) -> None:
+        if not row.note:
+            self._parts.ledger.note_job(job.key, seconds={"complete": self._waited(job)})
         state = DeliveryState.UNCONFIRMED if destination.confirm == "none" else DeliveryState.CONFIRMED
-        self._parts.ledger.move_delivery(
-            job.key, destination.name, state, confirmed_by=destination.confirm, attempts=attempt
-        )
-        self._finish(job.key)
+        self._move(row, state, confirmed_by=destination.confirm, attempts=attempt)
+        self._go_on(row, job)
+
+    def _go_on(self, row: DeliveryRecord, job: JobRecord) -> None:
+        """Do what follows from an arrival; twice changes nothing."""
+        if not row.note:
+            self._withdrawal.follow_up(job)
+            self._finish(job)
 
     def _waited(self, job: JobRecord) -> float:
         """Return the seconds between the start of the models and the release of the series' results."""
@@ -152,24 +169,34 @@ class Delivery:
             return 0.0
         return max(0.0, (series.released_at - series.first_seen).total_seconds())
 
-    def _send(self, row: DeliveryRecord, destination: Destination) -> None:
-        """Return once the destination has the objects and says so; what it took before is not sent again."""
+    def _send(self, row: DeliveryRecord, destination: Destination) -> bool:
+        """Return True once the destination has the objects and says so, False where there is nothing to be sent.
+
+        What it took before is not sent again.
+        """
         ledger, clock = self._parts.ledger, self._parts.clock
-        objects = self._result(row.job_key, destination)
-        ours = [_reference(item) for item in objects]
         with Outlet(destination, ledger).watched(clock):
-            if row.sent_at is not None and not destination.unconfirmed(ours):
-                return
+            objects = self._objects(row, destination)
+            ours = [reference(item) for item in objects]
+            if not ours or (row.sent_at is not None and not destination.unconfirmed(ours)):
+                return bool(ours)
             if destination.ask:
-                self._ask(row.job_key, objects, destination)
+                self._ask(row, objects, destination)
             if not destination.holds(ours):  # an earlier attempt may have been interrupted before it could say so
                 destination.archive.store([item.path for item in objects])
-        ledger.note_sent(row.job_key, destination.name, clock())
+        ledger.note_sent(row.job_key, row.destination, clock(), sent=[item.sop_uid for item in objects], note=row.note)
         lost = destination.unconfirmed(ours)
         if lost:
             raise Unconfirmed(
                 f"{destination.name} took {len(ours)} object(s) but does not confirm {len(lost)} of them yet"
             )
+        return True
+
+    def _objects(self, row: DeliveryRecord, destination: Destination) -> Sequence[ObjectRecord]:
+        if not row.note:
+            return self._result(row.job_key, destination)
+        note = self._withdrawal.note(row, destination)
+        return [] if note is None else [note]
 
     def _result(self, job_key: str, destination: Destination) -> Sequence[ObjectRecord]:
         """Return what the destination gets of the result.
@@ -182,9 +209,12 @@ class Delivery:
             raise ArchiveRefused(f"the result was written before {destination.name} was to get {wanted}: run it again")
         return objects
 
-    def _ask(self, key: str, objects: Sequence[ObjectRecord], destination: Destination) -> None:
+    def _ask(self, row: DeliveryRecord, objects: Sequence[ObjectRecord], destination: Destination) -> None:
         """Raise unless the archive holds the source images under the identity the objects carry."""
-        job = self._parts.ledger.job(key)
+        if row.note:
+            self._withdrawal.check(objects[0], destination)
+            return
+        job = self._parts.ledger.job(row.job_key)
         held = destination.archive.identity(job.study_uid)
         if held is None:
             raise SourceMissing(f"{destination.name} does not hold study {job.study_uid} yet")
@@ -192,8 +222,8 @@ class Delivery:
         if different:
             raise IdentityChanged(f"{destination.name} holds the study with another {', '.join(different)}")
         sources = [
-            ObjectReference(job.study_uid, job.series_uid, row.sop_uid, row.sop_class)
-            for row in self._parts.ledger.series_instances(job.series_uid, job.revision)
+            ObjectReference(job.study_uid, job.series_uid, image.sop_uid, image.sop_class)
+            for image in self._parts.ledger.series_instances(job.series_uid, job.revision)
         ]
         absent = destination.archive.missing(sources)
         if absent:
@@ -204,6 +234,9 @@ class Delivery:
 
         This is the one exception to "a retry sends the same bytes" (a merge or correction in between).
         """
+        if row.note:
+            self._note_anew(row, destination, reason, attempt)
+            return
         others = [each for each in self._parts.ledger.deliveries(row.job_key) if each.destination != row.destination]
         if row.sent_at or any(each.sent_at or each.state in ARRIVED for each in others):
             where = "there" if row.sent_at else "elsewhere"
@@ -215,14 +248,19 @@ class Delivery:
             return
         self._parts.ledger.put_objects(row.job_key, self._readdressed(row.job_key, held), replace=True)
         self._parts.ledger.record("identity-changed", row.job_key, f"{reason}; the objects were written anew")
-        self._parts.ledger.move_delivery(
-            row.job_key,
-            row.destination,
-            DeliveryState.WAITING,
-            error=reason,
-            next_attempt_at=self._parts.clock(),
-            attempts=attempt,
-        )
+        self._at_once(row, reason, attempt)
+
+    def _note_anew(self, row: DeliveryRecord, destination: Destination, reason: str, attempt: int) -> None:
+        """Write a note again, unless the archive took it and says now that it does not have it."""
+        if row.sent_at is not None:
+            self.wait(row, f"{reason}, and the note was taken there", attempt)
+            return
+        self._withdrawal.write_anew(row, destination)
+        self._parts.ledger.record("identity-changed", row.job_key, f"{reason}; the note was written anew")
+        self._at_once(row, reason, attempt)
+
+    def _at_once(self, row: DeliveryRecord, reason: str, attempt: int) -> None:
+        self._move(row, DeliveryState.WAITING, error=reason, next_attempt_at=self._parts.clock(), attempts=attempt)
 
     def _readdressed(self, job_key: str, held: StudyIdentity) -> list[ObjectRecord]:
         """Return the objects for another identity, each form as a set of its own."""
@@ -242,48 +280,26 @@ class Delivery:
         if now - failing_since > timedelta(hours=hours):
             self.park(row, f"given up after {hours:g} h: {reason}", attempt)
             return
-        self._parts.ledger.move_delivery(
-            row.job_key,
-            row.destination,
-            DeliveryState.WAITING,
-            error=reason,
-            next_attempt_at=now + timedelta(seconds=wait_seconds(attempt)),
-            attempts=attempt,
-            failing_since=failing_since,
-        )
+        later = now + timedelta(seconds=wait_seconds(attempt))
+        told: dict[str, Any] = {"error": reason, "next_attempt_at": later, "attempts": attempt}
+        self._move(row, DeliveryState.WAITING, **told, failing_since=failing_since)
 
     def park(self, row: DeliveryRecord, reason: str, attempt: int) -> None:
         """Give the delivery up until somebody asks for it again."""
-        ledger = self._parts.ledger
-        ledger.move_delivery(row.job_key, row.destination, DeliveryState.PARKED, error=reason, attempts=attempt)
-        with suppress(ForbiddenTransition):  # parked for another destination already, or superseded meanwhile
-            ledger.move_job(row.job_key, JobState.PARKED, reason=f"{row.destination}: {reason}")
+        self._move(row, DeliveryState.PARKED, error=reason, attempts=attempt)
+        if not row.note:
+            with suppress(ForbiddenTransition):  # parked for another destination already, or superseded meanwhile
+                self._parts.ledger.move_job(row.job_key, JobState.PARKED, reason=f"{row.destination}: {reason}")
 
-    def _finish(self, key: str) -> None:
-        """End the job once every destination has its objects; an older result of the model is superseded."""
+    def _finish(self, job: JobRecord) -> None:
+        """End the job once every destination has its objects."""
         ledger = self._parts.ledger
-        states = {row.state for row in ledger.deliveries(key)}
+        states = {row.state for row in ledger.deliveries(job.key)}
         if not states <= SETTLED or not states & ARRIVED:
             return
-        try:
-            job = ledger.move_job(key, JobState.DONE)
-        except ForbiddenTransition:
-            return  # done before: an interrupted attempt is being repeated
-        self._supersede_older(job)
-        self._parts.observers.result_delivered(job, ledger.objects(key))
-
-    def _supersede_older(self, job: JobRecord) -> None:
-        ledger = self._parts.ledger
-        for older in ledger.jobs(series_uid=job.series_uid, model=job.model, states=(JobState.DONE,)):
-            if older.revision < job.revision:
-                ledger.move_job(older.key, JobState.SUPERSEDED, reason=f"revision {job.revision} of the series")
-
-    def _row(self, key: str, destination: str) -> DeliveryRecord:
-        return next(row for row in self._parts.ledger.deliveries(key) if row.destination == destination)
-
-
-def _reference(item: ObjectRecord) -> ObjectReference:
-    return ObjectReference(item.study_uid, item.series_uid, item.sop_uid, item.sop_class)
+        with suppress(ForbiddenTransition):  # done before: an interrupted attempt is being repeated
+            done = ledger.move_job(job.key, JobState.DONE)
+            self._parts.observers.result_delivered(done, ledger.objects(job.key))
 
 
 def _with_advice(refusal: Exception, destination: Destination) -> str:

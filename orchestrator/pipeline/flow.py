@@ -108,9 +108,11 @@ class Inference:
         job, model = self._job_and_model(key)
         kept, folder = self._kept(job, model), self._parts.folders.outbox_of(key)
         extra = self._extra(job, kept)
+        predecessors = self._parts.ledger.settle_predecessors(key)
         objects: list[ObjectRecord] = []
         for options in self._parts.forms:
-            objects += write(kept, job=job, model=model, folder=folder, options=options)
+            earlier = predecessors.get(options.form)
+            objects += write(kept, job=job, model=model, folder=folder, options=options, predecessor=earlier)
             objects += keep_extra(extra, grid=kept[0][0], job_key=key, folder=folder, options=options)
         self._parts.ledger.put_objects(key, objects, replace=True)
         summary = summarize(self._parts.ledger.objects(key))
@@ -136,7 +138,7 @@ class Inference:
         """Open the review and queue the deliveries, which leave once the series is released; twice changes nothing."""
         ledger = self._parts.ledger
         self._parts.folders.clear_scratch(key)
-        if not self._move(key, JobState.DELIVERING):
+        if self._is_held(ledger.job(key)) or not self._move(key, JobState.DELIVERING):
             return
         ledger.open_review(key, datetime.now(UTC))
         for destination in self._parts.destinations:
@@ -154,7 +156,17 @@ class Inference:
             return None
         if job.state is JobState.DELIVERING:
             return job  # killed while handing over: the steps are remembered, the hand-over is repeated
+        if self._is_held(job):
+            return None
         return job if self._move(key, JobState.RUNNING) else None
+
+    def _is_held(self, job: JobRecord) -> bool:
+        """Return whether the job is held since its model was retracted; what it has found leaves for nowhere."""
+        order = self._parts.ledger.retraction(job.model, job.model_version)
+        if order is None or job.state is JobState.DELIVERING:  # that far, its deliveries are stopped
+            return False
+        self._move(job.key, JobState.HELD, order.why_held)
+        return True
 
     def _replace(self, job: JobRecord, model: ModelDescription) -> None:
         """Let a job with the model as it is now take the place of one that waited for an earlier version.

@@ -13,7 +13,7 @@ from itertools import islice
 
 from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable, Unconfirmed
 from orchestrator.domain.job import Priority
-from orchestrator.domain.records import DeliveryRecord, DestinationRecord
+from orchestrator.domain.records import DeliveryRecord, DestinationRecord, Note
 from orchestrator.domain.result import Urgency
 from orchestrator.jobs import Ledger
 from orchestrator.pipeline.parts import Destination
@@ -110,9 +110,13 @@ class Outlet:
             if opens <= at or self._cannot_wait(row):
                 yield row
             else:
-                self.ledger.postpone_delivery(row.job_key, row.destination, opens, f"waits for the hours {hours}")
+                self.ledger.postpone_delivery(
+                    row.job_key, row.destination, opens, f"waits for the hours {hours}", row.note
+                )
 
     def _cannot_wait(self, row: DeliveryRecord) -> bool:
+        if row.note is Note.RETRACTED:  # a matter of patient safety
+            return True
         job = self.ledger.job(row.job_key)
         found = job.urgency in {Urgency.IMMEDIATE, Urgency.URGENT}
         return found or job.priority in {Priority.STAT, Priority.URGENT}

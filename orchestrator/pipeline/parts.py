@@ -84,6 +84,11 @@ class Destination:
         return frozenset()
 
 
+def reference(item: ObjectRecord) -> ObjectReference:
+    """Return what an archive is asked by for an object of ours."""
+    return ObjectReference(item.study_uid, item.series_uid, item.sop_uid, item.sop_class)
+
+
 @dataclass(frozen=True, slots=True)
 class Folders:
     """Where the flow keeps its files: ``scratch`` while a model runs, ``outbox`` what is to be sent."""

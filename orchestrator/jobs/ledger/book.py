@@ -12,12 +12,21 @@ from orchestrator.jobs.ledger.events import EventPages
 from orchestrator.jobs.ledger.fetches import FetchPages
 from orchestrator.jobs.ledger.reviews import ReviewPages
 from orchestrator.jobs.ledger.series import SeriesPages
+from orchestrator.jobs.ledger.withdrawals import WithdrawalPages
 from orchestrator.jobs.ledger.work import WorkPages
 from orchestrator.jobs.migrations import migrate
 
 
 class Ledger(
-    SeriesPages, WorkPages, DeliveryPages, DestinationPages, ReviewPages, EventPages, FetchPages, BackfillPages
+    SeriesPages,
+    WorkPages,
+    DeliveryPages,
+    DestinationPages,
+    ReviewPages,
+    WithdrawalPages,
+    EventPages,
+    FetchPages,
+    BackfillPages,
 ):
     """Everything the host remembers; thread-safe, and safe beside other processes on the same database.
 

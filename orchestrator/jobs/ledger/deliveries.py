@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -108,12 +109,12 @@ class DeliveryPages(Pages):
             return connection.execute(update).rowcount
 
     def note_sent(
-        self, job_key: str, destination: str, at: datetime, *, form: str | None = None, note: Note = Note.NONE
+        self, job_key: str, destination: str, at: datetime, *, sent: Collection[str], note: Note = Note.NONE
     ) -> None:
-        """Keep that the destination took the job's objects, in which form; it may confirm them later."""
+        """Keep that the destination took these objects (SOP Instance UIDs), which it may confirm later."""
         update = sa.update(tables.deliveries).where(is_delivery(job_key, destination, note))
         with self._database.writing() as connection:
-            connection.execute(update.values(sent_at=at, form=form))
+            connection.execute(update.values(sent_at=at, sent=tuple(sent)))
 
     def move_delivery(
         self,

@@ -134,7 +134,7 @@ class WorkPages(Pages):
             if replace:
                 connection.execute(sa.update(tables.objects).where(_of_result(job_key)).values(replaced=True))
                 theirs = sa.and_(tables.deliveries.c.job_key == job_key, tables.deliveries.c.note == Note.NONE)
-                connection.execute(sa.update(tables.deliveries).where(theirs).values(sent_at=None))
+                connection.execute(sa.update(tables.deliveries).where(theirs).values(sent_at=None, sent=None))
             for position, written in enumerate(objects):
                 put_object(connection, values(written) | {"job_key": job_key, "position": position})
 

@@ -110,7 +110,7 @@ def test_a_delivery_that_was_given_up_and_waits_again_has_not_failed_yet(ledger:
 def test_objects_that_take_the_place_of_others_were_not_sent(ledger: Ledger) -> None:
     add_jobs(ledger, job_record())
     ledger.add_delivery(KEY, "pacs")
-    ledger.note_sent(KEY, "pacs", NOON)
+    ledger.note_sent(KEY, "pacs", NOON, sent=[])
     assert ledger.deliveries(KEY)[0].sent_at == NOON
     ledger.put_objects(KEY, [object_record("anew")], replace=True)
     assert ledger.deliveries(KEY)[0].sent_at is None

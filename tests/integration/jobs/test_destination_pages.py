@@ -58,7 +58,7 @@ def test_what_was_sent_is_counted_by_destination_and_time(ledger: Ledger) -> Non
     add_jobs(ledger, *map(job_record, "abc"))
     for number, name in enumerate("abc"):
         ledger.add_delivery(key_of(name), "pacs")
-        ledger.note_sent(key_of(name), "pacs", NOON + number * MINUTE)
+        ledger.note_sent(key_of(name), "pacs", NOON + number * MINUTE, sent=[])
     assert ledger.count_sent("pacs", NOON, NOON + MINUTE) == 1
     assert (ledger.count_sent("pacs", NOON - MINUTE, NOON + MINUTE), ledger.count_sent("vna", NOON, NOON)) == (2, 0)
 

@@ -83,7 +83,7 @@ class PacsPost(Post):
         """Put finished jobs with one object each into the ledger, the first name the oldest."""
         for number, name in enumerate(names):
             age = (len(names) - number) * MINUTE
-            add_jobs(self.ledger, job_record(name, created_at=NOON - age, **changes))
+            add_jobs(self.ledger, job_record(name, created_at=NOON - age, **{"model": name, **changes}))
             for state in (JobState.RUNNING, JobState.DELIVERING):
                 self.ledger.move_job(key_of(name), state)
             self.ledger.put_objects(key_of(name), [object_record(name, name)])
@@ -339,7 +339,7 @@ def test_what_an_archive_does_not_commit_itself_to_is_sent_again(post: PacsPost)
 
 def test_what_was_sent_before_a_crash_to_one_that_cannot_be_asked_is_not_sent_again(post: PacsPost) -> None:
     post.results("one")
-    post.ledger.note_sent(key_of("one"), "pacs", NOON)
+    post.ledger.note_sent(key_of("one"), "pacs", NOON, sent=[object_record("one").sop_uid])
     post.run()
     assert (post.row().state, post.archive.taken) == (DeliveryState.UNCONFIRMED, [])
 

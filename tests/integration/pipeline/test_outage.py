@@ -54,7 +54,7 @@ def finish(
     images = [read_instance(path) for path in sources]
     ids = {"series_uid": images[0].series_uid, "study_uid": images[0].study_uid}
     post.ledger.put_series(series_record(state=SeriesState.RELEASED, **ids), images)
-    add_jobs(post.ledger, job_record(name, priority=priority, created_at=post.now, **ids))
+    add_jobs(post.ledger, job_record(name, model=name, priority=priority, created_at=post.now, **ids))
     key = key_of(name)
     for state in (JobState.RUNNING, JobState.DELIVERING):
         post.ledger.move_job(key, state)

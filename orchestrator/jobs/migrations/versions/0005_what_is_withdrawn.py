@@ -14,7 +14,7 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("predecessors", sa.JSON(), nullable=True))
     op.add_column("objects", sa.Column("note", sa.String(32), nullable=False, server_default=""))
     op.add_column("deliveries", sa.Column("note", sa.String(32), nullable=False, server_default=""))
-    op.add_column("deliveries", sa.Column("form", sa.Text(), nullable=True))
+    op.add_column("deliveries", sa.Column("sent", sa.JSON(), nullable=True))
     op.add_column("deliveries", sa.Column("note_uid", sa.Text(), nullable=False, server_default=""))
     _widen_key()
     op.create_table(

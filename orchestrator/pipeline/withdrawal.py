@@ -1,0 +1,130 @@
+"""What happens to a delivered result that a newer one replaced or whose model was faulty: a note rejects it.
+
+The ledger says where a note is owed. It is written when it is to be sent, for the patient whom the archive names
+then, about the objects that are there; from then on each attempt sends the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.dicom import identity_of, withdraw
+from orchestrator.domain.errors import IdentityChanged, SourceMissing, Unconfirmed
+from orchestrator.domain.job import JobState
+from orchestrator.domain.records import (
+    ARRIVED,
+    DeliveryRecord,
+    DeliveryState,
+    JobRecord,
+    Note,
+    ObjectKind,
+    ObjectRecord,
+)
+from orchestrator.domain.review import ReviewState
+from orchestrator.domain.series import StudyIdentity
+from orchestrator.pipeline.parts import Destination, Parts, reference
+
+_STATES = {Note.SUPERSEDED: ReviewState.SUPERSEDED, Note.RETRACTED: ReviewState.RETRACTED}
+
+
+class Withdrawal:
+    """Follows up what arrived, and writes the notes."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def follow_up(self, job: JobRecord) -> None:
+        """Let notes be owed for what the arrival of this job's result replaced; twice changes nothing."""
+        verdict = self._parts.ledger.review(job.key)
+        if verdict is not None and verdict.state is ReviewState.RETRACTED:
+            self._parts.ledger.retract(verdict)  # it was on its way when it was retracted
+        self._parts.ledger.follow_up(job.key)
+
+    def stop_retracted(self, job: JobRecord) -> bool:
+        """Return whether the job's result is retracted, as one is that was written while the order was given."""
+        ledger = self._parts.ledger
+        order = ledger.retraction(job.model, job.model_version)
+        if order is None or not order.concerns(ledger.reviews(job.key)):
+            return False
+        if job.state is not JobState.SUPERSEDED:
+            ledger.retract(order.verdict_on(job.key))
+        return True
+
+    def note(self, row: DeliveryRecord, destination: Destination) -> ObjectRecord | None:
+        """Return the note to be sent, written at the first attempt; None where nothing of the result is there.
+
+        Raises Unconfirmed while the result itself is under way; SourceMissing where the archive lacks the study;
+        UnreadableFile where nobody says whose the objects are.
+        """
+        written = self._parts.ledger.note_object(row)
+        if written is not None and written.path.exists():
+            return written
+        return self._write(row, destination, self._identity(row, destination))
+
+    def check(self, note: ObjectRecord, destination: Destination) -> None:
+        """Raise IdentityChanged where the archive holds the study under another identity than the note carries."""
+        held = destination.archive.identity(note.study_uid)
+        if held is None:
+            raise SourceMissing(f"{destination.name} does not hold study {note.study_uid} now")
+        different = identity_of(note.path).differences(held)
+        if different and not destination.holds([reference(note)]):
+            raise IdentityChanged(f"{destination.name} holds the study with another {', '.join(different)}")
+
+    def write_anew(self, row: DeliveryRecord, destination: Destination) -> None:
+        """Write the note for the identity that the archive names now; the old one never left."""
+        self._write(row, destination, self._identity(row, destination))
+
+    def _write(
+        self, row: DeliveryRecord, destination: Destination, identity: StudyIdentity | None
+    ) -> ObjectRecord | None:
+        ledger, job = self._parts.ledger, self._parts.ledger.job(row.job_key)
+        followers = ledger.followers(job.key, row.destination)
+        objects = [item for item in self._there(row, destination) if not _is_followed(item, row.note, followers)]
+        if not objects:
+            return None
+        verdict = next(each for each in reversed(ledger.reviews(job.key)) if each.state is _STATES[row.note])
+        folder, newer = self._parts.folders.outbox_of(job.key), _in_words(followers) or job.reason
+        note = withdraw(objects, row.note, job=job, verdict=verdict, folder=folder, identity=identity, newer=newer)
+        ledger.put_note(row, note)
+        return note
+
+    def _there(self, row: DeliveryRecord, destination: Destination) -> list[ObjectRecord]:
+        """Return the objects of the result that the destination has, as far as anybody knows."""
+        ledger = self._parts.ledger
+        result = ledger.delivery(row.job_key, row.destination)
+        if result.state is DeliveryState.SENDING:
+            raise Unconfirmed(f"the result itself is on its way to {row.destination}")
+        written = ledger.objects_of_all_forms(row.job_key)
+        if result.sent is not None:
+            return [item for item in written if item.sop_uid in result.sent]
+        meant = destination.gets(ledger.objects(row.job_key, destination.options.form))
+        if result.state in ARRIVED:
+            return list(meant)
+        if not destination.ask:
+            return []
+        absent = destination.archive.missing([reference(item) for item in meant])
+        return [item for item in meant if item.sop_uid not in absent]
+
+    def _identity(self, row: DeliveryRecord, destination: Destination) -> StudyIdentity | None:
+        """Return patient and study as the archive holds them, None where it is not to be asked."""
+        if not destination.ask:
+            return None
+        study_uid = self._parts.ledger.job(row.job_key).study_uid
+        held = destination.archive.identity(study_uid)
+        if held is None:
+            raise SourceMissing(f"{destination.name} does not hold study {study_uid} now")
+        return held
+
+
+def _is_followed(item: ObjectRecord, note: Note, followers: Sequence[JobRecord]) -> bool:
+    """Return whether a newer report that is there names this one as its predecessor: no note need reject it."""
+    named = {uid for job in followers for uid in (job.predecessors or {}).values()}
+    return note is Note.SUPERSEDED and item.kind is ObjectKind.SR and item.sop_uid in named
+
+
+def _in_words(followers: Sequence[JobRecord]) -> str:
+    """Return what took the place of a result, empty where nothing did at this destination."""
+    if not followers:
+        return ""
+    newest = followers[-1]
+    return f"{newest.model} {newest.model_version} on revision {newest.revision} of the series"
