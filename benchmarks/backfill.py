@@ -148,6 +148,8 @@ def report(service: Service, series: int, lines: list[tuple[float, int, int, int
     for name, column in (("watcher", 3), ("engine", 4)):
         print(f"{name}: {settled[column]} MB after a quarter of the time, {lines[-1][column]} MB at the end")
     if len(jobs) != series or len({job.series_uid for job in jobs}) != series:
+        for job in service.ledger.jobs(states=[*set(JobState) - {JobState.DONE}], limit=20):
+            print(job.key[:12], job.series_uid, job.state, job.reason)
         raise SystemExit(f"{series} series have {len(jobs)} results")
     print("every series has one result")
 

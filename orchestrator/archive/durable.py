@@ -15,6 +15,10 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+_REMEMBERED = 4096
+"""Folders: made again they cost a millisecond, and a set that only grows would be a leak."""
+
+
 class DurableFolders:
     """Makes folders below a root once, each with its name durable in its parent."""
 
@@ -29,6 +33,8 @@ class DurableFolders:
         self.make(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
         sync_folder(folder.parent)
+        if len(self._made) >= _REMEMBERED:
+            self._made.clear()
         self._made.add(folder)
 
     def forget(self, folder: Path) -> None:
