@@ -10,6 +10,7 @@ from orchestrator.app import ledgers
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, changes_text, console, finding_text, table
 from orchestrator.domain.records import ReviewRecord
 from orchestrator.domain.review import RejectReason, ReviewState
+from orchestrator.domain.worklist import Wanted
 
 commands = typer.Typer(help="Results: list, show, accept, reject.", no_args_is_help=True)
 Key = Annotated[str, typer.Argument(help="Job key of the result, or its first 6 digits and more.")]
@@ -26,7 +27,7 @@ def list_results(
 ) -> None:
     """Show results: urgent ones first, then the oldest."""
     with ledgers.opened(settings) as ledger:
-        results = ledger.results(states=state or ())
+        results = ledger.results(Wanted(states=frozenset(state or ())))
     if json:
         as_json([{"job": job, "review": review} for job, review in results])
         return

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.domain.correction import Entry, corrected, urgency_of
+from orchestrator.domain.correction import Entry, corrected
 from orchestrator.domain.records import EventRecord, JobRecord, ReviewRecord
-from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import VERDICTS, ReviewState
 from orchestrator.web.site import Site
 
@@ -59,11 +58,6 @@ def findings_of(job: JobRecord, review: ReviewRecord) -> tuple[Entry, ...]:
 def measurements_of(job: JobRecord, review: ReviewRecord) -> tuple[Entry, ...]:
     """Return the measurements as they read after the newest verdict."""
     return corrected("measurements", job.measurements, review.changes)
-
-
-def urgency_now(job: JobRecord, review: ReviewRecord) -> Urgency | None:
-    """Return the model's urgency, or the one that follows from what a person put in place of its findings."""
-    return urgency_of(findings_of(job, review)) if review.changes else job.urgency
 
 
 _VERDICT_EVENTS = frozenset(f"review.{state}" for state in VERDICTS)

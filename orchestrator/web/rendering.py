@@ -59,8 +59,10 @@ def environment() -> Environment:
         wanted=wording.wanted,
     )
     found.globals.update(
+        AGES=wording.AGES,
         asset=asset_url,
         JobState=JobState,
+        ORDERS=wording.ORDERS,
         PRIORITY=wording.PRIORITY,
         PURPOSE=wording.PURPOSE,
         REASONS=wording.REASONS,

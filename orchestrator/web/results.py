@@ -7,17 +7,17 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
-from orchestrator.domain.job import JobState
 from orchestrator.domain.records import JobRecord
-from orchestrator.domain.review import WAITING, ReviewState
 from orchestrator.web.addresses import Key
 from orchestrator.web.arrivals import explanation
-from orchestrator.web.judged import findings_of, judged, measurements_of, urgency_now
+from orchestrator.web.judged import findings_of, judged, measurements_of
 from orchestrator.web.permissions import Permission, needs
 from orchestrator.web.reviewer import remembered
 from orchestrator.web.site import Site, SiteOf
 from orchestrator.web.verdict import CORRECTED_AT_MOST, allowed, correctable, result_of
 from orchestrator.web.viewer import PRESETS, viewing
+from orchestrator.web.views import ViewOf
+from orchestrator.web.worklist import following
 
 router = APIRouter(dependencies=[needs(Permission.SEE)])
 
@@ -26,7 +26,7 @@ STAGES = ("complete", "read", "infer", "write", "deliver")
 
 @router.get("/results/{key}")
 def result(
-    site: SiteOf, request: Request, key: Key, slice: Annotated[int | None, Query(ge=0, le=100_000)] = None
+    site: SiteOf, request: Request, view: ViewOf, key: Key, slice: Annotated[int | None, Query(ge=0, le=100_000)] = None
 ) -> HTMLResponse:
     """Return the page; ``slice`` (from 0) is shown first, the best one where it is not given."""
     sequence = site.ledger.last_event()
@@ -40,7 +40,6 @@ def result(
         judged=judged(site, job, review),
         findings=list(zip(job.findings, findings_of(job, review), strict=True)),
         measurements=list(zip(job.measurements, measurements_of(job, review), strict=True)),
-        urgency=urgency_now(job, review),
         allowed=allowed(job, review),
         correctable=correctable(job)[:CORRECTED_AT_MOST],
         now_says={change.get("at"): change.get("after") for change in review.changes},
@@ -54,7 +53,8 @@ def result(
         card=site.models.get(job.model),
         stages=stages(job),
         newer=_newer(site, job),
-        following=_following(site, job.key, review.state if review.state in WAITING else ReviewState.PENDING),
+        view=view,
+        following=following(site, view, job.key),
     )
 
 
@@ -68,9 +68,3 @@ def _newer(site: Site, job: JobRecord) -> JobRecord | None:
     """Return the same model's newest job on the same series, where it is not this one."""
     found = site.ledger.jobs(series_uid=job.series_uid, model=job.model, limit=1)
     return found[0] if found and found[0].created_at > job.created_at else None
-
-
-def _following(site: Site, job_key: str, state: ReviewState) -> JobRecord | None:
-    """Return the first of the worklist in this state that is not this one."""
-    waiting = site.ledger.results(states=(state,), limit=2)
-    return next((job for job, _ in waiting if job.key != job_key and job.state is not JobState.SUPERSEDED), None)

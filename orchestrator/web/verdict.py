@@ -20,6 +20,7 @@ from orchestrator.web.addresses import Comment, Key
 from orchestrator.web.permissions import Permission, needs
 from orchestrator.web.reviewer import Reviewer, remember
 from orchestrator.web.site import Site, SiteOf
+from orchestrator.web.views import ViewOf
 
 router = APIRouter(dependencies=[needs(Permission.REVIEW)])
 
@@ -92,7 +93,7 @@ def correctable(job: JobRecord) -> tuple[Correctable, ...]:
 
 
 @router.post("/results/{key}/verdict")
-def give(site: SiteOf, key: Key, form: Annotated[VerdictForm, Form()]) -> Response:
+def give(site: SiteOf, view: ViewOf, key: Key, form: Annotated[VerdictForm, Form()]) -> Response:
     """Keep the verdict and return to the result; 409 and nothing kept where somebody was faster."""
     job, before = result_of(site, key)
     try:
@@ -101,10 +102,10 @@ def give(site: SiteOf, key: Key, form: Annotated[VerdictForm, Form()]) -> Respon
         raise HTTPException(422, f"{refused}. Nothing was kept.") from refused
     except ForbiddenTransition as refused:
         newest = site.ledger.review(job.key)
-        return site.page("conflict.html", status=409, job=job, review=newest, form=form, text=str(refused))
+        return site.page("conflict.html", status=409, job=job, review=newest, view=view, form=form, text=str(refused))
     # told after the answer: a fault of an observer must not look like a verdict that was not kept
     told = BackgroundTask(site.on_review, before, after)
-    answer = RedirectResponse(f"/results/{job.key}", 303, background=told)
+    answer = RedirectResponse(f"/results/{job.key}{view.query(page=view.page)}", 303, background=told)
     remember(answer, form)
     return answer
 

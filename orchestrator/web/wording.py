@@ -12,6 +12,8 @@ from orchestrator.domain.records import DeliveryRecord, DeliveryState, ReviewRec
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import RejectReason, ReviewState
 from orchestrator.domain.unit import shown_unit
+from orchestrator.domain.worklist import Order
+from orchestrator.web.views import Age
 
 Entry = Mapping[str, object]
 Condition = Mapping[str, Any]
@@ -43,6 +45,14 @@ REVIEW: Mapping[ReviewState, str] = {
     ReviewState.RETRACTED: "Retracted",
 }
 """In the order in which they are looked for."""
+AGES: Mapping[Age, str] = {Age.ANY: "Any", Age.DAY: "Last 24 hours", Age.WEEK: "Last 7 days"}
+ORDERS: Mapping[Order, str] = {
+    Order.URGENCY: "Most urgent first",
+    Order.OLDEST: "Oldest first",
+    Order.NEWEST: "Newest first",
+    Order.MODEL: "By model",
+    Order.STATE: "By state",
+}
 PRIORITY: Mapping[Priority, str] = {
     Priority.STAT: "Stat",
     Priority.URGENT: "Urgent",

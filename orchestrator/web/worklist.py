@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from datetime import UTC, datetime
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from orchestrator.domain.job import JobState
+from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.records import DeliveryRecord, JobRecord, ReviewRecord
-from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import ReviewState
 from orchestrator.web import wording
-from orchestrator.web.judged import findings_of, measurements_of, urgency_now
+from orchestrator.web.judged import findings_of, measurements_of
 from orchestrator.web.permissions import Permission, needs
 from orchestrator.web.site import Site, SiteOf
+from orchestrator.web.views import ALL, StateFilter, View, ViewOf
 
 router = APIRouter(dependencies=[needs(Permission.SEE)])
 
 SHOWN = 60
-"""Rows on the page; the next ones move up as verdicts are given."""
-SEARCHED = 2000
-"""Results among which a model is looked for."""
-StateFilter = ReviewState | Literal["all"]
+"""Rows on a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,40 +43,46 @@ class Row:
         return (*found, *(wording.measurement(entry) for entry in measurements_of(self.job, self.review)))
 
     @property
-    def urgency(self) -> Urgency | None:
-        """How soon somebody must act, as people see it now."""
-        return urgency_now(self.job, self.review)
-
-    @property
     def version(self) -> str:
         """Another text whenever the line looks different."""
         return digest(self.job, self.review, self.deliveries, self.picture)
 
 
 @router.get("/")
-def worklist(
-    site: SiteOf, state: StateFilter = ReviewState.PENDING, model: Annotated[str, Query(max_length=128)] = ""
-) -> HTMLResponse:
+def worklist(site: SiteOf, view: ViewOf) -> HTMLResponse:
     """Return the page; its event stream starts at the event that it shows."""
     sequence = site.ledger.last_event()
-    states = () if state == "all" else (ReviewState(state),)
-    found = _results(site, states, model)
-    counts = site.ledger.count_results()
+    wanted = view.wanted(datetime.now(UTC))
+    found = site.ledger.results(wanted, order=view.sort, limit=SHOWN + 1, offset=(view.page - 1) * SHOWN)
+    counts, models = site.ledger.count_results(wanted), site.ledger.count_models(wanted)
+    in_state = sum(counts.values()) if view.state == ALL else counts[ReviewState(view.state)]
     return site.page(
         "worklist.html",
         sequence=sequence,
+        view=view,
         rows=[_row(site, job, review) for job, review in found[:SHOWN]],
-        more=max(len(found) - SHOWN, 0),
-        state=state,
-        states=_state_filters(counts),
-        model=model,
-        models=sorted({*site.models, *(job.model for job, _ in found)}),
+        in_state=in_state,
+        pages=-(-in_state // SHOWN),
+        without_filters=_without_filters(site, view) if not found else 0,
+        states=_state_filters(site, view, counts),
+        urgencies=site.ledger.count_urgencies(wanted),
+        models={name: models.get(name, 0) for name in sorted({*site.models, *models, view.model} - {""})},
     )
 
 
-def _results(site: Site, states: Collection[ReviewState], model: str) -> list[tuple[JobRecord, ReviewRecord]]:
-    found = site.ledger.results(states=states, limit=SEARCHED)
-    return [(job, review) for job, review in found if model in ("", job.model)]
+def _without_filters(site: Site, view: View) -> int:
+    """Return how many results the state alone would leave."""
+    counts = site.ledger.count_results()
+    return sum(counts.values()) if view.state == ALL else counts[ReviewState(view.state)]
+
+
+def following(site: Site, view: View, job_key: str) -> JobRecord | None:
+    """Return the result after this one in the view; its first, where this one is not in it any more."""
+    offset = (view.page - 1) * SHOWN
+    found = site.ledger.results(view.wanted(datetime.now(UTC)), order=view.sort, limit=SHOWN + 1, offset=offset)
+    listed = [job for job, _ in found if job.state is not JobState.SUPERSEDED or view.state != ReviewState.PENDING]
+    places = [place for place, job in enumerate(listed) if job.key == job_key]
+    return next(iter(listed[places[0] + 1 :] if places else listed), None)
 
 
 def _row(site: Site, job: JobRecord, review: ReviewRecord) -> Row:
@@ -86,10 +91,14 @@ def _row(site: Site, job: JobRecord, review: ReviewRecord) -> Row:
     return Row(job, review, site.ledger.deliveries(job.key), modality, picture_version(site, job.key))
 
 
-def _state_filters(counts: Mapping[ReviewState, int]) -> list[tuple[str, int]]:
-    always = (ReviewState.PENDING, ReviewState.ACCEPTED, ReviewState.REJECTED)
-    shown = [(state.value, counts[state]) for state in ReviewState if state in always or counts[state]]
-    return [*shown, ("all", sum(counts.values()))]
+def _state_filters(site: Site, view: View, counts: Mapping[ReviewState, int]) -> list[tuple[StateFilter, str, int]]:
+    """Return value, words and count of each state that is always offered or that a result is in."""
+    always = {ReviewState.PENDING, ReviewState.ACCEPTED, ReviewState.REJECTED, ReviewState.CORRECTED, view.state}
+    if site.reading.second_reader is not SecondReader.NONE:
+        always |= {ReviewState.SECOND_READER, ReviewState.DISAGREED}
+    always |= {state for state in ReviewState if counts[state]}
+    shown = [(state, words, counts[state]) for state, words in wording.REVIEW.items() if state in always]
+    return [*shown, (ALL, "All", sum(counts.values()))]
 
 
 def picture_version(site: Site, job_key: str) -> str:

@@ -154,7 +154,7 @@ class ReadingRoom:
 
 def fill(room: ReadingRoom) -> ReadingRoom:
     """Return the room after a morning: six waiting results, three judged, three jobs without a result."""
-    bleeding = {"name": "Intracranial haemorrhage", "value": "present", "score": 0.97}
+    bleeding = {"name": "Intracranial haemorrhage", "value": "present", "score": 0.97, "urgency": "immediate"}
     midline = {"name": "Midline shift", "value": 6.4, "unit": "mm"}
     room.result(
         "haemorrhage",
@@ -174,6 +174,7 @@ def fill(room: ReadingRoom) -> ReadingRoom:
         "score": 0.81,
         "laterality": "right",
         "site": "upper lobe",
+        "urgency": "urgent",
     }
     room.result(
         "nodule",

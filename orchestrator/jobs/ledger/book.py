@@ -10,6 +10,7 @@ from orchestrator.jobs.ledger.deliveries import DeliveryPages
 from orchestrator.jobs.ledger.destinations import DestinationPages
 from orchestrator.jobs.ledger.events import EventPages
 from orchestrator.jobs.ledger.fetches import FetchPages
+from orchestrator.jobs.ledger.results import ResultPages
 from orchestrator.jobs.ledger.reviews import ReviewPages
 from orchestrator.jobs.ledger.series import SeriesPages
 from orchestrator.jobs.ledger.withdrawals import WithdrawalPages
@@ -23,6 +24,7 @@ class Ledger(
     DeliveryPages,
     DestinationPages,
     ReviewPages,
+    ResultPages,
     WithdrawalPages,
     EventPages,
     FetchPages,

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from orchestrator.domain.correction import corrected, urgency_of
 from orchestrator.domain.errors import ForbiddenTransition
-from orchestrator.domain.job import JobState
 from orchestrator.domain.reading import SecondReader, after_verdict, check_second_reader
 from orchestrator.domain.records import JobRecord, ReviewRecord
-from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import CLOSED, REVIEW_MOVES, VERDICTS, WAITING, ReviewState, review_move
 from orchestrator.jobs import tables
-from orchestrator.jobs.ledger.deliveries import priority_rank
 from orchestrator.jobs.ledger.events import kind_of, moved, write_event
-from orchestrator.jobs.ledger.pages import SHORT, Pages, columns, count_by, lock_job, only, records, values
+from orchestrator.jobs.ledger.pages import SHORT, Pages, columns, lock_job, only, records, values
 
 
 class ReviewPages(Pages):
@@ -61,7 +58,7 @@ class ReviewPages(Pages):
         lacks the move, or where the second reader is the first.
         """
         with self._database.writing() as connection:
-            lock_job(connection, record.job_key)
+            job = lock_job(connection, record.job_key)
             missing = f"job {record.job_key[:SHORT]} has no result to review"
             newest = only(_newest(connection, record.job_key), missing)
             _check_seen(newest, record, seen, seen_at)
@@ -73,27 +70,10 @@ class ReviewPages(Pages):
             text = moved(newest.state, record.state, record.reason)
             write_event(connection, kind_of("review", record.state), record.job_key, text, record.by or "host")
             waits = after_verdict(newest, first, record, second_reader)
-            return record if waits is None else _wait(connection, record, waits)
-
-    def results(
-        self, *, states: Collection[ReviewState] = (), limit: int = 200
-    ) -> tuple[tuple[JobRecord, ReviewRecord], ...]:
-        """Return jobs with their newest verdict: by urgency, then the job's priority, then the longest wait.
-
-        A job that was cancelled after it had written its objects has no result.
-        """
-        query = _result_query()
-        if states:
-            query = query.where(tables.reviews.c.state.in_(states))
-        query = query.order_by(_urgency_rank(), priority_rank(), tables.jobs.c.created_at, tables.jobs.c.key)
-        with self._database.reading() as connection:
-            return tuple(_result(row) for row in connection.execute(query.limit(limit)))
-
-    def count_results(self) -> Mapping[ReviewState, int]:
-        """Return how many results are in each state; every state is there."""
-        both = sa.and_(tables.reviews.c.newest, tables.jobs.c.key == tables.reviews.c.job_key, _HAS_RESULT)
-        with self._database.reading() as connection:
-            return dict.fromkeys(ReviewState, 0) | count_by(connection, tables.reviews.c.state, both)
+            if waits is not None:
+                return _wait(connection, record, waits)
+            _note_urgency(connection, job, record)
+            return record
 
 
 def supersede_review(connection: sa.Connection, job_key: str, at: datetime) -> None:
@@ -140,6 +120,13 @@ def _first_reading(connection: sa.Connection, newest: ReviewRecord) -> ReviewRec
     return next(iter(records(connection, ReviewRecord, query)), None)
 
 
+def _note_urgency(connection: sa.Connection, job: JobRecord, verdict: ReviewRecord) -> None:
+    """Let the job be as urgent as what stands now says: the model's findings with what a person corrected."""
+    urgency = urgency_of(corrected("findings", job.findings, verdict.changes))
+    if verdict.state in VERDICTS and urgency is not job.urgency:
+        connection.execute(sa.update(tables.jobs).where(tables.jobs.c.key == job.key).values(urgency=urgency))
+
+
 def _wait(connection: sa.Connection, verdict: ReviewRecord, state: ReviewState) -> ReviewRecord:
     """Return the review that says for whom the result waits now; its event does not tell the verdict."""
     review_move(verdict.state, state)
@@ -153,26 +140,7 @@ _WAITS_FOR = {
     ReviewState.SECOND_READER: "waits for a second reader",
     ReviewState.DISAGREED: "the readers disagree; waits for a verdict that settles it",
 }
-_JOB = columns(JobRecord, tables.jobs)
 _REVIEW = columns(ReviewRecord, tables.reviews)
-_HAS_RESULT = tables.jobs.c.state != JobState.FAILED
-
-
-def _result_query() -> sa.Select[Any]:
-    """Return the query for all results; job and review share names of columns, so the rows are taken by place."""
-    both = tables.jobs.join(tables.reviews, tables.reviews.c.job_key == tables.jobs.c.key)
-    return sa.select(*_JOB, *_REVIEW).select_from(both).where(tables.reviews.c.newest, _HAS_RESULT)
-
-
-def _result(row: sa.Row[Any]) -> tuple[JobRecord, ReviewRecord]:
-    job = dict(zip((column.name for column in _JOB), row[: len(_JOB)], strict=True))
-    review = dict(zip((column.name for column in _REVIEW), row[len(_JOB) :], strict=True))
-    return JobRecord(**job), ReviewRecord(**review)
-
-
-def _urgency_rank() -> sa.ColumnElement[int]:
-    ranks = {urgency: rank for rank, urgency in enumerate(Urgency)}
-    return sa.case(ranks, value=tables.jobs.c.urgency, else_=len(ranks))
 
 
 def _newest(connection: sa.Connection, job_key: str) -> tuple[ReviewRecord, ...]:

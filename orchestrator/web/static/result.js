@@ -12,8 +12,8 @@ listen(({ subjects }) => {
   if (subjects.includes(result.dataset.key)) document.getElementById("changed").hidden = false;
 });
 
-onLetter("n", () => document.getElementById("following").click());
-onLetter("w", () => (location.href = "/"));
+onLetter("j", () => document.getElementById("following").click());
+onLetter("w", () => document.getElementById("back").click());
 
 const correct = document.getElementById("correct");
 

@@ -61,5 +61,8 @@ function step(by) {
   links[next]?.focus();
 }
 
+onLetter("/", () => document.getElementById("urgency").focus());
+onLetter("[", () => document.querySelector(".pages [rel=prev]")?.click());
+onLetter("]", () => document.querySelector(".pages [rel=next]")?.click());
 onLetter("j", () => step(1));
 onLetter("k", () => step(-1));

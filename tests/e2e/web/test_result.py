@@ -124,7 +124,7 @@ def test_the_next_verdict_knows_its_author(brain: Page, hospital):
     brain.get_by_role("button", name="Accept").click()
     expect(brain.locator("#verdict")).to_contain_text("Accepted by")
     listens(brain)
-    brain.keyboard.press("n")
+    brain.keyboard.press("j")
     brain.wait_for_url(f"**/results/{hospital.room.keys['haemorrhage']}")
     expect(brain.get_by_label("Your name")).to_have_value("Ada Okafor")
 

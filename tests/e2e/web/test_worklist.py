@@ -74,6 +74,30 @@ def test_the_keys_are_explained(page: Page):
     expect(page.get_by_role("dialog")).to_be_hidden()
 
 
+def test_the_filters_are_a_key_away_and_kept_in_the_address(page: Page, hospital, photograph):
+    page.goto("/")
+    expect(page.locator("#live")).to_have_text("Live")
+    page.keyboard.press("/")
+    expect(page.get_by_label("Urgency")).to_be_focused()
+    page.get_by_label("Urgency").select_option("urgent")
+    page.wait_for_url("**urgency=urgent**")
+    expect(page.locator(".row")).to_have_count(1)
+    photograph(page, "worklist-filtered")
+    page.locator(".row .open").first.click()
+    page.wait_for_url("**/results/*urgency=urgent**")
+    page.keyboard.press("w")
+    page.wait_for_url("**/?urgency=urgent")
+
+
+def test_live_updates_respect_the_filter(page: Page, hospital):
+    page.goto("/?urgency=urgent")
+    expect(page.locator("#live")).to_have_text("Live")
+    hospital.room.result("plain")
+    job = hospital.room.result("pressing", urgency=Urgency.URGENT, minutes=60)
+    expect(page.locator(".row")).to_have_count(2)
+    expect(page.locator(".row").first).to_have_attribute("data-key", job.key)
+
+
 def test_the_model_filter_needs_no_button(page: Page):
     page.goto("/")
     page.get_by_label("Model").select_option("burned-in-text")

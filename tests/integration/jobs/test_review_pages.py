@@ -11,6 +11,7 @@ from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.records import ReviewRecord
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import VERDICTS, ReviewState
+from orchestrator.domain.worklist import Wanted
 from orchestrator.jobs import Ledger
 from tests.data.records import NOON, add_jobs, add_results, job_record, key_of, verdict
 
@@ -38,7 +39,7 @@ def test_the_newest_verdict_counts_and_all_are_kept(ledger: Ledger) -> None:
     rejected = ledger.add_review(verdict(ReviewState.REJECTED, reason="wrong-side"), seen=ReviewState.ACCEPTED)
     assert ledger.review(KEY) == rejected
     assert ledger.reviews(KEY)[1:] == (accepted, rejected)
-    assert ledger.results(states={ReviewState.ACCEPTED}) == ()
+    assert ledger.results(Wanted(states=frozenset({ReviewState.ACCEPTED}))) == ()
 
 
 def test_whoever_is_second_is_told_who_was_first(ledger: Ledger) -> None:
@@ -202,7 +203,7 @@ def test_a_superseded_result_waits_for_no_verdict(ledger: Ledger) -> None:
     add_results(ledger)
     ledger.move_job(KEY, JobState.SUPERSEDED)
     assert ledger.review(KEY).state is ReviewState.SUPERSEDED
-    assert ledger.results(states={ReviewState.PENDING}) == ()
+    assert ledger.results(Wanted(states=frozenset({ReviewState.PENDING}))) == ()
 
 
 def test_a_cancelled_job_is_no_result(ledger: Ledger) -> None:
@@ -210,3 +211,31 @@ def test_a_cancelled_job_is_no_result(ledger: Ledger) -> None:
     ledger.move_job(KEY, JobState.FAILED, reason="cancelled by Dr Curie")
     assert ledger.results() == ()
     assert ledger.count_results()[ReviewState.PENDING] == 0
+
+
+URGENT_NODULE = {"name": "Nodule", "value": "present", "urgency": "urgent"}
+
+
+def corrected_urgency(after: str) -> ReviewRecord:
+    change = {"at": "findings/0/urgency", "what": "Nodule, urgency", "before": "urgent", "after": after, "unit": ""}
+    return verdict(ReviewState.CORRECTED, changes=(change,))
+
+
+@pytest.mark.parametrize(("after", "urgency"), [("immediate", Urgency.IMMEDIATE), ("none", None)])
+def test_a_result_is_as_urgent_as_a_person_says(ledger: Ledger, after: str, urgency: Urgency | None) -> None:
+    add_results(ledger, urgency=Urgency.URGENT, findings=(URGENT_NODULE,))
+    ledger.add_review(corrected_urgency(after), seen=ReviewState.PENDING)
+    assert ledger.job(KEY).urgency is urgency
+
+
+def test_a_correction_that_does_not_stand_any_more_leaves_the_models_urgency(ledger: Ledger) -> None:
+    add_results(ledger, urgency=Urgency.URGENT, findings=(URGENT_NODULE,))
+    ledger.add_review(corrected_urgency("none"), seen=ReviewState.PENDING)
+    ledger.add_review(verdict(ReviewState.ACCEPTED), seen=ReviewState.CORRECTED)
+    assert ledger.job(KEY).urgency is Urgency.URGENT
+
+
+def test_an_urgency_that_waits_for_a_second_reader_does_not_count_yet(ledger: Ledger) -> None:
+    add_results(ledger, urgency=Urgency.URGENT, findings=(URGENT_NODULE,))
+    ledger.add_review(corrected_urgency("none"), seen=ReviewState.PENDING, second_reader=SecondReader.ALL)
+    assert ledger.job(KEY).urgency is Urgency.URGENT

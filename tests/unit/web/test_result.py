@@ -86,10 +86,22 @@ def test_a_result_whose_files_are_gone_is_still_a_page(visitor, room: ReadingRoo
     assert "1,502 ml" in text
 
 
-def test_the_next_waiting_result_is_one_click_away(visitor, room: ReadingRoom):
+def test_the_next_result_of_the_list_is_one_click_away(visitor, room: ReadingRoom):
     fill(room)
     text = page_of(visitor, room, "haemorrhage")
-    assert f'href="/results/{room.keys["nodule"]}">Next waiting result' in text
+    assert f'href="/results/{room.keys["nodule"]}">Next result' in text
+
+
+def test_the_next_result_is_that_of_the_view_that_one_came_from(visitor, room: ReadingRoom):
+    fill(room)
+    text = page_of(visitor, room, "no text", "?model=burned-in-text&sort=oldest")
+    assert f'href="/results/{room.keys["text"]}?model=burned-in-text&amp;sort=oldest">Next result' in text
+    assert 'href="/?model=burned-in-text&amp;sort=oldest">Worklist' in text
+
+
+def test_the_last_of_a_view_leads_back_to_it(visitor, room: ReadingRoom):
+    fill(room)
+    assert 'href="/?urgency=urgent">No further result' in page_of(visitor, room, "nodule", "?urgency=urgent")
 
 
 def test_every_verdict_stays_in_the_history(visitor, room: ReadingRoom):

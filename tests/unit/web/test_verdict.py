@@ -92,6 +92,12 @@ def test_the_second_of_two_reviewers_is_told(visitor, room: ReadingRoom):
     assert len(room.ledger.reviews(room.keys["brain"])) == 2
 
 
+def test_a_verdict_leads_back_to_the_view_that_one_came_from(visitor, room: ReadingRoom):
+    data = {**ADA, "seen": "pending", "verdict": "accepted"}
+    answer = visitor.post(f"/results/{room.keys['brain']}/verdict?urgency=none&sort=newest&page=2", data=data)
+    assert answer.headers["location"] == f"/results/{room.keys['brain']}?urgency=none&sort=newest&page=2"
+
+
 def test_a_verdict_sent_twice_is_kept_once(visitor, room: ReadingRoom):
     give(visitor, room, "accepted")
     assert give(visitor, room, "accepted").status_code == 409

@@ -9,6 +9,7 @@ import pytest
 from orchestrator.domain.records import DeliveryState
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import ReviewState
+from orchestrator.web import worklist
 from tests.data.reading_room import ReadingRoom, fill
 
 
@@ -62,12 +63,74 @@ def test_the_model_filter_keeps_only_its_results(visitor, room: ReadingRoom):
     assert found == [room.keys["no text"], room.keys["text"]]
 
 
-def test_an_unknown_state_is_refused(visitor):
-    assert visitor.get("/?state=unheard-of").status_code == 422
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("urgency=immediate", ["haemorrhage"]),
+        ("urgency=none&sort=newest", ["brain", "text", "bone", "no text"]),
+        ("sort=oldest", ["no text", "bone", "text", "nodule", "brain", "haemorrhage"]),
+        ("model=brain-mask&state=all&sort=newest", ["brain", "accepted", "rejected", "old"]),
+        ("age=day&urgency=urgent", ["nodule"]),
+    ],
+)
+def test_a_view_is_filtered_and_sorted_by_its_address(visitor, room: ReadingRoom, query, words):
+    fill(room)
+    assert keys_of(visitor.get(f"/?{query}").text) == [room.keys[word] for word in words]
 
 
-def test_an_empty_worklist_says_so(visitor):
-    assert "No result waits for a verdict." in visitor.get("/").text
+def test_old_results_are_left_out_where_one_asks_for_young_ones(visitor, room: ReadingRoom):
+    room.result("old", minutes=3 * 24 * 60)
+    assert keys_of(visitor.get("/?age=day").text) == []
+    assert keys_of(visitor.get("/?age=week").text) == [room.keys["old"]]
+
+
+def test_each_filter_says_how_many_it_leaves(visitor, room: ReadingRoom):
+    fill(room)
+    text = visitor.get("/?model=burned-in-text").text
+    assert "Pending <b>2</b>" in text
+    assert "Immediate (0)" in text
+    assert "haemorrhage (1)" in text
+
+
+def test_filters_lead_on_to_views_that_keep_the_others(visitor, room: ReadingRoom):
+    fill(room)
+    text = visitor.get("/?model=brain-mask&sort=newest").text
+    assert 'href="/?state=accepted&amp;model=brain-mask&amp;sort=newest"' in text
+    assert f'href="/results/{room.keys["brain"]}?model=brain-mask&amp;sort=newest"' in text
+
+
+def test_the_list_has_pages(visitor, room: ReadingRoom, monkeypatch):
+    monkeypatch.setattr(worklist, "SHOWN", 4)
+    fill(room)
+    first, second = visitor.get("/").text, visitor.get("/?page=2").text
+    assert len(keys_of(first)) + len(keys_of(second)) == len(set(keys_of(first) + keys_of(second))) == 6
+    assert 'rel="next" href="/?page=2"' in first
+    assert "Page 2 of 2, 6 results" in second
+
+
+def test_a_page_that_became_empty_leads_to_the_first(visitor, room: ReadingRoom):
+    room.result("brain")
+    assert "Back to the first page" in visitor.get("/?page=7").text
+
+
+def test_a_filter_that_leaves_nothing_says_what_there_is_without_it(visitor, room: ReadingRoom):
+    room.result("brain")
+    text = visitor.get("/?urgency=immediate").text
+    assert "without them there is 1" in text
+    assert 'href="/">Show without filters' in text
+
+
+@pytest.mark.parametrize(
+    "query", ["state=unheard-of", "urgency=soon", "age=old", "sort=size", "page=0", f"model={'x' * 129}"]
+)
+def test_an_address_that_says_no_view_is_refused(visitor, query):
+    assert visitor.get(f"/?{query}").status_code == 422
+
+
+def test_an_empty_worklist_says_so_and_where_to_look(visitor):
+    text = visitor.get("/").text
+    assert "No result waits for a verdict." in text
+    assert 'href="/series">Series</a> why no model ran' in text
 
 
 def test_a_row_looks_new_when_its_verdict_changes(visitor, room: ReadingRoom):
