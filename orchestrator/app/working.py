@@ -20,6 +20,7 @@ from orchestrator.app.stopping import Stop
 from orchestrator.app.watch import FolderWatch
 from orchestrator.archive import Announced, Arrival, Closed, FolderArchive, Listener, Note, Spool, SpooledFile
 from orchestrator.config import Settings
+from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.series import Instance
 from orchestrator.hooks import HostPlugins
 from orchestrator.pipeline.intake import Intake, Received
@@ -102,6 +103,7 @@ def verdicts_of(host: hosting.Host) -> Callable[[Instance, Received], None]:
         destinations=host.parts.destinations,
         told=host.plugins.review_changed,
         clock=host.parts.clock,
+        second_reader=SecondReader(settings.review.second_reader),
     )
     return lambda instance, way: verdicts.take(instance, source=way.source, calling=way.calling)
 
