@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
 from orchestrator.app import host as hosting
 from orchestrator.app import retention
+from orchestrator.app.aside import Aside
 from orchestrator.app.attention import Attention
 from orchestrator.app.places import doorbell_of, spool_of
 from orchestrator.app.pulse import Pulse
@@ -42,6 +43,7 @@ def work(settings: Settings) -> None:
     with (
         hosting.opened(settings) as host,
         closing(Listener(doorbell_of(settings))) as listener,
+        verdicts_of(host) as verdict,
         Pulse("retention", ROOM_SECONDS, lambda: make_room(host)),
         Pulse("rescan", RESCAN_SECONDS, rescan.look),
     ):
@@ -50,7 +52,7 @@ def work(settings: Settings) -> None:
             host.routing,
             quiet_seconds=quiet_period(settings),
             held=lambda *series: [file.path for file in spool.series_files(*series)],
-            verdict=verdicts_of(host),
+            verdict=verdict,
         )
         attention = Attention(partial(host.engine.look_every, MODEL_QUEUE), settings.engine.poll_seconds)
         watches = [FolderWatch(archive) for archive in watched(settings, host.plugins)]
@@ -88,15 +90,17 @@ def recover(intake: Intake, spool: Spool, found: Collection[SpooledFile]) -> Non
     intake.recover(series, lambda path: _received(spool.arrival(files[path])))
 
 
-def verdicts_of(host: hosting.Host) -> Callable[[Instance, Received], None]:
-    """Return what takes up verdicts from the sources that the settings trust with them; nothing without any."""
+@contextmanager
+def verdicts_of(host: hosting.Host) -> Iterator[Callable[[Instance, Received], bool]]:
+    """Give what takes up verdicts from the sources that the settings trust with them; nothing without any."""
     settings = host.settings
     trusted = TrustedSources(
         frozenset(item.name for item in settings.archives if item.verdicts),
         frozenset(item.ae_title for item in settings.senders if item.verdicts),
     )
     if trusted == TrustedSources():
-        return lambda _instance, _way: None
+        yield lambda _instance, _way: True
+        return
     verdicts = Verdicts(
         host.ledger,
         trusted,
@@ -105,7 +109,8 @@ def verdicts_of(host: hosting.Host) -> Callable[[Instance, Received], None]:
         clock=host.parts.clock,
         second_reader=SecondReader(settings.review.second_reader),
     )
-    return lambda instance, way: verdicts.take(instance, source=way.source, calling=way.calling)
+    with closing(Aside(verdicts.take, "verdicts")) as aside:  # to compare two large segmentations takes its time
+        yield lambda instance, way: aside.done(instance.path, instance, source=way.source, calling=way.calling)
 
 
 def watched(settings: Settings, plugins: HostPlugins) -> Iterator[FolderArchive]:

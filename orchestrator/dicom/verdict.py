@@ -36,6 +36,7 @@ REJECTIONS = {
 
 (113039, DCM) Data Retention Policy Expired is one too; it says that objects are old, not that they are wrong.
 """
+_PER_FRAME = 0x52009230
 _TITLE_MODIFIER, _PERSON_NAME, _ORGANIZATION = "113011", "121008", "121009"
 
 
@@ -164,8 +165,12 @@ def _selection(written: Dataset) -> Statement:
 
 
 def _references(item: Dataset) -> Iterator[str]:
-    """Yield the SOP Instance UIDs that an item and all below it refer to."""
-    for element in item:
+    """Yield the SOP Instance UIDs that an item and all below it refer to.
+
+    What frames refer to stands at the top too (Common Instance Reference, PS3.3 C.12.2), once and not a thousand times.
+    """
+    for tag in item.keys() - {_PER_FRAME}:
+        element = item[tag]
         if element.VR == "SQ":
             for below in element.value:
                 yield from _references(below)

@@ -56,14 +56,15 @@ class Intake:
         *,
         quiet_seconds: Callable[[Received], float],
         held: Callable[[str, str], Collection[Path]] = lambda _study, _series: (),
-        verdict: Callable[[Instance, Received], None] = lambda _instance, _way: None,
+        verdict: Callable[[Instance, Received], bool] = lambda _instance, _way: True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take nothing up yet.
 
         quiet_seconds: the silence after which a series is complete that came by this way.
         held: study, series -> the files that the spool holds of it, each instance once.
-        verdict: takes up what a person may have said of a result: each SR, SEG and key object selection.
+        verdict: takes up what a person may have said of a result, each SR, SEG and key object selection; False
+            while it is at it: it is asked again.
         clock: seconds since 1970.
         """
         self._ledger = ledger
@@ -182,12 +183,11 @@ class Intake:
         way = self._way(due.series_uid)
         for path in sorted(overlooked):
             self.received(replace(way, path=path))
-        if overlooked:
+        if overlooked or (due.step is Step.RELEASE and not self._has_verdicts(due)):
             return False
         # what was admitted when its models started is the same now, or it would have been reopened
         record = self._admitted.pop(due.series_uid, None) or self._admit(due)
         if due.step is Step.RELEASE:
-            self._take_verdicts(due)
             self._routing.release(due.series_uid, record.revision, due.reason)
             self._ways.pop(due.series_uid, None)
         else:
@@ -195,16 +195,18 @@ class Intake:
         self._completion.done(due)
         return True
 
-    def _take_verdicts(self, due: Due) -> None:
-        """Take up what is said in the series, before it counts as settled: after a kill it is taken up again.
+    def _has_verdicts(self, due: Due) -> bool:
+        """Return whether all that is said in the series was taken up.
 
-        What came before this process, or for an earlier revision, was taken up then.
+        Only then it counts as settled, so that after a kill it is taken up again. What came before this process, or
+        for an earlier revision, was taken up then.
         """
-        for instance in due.instances:
-            if instance.path in self._statements:
-                self._verdict(instance, self._statements[instance.path])
+        said = [instance for instance in due.instances if instance.path in self._statements]
+        if not all(self._verdict(instance, self._statements[instance.path]) for instance in said):
+            return False
         for path in self._completion.paths(due.series_uid):
             self._statements.pop(path, None)
+        return True
 
     def _admit(self, due: Due) -> SeriesRecord:
         way = self._way(due.series_uid)

@@ -50,7 +50,7 @@ class Desk:
         self.now = 100.0
         self.routes = Routes()
         self.verdicts: list[tuple[str, str]] = []
-        self.away = False
+        self.away = self.busy = False
         self.intake = Intake(
             ledger,
             self.routes,  # type: ignore[arg-type]
@@ -60,10 +60,12 @@ class Desk:
             clock=lambda: self.now,
         )
 
-    def _take(self, instance: Instance, way: Received) -> None:
+    def _take(self, instance: Instance, way: Received) -> bool:
         if self.away:
             raise ArchiveUnavailable("away")
-        self.verdicts.append((instance.sop_uid, way.source))
+        if not self.busy:
+            self.verdicts.append((instance.sop_uid, way.source))
+        return not self.busy
 
     def after(self, seconds: float) -> None:
         self.now += seconds
@@ -149,6 +151,22 @@ def test_a_verdict_that_cannot_be_taken_now_keeps_its_series_from_being_settled(
     desk.away = False
     desk.after(61.0)
     assert (desk.verdicts, desk.routes.released) == ([("1.2.1.1", "pacs")], ["1.2.1"])
+
+
+def test_a_series_is_settled_when_what_it_says_was_taken_up_and_others_do_not_wait(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    (report,), files = reports(tmp_path, "1.2.1.1"), ct(tmp_path / "ct")
+    desk = Desk(ledger, [])
+    desk.busy = True
+    for path in (report, *files):
+        desk.intake.received(Received(path, source="pacs"))
+    desk.after(11.0)
+    assert len(desk.routes.released) == 1
+    assert "1.2.1" not in desk.routes.released
+    desk.busy = False
+    desk.after(0.1)
+    assert desk.routes.released[1:] == ["1.2.1"]
 
 
 def test_images_are_nobody_s_verdict(ledger: Ledger, tmp_path: Path) -> None:
