@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
@@ -12,22 +12,16 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from orchestrator.app.check import Check, Health
-from orchestrator.app.host import write_options
+from orchestrator.app.object_checks import SAMPLE_IMAGES, paced, tried, try_objects
 from orchestrator.app.sources import connected, load_plugins, start_workers
-from orchestrator.app.trial_study import TRIAL_STUDY_UID, TrialObjects, write_trial_study
+from orchestrator.app.trial_study import TRIAL_STUDY_UID
 from orchestrator.archive import Spool, SpoolInbox, shown_certificate
 from orchestrator.config import ArchiveSettings, DestinationSettings, RemoteSettings, Settings
-from orchestrator.dicom import WriteOptions
-from orchestrator.domain.errors import OrchestratorError, UserError
-from orchestrator.domain.ports import Archive, Committing, FoundSeries, Readable, Searchable, Timekeeping
+from orchestrator.domain.errors import UserError
+from orchestrator.domain.ports import Archive, FoundSeries, Readable, Searchable, Timekeeping
 
 DAYS = 7
 MOST_SERIES = 500
-SAMPLE_IMAGES = range(5, 101)
-"""How many images a series has that is fetched as a sample: enough to time, few enough to wait for."""
-STALL_SECONDS = (0.030, 0.070)
-"""Per image: what Nagle's algorithm and delayed acknowledgements cost together, about 40 ms."""
-STALL_ADVICE = "set TCP_NODELAY=1 in the environment of the archive: Orthanc and DCMTK answer 40 ms late without it"
 MOST_CLOCK_SECONDS = 60.0
 RENEW_DAYS = 30
 
@@ -49,7 +43,7 @@ def examine_archive(name: str, settings: Settings, *, store: bool) -> Iterator[C
     if isinstance(archive, Timekeeping):
         yield _clock(archive)
     if store:
-        yield from _stored(archive, item)
+        yield from try_objects(archive, item)
     else:
         yield Check("storing", Health.WARNING, "not tried", "--store sends a synthetic patient's study there")
     yield from _questions(archive, item)
@@ -63,16 +57,8 @@ def _item(name: str, settings: Settings) -> RemoteSettings:
     return known[name]
 
 
-def _tried(name: str, look: Callable[[], Check]) -> Check:
-    """Return the check, or what the archive said instead."""
-    try:
-        return look()
-    except (OrchestratorError, OSError) as fault:
-        return Check(name, Health.BAD, str(fault))
-
-
 def _echo(archive: Archive) -> Check:
-    return _tried("echo", lambda: Check("echo", Health.GOOD, f"answered in {archive.echo() * 1000:.0f} ms"))
+    return tried("echo", lambda: Check("echo", Health.GOOD, f"answered in {archive.echo() * 1000:.0f} ms"))
 
 
 def _tls(item: RemoteSettings) -> Iterator[Check]:
@@ -85,7 +71,7 @@ def _tls(item: RemoteSettings) -> Iterator[Check]:
             "TLS", Health.WARNING, "none: images and names go over the network as they are", "dimse+tls:// or +https://"
         )
         return
-    yield _tried("TLS", lambda: _certificate(item, parts.hostname or "", parts.port or 443))
+    yield tried("TLS", lambda: _certificate(item, parts.hostname or "", parts.port or 443))
 
 
 def _certificate(item: RemoteSettings, host: str, port: int) -> Check:
@@ -115,7 +101,7 @@ def _clock(archive: Timekeeping) -> Check:
             return Check("clock", Health.WARNING, found, "let both machines follow one time server (NTP)")
         return Check("clock", Health.GOOD, found)
 
-    return _tried("clock", look)
+    return tried("clock", look)
 
 
 def _questions(archive: Archive, item: RemoteSettings) -> Iterator[Check]:
@@ -127,12 +113,12 @@ def _questions(archive: Archive, item: RemoteSettings) -> Iterator[Check]:
         yield Check("query", Health.WARNING, "it cannot be searched: no backfill from it, and no watching by queries")
         return
     found: list[FoundSeries] = []
-    yield _tried("query", lambda: _query(archive, found))
+    yield tried("query", lambda: _query(archive, found))
     if not found:
         return
-    yield _tried("patients", lambda: _identity(archive, found[0].study_uid))
+    yield tried("patients", lambda: _identity(archive, found[0].study_uid))
     if isinstance(archive, Readable):
-        yield _tried("fetch", lambda: _fetch(archive, item, found))
+        yield tried("fetch", lambda: _fetch(archive, item, found))
 
 
 def _query(archive: Searchable, found: list[FoundSeries]) -> Check:
@@ -194,57 +180,3 @@ def _sample(found: Sequence[FoundSeries]) -> FoundSeries | None:
     counted = [series for series in found if series.count in SAMPLE_IMAGES]
     ours = [one for one in found if one.study_uid == TRIAL_STUDY_UID and one.headers.get("Modality") == ("CT",)]
     return min(counted, key=lambda one: one.count or 0, default=next(iter(ours), None))
-
-
-def paced(name: str, count: int, what: str, seconds: float) -> Check:
-    """Return how long each object took, and what to do where that looks like a stall and not like work."""
-    found = f"{count} {what}, {seconds * 1000:.1f} ms each"
-    if count in SAMPLE_IMAGES and STALL_SECONDS[0] <= seconds <= STALL_SECONDS[1]:
-        return Check(name, Health.WARNING, f"{found}: this looks like Nagle's algorithm", STALL_ADVICE)
-    return Check(name, Health.GOOD, found)
-
-
-def _stored(archive: Archive, item: RemoteSettings) -> Iterator[Check]:
-    """Yield whether images, segmentation and report are taken and shown again; the same objects each time."""
-    options = write_options(item) if isinstance(item, DestinationSettings) else WriteOptions()
-    asks = not isinstance(item, DestinationSettings) or item.ask
-    with TemporaryDirectory() as folder:
-        study = write_trial_study(Path(folder), options)
-        for objects in study:
-            yield _tried(f"store {objects.what}", lambda objects=objects: _store(archive, objects, asks))  # type: ignore[misc]
-        if isinstance(archive, Committing) and isinstance(item, DestinationSettings) and item.confirm == "commitment":
-            yield _tried("commitment", lambda: _committed(archive, study))
-    yield Check(
-        "trial study",
-        Health.GOOD,
-        f"patient ID {study[0].patient_id}, study {study[0].study_uid}: may be deleted there",
-    )
-
-
-def _store(archive: Archive, objects: TrialObjects, asks: bool) -> Check:
-    name = f"store {objects.what}"
-    start = time.perf_counter()
-    try:
-        archive.store(objects.paths)
-    except OrchestratorError as fault:
-        return Check(name, Health.BAD, str(fault), objects.advice)
-    seconds = (time.perf_counter() - start) / len(objects.paths)
-    if not asks:
-        return paced(name, len(objects.paths), "object(s), not read back", seconds)
-    lost = archive.missing(objects.references)
-    if lost:
-        return Check(
-            name,
-            Health.BAD,
-            f"taken, but {len(lost)} of {len(objects.paths)} are not shown when asked for",
-            'where it files objects only after a while nothing is wrong; else confirm = "none"',
-        )
-    return paced(name, len(objects.paths), "object(s), read back", seconds)
-
-
-def _committed(archive: Committing, study: Sequence[TrialObjects]) -> Check:
-    references = [reference for objects in study for reference in objects.references]
-    refused = archive.uncommitted(references)
-    if refused:
-        return Check("commitment", Health.BAD, f"it does not commit to {len(refused)} of {len(references)} objects")
-    return Check("commitment", Health.GOOD, f"it commits to {len(references)} objects")

@@ -1,4 +1,4 @@
-"""The study of a synthetic patient with which an archive is tried: images, a segmentation and a report.
+"""The study of a synthetic patient with which an archive is tried: images, and every kind of object of a result.
 
 UIDs and bytes are the same each time, so an archive that was tried often holds one small study.
 """
@@ -6,18 +6,21 @@ UIDs and bytes are the same each time, so an archive that was tried often holds 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydicom.uid import UID
+
 from orchestrator import __version__
-from orchestrator.dicom import WriteOptions, gather, plan, read_instance, write
+from orchestrator.dicom import Syntax, WriteOptions, gather, plan, read_instance, write
+from orchestrator.dicom.form import LABEL_MAP_STORAGE, WORDS
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.job import Priority
 from orchestrator.domain.model import Accepts, ModelDescription
 from orchestrator.domain.ports import ObjectReference
 from orchestrator.domain.records import JobRecord, ObjectKind, ObjectRecord
-from orchestrator.domain.result import Result, Segment
+from orchestrator.domain.result import HeatMap, Result, Segment
 from orchestrator.domain.series import Series
 from orchestrator.testing import Patient, Phantom, SyntheticSeries, synthetic_series
 
@@ -26,16 +29,19 @@ MADE_AT = datetime(2025, 5, 1, 12, 0, tzinfo=UTC)
 SEED = "archive test"
 TRIAL_STUDY_UID = Phantom(seed=SEED).uid("study")
 MODEL = ModelDescription(name="archive-test", version="1", digest="0" * 64, manufacturer="radiology-orchestrator")
+IMAGES = "images"
+EVERY_KIND = frozenset(WORDS.values())
+
+_OTHER_ENCODINGS = WriteOptions(label_map=True, comprehensive_3d=False, objects=frozenset())
 
 
 @dataclass(frozen=True, slots=True)
 class TrialObjects:
-    """Objects of one kind. what: their name for people; advice: what to change where they are refused."""
+    """Objects of one SOP class. what: their name for people."""
 
     what: str
     paths: Sequence[Path]
     references: Sequence[ObjectReference]
-    advice: str
     patient_id: str = PATIENT.patient_id
 
     @property
@@ -43,9 +49,14 @@ class TrialObjects:
         """The study that they are part of."""
         return self.references[0].study_uid
 
+    @property
+    def sop_class(self) -> str:
+        """Their SOP class."""
+        return self.references[0].sop_class
 
-def write_trial_study(folder: Path, options: WriteOptions) -> tuple[TrialObjects, ...]:
-    """Return the images, the segmentation and the report, written into the folder as the options say."""
+
+def write_trial_study(folder: Path, syntax: Syntax) -> tuple[TrialObjects, ...]:
+    """Return the images, then all objects of a result, in every class that they can have, written into the folder."""
     images = synthetic_series(
         folder / "images",
         slices=10,
@@ -54,18 +65,21 @@ def write_trial_study(folder: Path, options: WriteOptions) -> tuple[TrialObjects
         attributes={"QualityControlSubject": "YES", "StudyDescription": "Archive test, synthetic"},
     )
     series = gather([read_instance(path) for path in images.paths])
-    objects = _written(images, series, folder, options)
-    return (
-        TrialObjects(
-            "images", images.paths, _images(series), "let it take CT images from this host's AE title or user"
-        ),
-        *(_one(item, options) for item in objects),
-    )
+    usual, other = WriteOptions(syntax=syntax, objects=EVERY_KIND), replace(_OTHER_ENCODINGS, syntax=syntax)
+    objects = {
+        item.sop_class: item
+        for options in (usual, other)
+        for item in _written(images, series, folder, options)
+        if options is usual or item.kind in {ObjectKind.SEG, ObjectKind.SR}
+    }
+    return (TrialObjects(IMAGES, images.paths, _images(series)), *map(_one, objects.values()))
 
 
 def _written(images: SyntheticSeries, series: Series, folder: Path, options: WriteOptions) -> tuple[ObjectRecord, ...]:
     grid = plan(series, Accepts())[0]
-    result = Result([Segment("Test lesion", images.mask, codes["lesion"])])
+    result = Result(
+        [Segment("Test lesion", images.mask, codes["lesion"])], maps=[HeatMap("Test map", images.mask.astype("f4"))]
+    )
     job = JobRecord(
         key=f"archive-test-{__version__}",
         series_uid=series.series_uid,
@@ -86,12 +100,21 @@ def _images(series: Series) -> list[ObjectReference]:
     return [ObjectReference(one.study_uid, one.series_uid, one.sop_uid, one.sop_class) for one in series.instances]
 
 
-def _one(item: ObjectRecord, options: WriteOptions) -> TrialObjects:
+_NAMES = {
+    ObjectKind.SEG: "segmentation (binary)",
+    ObjectKind.PM: "parametric map",
+    ObjectKind.SC: "key image",
+    ObjectKind.KO: "key object",
+    ObjectKind.PR: "presentation state",
+}
+
+
+def _one(item: ObjectRecord) -> TrialObjects:
     reference = ObjectReference(item.study_uid, item.series_uid, item.sop_uid, item.sop_class)
-    if item.kind is ObjectKind.SEG:
-        what = "segmentation (labelmap)" if options.label_map else "segmentation (binary)"
-        advice = 'write seg = "binary"' if options.label_map else f"let it take SOP class {item.sop_class}"
+    if item.sop_class == LABEL_MAP_STORAGE:
+        what = "segmentation (labelmap)"
+    elif item.kind is ObjectKind.SR:
+        what = f"report ({UID(item.sop_class).name.removesuffix(' Storage')})"
     else:
-        what = "report (Comprehensive 3D SR)" if options.comprehensive_3d else "report (Comprehensive SR)"
-        advice = 'write sr = "comprehensive"' if options.comprehensive_3d else f"let it take SOP class {item.sop_class}"
-    return TrialObjects(what, [item.path], [reference], advice)
+        what = _NAMES[item.kind]
+    return TrialObjects(what, [item.path], [reference])

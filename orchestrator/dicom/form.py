@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -71,6 +71,14 @@ _KINDS: Mapping[str, ObjectKind] = {
     GrayscaleSoftcopyPresentationStateStorage: ObjectKind.PR,
 }
 
+_OTHER_CHOICES: Mapping[str, tuple[str, str, str]] = {
+    SegmentationStorage: (LABEL_MAP_STORAGE, "seg", '"labelmap"'),
+    LABEL_MAP_STORAGE: (SegmentationStorage, "seg", '"binary"'),
+    Comprehensive3DSRStorage: (ComprehensiveSRStorage, "sr", '"comprehensive"'),
+    ComprehensiveSRStorage: (Comprehensive3DSRStorage, "sr", '"comprehensive-3d"'),
+}
+"""The other class that says the same, with the setting that chooses it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteOptions:
@@ -91,6 +99,15 @@ class WriteOptions:
     def takes(self, written: ObjectRecord) -> bool:
         """Return whether the destination gets an object; what a plugin adds goes everywhere."""
         return written.kind in self.objects or written.kind is ObjectKind.OTHER
+
+    @property
+    def sop_classes(self) -> frozenset[str]:
+        """The SOP classes of what the destination gets."""
+        of_other_choices = {
+            SegmentationStorage if self.label_map else LABEL_MAP_STORAGE,
+            ComprehensiveSRStorage if self.comprehensive_3d else Comprehensive3DSRStorage,
+        }
+        return frozenset(uid for uid, kind in _KINDS.items() if kind in self.objects) - of_other_choices
 
     @property
     def form(self) -> str:
@@ -127,20 +144,40 @@ def advice(sop_class: str, options: WriteOptions) -> str:
     kind = _KINDS.get(sop_class)
     if kind is None:
         return ""
-    if sop_class == LABEL_MAP_STORAGE:
-        return 'write seg = "binary"'
-    if sop_class == Comprehensive3DSRStorage:
-        return 'write sr = "comprehensive"'
+    if sop_class in {LABEL_MAP_STORAGE, Comprehensive3DSRStorage}:
+        _, key, value = _OTHER_CHOICES[sop_class]
+        return f"write {key} = {value}"
     return f"write objects = {in_words(without(options.objects, kind))}"
 
 
 def without(objects: frozenset[ObjectKind], refused: ObjectKind) -> frozenset[ObjectKind]:
-    """Return the objects for an archive that refuses one kind: for SEG or SR the key image is sent.
+    """Return the objects for an archive that refuses one kind: in place of SEG or SR it gets the key image.
 
     Where key images are refused it is the report that says what every result says.
     """
     instead = {ObjectKind.SC: ObjectKind.SR, ObjectKind.SEG: ObjectKind.SC, ObjectKind.SR: ObjectKind.SC}
     return (objects | {instead[refused]} if refused in instead else objects) - {refused}
+
+
+def fitting(options: WriteOptions, taken: Collection[str]) -> Mapping[str, str]:
+    """Return the settings to write for a destination that takes objects of these SOP classes only: key -> value.
+
+    Empty where it takes what it is set to get, or takes neither report nor key image.
+    """
+    settings: dict[str, str] = {}
+    for refused in options.sop_classes.difference(taken) & _OTHER_CHOICES.keys():
+        other, key, value = _OTHER_CHOICES[refused]
+        if other in taken:
+            settings[key] = value
+    kinds = {_KINDS[uid] for uid in taken if uid in _KINDS}
+    objects = options.objects & kinds
+    if not USUAL_OBJECTS & options.objects <= objects:
+        objects |= {ObjectKind.SC} & kinds
+    if not objects & {ObjectKind.SR, ObjectKind.SC}:
+        objects |= {ObjectKind.SR} & kinds
+    if objects != options.objects and objects & {ObjectKind.SR, ObjectKind.SC}:
+        settings["objects"] = in_words(objects)
+    return dict(sorted(settings.items()))
 
 
 def in_words(objects: frozenset[ObjectKind]) -> str:

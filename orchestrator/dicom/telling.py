@@ -6,7 +6,7 @@ import numpy as np
 
 from orchestrator.dicom.answer import Answer, best
 from orchestrator.dicom.masks import DrawnSegment
-from orchestrator.domain.result import Finding, Presence, Urgency
+from orchestrator.domain.result import Finding, HeatMap, Presence, Urgency
 
 MOST_TELLING = 8
 """How many images of one grid: enough to look through at once."""
@@ -16,17 +16,22 @@ def telling(answer: Answer) -> tuple[int, ...]:
     """Return the slice that shows each finding best, the most urgent and the surest first.
 
     Where no finding has a place, those with the largest cross-sections of the segments, the largest segment
-    first; none where nothing was found. Each slice once.
+    first; without segments where each map is highest; none where nothing was found. Each slice once.
     """
     said = [finding for finding in answer.result.findings if finding.presence is not Presence.ABSENT]
     found = [place for finding in sorted(said, key=_rank) for place in _slices(answer, finding)]
     segments = sorted(answer.segments, key=lambda segment: -segment.voxels)
-    return tuple(dict.fromkeys(found or map(largest_cross_section, segments)))[:MOST_TELLING]
+    shown = found or [*map(largest_cross_section, segments)] or [_highest(heat) for heat in answer.result.maps]
+    return tuple(dict.fromkeys(shown))[:MOST_TELLING]
 
 
 def largest_cross_section(segment: DrawnSegment) -> int:
     """Return the slice on which the segment has most voxels, the first of several."""
     return int(np.argmax(segment.counts))
+
+
+def _highest(heat: HeatMap) -> int:
+    return int(np.argmax(np.asarray(heat.values).max(axis=(1, 2))))
 
 
 def _rank(finding: Finding) -> tuple[int, float]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from orchestrator.domain.job import Priority
+from orchestrator.dicom import Grid, WriteOptions, read_instance
+from orchestrator.domain.job import JobState, Priority
+from orchestrator.domain.records import SeriesState
+from orchestrator.domain.result import Result
 from orchestrator.jobs import Ledger
 from orchestrator.pipeline.delivery import Delivery
 from orchestrator.pipeline.parts import Destination, Folders, Parts
-from tests.data.records import NOON
+from tests.data.records import NOON, add_jobs, job_record, key_of, series_record
+from tests.parts.written import one_segment, write_result
 
 SECOND = timedelta(seconds=1)
 
@@ -64,3 +68,28 @@ class Post:
         _, args = self.queued.pop(key)
         self.delivery(*args)
         return True
+
+
+def finish(
+    post: Post,
+    sources: Sequence[Path],
+    name: str,
+    priority: Priority = Priority.ROUTINE,
+    *forms: WriteOptions,
+    result_of: Callable[[Grid], Result] = one_segment,
+) -> None:
+    """Put a finished job with its written result into the ledger, queued for every destination."""
+    images = [read_instance(path) for path in sources]
+    ids = {"series_uid": images[0].series_uid, "study_uid": images[0].study_uid}
+    post.ledger.put_series(series_record(state=SeriesState.RELEASED, **ids), images)
+    add_jobs(post.ledger, job_record(name, model=name, priority=priority, created_at=post.now, **ids))
+    key = key_of(name)
+    for state in (JobState.RUNNING, JobState.DELIVERING):
+        post.ledger.move_job(key, state)
+    outbox = post.outbox / key
+    written = [write_result(sources, result_of, outbox, key=key, options=form).objects for form in forms or (None,)]
+    post.ledger.put_objects(key, [item for objects in written for item in objects])
+    for destination in post.destinations():
+        post.ledger.add_delivery(key, destination)
+        post.ledger.recall_deliveries(destination, post.now)
+    post.now += timedelta(minutes=1)

@@ -7,12 +7,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    CTImageStorage,
+    KeyObjectSelectionDocumentStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+from pynetdicom import evt
+from pynetdicom.sop_class import Verification
 
-from orchestrator.app.archive_checks import examine_archive, paced
+from orchestrator.app.archive_checks import examine_archive
 from orchestrator.app.check import Check, Health
+from orchestrator.app.object_checks import paced
 from orchestrator.config import Settings, load_settings
 from orchestrator.domain.errors import UserError
 from tests.parts.dcmtk import dcmqrscp, free_port, storescp
+from tests.parts.dicom_peer import peer_that
 from tests.parts.orthanc import Orthanc, orthanc
 
 pytestmark = pytest.mark.xdist_group("archive-checks")
@@ -42,6 +54,7 @@ def test_a_sound_archive_takes_and_shows_all_that_is_sent(archive: Orthanc, tmp_
     found = checks(tmp_path, destination(getattr(archive, way)))
     tried = ["store images", "store segmentation (binary)", "store report (Comprehensive 3D SR)", "query", "fetch"]
     assert not [found[name] for name in tried if found[name].health is Health.BAD]  # slow is no fault of it here
+    assert (found["objects"].health, "refuses" in found["objects"].found) == (Health.GOOD, False)
     assert "10 images" in found["fetch"].found
     assert found["patients"].health is Health.GOOD
     told = "s ahead of ours|s behind ours" if way == "url" else "it does not tell the time"  # its plugin sends no Date
@@ -66,7 +79,7 @@ def test_a_dimse_archive_is_tried_with_the_same_words(tmp_path: Path) -> None:
     with dcmqrscp(tmp_path / "archive") as peer:
         found = checks(tmp_path, destination(peer.url))
     stored = [check for name, check in found.items() if name.startswith("store ")]
-    assert [check.found.split(",")[1] for check in stored] == [" read back"] * 3
+    assert [check.found.split(",")[1] for check in stored] == [" read back"] * len(stored)
     assert found["fetch"].found.startswith("10 images")
     assert found["TLS"].advice == "dimse+tls:// or +https://"
 
@@ -76,9 +89,37 @@ def test_what_an_archive_refuses_is_named_with_the_setting_that_helps(tmp_path: 
         text = destination(peer.url, 'seg = "labelmap"', "ask = false", 'confirm = "none"')
         found = checks(tmp_path, text)
     assert found["store segmentation (labelmap)"].health is Health.BAD
-    assert found["store segmentation (labelmap)"].advice == 'write seg = "binary"'
+    assert found["objects"].advice == 'write seg = "binary"'
     assert "not read back" in found["store images"].found
     assert found["query"].found.startswith("ask = false")
+
+
+@pytest.mark.parametrize(
+    ("takes", "advice"),
+    [
+        ([Comprehensive3DSRStorage, SecondaryCaptureImageStorage], 'write objects = ["sr", "key-image"]'),
+        ([SegmentationStorage, ComprehensiveSRStorage], 'write objects = ["seg", "sr"], sr = "comprehensive"'),
+        ([SecondaryCaptureImageStorage, KeyObjectSelectionDocumentStorage], 'write objects = ["key-image"]'),
+        ([SegmentationStorage], "let it take a report (Comprehensive SR) or a Secondary Capture"),
+    ],
+    ids=["no segmentation", "an older report", "key images", "neither report nor key image"],
+)
+def test_what_to_send_is_chosen_by_what_an_archive_takes(tmp_path: Path, takes: list[str], advice: str) -> None:
+    with peer_that(
+        {evt.EVT_C_STORE: lambda _: 0x0000, evt.EVT_C_ECHO: lambda _: 0x0000}, Verification, CTImageStorage, *takes
+    ) as url:
+        found = checks(tmp_path, destination(url, "ask = false", 'confirm = "none"'))["objects"]
+    assert found.health is Health.BAD
+    assert found.advice.startswith(advice)
+
+
+def test_what_an_archive_need_not_get_it_may_refuse(tmp_path: Path) -> None:
+    with storescp(tmp_path / "archive") as peer:  # it knows no Label Map
+        text = destination(peer.url, "ask = false", 'confirm = "none"')
+        found = checks(tmp_path, text)
+    assert "store segmentation (labelmap)" not in found
+    assert found["objects"].health is Health.GOOD
+    assert found["objects"].found.endswith("it refuses segmentation (labelmap)")
 
 
 def test_an_archive_that_is_away_is_one_sentence(tmp_path: Path) -> None:

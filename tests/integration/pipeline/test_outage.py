@@ -18,18 +18,16 @@ from pydicom.uid import (
 )
 
 from orchestrator.archive import FolderArchive, connect
-from orchestrator.dicom import Syntax, WriteOptions, read_instance
+from orchestrator.dicom import Syntax, WriteOptions
 from orchestrator.dicom.seg import LABEL_MAP_STORAGE
 from orchestrator.domain.job import JobState, Priority
-from orchestrator.domain.records import SeriesState
 from orchestrator.jobs import Ledger
 from orchestrator.pipeline.parts import Destination
 from tests.data.faults import change
-from tests.data.records import add_jobs, job_record, key_of, series_record
+from tests.data.records import key_of
 from tests.data.series import ct_series
 from tests.parts.dcmtk import dcmqrscp, free_port, storescu
-from tests.parts.post import Post
-from tests.parts.written import one_segment, write_result
+from tests.parts.post import Post, finish
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 USUAL = WriteOptions()
@@ -45,26 +43,6 @@ def post(tmp_path: Path) -> Iterator[Post]:
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Path]:
     return ct_series(tmp_path_factory.mktemp("sources"), slices=4, rows=32, columns=32)
-
-
-def finish(
-    post: Post, sources: Sequence[Path], name: str, priority: Priority = Priority.ROUTINE, *forms: WriteOptions
-) -> None:
-    """Put a finished job with its written result into the ledger, queued for every destination."""
-    images = [read_instance(path) for path in sources]
-    ids = {"series_uid": images[0].series_uid, "study_uid": images[0].study_uid}
-    post.ledger.put_series(series_record(state=SeriesState.RELEASED, **ids), images)
-    add_jobs(post.ledger, job_record(name, model=name, priority=priority, created_at=post.now, **ids))
-    key = key_of(name)
-    for state in (JobState.RUNNING, JobState.DELIVERING):
-        post.ledger.move_job(key, state)
-    outbox = post.outbox / key
-    written = [write_result(sources, one_segment, outbox, key=key, options=form).objects for form in forms or (USUAL,)]
-    post.ledger.put_objects(key, [item for objects in written for item in objects])
-    for destination in post.destinations():
-        post.ledger.add_delivery(key, destination)
-        post.ledger.recall_deliveries(destination, post.now)
-    post.now += MINUTE
 
 
 def confirmed(post: Post) -> list[str]:
