@@ -42,9 +42,12 @@ class Desk:
     def retry(self, key: str, *, by: str) -> JobRecord:
         """Queue a job that ended without a result again, or only its deliveries where it has one.
 
+        Notes that reject its result and were given up are sent again, whatever the job's state.
         Raises UnknownRecord, ForbiddenTransition.
         """
         job = self.ledger.job(key)
+        if self._send_notes_again(job):
+            return job
         if job.state in LEAVING and self._has_refused_delivery(job):
             return self._deliver_again(job, by=by)
         if JobState.WAITING not in MOVES[job.state]:
@@ -105,6 +108,17 @@ class Desk:
             self._on_review(job, before, kept)
         return kept
 
+    def _send_notes_again(self, job: JobRecord) -> bool:
+        """Return whether there were notes that had been given up, to destinations that the settings name."""
+        now = datetime.now(UTC)
+        parked = [row for row in self.ledger.notes(job.key) if row.state is DeliveryState.PARKED]
+        again = [row for row in parked if row.destination in self._destinations]
+        for row in again:
+            self.ledger.move_delivery(
+                row.job_key, row.destination, DeliveryState.WAITING, next_attempt_at=now, note=row.note
+            )
+        return bool(again)
+
     def _has_refused_delivery(self, job: JobRecord) -> bool:
         return any(row.state is DeliveryState.PARKED for row in self.ledger.deliveries(job.key))
 
@@ -122,6 +136,7 @@ class Desk:
             self.ledger.add_delivery(job.key, name)
         if all(row.state in SETTLED for row in self.ledger.deliveries(job.key)):
             after = self.ledger.move_job(job.key, JobState.DONE, reason="no further destination is set", by=by)
+            self.ledger.follow_up(job.key)  # where no newer result comes any more, the older one is rejected too
         return after
 
     def _discard(self, row: DeliveryRecord) -> None:

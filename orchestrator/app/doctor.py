@@ -10,13 +10,14 @@ from datetime import timedelta
 from pathlib import Path
 
 from orchestrator.app.check import Check, Health
-from orchestrator.app.ledgers import destinations_away
+from orchestrator.app.ledgers import destinations_away, notes_in_words
 from orchestrator.app.own_certificates import own_certificates
 from orchestrator.app.receiving import credentials_of
 from orchestrator.app.sources import connected, load_plugins, start_workers
 from orchestrator.config import ArchiveSettings, RemoteSettings, Settings
 from orchestrator.domain.errors import OrchestratorError, SettingsError
 from orchestrator.domain.fetching import WATCHING, FetchState
+from orchestrator.domain.records import DeliveryState
 from orchestrator.hooks import HostPlugins
 from orchestrator.jobs import Ledger
 from orchestrator.pipeline.fetching import utc_now
@@ -86,6 +87,10 @@ def _deliveries(settings: Settings) -> Iterator[Check]:
             yield Check(
                 f"deliveries to {name}", Health.WARNING, said, "one result at a time tries it, every few minutes"
             )
+        if found := notes_in_words(ledger):
+            parked = ledger.count_notes()[DeliveryState.PARKED]
+            advice = "orchestrator events --kind note.parked names the jobs; then: orchestrator jobs retry KEY"
+            yield Check("rejection notes", Health.BAD if parked else Health.GOOD, found, advice if parked else "")
 
 
 def _rules(settings: Settings, workers: Workers, plugins: HostPlugins) -> Check:

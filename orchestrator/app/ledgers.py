@@ -29,6 +29,7 @@ class JobFile:
     series: SeriesRecord | None
     objects: tuple[ObjectRecord, ...]
     deliveries: tuple[DeliveryRecord, ...]
+    notes: tuple[DeliveryRecord, ...]
     reviews: tuple[ReviewRecord, ...]
     events: tuple[EventRecord, ...]
 
@@ -44,6 +45,7 @@ def job_file(ledger: Ledger, key: str) -> JobFile:
         series=ledger.series(job.series_uid, job.revision),
         objects=ledger.objects(job.key),
         deliveries=ledger.deliveries(job.key),
+        notes=ledger.notes(job.key),
         reviews=ledger.reviews(job.key),
         events=ledger.events(subject=job.key),
     )
@@ -53,6 +55,11 @@ def destinations_away(ledger: Ledger) -> dict[str, str]:
     """Return what to tell of each destination that does not answer, by its name."""
     waiting = ledger.count_waiting()
     return {away.name: away.in_words(waiting.get(away.name, 0)) for away in ledger.destinations_away()}
+
+
+def notes_in_words(ledger: Ledger) -> str:
+    """Return how the notes stand that reject delivered results, empty where there are none."""
+    return ", ".join(f"{count} {state}" for state, count in ledger.count_notes().items() if count)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.app import ledgers
-from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, table
+from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, deliveries_table, table
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import JobRecord
 
@@ -63,11 +63,7 @@ def show(key: Key, settings: SettingsFile = None, json: JsonFlag = False) -> Non
     table(
         ["kind", "object", "file"], [(item.kind, item.sop_uid, item.path) for item in file.objects], empty="no objects"
     )
-    table(
-        ["destination", "state", "attempts", "next attempt", "error"],
-        [(row.destination, row.state, row.attempts, row.next_attempt_at, row.error) for row in file.deliveries],
-        empty="no deliveries",
-    )
+    deliveries_table(file.deliveries, file.notes)
     _tell({row.destination: away[row.destination] for row in file.deliveries if row.destination in away})
     table(["when", "what", "by", "text"], [(event.at, event.kind, event.by, event.text) for event in file.events])
 

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, time
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.app import ledgers
-from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, changes_text, console, finding_text, table
-from orchestrator.domain.records import ReviewRecord
+from orchestrator.cli.show import (
+    JsonFlag,
+    SettingsFile,
+    as_json,
+    changes_text,
+    console,
+    deliveries_table,
+    errors,
+    finding_text,
+    table,
+)
+from orchestrator.domain.errors import UserError
+from orchestrator.domain.records import RetractionRecord, ReviewRecord
 from orchestrator.domain.review import RejectReason, ReviewState
 from orchestrator.domain.worklist import Wanted
 
-commands = typer.Typer(help="Results: list, show, accept, reject.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from orchestrator.app.retraction import Retracted
+
+Day = datetime | None
+DAYS = ["%Y-%m-%d"]
+commands = typer.Typer(help="Results: list, show, accept, reject, retract.", no_args_is_help=True)
 Key = Annotated[str, typer.Argument(help="Job key of the result, or its first 6 digits and more.")]
 By = Annotated[str, typer.Option("--by", help="Name of the reviewer.")]
 Organization = Annotated[str, typer.Option("--organization", help="The reviewer's organisation.")]
@@ -59,6 +77,7 @@ def show(key: Key, settings: SettingsFile = None, json: JsonFlag = False) -> Non
     console.print(f"[bold]{file.job.model} {file.job.model_version}[/bold] - AI result, not verified")
     console.print(finding_text(file.job.findings, file.job.measurements), markup=False)
     table(["kind", "object", "file"], [(item.kind, item.sop_uid, item.path) for item in file.objects])
+    deliveries_table(file.deliveries, file.notes)
     table(
         ["when", "verdict", "by", "organisation", "reason", "corrected", "comment"],
         [
@@ -99,6 +118,86 @@ def reject(
     why = f" ({review.reason})" if review.reason else ""
     said = f"result {review.job_key[:12]} is {review.state}{why}{_instead_of(before)}"
     console.print(said, markup=False)
+
+
+@commands.command()
+def retract(
+    model: Annotated[str, typer.Option(help="Name of the faulty model.")],
+    version: Annotated[str, typer.Option(help="Its version.")],
+    reason: Annotated[str, typer.Option(help="What is wrong with it; stands in each note. No patient data.")],
+    by: Annotated[str, typer.Option(help="Who orders it; stands in each note.")],
+    organization: Annotated[str, typer.Option(help="That person's organisation.")],
+    since: Annotated[Day, typer.Option(formats=DAYS, help="Only what was written on this day or later.")] = None,
+    until: Annotated[
+        Day,
+        typer.Option(formats=DAYS, help="Only what was written until the end of this day; the version then runs on."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what it is about.")] = False,
+    settings: SettingsFile = None,
+    json: JsonFlag = False,
+) -> None:
+    """Take back all that a faulty model wrote: a note rejects it wherever it arrived, and the version runs no more.
+
+    Given again after it was interrupted, it goes on. Shows accession numbers on this terminal only.
+    """
+    from orchestrator.app import retraction  # loads plugins and archives
+
+    order = RetractionRecord(
+        model=model,
+        model_version=version,
+        since=since.astimezone(UTC) if since else None,
+        until=datetime.combine(until, time.max).astimezone(UTC) if until else None,
+        reason=_said(reason, "reason"),
+        by=_said(by, "name"),
+        organization=_said(organization, "organisation"),
+        at=datetime.now(UTC),
+    )
+    with retraction.opened(settings, order) as work:
+        stopped = work.begin(dry_run=dry_run)
+        found = [*_watched(work.results(), work.look_at if dry_run else work.take_back)]
+    if json:
+        as_json({"order": order, "dry_run": dry_run, "stopped": [job.key for job in stopped], "results": found})
+        return
+    _tell_retracted(found, len(stopped), dry_run=dry_run)
+
+
+def _said(text: str, what: str) -> str:
+    if not text.strip():
+        raise UserError(f"a retraction needs a {what}")
+    return text.strip()
+
+
+def _watched(keys: Sequence[str], take: Callable[[str], Retracted]) -> Iterator[Retracted]:
+    """Yield what came of each result, and show how far it is."""
+    from rich.progress import Progress
+
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        for key in progress.track(keys, description="results"):
+            yield take(key)
+
+
+def _tell_retracted(found: Sequence[Retracted], stopped: int, *, dry_run: bool) -> None:
+    table(
+        ["result", "study", "accession number", "sent to", "was"],
+        [
+            (
+                item.job_key[:12],
+                item.study_uid,
+                f"? ({item.accession_from})" if item.accession_number is None else item.accession_number or "none",
+                ", ".join(item.sent_to) or "nowhere",
+                item.was,
+            )
+            for item in found
+        ],
+        empty="no results of this version in that time",
+    )
+    new, notes = sum(item.is_new for item in found), sum(len(item.sent_to) for item in found)
+    what = "results that would be retracted" if dry_run else "results retracted"
+    console.print(f"{what}: {new} (before: {len(found) - new}); rejection notes: {notes}", markup=False)
+    if stopped:
+        console.print(f"jobs of this version that wait or run, held now or when they end: {stopped}", markup=False)
+    if not dry_run and notes:
+        console.print("a running service sends the notes; how they stand: orchestrator doctor", markup=False)
 
 
 def _instead_of(before: ReviewRecord | None) -> str:

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.domain.errors import UserError
+from orchestrator.domain.records import DeliveryRecord, DeliveryState
 from orchestrator.domain.unit import shown_unit
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -32,6 +33,7 @@ COLOURS = {
     "failed": "red",
     "parked": "red",
     "rejected": "red",
+    "retracted": "red",
     "corrected": "green",
     "second-reader": "cyan",
     "disagreed": "yellow",
@@ -122,6 +124,21 @@ def _cell(value: object) -> str:
     colour = COLOURS.get(text)
     safe = text.replace("[", r"\[")
     return f"[{colour}]{safe}[/{colour}]" if colour else safe
+
+
+def deliveries_table(results: Iterable[DeliveryRecord], notes: Iterable[DeliveryRecord]) -> None:
+    """Print where a result is on its way, and where notes that reject it are."""
+    table(
+        ["destination", "what", "state", "attempts", "next attempt", "error"],
+        [_delivery(row) for row in (*results, *notes)],
+        empty="no deliveries",
+    )
+
+
+def _delivery(row: DeliveryRecord) -> list[object]:
+    what = f"rejection note: {row.note}" if row.note else "result"
+    waits = row.next_attempt_at if row.state is DeliveryState.WAITING else None
+    return [row.destination, what, row.state, row.attempts, waits, row.error]
 
 
 def amount(value: object, unit: object) -> str:

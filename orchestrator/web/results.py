@@ -49,7 +49,7 @@ def result(
         viewing=viewing(site, job.key, slice),
         presets=PRESETS.get(series.modality, ()) if series else (),
         objects=site.ledger.objects(job.key),
-        deliveries=site.ledger.deliveries(job.key),
+        deliveries=(*site.ledger.deliveries(job.key), *site.ledger.notes(job.key)),
         card=site.models.get(job.model),
         stages=stages(job),
         newer=_newer(site, job),

@@ -197,7 +197,9 @@ def nearest_miss(rule: Mapping[str, Any]) -> str:
 
 
 def delivery(record: DeliveryRecord) -> str:
-    """Return where the objects are on their way to one destination, and why they wait."""
+    """Return where the objects, or a note that rejects them, are on their way to one destination, and why they wait."""
+    if record.note:
+        return _note(record)
     at = record.destination
     match record.state:
         case DeliveryState.CONFIRMED:
@@ -209,10 +211,27 @@ def delivery(record: DeliveryRecord) -> str:
         case DeliveryState.PARKED:
             return f"Stopped on the way to {at}: {record.error or 'no reason given'}"
         case DeliveryState.DISCARDED:
-            return f"Not sent to {at}: replaced before it left"
+            return f"Not sent to {at}: {record.error or 'replaced before it left'}"
         case _ if record.next_attempt_at is None:
             return f"Waits for {at}: the series is not known to be complete"
     return f"Waits for {at}" + (f": {record.error}" if record.error else "")
+
+
+def _note(record: DeliveryRecord) -> str:
+    what, at = f"Rejection note ({record.note})", record.destination
+    why = f": {record.error}" if record.error else ""
+    match record.state:
+        case DeliveryState.CONFIRMED:
+            return f"{what} confirmed in {at}"
+        case DeliveryState.UNCONFIRMED:
+            return f"{what} sent to {at}, not confirmed"
+        case DeliveryState.SENDING:
+            return f"{what} is being sent to {at}"
+        case DeliveryState.PARKED:
+            return f"{what} stopped on the way to {at}{why}"
+        case DeliveryState.DISCARDED:
+            return f"{what} not sent to {at}{why}"
+    return f"{what} waits for {at}{why}"
 
 
 def deliveries(records: Iterable[DeliveryRecord]) -> tuple[tuple[DeliveryState, str], ...]:

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.job import ENDED, MOVES, JobState
+from orchestrator.domain.records import DeliveryState
 from orchestrator.web.addresses import Key, Name
 from orchestrator.web.judged import open_events
 from orchestrator.web.permissions import Permission, needs
@@ -48,16 +49,16 @@ def job(site: SiteOf, request: Request, key: Key) -> HTMLResponse:
     """Return one job with everything that happened to it."""
     sequence = site.ledger.last_event()
     found = site.ledger.job(key)
-    review = site.ledger.review(found.key)
+    review, notes = site.ledger.review(found.key), site.ledger.notes(found.key)
     return site.page(
         "job.html",
         sequence=sequence,
         job=found,
         review=review,
-        deliveries=site.ledger.deliveries(found.key),
+        deliveries=(*site.ledger.deliveries(found.key), *notes),
         events=open_events(site, found.key, review),
         stages=stages(found),
-        may_retry=found.state in RETRIED,
+        may_retry=found.state in RETRIED or any(note.state is DeliveryState.PARKED for note in notes),
         may_cancel=found.state in CANCELLED,
         reviewer=remembered(request),
     )

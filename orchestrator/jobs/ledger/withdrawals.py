@@ -133,22 +133,22 @@ class WithdrawalPages(Pages):
         with self._database.reading() as connection:
             return tuple(sorted(connection.scalars(query)))
 
-    def order_retraction(self, order: RetractionRecord) -> RetractionRecord:
-        """Return the order as it is kept: once for a version and a time, whoever gives it again.
+    def order_retraction(self, order: RetractionRecord) -> bool:
+        """Return True where the order is new: it is kept once for a version and a time, whoever gives it again.
 
         Where it is for now and later too, the version's jobs that wait are held.
         """
         table = tables.retractions
         same = [table.c[name] == getattr(order, name) for name in ("model", "model_version", "since", "until")]
         with self._database.writing() as connection:
-            kept = records(connection, RetractionRecord, _retraction_query().where(*same).limit(1))
-            if not kept:
+            is_new = not records(connection, RetractionRecord, _retraction_query().where(*same).limit(1))
+            if is_new:
                 connection.execute(sa.insert(table).values(**values(order)))
                 subject = f"{order.model} {order.model_version}"
                 write_event(connection, "retraction.ordered", subject, _order_in_words(order), order.by)
             if order.until is None:
                 _hold_waiting(connection, order)
-        return kept[0] if kept else order
+        return is_new
 
     def retraction(self, model: str, version: str) -> RetractionRecord | None:
         """Return the order by which a version runs no more, None where there is none."""

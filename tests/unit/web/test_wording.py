@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.job import Priority, Purpose
-from orchestrator.domain.records import DeliveryRecord, DeliveryState
+from orchestrator.domain.records import DeliveryRecord, DeliveryState, Note
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import RejectReason
 from orchestrator.web import wording
@@ -91,10 +91,12 @@ def test_a_raw_score_is_never_called_a_certainty():
     assert "certainty" not in wording.finding({"name": "Bleeding", "value": "present", "score": 0.9})
 
 
+@pytest.mark.parametrize("note", list(Note))
 @pytest.mark.parametrize("state", list(DeliveryState))
-def test_every_delivery_state_has_words_that_name_the_destination(state):
-    said = wording.delivery(DeliveryRecord(job_key="k", destination="pacs", state=state))
+def test_every_delivery_state_has_words_that_name_the_destination(state, note):
+    said = wording.delivery(DeliveryRecord(job_key="k", destination="pacs", note=note, state=state))
     assert "pacs" in said
+    assert said.startswith("Rejection note") == bool(note)
 
 
 def test_a_delivery_that_is_not_released_says_what_it_waits_for():
