@@ -36,6 +36,7 @@ from orchestrator.dicom.outline import polygon_area
 from orchestrator.dicom.picture import Picture, Scale, grey
 from orchestrator.dicom.pixels import image_of
 from orchestrator.dicom.series import is_image
+from orchestrator.dicom.spots import Spot, spots_of
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 
 SMALLEST_PICTURE, LARGEST_PICTURE = 512, 1024
@@ -73,6 +74,7 @@ class Overlay:
         self._images = [mark for document in documents for mark in image_marks(document)]
         self._words = {uid: said for document in documents for uid, said in words(document).items()}
         self._stating = {uid for document in documents for uid in stating(document)}
+        self._documents = documents
 
     @classmethod
     def open(cls, sources: Sequence[Path], objects: Sequence[Path]) -> Overlay:
@@ -110,6 +112,11 @@ class Overlay:
             return places[max(showing, key=lambda mark: mark.score).place]
         shown = Counter(place for _, segment in self._segments() for place in segment.frames if place in places)
         return places[shown.most_common(1)[0][0]] if shown else len(self._frames) // 2
+
+    @cached_property
+    def spots(self) -> Mapping[str, Spot]:
+        """Where each entry of the result's summary is that has a place: ``findings/0``, ``measurements/2``."""
+        return spots_of(self._documents, self.places, self._outlines, self._segmentations)
 
     @cached_property
     def legend(self) -> tuple[LegendEntry, ...]:
@@ -154,15 +161,20 @@ class Overlay:
         size: int | None = None,
         banner: bool = True,
         legend: bool = False,
+        spot: str = "",
     ) -> bytes:
         """Return one image as PNG with all that is drawn on it, anisotropic pixels in their true aspect.
 
         index: from 0, along the normal of the images. size: of the image's longer side in pixels.
         window: (centre, width) in the images' unit; None = the header's, else by the distribution of values.
         banner: a band above, "AI - not verified". legend: a band below, the same for every image.
+        spot: the entry of ``spots`` that gets corners round it, where it is on this image.
         Raises IndexError and UnsupportedInput.
         """
         picture = self.picture(index, opacity=opacity, outline=outline, window=window, size=size)
+        told = self.spots.get(spot)
+        if told is not None and told.slice == index and told.box is not None:
+            picture.corners(told.box)
         if banner:
             picture.banner()
         if legend:

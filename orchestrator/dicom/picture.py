@@ -51,6 +51,10 @@ def grey(values: npt.NDArray[Any], window: tuple[float, float]) -> npt.NDArray[n
     return np.asarray(np.clip((values.astype(np.float32) - low) * (255.0 / width), 0, 255).astype(np.uint8))
 
 
+Box = tuple[float, float, float, float]
+"""Top, left, bottom, right of what is shown, as pixel centres (row, column) at whole numbers."""
+
+
 class Picture:
     """One slice being painted."""
 
@@ -87,6 +91,17 @@ class Picture:
         pen, (width, height) = ImageDraw.Draw(self._image), self._size
         away = inset * (self._stroke + 2)
         pen.rectangle((away, away, width - 1 - away, height - 1 - away), outline=colour, width=self._stroke)
+
+    def corners(self, box: Box, colour: Colour = _WHITE) -> None:
+        """Draw the corners of a box round something, so that the eye finds it and nothing of it is covered."""
+        pen, away = ImageDraw.Draw(self._image), 3 * self._stroke
+        (left, top), (right, bottom) = self._scale.place(np.array([box[:2], box[2:]]))
+        left, top, right, bottom = left - away, top - away, right + away, bottom + away
+        arm = max(away, min(right - left, bottom - top) / 5)
+        for x, inward in ((left, arm), (right, -arm)):
+            for y, down in ((top, arm), (bottom, -arm)):
+                for width, ink in ((self._stroke + 2, _BLACK), (self._stroke, colour)):
+                    pen.line([(x + inward, y), (x, y), (x, y + down)], fill=ink, width=width, joint="curve")
 
     def _mark(self, pen: ImageDraw.ImageDraw, place: tuple[float, float], colour: Colour) -> None:
         (x, y), radius = place, max(7, max(self._size) // 50)

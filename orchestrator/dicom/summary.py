@@ -16,7 +16,8 @@ from orchestrator.domain.result import Urgency
 
 _PRESENCE = {code.value: presence for presence, code in own.PRESENCE.items()}
 _URGENCY = {code.value: urgency for urgency, code in own.URGENCY.items()}
-_TRACKING_ID, _FINDING_SITE, _LATERALITY = "112039", "363698007", own.LATERALITY.value
+_TRACKING_ID, _TRACKING_UID = "112039", "112040"
+_FINDING_SITE, _LATERALITY = "363698007", own.LATERALITY.value
 _NUMBERS = {own.SCORE.value: "score", own.CERTAINTY.value: "certainty_percent"}
 _OF_A_FINDING = frozenset({*_NUMBERS, own.REGION_SCORE.value, own.IMAGE_SCORE.value})
 _OF_AN_OUTLINE = frozenset({concepts.AREA.value})
@@ -42,19 +43,46 @@ class Summary:
 
 def summarize(objects: Sequence[ObjectRecord]) -> Summary:
     """Return what the SRs among these objects say."""
-    documents = [dcmread(record.path) for record in objects if record.kind is ObjectKind.SR]
+    return summary_of([dcmread(record.path) for record in objects if record.kind is ObjectKind.SR])
+
+
+def summary_of(documents: Sequence[Dataset]) -> Summary:
+    """Return what these SRs say."""
     return Summary(
         tuple(finding for document in documents for finding in _findings(document)),
         tuple(measurement for document in documents for measurement in _measurements(document)),
     )
 
 
+def tracking(documents: Sequence[Dataset]) -> Mapping[str, str]:
+    """Return the tracking UID behind each entry of a Summary of these SRs, for those that have one.
+
+    Entries are named by their place in it: ``findings/0``, ``measurements/2``.
+    """
+    found = [group for document in documents for group, _, _ in _finding_items(document)]
+    measured = [group for document in documents for group, _ in _measured_items(document)]
+    named = {f"findings/{place}": group for place, group in enumerate(found)}
+    named |= {f"measurements/{place}": group for place, group in enumerate(measured)}
+    uids = {entry: _tracking_uid(group) for entry, group in named.items()}
+    return {entry: uid for entry, uid in uids.items() if uid}
+
+
 def _findings(document: Dataset) -> Iterator[Mapping[str, object]]:
+    for group, position, item in _finding_items(document):
+        yield _finding(item, group, content.children(group)[position + 1 : position + 2])
+
+
+def _finding_items(document: Dataset) -> Iterator[tuple[Dataset, int, Dataset]]:
+    """Yield each finding with its group and its position there."""
     for group in content.groups(document):
-        items = content.children(group)
-        for position, item in enumerate(items):
+        for position, item in enumerate(content.children(group)):
             if content.code(item) in _PRESENCE:
-                yield _finding(item, group, items[position + 1 : position + 2])
+                yield group, position, item
+
+
+def _tracking_uid(group: Dataset) -> str:
+    items = content.children(group)
+    return next((str(item.UID) for item in items if content.concept(item) == _TRACKING_UID), "")
 
 
 def _finding(item: Dataset, group: Dataset, following: Sequence[Dataset]) -> Mapping[str, object]:
@@ -94,6 +122,12 @@ def _place(item: Dataset) -> dict[str, object]:
 
 
 def _measurements(document: Dataset) -> Iterator[Mapping[str, object]]:
+    for group, item in _measured_items(document):
+        said = {"name": content.name(item), "value": content.number(item), "unit": content.unit(item)}
+        yield {**said, **_segment(group)}
+
+
+def _measured_items(document: Dataset) -> Iterator[tuple[Dataset, Dataset]]:
     """Yield what was measured; scores belong to their findings, the area of a drawn outline to the drawing."""
     for group in content.groups(document):
         items = content.children(group)
@@ -101,8 +135,7 @@ def _measurements(document: Dataset) -> Iterator[Mapping[str, object]]:
         left_out = _OF_A_FINDING | _OF_AN_OUTLINE if drawn else _OF_A_FINDING
         for item in items:
             if content.is_number(item) and content.concept(item) not in left_out:
-                said = {"name": content.name(item), "value": content.number(item), "unit": content.unit(item)}
-                yield {**said, **_segment(group)}
+                yield group, item
 
 
 def _segment(group: Dataset) -> Mapping[str, object]:

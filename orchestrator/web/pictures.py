@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
@@ -30,6 +30,14 @@ class LegendEntry(Protocol):
         """What the objects say about it, for people."""
 
 
+class Spot(Protocol):
+    """Where one entry of a result is."""
+
+    @property
+    def slice(self) -> int:
+        """The index, from 0, of the slice that shows it best."""
+
+
 class Overlay(Protocol):
     """The source images of one result with its outlines, in the order of the slices."""
 
@@ -45,6 +53,10 @@ class Overlay(Protocol):
     def legend(self) -> Sequence[LegendEntry]:
         """What the colours mean."""
 
+    @property
+    def spots(self) -> Mapping[str, Spot]:
+        """Where each finding and measurement is that has a place: ``findings/0``, ``measurements/2``."""
+
     def window(self, index: int) -> tuple[float, float] | None:
         """Return the window (centre, width) of a slice where none is chosen, None for a colour image."""
 
@@ -56,8 +68,12 @@ class Overlay(Protocol):
         outline: bool = True,
         window: tuple[float, float] | None = None,
         size: int | None = None,
+        spot: str = "",
     ) -> bytes:
-        """Return one slice as PNG; window (centre, width) in the image's unit, size of the longer side in pixels."""
+        """Return one slice as PNG; window (centre, width) in the image's unit, size of the longer side in pixels.
+
+        spot: the entry of ``spots`` that is marked, where it is on this slice.
+        """
 
 
 class Pictures(Protocol):

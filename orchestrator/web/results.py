@@ -15,7 +15,7 @@ from orchestrator.web.permissions import Permission, needs
 from orchestrator.web.reviewer import remembered
 from orchestrator.web.site import Site, SiteOf
 from orchestrator.web.verdict import CORRECTED_AT_MOST, allowed, correctable, result_of
-from orchestrator.web.viewer import PRESETS, viewing
+from orchestrator.web.viewer import PRESETS, Entry, viewing
 from orchestrator.web.views import ViewOf
 from orchestrator.web.worklist import following
 
@@ -26,9 +26,14 @@ STAGES = ("complete", "read", "infer", "write", "deliver")
 
 @router.get("/results/{key}")
 def result(
-    site: SiteOf, request: Request, view: ViewOf, key: Key, slice: Annotated[int | None, Query(ge=0, le=100_000)] = None
+    site: SiteOf,
+    request: Request,
+    view: ViewOf,
+    key: Key,
+    slice: Annotated[int | None, Query(ge=0, le=100_000)] = None,
+    spot: Entry = "",
 ) -> HTMLResponse:
-    """Return the page; ``slice`` (from 0) is shown first, the best one where it is not given."""
+    """Return the page; ``slice`` (from 0) is shown first, else that of the entry ``spot``, else the best one."""
     sequence = site.ledger.last_event()
     job, review = result_of(site, key)
     series = site.ledger.series(job.series_uid, job.revision)
@@ -46,7 +51,7 @@ def result(
         reviewer=remembered(request),
         series=series,
         rules=explanation(series) if series else None,
-        viewing=viewing(site, job.key, slice),
+        viewing=viewing(site, job.key, slice, spot),
         presets=PRESETS.get(series.modality, ()) if series else (),
         objects=site.ledger.objects(job.key),
         deliveries=(*site.ledger.deliveries(job.key), *site.ledger.notes(job.key)),

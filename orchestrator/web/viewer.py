@@ -31,6 +31,8 @@ PRESETS: Mapping[str, tuple[tuple[str, float, float], ...]] = {
 """Window centre and width in HU, the usual ones; the numbers of other modalities mean nothing across scanners."""
 
 Version = Annotated[str, Query(pattern=r"^[0-9a-f]{0,16}$")]
+Entry = Annotated[str, Query(pattern=r"^((findings|measurements)/\d{1,5})?$")]
+"""A finding or a measurement of a result, by its place in it."""
 Slice = Annotated[int, Path(ge=0, le=100_000)]
 
 
@@ -39,6 +41,7 @@ class Viewing:
     """What the page says about the pictures of a result; slices count from 0, ``start`` is shown first.
 
     window: (centre, width) of the slice shown first, None where a window makes no sense.
+    spots: the slice of each finding and measurement that has a place. spot: the one that is marked at first.
     """
 
     slices: int
@@ -47,16 +50,20 @@ class Viewing:
     window: tuple[float, float] | None
     legend: tuple[LegendEntry, ...]
     version: str
+    spots: Mapping[str, int]
+    spot: str
 
 
-def viewing(site: Site, job_key: str, start: int | None) -> Viewing | None:
+def viewing(site: Site, job_key: str, start: int | None, spot: str = "") -> Viewing | None:
     """Return what is to be said about the pictures, None where there are none to be shown."""
     version = picture_version(site, job_key)
 
     def look(overlay: Overlay) -> Viewing:
-        first = overlay.best_slice if start is None else min(start, overlay.slices - 1)
-        window = overlay.window(first)
-        return Viewing(overlay.slices, overlay.best_slice, first, window, tuple(overlay.legend), version)
+        spots = {entry: found.slice for entry, found in overlay.spots.items()}
+        first = min(spots.get(spot, overlay.best_slice) if start is None else start, overlay.slices - 1)
+        window, legend = overlay.window(first), tuple(overlay.legend)
+        marked = spot if spot in spots else ""
+        return Viewing(overlay.slices, overlay.best_slice, first, window, legend, version, spots, marked)
 
     try:
         return site.gallery.see(job_key, version, look)
@@ -86,6 +93,7 @@ def picture(
     centre: Annotated[float | None, Query(ge=-100_000, le=100_000)] = None,
     width: Annotated[float | None, Query(gt=0, le=200_000)] = None,
     size: Annotated[int | None, Query(ge=64, le=1024)] = None,
+    spot: Entry = "",
 ) -> Response:
     """Return one slice as PNG; opacity in percent, centre and width in the image's unit, size in pixels."""
     job = site.ledger.job(key)
@@ -95,7 +103,7 @@ def picture(
     def look(overlay: Overlay) -> bytes:
         if index >= overlay.slices:
             raise HTTPException(404, f"This result has {overlay.slices} slices.")
-        return overlay.png(index, opacity=opacity / 100, outline=outline, window=window, size=size)
+        return overlay.png(index, opacity=opacity / 100, outline=outline, window=window, size=size, spot=spot)
 
     try:
         return _png(site.gallery.see(job.key, version, look), kept=v == version)

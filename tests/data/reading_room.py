@@ -253,6 +253,13 @@ class Entry:
     text: str
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where an entry of a result is."""
+
+    slice: int
+
+
 @dataclass
 class Drawing:
     """A head of concentric ellipses with an outline, drawn as asked."""
@@ -261,6 +268,9 @@ class Drawing:
     best_slice: int = 11
     legend: tuple[Entry, ...] = (Entry("Brain", (111, 184, 210), "1,502 ml"),)
     drawn: list[tuple[object, ...]] = field(default_factory=list)
+    spots: Mapping[str, Place] = field(
+        default_factory=lambda: {"findings/0": Place(6), "measurements/0": Place(11), "measurements/1": Place(14)}
+    )
 
     def window(self, index: int) -> tuple[float, float] | None:
         return 500.0, 1000.0
@@ -273,6 +283,7 @@ class Drawing:
         outline: bool = True,
         window: tuple[float, float] | None = None,
         size: int | None = None,
+        spot: str = "",
     ) -> bytes:
         self.drawn.append((index, opacity, outline, window, size))
         side = size or 256
@@ -284,6 +295,8 @@ class Drawing:
         draw.ellipse(
             box, fill=(111, 184, 210, round(255 * opacity)), outline=(111, 184, 210, 255) if outline else None, width=2
         )
+        if spot in self.spots and self.spots[spot].slice == index:
+            draw.rectangle(box, outline=(255, 255, 255), width=3)
         out = io.BytesIO()
         image.save(out, "PNG")
         return out.getvalue()

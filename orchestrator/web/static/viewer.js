@@ -14,7 +14,8 @@ function start(viewer) {
   const slices = Number(viewer.dataset.slices);
   const best = Number(viewer.dataset.best);
   const [stage, picture, note] = [by("stage"), by("slice"), by("drawing")];
-  const look = { index: Number(viewer.dataset.start), overlay: true, opacity: 45, centre: null, width: null };
+  const spots = [...document.querySelectorAll("[data-spot][data-slice]")];
+  const look = { index: Number(viewer.dataset.start), spot: viewer.dataset.spot, overlay: true, opacity: 45, centre: null, width: null };
   const pictures = new Map();
   let wanted = "";
 
@@ -24,6 +25,7 @@ function start(viewer) {
       query.set("centre", look.centre);
       query.set("width", look.width);
     }
+    if (look.spot) query.set("spot", look.spot);
     return `${source}${index}.png?${query}`;
   };
 
@@ -52,7 +54,6 @@ function start(viewer) {
       shown = wanted;
       try {
         picture.src = (await load(shown)).src;
-        note.textContent = "";
       } catch {
         note.textContent = "This picture cannot be drawn.";
       }
@@ -74,11 +75,13 @@ function start(viewer) {
       by("position").value = `${look.index + 1} / ${slices}`;
     }
     by("overlay").checked = look.overlay;
+    for (const link of spots) link.setAttribute("aria-current", link.dataset.spot === look.spot);
     draw();
   };
 
   const go = (index) => {
     look.index = Math.min(Math.max(index, 0), slices - 1);
+    note.textContent = "";
     show();
   };
   const toggle = () => {
@@ -86,10 +89,34 @@ function start(viewer) {
     show();
   };
 
+  /** Go to where a finding or measurement is and mark it there; the same one again takes the mark away. */
+  const jump = (link, toggles = false) => {
+    look.spot = toggles && look.spot === link.dataset.spot ? "" : link.dataset.spot;
+    go(Number(link.dataset.slice));
+    if (look.spot) note.textContent = `${link.closest("tr").querySelector("th").firstChild.textContent.trim()}: slice ${look.index + 1}`;
+  };
+
+  spotsBy(jump);
   slicesBy(go);
   overlayBy();
   if (by("centre")) windowBy();
   show();
+
+  function spotsBy(jump) {
+    for (const link of spots) {
+      link.addEventListener("click", (event) => {
+        event.preventDefault();
+        jump(link, true);
+      });
+    }
+    const step = (by) => {
+      if (!spots.length) return;
+      const now = spots.findIndex((link) => link.dataset.spot === look.spot);
+      jump(spots[now < 0 ? (by > 0 ? 0 : spots.length - 1) : (now + by + spots.length) % spots.length]);
+    };
+    onLetter("n", () => step(1));
+    onLetter("p", () => step(-1));
+  }
 
   function slicesBy(go) {
     by("index")?.addEventListener("input", (event) => go(Number(event.target.value) - 1));

@@ -65,6 +65,26 @@ def test_keys_change_the_slice(brain: Page, keys: list[str], index: int):
     shows(brain, index)
 
 
+def test_keys_jump_from_finding_to_finding_and_mark_them(bleeding: Page, photograph):
+    bleeding.keyboard.press("n")
+    shows(bleeding, 6, "spot=findings%2F0")
+    expect(bleeding.locator("#drawing")).to_have_text("Intracranial haemorrhage: slice 7")
+    bleeding.keyboard.press("n")
+    shows(bleeding, 11, "spot=measurements%2F0")
+    expect(bleeding.locator("[data-spot='measurements/0']")).to_have_attribute("aria-current", "true")
+    photograph(bleeding, "jump")
+    bleeding.keyboard.press("p")
+    shows(bleeding, 6, "spot=findings%2F0")
+
+
+def test_a_click_marks_a_finding_and_another_one_takes_the_mark_away(bleeding: Page):
+    link = bleeding.get_by_role("link", name="slice 7")
+    link.click()
+    shows(bleeding, 6, "spot=findings%2F0")
+    link.click()
+    shows(bleeding, 6, "outline=true$")
+
+
 def test_the_wheel_changes_the_slice_and_not_the_page(brain: Page):
     brain.locator("#stage").hover()
     brain.mouse.wheel(0, 120)

@@ -79,6 +79,35 @@ def test_a_slice_can_be_asked_for_without_scripts(visitor, room: ReadingRoom):
     assert 'href="?slice=5"' in text
 
 
+def test_each_entry_with_a_place_leads_to_its_slice(visitor, room: ReadingRoom):
+    room.result("brain")
+    text = page_of(visitor, room, "brain")
+    assert 'data-spot="measurements/0" data-slice="11" href="?spot=measurements/0"' in text
+    assert 'data-spot="findings/0"' not in text
+
+
+def test_an_entry_is_marked_on_its_slice_without_scripts(visitor, room: ReadingRoom):
+    nodule = {"name": "Nodule", "value": "present"}
+    room.result("brain", findings=(nodule,))
+    text = page_of(visitor, room, "brain", "?sort=newest&spot=findings/0")
+    assert "/slices/6.png?v=" in text
+    assert "&amp;spot=findings/0" in text
+    assert 'href="?sort=newest&amp;spot=measurements/0"' in text
+
+
+@pytest.mark.parametrize("spot", ["findings/99", "measurements/5"])
+def test_an_entry_without_a_place_marks_nothing(visitor, room: ReadingRoom, spot):
+    room.result("brain")
+    text = page_of(visitor, room, "brain", f"?spot={spot}")
+    assert "/slices/11.png?v=" in text
+    assert "&amp;spot=" not in text.split('id="slice"')[1].split(">")[0]
+
+
+@pytest.mark.parametrize("spot", ["findings", "findings/x", "objects/0", "../0"])
+def test_an_address_that_names_no_entry_is_refused(visitor, room: ReadingRoom, spot):
+    assert visitor.get(f"/results/{room.result('brain').key}?spot={spot}").status_code == 422
+
+
 def test_a_result_whose_files_are_gone_is_still_a_page(visitor, room: ReadingRoom, pictures: Drawings):
     pictures.gone.add(room.result("brain").key)
     text = page_of(visitor, room, "brain")
