@@ -30,13 +30,18 @@ def dice(one: Mask, other: Mask) -> float:
 
 def onto(mask: Mask, affine: Affine, grid: Affine, shape: tuple[int, int, int]) -> Mask:
     """Return the mask, which lies at ``affine``, on another grid: what each voxel's centre there hits, or nothing."""
+    return values_onto(mask.astype(np.uint8, copy=False), affine, grid, shape).astype(bool)
+
+
+def values_onto(
+    values: npt.NDArray[Any], affine: Affine, grid: Affine, shape: tuple[int, int, int]
+) -> npt.NDArray[Any]:
+    """Return values (slice, row, column) as ``onto`` returns a mask: of the nearest voxel, 0 beyond the last."""
     from scipy import ndimage
 
     way = np.linalg.inv(affine) @ grid
-    moved = ndimage.affine_transform(
-        mask.astype(np.uint8, copy=False), way[:3, :3], way[:3, 3], output_shape=shape, order=0, mode="grid-constant"
-    )
-    return np.asarray(moved, dtype=bool)
+    moved = ndimage.affine_transform(values, way[:3, :3], way[:3, 3], output_shape=shape, order=0, mode="grid-constant")
+    return np.asarray(moved)
 
 
 def difference(found: Mask, wanted: Mask, affine: Affine | None) -> str:

@@ -24,6 +24,7 @@ from pydantic import (
 from orchestrator.domain.code import Code
 from orchestrator.domain.concepts import ANATOMICAL_STRUCTURE, codes
 from orchestrator.domain.model import Accepts, Empty, Geometry, Intended, Resources
+from orchestrator.domain.unit import unit_fault
 
 
 def _code(value: Any) -> Any:
@@ -70,7 +71,15 @@ def _pinned(value: str) -> str:
     return value
 
 
+def _unit(value: str) -> str:
+    """Refuse what is no unit in UCUM."""
+    if fault := unit_fault(value):
+        raise ValueError(fault)
+    return value
+
+
 Concept = Annotated[Code, BeforeValidator(_code)]
+Unit = Annotated[str, AfterValidator(_unit)]
 Texts = Annotated[
     tuple[str, ...],
     BeforeValidator(_several),
@@ -173,7 +182,7 @@ class Input(Section):
 
 
 class Output(Section):
-    """How the network's numbers become masks or scores."""
+    """How the network's numbers become masks, maps or scores."""
 
     name: str | None = None
     activation: Literal["none", "sigmoid", "softmax", "argmax"] = "none"
@@ -193,6 +202,22 @@ class SegmentOf(Section):
     anatomy: Concept | None = None
     laterality: Concept | None = None
     colour: tuple[int, int, int] | None = None
+
+
+class MapOf(Section):
+    """One output channel that is a map: its values are written as they come out of the activation."""
+
+    channel: NonNegativeInt = 0
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    unit: Unit = "1"
+    quantity: Concept | None = None
+    range: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.range is not None and not self.range[0] < self.range[1]:
+            raise ValueError("expected the range as [lowest, highest]")
+        return self
 
 
 class FindingOf(Section):
@@ -317,6 +342,7 @@ class Manifest(Section):
     input: Input = Field(default_factory=Input)
     output: Output = Field(default_factory=Output)
     segment: tuple[SegmentOf, ...] = ()
+    map: tuple[MapOf, ...] = ()
     finding: tuple[FindingOf, ...] = ()
     measurement: tuple[MeasurementOf, ...] = ()
     detection: DetectionOf | None = None

@@ -24,6 +24,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "window": schema.Window,
     "output": schema.Output,
     "segment": schema.SegmentOf,
+    "map": schema.MapOf,
     "finding": schema.FindingOf,
     "measurement": schema.MeasurementOf,
     "detection": schema.DetectionOf,
@@ -47,6 +48,7 @@ ONLY_FOR: Mapping[str, Sequence[str]] = {
     "python": (*_TORCH, "python"),
     "requirements": (*_TORCH, "python"),
     "segment": (*NETWORKS, "remote", "monai-bundle"),
+    "map": (*NETWORKS, "remote", "monai-bundle"),
     "finding": (*NETWORKS, "remote"),
     "measurement": (*NETWORKS, "remote", "monai-bundle"),
     "detection": NETWORKS,
@@ -135,10 +137,12 @@ def _named_all(runtimes: Sequence[str]) -> str:
 
 
 def _meaning_faults(manifest: Manifest) -> Iterator[Fault]:
-    if not (manifest.segment or manifest.finding):
-        yield (), "a network needs at least one [[segment]] or [[finding]] that says what its output means"
+    if not (manifest.segment or manifest.map or manifest.finding):
+        yield (), "a network needs at least one [[segment]], [[map]] or [[finding]] that says what its output means"
     if manifest.segment and manifest.finding:
         yield ("finding", 0), "a network gives either segments or findings, not both"
+    if manifest.map and manifest.finding:
+        yield ("map", 0), "a network that classifies or detects gives no value for each voxel, so no [[map]]"
 
 
 def _output_faults(manifest: Manifest) -> Iterator[Fault]:
@@ -148,6 +152,10 @@ def _output_faults(manifest: Manifest) -> Iterator[Fault]:
     for key in sorted(manifest.output.model_fields_set & {"threshold", "largest_component"}):
         if manifest.finding:
             yield ("output", key), f"{key} is for [[segment]]; each [[finding]] has a threshold of its own"
+        elif manifest.map and not manifest.segment:
+            yield ("output", key), f"{key} is for [[segment]]; the values of a [[map]] are written as they are"
+    if manifest.map and manifest.output.activation == "argmax":
+        yield ("output", "activation"), 'argmax leaves no value for a [[map]]; take "softmax"'
     if manifest.finding and manifest.output.activation == "argmax":
         yield ("output", "activation"), 'argmax leaves no score for a [[finding]]; take "softmax"'
 
@@ -173,8 +181,8 @@ def _detection_faults(manifest: Manifest, told: schema.DetectionOf | None) -> It
 def _bundle_faults(manifest: Manifest) -> Iterator[Fault]:
     if not manifest.bundle:
         yield (), "a MONAI bundle needs [bundle] with its path and sha256"
-    if not manifest.segment:
-        yield (), "a MONAI bundle needs at least one [[segment]]: no bundle says in codes what its output means"
+    if not (manifest.segment or manifest.map):
+        yield (), "a MONAI bundle needs a [[segment]] or a [[map]]: no bundle says in codes what its output means"
     if manifest.input.geometry is not Geometry.VOLUME:
         yield ("input", "geometry"), 'a MONAI bundle takes geometry = "volume"'
     for key in sorted(manifest.input.model_fields_set - OF_ANY_MODEL):
@@ -186,9 +194,14 @@ def _reference_faults(manifest: Manifest) -> Iterator[Fault]:
     for index, measurement in enumerate(manifest.measurement):
         if measurement.segment not in labels:
             yield ("measurement", index, "segment"), f"no [[segment]] has the label {measurement.segment!r}"
-    for index, label in enumerate(labels):
-        if label in labels[:index]:
-            yield ("segment", index, "label"), f"two segments have the label {label!r}"
+    yield from _repeated("segment", "label", labels)
+    yield from _repeated("map", "name", [heat.name for heat in manifest.map])
+
+
+def _repeated(section: str, key: str, names: Sequence[str]) -> Iterator[Fault]:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield (section, index, key), f"two {section}s have the {key} {name!r}"
 
 
 def _file_faults(manifest: Manifest, folder: Path) -> Iterator[Fault]:

@@ -49,7 +49,7 @@ def _meaning_faults(manifest: Manifest, network: NetworkSaid) -> Iterator[Fault]
     if network.scores and not manifest.finding:
         yield (), "the network gives scores: name them with [[finding]]"
     if manifest.finding and not network.scores:
-        yield ("finding", 0), "the network gives maps and no scores: name them with [[segment]]"
+        yield ("finding", 0), "the network gives maps and no scores: name them with [[segment]] or [[map]]"
     if manifest.output.per == "image" and network.axes != 2:
         yield ("output", "per"), 'per = "image" is for a network of slices, this one takes volumes'
     yield from _channel_faults(manifest, network.channels)
@@ -99,7 +99,7 @@ def _input_faults(wanted: schema.Input, network: NetworkSaid) -> Iterator[Fault]
 
 
 def _channel_faults(manifest: Manifest, channels: int | None) -> Iterator[Fault]:
-    for section in ("segment", "finding"):
+    for section in ("segment", "map", "finding"):
         for index, item in enumerate(getattr(manifest, section)):
             if channels is not None and item.channel >= channels:
                 known = "channel 0" if channels == 1 else f"channels 0 to {channels - 1}"

@@ -20,6 +20,7 @@ SECTIONS: tuple[type[BaseModel], ...] = (
     manifest.Window,
     manifest.Output,
     manifest.SegmentOf,
+    manifest.MapOf,
     manifest.FindingOf,
     manifest.DetectionOf,
     manifest.MeasurementOf,

@@ -111,6 +111,13 @@ WORDS: Mapping[str, Mapping[str, Words]] = {
         "laterality": Words(LATERALITY, "none"),
         "colour": Words("`[red, green, blue]`, each 0 to 255", "chosen by the host"),
     },
+    "MapOf": {
+        "channel": Words("which output channel, counted from 0; its values are written after the activation"),
+        "name": Words("what viewers show, up to 64 characters; no patient data"),
+        "unit": Words("of the values, in UCUM; `1` where they have none"),
+        "quantity": Words("what is measured, a concept (CID 7180)", "none: the name says it"),
+        "range": Words("`[lowest, highest]` value that colours tell apart", "those of the values"),
+    },
     "FindingOf": {
         "channel": Words("which of the network's scores, counted from 0"),
         "name": Words(f"what is found, a concept: {CONCEPT}"),

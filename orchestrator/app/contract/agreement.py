@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, zip_longest
 from typing import Any
 
@@ -16,10 +16,12 @@ from orchestrator.domain.result import Finding, Result
 from orchestrator.domain.unit import shown_unit
 from orchestrator.domain.volume import Affine
 from orchestrator.testing import dice, difference, onto
+from orchestrator.testing.agreement import values_onto
 
 Mask = npt.NDArray[Any]
-Change = Callable[[Mask], Mask]
-"""What was done to the voxels of a series, done to a mask."""
+Values = npt.NDArray[Any]
+Change = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+"""What was done to the voxels of a series, done to a mask or a map."""
 
 LEAST_DICE = 0.95
 SAME_PLACE = 0.01
@@ -39,11 +41,12 @@ def check_agreement(
 
     change: from a mask on the grid as it is to one on the grid that was written, which lies at ``affine``.
     motion: how the body moved, LPS -> LPS mm; None where it did not.
-    least: Dice of each segment; what is measured may differ by the rest.
+    least: Dice of each segment; what is measured, and a map in the mean, may differ by the rest.
     Raises Broken naming what differs, Inapplicable where nothing was found that could be compared.
     """
     pairs = list(zip(base.parts, other.parts, strict=True))
     agreed = list(chain.from_iterable(_segments(one, two, change, affine, least) for one, two in pairs))
+    agreed += chain.from_iterable(_maps(one, two, change, affine, least) for one, two in pairs)
     for one, two in pairs:
         _check_findings(one.result, two.result)
         check_places(one, two, motion)
@@ -67,6 +70,7 @@ def check_identical(first: Answer, second: Answer) -> None:
         for label, mask in masks.items():
             if not np.array_equal(mask, others[label]):
                 raise Broken(f"segment {label!r} differs: Dice {dice(mask, others[label]):.4f} to the first time")
+        _check_same_maps(one.result, two.result)
         _check_findings(one.result, two.result)
         check_places(one, two, near=SAME_PLACE)
         _check_numbers(one.result, two.result, 1e-6)
@@ -94,6 +98,41 @@ def _on_grid(mask: Mask, part: Part, wanted: Mask, affine: Affine | None) -> Mas
         return mask
     slices, rows, columns = wanted.shape
     return onto(mask, read, affine, (slices, rows, columns))
+
+
+def _maps(base: Part, other: Part, change: Change, affine: Affine | None, least: float) -> Iterator[str]:
+    """Yield how much each map differs in the mean, in parts of its span, as text."""
+    wanted, found = _values(base.result), _values(other.result)
+    _check_names(wanted, found)
+    for name, values in wanted.items():
+        asked, read = change(values), other.grid.affine
+        got = found[name]
+        if affine is not None and read is not None and not np.allclose(read, affine, atol=1e-3):
+            slices, rows, columns = asked.shape
+            got = values_onto(got, read, affine, (slices, rows, columns))
+        span = float(values.max() - values.min()) or 1.0
+        differs = float(np.abs(got - asked).mean()) / span
+        if differs > 1 - least:
+            raise Broken(f"map {name!r} differs by {differs:.0%} of its span in the mean, {1 - least:.0%} may be")
+        yield f"{name} (within {differs:.1%})"
+
+
+def _check_same_maps(first: Result, second: Result) -> None:
+    one, two = _values(first), _values(second)
+    _check_names(one, two)
+    for name, values in one.items():
+        if not np.array_equal(values, two[name]):
+            most = float(np.abs(values - two[name]).max())
+            raise Broken(f"map {name!r} differs, by at most {most:.3g}, from the first time")
+
+
+def _check_names(wanted: Mapping[str, Values], found: Mapping[str, Values]) -> None:
+    if list(wanted) != list(found):
+        raise Broken(f"the maps are {list(wanted)}, and {list(found)} here")
+
+
+def _values(result: Result) -> dict[str, Values]:
+    return {heat.name: heat.values for heat in result.maps}
 
 
 def _masks(result: Result) -> dict[str, Mask]:

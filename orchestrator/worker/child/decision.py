@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.sdk import Code, Measurement, Segment, Volume, codes
+from orchestrator.sdk import Code, HeatMap, Measurement, Segment, Volume, codes
 
 Recipe = Mapping[str, Any]
 """The values of a checked model.toml."""
@@ -40,12 +40,31 @@ def decided(recipe: Recipe, scores: Scores) -> npt.NDArray[np.uint8]:
     return np.asarray(scores[channels] >= recipe["output"]["threshold"]).view(np.uint8)
 
 
+def valued(recipe: Recipe, scores: Scores) -> Scores:
+    """Return (map, *axes) from activated scores."""
+    return scores[[told["channel"] for told in recipe["map"]]]
+
+
 def segments(recipe: Recipe, masks: Iterable[Mask]) -> list[Segment]:
     """Return the segments that the manifest names, of masks on the volume's own grid."""
     largest_only = recipe["output"]["largest_component"]
     return [
         _segment(told, _largest(mask) if largest_only else mask)
         for told, mask in zip(recipe["segment"], masks, strict=True)
+    ]
+
+
+def maps(recipe: Recipe, values: Iterable[npt.NDArray[np.float32]]) -> list[HeatMap]:
+    """Return the maps that the manifest names, of values on the volume's own grid."""
+    return [
+        HeatMap(
+            name=told["name"],
+            values=of_channel,
+            unit=told["unit"],
+            quantity=code_or_none(told["quantity"]),
+            range=None if told["range"] is None else tuple(told["range"]),
+        )
+        for told, of_channel in zip(recipe["map"], values, strict=True)
     ]
 
 

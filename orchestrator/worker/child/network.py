@@ -15,7 +15,7 @@ from orchestrator.sdk import Finding, Result, Volume
 from orchestrator.worker.channel import Channel
 from orchestrator.worker.child import detection
 from orchestrator.worker.child.classification import findings
-from orchestrator.worker.child.decision import Recipe, Scores, activated, decided, measured, segments
+from orchestrator.worker.child.decision import Recipe, Scores, activated, decided, maps, measured, segments, valued
 from orchestrator.worker.child.model_grid import ModelGrid, Place, Three, windows
 from orchestrator.worker.child.preparation import Preparation
 from orchestrator.worker.child.runtimes import LoadedNetwork, load_network, wanted_outputs
@@ -70,7 +70,7 @@ class Network:
         return self._loaded
 
     def predict(self, volume: Volume) -> Result:
-        """Return the segments or findings that the manifest names."""
+        """Return the segments and maps, or the findings, that the manifest names."""
         wanted = self._recipe["input"]
         grid = ModelGrid.of(volume, wanted["orientation"], wanted["spacing"], wanted["size"])
         source = grid.forward(volume.voxels)
@@ -80,8 +80,14 @@ class Network:
             return Result(findings=self._detected(source, prepare, grid), notes=notes)
         if self._recipe["finding"]:
             return Result(findings=self._findings(source, prepare, grid), notes=notes)
-        found = segments(self._recipe, self._masks(source, prepare, grid))
-        return Result(segments=found, measurements=list(measured(self._recipe, found, volume)), notes=notes)
+        masks, values = self._drawn(source, prepare, grid)
+        found = segments(self._recipe, masks)
+        return Result(
+            segments=found,
+            measurements=list(measured(self._recipe, found, volume)),
+            notes=notes,
+            maps=maps(self._recipe, values),
+        )
 
     def _findings(self, source: npt.NDArray[Any], prepare: Preparation, grid: ModelGrid) -> list[Finding]:
         """Return one finding for each that the manifest names."""
@@ -103,18 +109,23 @@ class Network:
             seen.append(detection.in_window(self._recipe, self._runs(fed), window, fed.shape[2:]))
         return detection.findings(self._recipe, seen, grid, plane=plane)
 
-    def _masks(self, source: npt.NDArray[Any], prepare: Preparation, grid: ModelGrid) -> list[npt.NDArray[Any]]:
-        """Return a mask for each segment, on the volume's own grid.
+    def _drawn(
+        self, source: npt.NDArray[Any], prepare: Preparation, grid: ModelGrid
+    ) -> tuple[list[npt.NDArray[Any]], list[npt.NDArray[Any]]]:
+        """Return a mask for each segment and the values of each map, on the volume's own grid.
 
         Scores are taken back to that grid before they are decided on: a resampled mask loses thin objects.
         """
         if grid.resampled or self._recipe["input"]["overlap"]:
-            scores = self._blended(source, prepare)
-            return list(decided(self._recipe, np.stack([grid.back(channel) for channel in scores])))
+            scores = np.stack([grid.back(channel) for channel in self._blended(source, prepare)])
+            return list(decided(self._recipe, scores)), list(valued(self._recipe, scores))
         masks = np.zeros((len(self._recipe["segment"]), *source.shape[1:]), np.uint8)
+        values = np.zeros((len(self._recipe["map"]), *source.shape[1:]), np.float32)
         for window in self._windows(source):
-            masks[(slice(None), *window)] = decided(self._recipe, self._run(self._cut(source, window), prepare))
-        return [grid.back(mask) for mask in masks]
+            scores = self._run(self._cut(source, window), prepare)
+            masks[(slice(None), *window)] = decided(self._recipe, scores)
+            values[(slice(None), *window)] = valued(self._recipe, scores)
+        return [grid.back(mask) for mask in masks], [grid.back(each) for each in values]
 
     def _blended(self, source: npt.NDArray[Any], prepare: Preparation) -> Scores:
         """Return the mean of overlapping windows, each weighted less towards its border."""

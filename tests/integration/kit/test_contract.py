@@ -248,3 +248,30 @@ def test_all_clauses_of_a_refused_phantom_say_why(examined: Examined) -> None:
 def test_a_model_that_is_not_there_is_named(settings: Settings) -> None:
     with pytest.raises(UserError, match="no model is named 'bone-volum'"):
         check_model("bone-volum", settings)
+
+
+MAPPING = """
+    class Model(Subject):
+        def predict(self, volume):
+            values = volume.voxels.astype(np.float32)
+            {change}
+            return Result(maps=[HeatMap("Density", values, volume.unit)])
+"""
+
+
+def test_a_model_that_gives_a_map_keeps_every_clause_that_applies(examined: Examined) -> None:
+    clauses = examined(MAPPING.format(change=""))
+    assert not failed(clauses)
+    assert clauses["valid SEG and SR"].says == "1 PM and 1 SR"
+    assert clauses["patient lying oblique"].says == "agrees: Density (within 0.0%)"
+
+
+def test_a_map_that_is_not_turned_with_the_patient_is_found(examined: Examined) -> None:
+    clauses = examined(MAPPING.format(change="values[: len(values) // 2] = 0"))
+    assert {"slices and columns reversed", "cut along its columns"} <= failed(clauses)
+    assert "map 'Density' differs by" in clauses["slices and columns reversed"].says
+
+
+def test_a_map_that_is_another_each_time_is_found(examined: Examined) -> None:
+    clauses = examined(MAPPING.format(change="values += np.random.default_rng().random(values.shape, np.float32)"))
+    assert "map 'Density' differs, by at most" in clauses["same input, same result"].says

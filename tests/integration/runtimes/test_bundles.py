@@ -113,6 +113,18 @@ def test_probabilities_are_decided_as_the_manifest_says(load: Load, tmp_path: Pa
     assert found_in(load(folder), tmp_path)[1] >= 0.99
 
 
+@pytest.mark.parametrize("without", [("AsDiscreted",), ("AsDiscreted", "Invertd")], ids=["inverted", "not inverted"])
+def test_a_map_of_a_bundle_holds_its_probabilities_on_our_grid(
+    load: Load, tmp_path: Path, without: tuple[str, ...]
+) -> None:
+    heat = 'map = [{ channel = 1, name = "Lesion", range = [0, 1] }]'
+    folder = monai_bundle(tmp_path / "bundle", heat, postprocessing=steps("postprocessing", *without))
+    series = synthetic_series(tmp_path / "images", **PHANTOM)
+    (found,) = load(folder).predict(series.read()).maps
+    assert found.values.shape == series.phantom.mask.shape
+    assert dice(found.values > 0.5, series.phantom.mask) >= 0.99
+
+
 def test_a_bundle_may_hold_torchscript_instead_of_weights(load: Load, tmp_path: Path) -> None:
     folder = tmp_path / "bundle"
     traced(bundle_files(folder / "bright_lesions") / "models" / "model.ts")

@@ -16,6 +16,7 @@ from orchestrator.worker import Workers, discover
 from tests.integration.worker.conftest import Predict
 from tests.integration.worker.networks import SAME, write_model
 
+MAP = 'map = [{ name = "Copy", unit = "ms", quantity = "T1", range = [-100, 100] }]\n'
 SEGMENT = 'segment = [{ label = "Bone", type = "bone" }]\n'
 
 
@@ -41,6 +42,42 @@ def test_a_network_that_copies_marks_what_is_above_the_threshold(
     rest = how.replace("PATCH", str([4, 5, 20][:axes])) + "\noutput = { threshold = 29.5 }\n" + SEGMENT
     prediction = predict(write_model(tmp_path / "copy", rest, SAME, axes), image)
     assert (prediction.result.segments[0].mask == (image >= 30)).all()
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "",
+        "input = { orientation = 'RAS' }",
+        "input = { orientation = 'ALI', patch = PATCH }",
+        "input = { patch = PATCH, overlap = 0.5 }",
+    ],
+)
+def test_a_map_lies_on_the_grid_of_the_images_whatever_the_networks_axes_are(
+    predict: Predict, tmp_path: Path, image: npt.NDArray[np.int16], axes: int, how: str
+) -> None:
+    rest = how.replace("PATCH", str([4, 5, 20][:axes])) + "\n" + MAP
+    (heat,) = predict(write_model(tmp_path / "copy", rest, SAME, axes), image).result.maps
+    np.testing.assert_allclose(heat.values, image, atol=1e-3)
+    assert (heat.name, heat.unit, heat.quantity, heat.range) == ("Copy", "ms", codes["T1"], (-100, 100))
+
+
+def test_a_map_of_a_coarser_grid_is_interpolated_linearly(predict: Predict, tmp_path: Path) -> None:
+    slope = np.broadcast_to(np.arange(0, 80, 2, dtype=np.int16), (10, 40, 40))
+    rest = "input = { orientation = 'RPS', spacing = [4.0, 4.0, 4.0] }\n" + MAP
+    (heat,) = predict(write_model(tmp_path / "coarse", rest, SAME), slope).result.maps
+    within = (slice(None), slice(None), slice(4, -4))  # beyond the outermost voxel centres nothing is known
+    np.testing.assert_allclose(heat.values[within], slope[within], atol=1e-3)
+
+
+def test_a_network_may_give_segments_and_maps_of_the_same_scores(
+    predict: Predict, tmp_path: Path, image: npt.NDArray[np.int16]
+) -> None:
+    rest = "output = { activation = 'sigmoid', threshold = 0.9 }\n" + SEGMENT + MAP
+    result = predict(write_model(tmp_path / "both", rest, SAME), image).result
+    np.testing.assert_allclose(result.maps[0].values, 1 / (1 + np.exp(-image.astype(np.float64))), atol=1e-6)
+    assert (result.segments[0].mask == (result.maps[0].values >= 0.9)).all()
 
 
 def test_a_coarser_grid_finds_a_box_and_says_its_grid(predict: Predict, tmp_path: Path) -> None:

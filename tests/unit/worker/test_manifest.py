@@ -50,6 +50,18 @@ segment = "Liver"
 Read = Callable[[str], Manifest]
 
 
+MAPS = (
+    SOUND.partition("[[segment]]")[0]
+    + """[[map]]
+channel = 1
+name = "Likelihood"
+unit = "1"
+quantity = "probabilistic segmentation"
+range = [0.0, 1.0]
+"""
+)
+
+
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
     def written(text: str) -> Manifest:
@@ -152,7 +164,7 @@ SPLEEN = '[[segment]]\nlabel = "Spleen"\ntype = "spleen"\n'
         (SOUND.replace('"onnx"', '"onnx"\nnetwork = "a:b"'), ":5: 'network' is for runtime = \"pytorch\""),
         (SOUND.replace('"onnx"', '"onnx"\nrequirements = ["a==1"]'), ":5: 'requirements' is for runtime = \"torchsc"),
         (BUNDLE, ":1: a MONAI bundle needs [bundle] with its path and sha256"),
-        (BUNDLE, ":1: a MONAI bundle needs at least one [[segment]]"),
+        (BUNDLE, ":1: a MONAI bundle needs a [[segment]] or a [[map]]"),
         (BUNDLE + 'file = "liver.onnx"\n' + SPLEEN, ":5: 'file' is for runtime = "),
         (BUNDLE + SPLEEN + "[input]\nspacing = [1, 1, 1]", ":9: spacing is the bundle's own business"),
         (BUNDLE + SPLEEN + '[input]\ngeometry = "stack"', ':9: a MONAI bundle takes geometry = "volume"'),
@@ -272,7 +284,7 @@ AFTER = "[output]\n"
             ":14: name is not for a network that detects; [detection] names its outputs",
         ),
         (DETECTION.replace('runtime = "onnx"', 'runtime = "remote"'), ":7: 'detection' is for runtime = \"onnx\", "),
-        (DETECTION.partition("[[finding]]")[0], ":1: a network needs at least one [[segment]] or [[finding]]"),
+        (DETECTION.partition("[[finding]]")[0], ":1: a network needs at least one [[segment]], [[map]] or [[finding]]"),
     ],
 )
 def test_what_is_wrong_with_a_detection_is_named(read: Read, text: str, sentence: str) -> None:
@@ -330,3 +342,38 @@ def test_images_one_by_one_have_no_neighbours(read: Read) -> None:
 
 def test_a_network_that_fits_passes(read: Read, tmp_path: Path) -> None:
     check_network(tmp_path / "model.toml", read(SOUND), network(channels=None, dimensions=(96, 96, None)))
+
+
+def test_a_map_is_read(read: Read) -> None:
+    (heat,) = read(MAPS).map
+    assert (heat.channel, heat.name, heat.unit, heat.range) == (1, "Likelihood", "1", (0.0, 1.0))
+    assert heat.quantity == codes["probabilistic segmentation"]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (MAPS.replace('"1"\nq', '"HU"\nq'), ":18: map.unit: 'HU' is no UCUM unit"),
+        (MAPS.replace("[0.0, 1.0]", "[1.0, 0.0]"), ":15: map: expected the range as [lowest, highest]"),
+        (MAPS.replace('"Likelihood"', '""'), ":17: map.name: "),
+        (MAPS + "threshold = 0.5", ":21: unknown key 'threshold'"),
+        (MAPS + '[[map]]\nname = "Likelihood"', ":22: two maps have the name 'Likelihood'"),
+        (MAPS + '[[finding]]\nname = "nodule"', ":15: a network that classifies or detects gives no value for each"),
+        (MAPS.replace('"softmax"', '"softmax"\nthreshold = 0.5'), ":15: threshold is for [[segment]]; the values of a"),
+        (MAPS.replace('"softmax"', '"argmax"'), ":14: argmax leaves no value for a [[map]]"),
+        (MAPS.replace('"softmax"', '"softmax"\nper = "image"'), ":15: per is for the scores of [[finding]]"),
+        (MAPS + '[[measurement]]\nname = "mean"\nsegment = "Likelihood"', ":23: no [[segment]] has the label"),
+    ],
+)
+def test_a_map_that_cannot_be_is_refused_by_line(read: Read, text: str, fault: str) -> None:
+    with pytest.raises(ManifestError) as refused:
+        read(text)
+    assert fault in str(refused.value)
+
+
+def test_a_map_of_a_channel_that_is_not_there_is_refused(read: Read, tmp_path: Path) -> None:
+    said = NetworkSaid(
+        axes=3, input_channels=1, channels=1, scores=False, dimensions=(None, None, None), outputs={"y": (1, 1)}
+    )
+    with pytest.raises(ManifestError, match=":16: the network has no channel 1, only channel 0"):
+        check_network(tmp_path / "model.toml", read(MAPS), said)

@@ -56,7 +56,7 @@ def test_what_names_no_server_is_named_with_its_line_and_not_repeated(tmp_path: 
         ('model = "bone"', 'model = "bone"\ntimeout = 3', ":10: unknown key 'timeout'"),
         ('runtime = "remote"', 'runtime = "remote"\nfile = "x.onnx"', ":5: 'file' is for runtime = "),
         ('runtime = "remote"', 'runtime = "python"', ":7: 'remote' is for runtime = \"remote\""),
-        ('segment = [{ label = "Bone", type = "bone" }]', "", "at least one [[segment]] or [[finding]]"),
+        ('segment = [{ label = "Bone", type = "bone" }]', "", "at least one [[segment]], [[map]] or [[finding]]"),
     ],
 )
 def test_a_fault_is_named(tmp_path: Path, part: str, instead: str, sentence: str) -> None:

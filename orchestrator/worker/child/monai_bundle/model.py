@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from orchestrator.domain.errors import InputFault
 from orchestrator.sdk import Result, UnsupportedInput, Volume
-from orchestrator.worker.child.decision import Mask, Recipe, Scores, decided, measured, segments
+from orchestrator.worker.child.decision import Mask, Recipe, Scores, decided, maps, measured, segments, valued
 from orchestrator.worker.child.monai_bundle.folder import BundleFolder, components, named, part
 from orchestrator.worker.child.monai_bundle.space import image, on_own_grid
 from orchestrator.worker.child.runtimes import required
@@ -61,7 +62,7 @@ class Bundle:
         }
 
     def predict(self, volume: Volume) -> Result:
-        """Return the segments that the manifest names.
+        """Return the segments and maps that the manifest names.
 
         Raises UnsupportedInput for images without a place in the patient.
         """
@@ -69,10 +70,12 @@ class Bundle:
             raise UnsupportedInput(InputFault.NO_GEOMETRY, "a MONAI bundle needs images with a place in the patient")
         prepared = self._preprocessing({"image": image(volume, channel_first=self._channel_first)})
         shape = tuple(prepared["image"].shape[:0:-1])
-        scores = on_own_grid(self._inferred(prepared)["pred"], volume)
-        found = segments(self._recipe, self._masks(scores))
+        predicted = self._inferred(prepared)["pred"]
+        found = segments(self._recipe, self._masks(on_own_grid(predicted, volume))) if self._recipe["segment"] else []
+        values = self._values(on_own_grid(predicted, volume, between=True)) if self._recipe["map"] else []
         notes = {"Model grid": " x ".join(map(str, shape))} if sorted(shape) != sorted(volume.shape) else {}
-        return Result(segments=found, measurements=list(measured(self._recipe, found, volume)), notes=notes)
+        numbers = list(measured(self._recipe, found, volume))
+        return Result(segments=found, measurements=numbers, notes=notes, maps=maps(self._recipe, values))
 
     def _inferred(self, prepared: dict[str, Any]) -> Any:
         """Return what the postprocessing makes of the network's output, step for step as MONAI's evaluator does."""
@@ -90,9 +93,18 @@ class Bundle:
         channels = self._gives.get("num_channels") or 1 + max(segment["channel"] for segment in told)
         if len(scores) == 1 and channels > 1:
             return [scores[0] == segment["channel"] for segment in told]
-        if len(scores) <= max(segment["channel"] for segment in told):
-            raise ValueError(f"the bundle's postprocessing gives {len(scores)} channels, model.toml names more")
+        _check_channels(told, scores)
         return list(decided(self._recipe, scores))
+
+    def _values(self, scores: Scores) -> list[Scores]:
+        """Return the values of each map; a label map, which is what is left of the scores by then, has none."""
+        _check_channels(self._recipe["map"], scores)
+        return list(valued(self._recipe, scores))
+
+
+def _check_channels(told: Sequence[Mapping[str, Any]], scores: Scores) -> None:
+    if len(scores) <= max(each["channel"] for each in told):
+        raise ValueError(f"the bundle's postprocessing gives {len(scores)} channels, model.toml names more")
 
 
 def _placed(predicted: Any, given: Any) -> Any:

@@ -42,10 +42,11 @@ def image(volume: Volume, *, channel_first: bool) -> Any:
     return required("monai.data", "monai").MetaTensor.ensure_torch_and_prune_meta(tensor, meta)
 
 
-def on_own_grid(given: Any, volume: Volume) -> npt.NDArray[np.float32]:
+def on_own_grid(given: Any, volume: Volume, *, between: bool = False) -> npt.NDArray[np.float32]:
     """Return (channel, slice, row, column) of what the postprocessing gave, on the volume's own grid.
 
-    Where the bundle did not invert its preprocessing, each of our voxels gets the value of the nearest of its.
+    Where the bundle did not invert its preprocessing, each of our voxels gets the value of the nearest of its;
+    between: it is interpolated linearly, as the values of a map are.
     Raises ValueError for a tensor that does not say where it lies.
     """
     assert volume.affine is not None
@@ -54,7 +55,8 @@ def on_own_grid(given: Any, volume: Volume) -> npt.NDArray[np.float32]:
         raise ValueError("the bundle's postprocessing gives no MetaTensor: where its voxels lie is unknown")
     affine, size = ras_affine(volume.affine), volume.shape[::-1]
     if tuple(given.shape[1:]) != size or not np.allclose(given.affine.cpu().numpy(), affine, atol=NEAR_MM):
-        resample = required("monai.transforms", "monai").SpatialResample(mode="nearest", padding_mode="zeros")
+        mode = "bilinear" if between else "nearest"
+        resample = required("monai.transforms", "monai").SpatialResample(mode=mode, padding_mode="zeros")
         given = resample(given, dst_affine=affine, spatial_size=size)
     values: npt.NDArray[np.float32] = given.detach().cpu().numpy().astype(np.float32, copy=False)
     return values.transpose(0, 3, 2, 1)
