@@ -14,7 +14,7 @@ from orchestrator.app.places import doorbell_of, spool_of
 from orchestrator.app.sources import load_plugins, start_workers
 from orchestrator.archive import Ringer, Stow, storage_classes
 from orchestrator.config import Settings
-from orchestrator.dicom import Overlay
+from orchestrator.dicom import Overlay, parameters
 from orchestrator.domain.reading import Reading, SecondReader
 from orchestrator.domain.records import ReviewRecord
 from orchestrator.jobs import Client, Ledger
@@ -39,6 +39,14 @@ class ResultPictures:
         job = self._ledger.job(job_key)
         sources = [row.path for row in self._ledger.series_instances(job.series_uid, job.revision)]
         return Overlay.open(sources, [item.path for item in self._ledger.objects(job.key)])
+
+
+    def parameters(self, job_key: str) -> Mapping[str, str]:
+        """Return how the result was computed, as its SR says it.
+
+        Raises OrchestratorError or OSError where a file is gone or broken.
+        """
+        return parameters(self._ledger.objects(job_key))
 
 
 @contextmanager

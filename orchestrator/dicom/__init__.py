@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from orchestrator.dicom.series import is_image as is_image
     from orchestrator.dicom.series import machine_written as machine_written
     from orchestrator.dicom.series import may_be_image as may_be_image
+    from orchestrator.dicom.stated import parameters as parameters
     from orchestrator.dicom.summary import Summary as Summary
     from orchestrator.dicom.summary import summarize as summarize
     from orchestrator.dicom.verdict import Statement as Statement
@@ -60,6 +61,7 @@ _WRITING = {
     "LegendEntry": "overlay",
     "Overlay": "overlay",
     "Statement": "verdict",
+    "parameters": "stated",
     "Summary": "summary",
     "Syntax": "form",
     "WriteOptions": "form",

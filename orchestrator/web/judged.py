@@ -24,6 +24,11 @@ class Judged:
     hidden: bool
 
     @property
+    def warnings(self) -> tuple[EventRecord, ...]:
+        """What happened to the study or the series since the result was made that a reviewer must know."""
+        return tuple(event for event in self.events if event.kind in _WARNINGS)
+
+    @property
     def opposed(self) -> tuple[ReviewRecord, ...]:
         """The two verdicts that differ, where the readers disagree."""
         given = [each for each in self.reviews if each.state in VERDICTS]
@@ -61,3 +66,4 @@ def measurements_of(job: JobRecord, review: ReviewRecord) -> tuple[Entry, ...]:
 
 
 _VERDICT_EVENTS = frozenset(f"review.{state}" for state in VERDICTS)
+_WARNINGS = frozenset({"identity-changed", "result-stale"})

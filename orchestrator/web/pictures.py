@@ -77,10 +77,13 @@ class Overlay(Protocol):
 
 
 class Pictures(Protocol):
-    """Where the overlay of a result comes from."""
+    """Where what the objects of a result show and say comes from."""
 
     def open(self, job_key: str) -> Overlay:
         """Return the overlay; raises OrchestratorError or OSError where a file is gone or broken."""
+
+    def parameters(self, job_key: str) -> Mapping[str, str]:
+        """Return how the result was computed, as its report says it; raises as ``open`` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,13 @@ class Gallery:
                 with self._drawing:
                     place.value = _drawn(job_key, _small, self._open(job_key))
             return place.value
+
+    def parameters(self, job_key: str) -> Mapping[str, str]:
+        """Return how the result was computed, as its report says it; nothing where that cannot be read."""
+        try:
+            return self._pictures.parameters(job_key)
+        except (OrchestratorError, OSError):
+            return {}
 
     def _open(self, job_key: str) -> Overlay:
         try:

@@ -69,5 +69,6 @@ def environment() -> Environment:
         REVIEW=wording.REVIEW,
         ReviewState=ReviewState,
         URGENCY=wording.URGENCY,
+        WARNINGS=wording.WARNINGS,
     )
     return found

@@ -37,6 +37,7 @@ def result(
     sequence = site.ledger.last_event()
     job, review = result_of(site, key)
     series = site.ledger.series(job.series_uid, job.revision)
+    earlier, newer = _neighbours(site, job)
     return site.page(
         "result.html",
         sequence=sequence,
@@ -54,10 +55,12 @@ def result(
         viewing=viewing(site, job.key, slice, spot),
         presets=PRESETS.get(series.modality, ()) if series else (),
         objects=site.ledger.objects(job.key),
+        parameters=site.gallery.parameters(job.key),
         deliveries=(*site.ledger.deliveries(job.key), *site.ledger.notes(job.key)),
         card=site.models.get(job.model),
         stages=stages(job),
-        newer=_newer(site, job),
+        earlier=earlier,
+        newer=newer,
         view=view,
         following=following(site, view, job.key),
     )
@@ -69,7 +72,9 @@ def stages(job: JobRecord) -> list[tuple[str, float]]:
     return [(stage, job.seconds[stage]) for stage in order if stage in job.seconds]
 
 
-def _newer(site: Site, job: JobRecord) -> JobRecord | None:
-    """Return the same model's newest job on the same series, where it is not this one."""
-    found = site.ledger.jobs(series_uid=job.series_uid, model=job.model, limit=1)
-    return found[0] if found and found[0].created_at > job.created_at else None
+def _neighbours(site: Site, job: JobRecord) -> tuple[JobRecord | None, JobRecord | None]:
+    """Return the same model's last job before this one on the same series, and its newest one after it."""
+    found = site.ledger.jobs(series_uid=job.series_uid, model=job.model)
+    earlier = [each for each in found if each.created_at < job.created_at]
+    newer = [each for each in found if each.created_at > job.created_at]
+    return next(iter(earlier), None), next(iter(newer), None)

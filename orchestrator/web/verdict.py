@@ -26,6 +26,7 @@ router = APIRouter(dependencies=[needs(Permission.REVIEW)])
 
 CORRECTED_AT_MOST: Final = 400
 """Values in the form, so that it stays within the size that a request may have; no model here states so many."""
+NOTHING_TO_JUDGE: Final = frozenset({JobState.SUPERSEDED, JobState.FAILED})
 Typed = Annotated[str, Field(max_length=64)]
 
 
@@ -80,8 +81,8 @@ def result_of(site: Site, key: str) -> tuple[JobRecord, ReviewRecord]:
 
 
 def allowed(job: JobRecord, review: ReviewRecord) -> frozenset[ReviewState]:
-    """Return the verdicts that this page takes now; none on a superseded result."""
-    if job.state is JobState.SUPERSEDED:
+    """Return the verdicts that this page takes now; none on a superseded or cancelled result."""
+    if job.state in NOTHING_TO_JUDGE:
         return frozenset()
     given = REVIEW_MOVES[review.state] & VERDICTS
     return given if correctable(job) or review.source else given - {ReviewState.CORRECTED}
@@ -111,8 +112,9 @@ def give(site: SiteOf, view: ViewOf, key: Key, form: Annotated[VerdictForm, Form
 
 
 def _keep(site: Site, job: JobRecord, before: ReviewRecord, form: VerdictForm) -> ReviewRecord:
-    if job.state is JobState.SUPERSEDED:
-        raise ForbiddenTransition("the result was superseded and takes no verdict")
+    if job.state in NOTHING_TO_JUDGE:
+        what = "superseded" if job.state is JobState.SUPERSEDED else "cancelled"
+        raise ForbiddenTransition(f"the result was {what} and takes no verdict")
     record = ReviewRecord(
         job_key=job.key,
         state=form.verdict,

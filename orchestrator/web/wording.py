@@ -59,6 +59,11 @@ PRIORITY: Mapping[Priority, str] = {
     Priority.ROUTINE: "Routine",
     Priority.BACKFILL: "Backfill",
 }
+WARNINGS: Mapping[str, str] = {
+    "identity-changed": "The archive changed whose study this is after the result was made (merged, renamed or moved). "
+    "Please make sure that patient and images belong together.",
+    "result-stale": "The series changed after this result was delivered. Please compare it with the images of now.",
+}
 PURPOSE: Mapping[Purpose, str] = {
     Purpose.LIVE: "Live",
     Purpose.SHADOW: "Shadow run: not delivered",

@@ -321,9 +321,16 @@ class Drawings:
 
     def open(self, job_key: str) -> Drawing:
         self.opened.append(job_key)
+        self._check(job_key)
+        return self.drawing
+
+    def parameters(self, job_key: str) -> Mapping[str, str]:
+        self._check(job_key)
+        return {"threshold": "0.5", "weights_sha256": key("weights"), "onnxruntime": "1.22.0"}
+
+    def _check(self, job_key: str) -> None:
         if job_key in self.gone:
             raise UnreadableFile("gone")
-        return self.drawing
 
 
 CARDS: Mapping[str, ModelCardText] = {

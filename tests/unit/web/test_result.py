@@ -29,6 +29,30 @@ def test_it_says_where_the_result_comes_from(visitor, room: ReadingRoom, said):
     assert said in page_of(visitor, room, "brain")
 
 
+@pytest.mark.parametrize("said", ["Threshold", "0.5", "Weights sha256", "Onnxruntime", "1.22.0"])
+def test_it_says_how_it_was_computed_as_the_report_has_it(visitor, room: ReadingRoom, said):
+    room.result("brain")
+    assert said in page_of(visitor, room, "brain")
+
+
+def test_earlier_and_newer_results_of_the_model_lead_to_each_other(visitor, room: ReadingRoom):
+    series = room.series("brain")
+    first, second = room.result("brain", series=series, minutes=20), room.result("again", series=series, minutes=5)
+    assert f'<dt>Newer</dt><dd><a href="/jobs/{second.key}">' in page_of(visitor, room, "brain")
+    assert f'<dt>Earlier</dt><dd><a href="/jobs/{first.key}">' in page_of(visitor, room, "again")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("identity-changed", "changed whose study this is"), ("result-stale", "The series changed after this result")],
+)
+def test_what_happened_to_the_study_since_is_said_beside_the_verdict(visitor, room: ReadingRoom, kind, words):
+    job = room.result("brain")
+    assert words not in page_of(visitor, room, "brain")
+    room.ledger.record(kind, job.key, "pacs holds the study with another PatientID")
+    assert words in page_of(visitor, room, "brain")
+
+
 def test_it_names_every_object(visitor, room: ReadingRoom):
     job = room.result("brain")
     text = page_of(visitor, room, "brain")

@@ -123,6 +123,27 @@ def test_a_superseded_job_takes_no_verdict_before_its_review_says_so(visitor, ro
     assert "takes no verdict" in visitor.get(f"/results/{room.keys['brain']}").text
 
 
+@pytest.mark.parametrize("seen", ["pending", "retracted"])
+def test_a_retracted_result_takes_no_verdict(visitor, room: ReadingRoom, seen):
+    room.verdict("brain", ReviewState.RETRACTED, comment="the scale was off")
+    assert give(visitor, room, "accepted", seen=seen).status_code == 409
+    text = visitor.get(f"/results/{room.keys['brain']}").text
+    assert "Retracted: this result takes no verdict" in text
+    assert "the scale was off" in text
+    assert "verdict-form" not in text
+
+
+def test_a_cancelled_result_takes_no_verdict(visitor, room: ReadingRoom):
+    job = room.job("stopped")
+    room.ledger.move_job(job.key, JobState.RUNNING)
+    room.ledger.move_job(job.key, JobState.DELIVERING)
+    room.ledger.open_review(job.key, job.updated_at)
+    room.ledger.move_job(job.key, JobState.FAILED, reason="cancelled by Dr Curie")
+    data = {**ADA, "seen": "pending", "verdict": "accepted"}
+    assert visitor.post(f"/results/{job.key}/verdict", data=data).status_code == 409
+    assert "verdict-form" not in visitor.get(f"/results/{job.key}").text
+
+
 def test_a_superseded_result_offers_no_form(visitor, room: ReadingRoom):
     room.verdict("brain", ReviewState.SUPERSEDED, by="host")
     text = visitor.get(f"/results/{room.keys['brain']}").text
