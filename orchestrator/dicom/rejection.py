@@ -29,7 +29,7 @@ from orchestrator.domain.errors import ForbiddenTransition, UnreadableFile
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.records import JobRecord, Note, ObjectKind, ObjectRecord, ReviewRecord
 from orchestrator.domain.review import RejectReason, ReviewState
-from orchestrator.domain.series import StudyIdentity
+from orchestrator.domain.series import Headers, StudyIdentity
 
 _QUALITY_REASONS: dict[RejectReason, PydicomCode] = {
     RejectReason.WRONG: own_code("wrong", "Finding or outline is not right"),
@@ -102,6 +102,7 @@ def withdraw(
     verdict: ReviewRecord,
     folder: Path,
     identity: StudyIdentity | None = None,
+    study: Headers | None = None,
     newer: str = "",
 ) -> ObjectRecord:
     """Return the note, stored in the folder, by which the host withdraws objects of a job from an archive.
@@ -109,14 +110,15 @@ def withdraw(
     Superseded: (113001, DCM) with the reason (superseded, 99ORCH), said by the host. Retracted: (113037, DCM) with
     the reason in words, said by the person who ordered it; ``verdict`` is what the ledger holds of either.
     Patient and study are those of the objects' files; ``identity``, as the archive holds them now, takes their
-    place, and suffices where the files are gone. newer: what took their place, in words.
+    place, and suffices where the files are gone; ``study``, what the archive answers of the study, then completes it.
+    newer: what took their place, in words.
     Raises UnreadableFile where nobody says whose the objects are; ConformanceError.
     """
     header = _first_header(objects)
     if header is None and identity is None:
         raise UnreadableFile("the objects' files are gone, and the destination cannot be asked whose they are")
     model = ModelDescription(name=job.model, version=job.model_version, digest=job.model_digest)
-    own = header or Dataset()
+    own = _of_study(study or {}) if header is None else header
     clock = verdict_clock(verdict, own)
     made = provenance.equipment(model)
     made.SeriesNumber = provenance.series_number(model, f"KO {note}")
@@ -205,6 +207,15 @@ def _first_header(objects: Sequence[ObjectRecord]) -> Dataset | None:
         with suppress(OSError, InvalidDicomError):
             return dcmread(item.path, stop_before_pixels=True)
     return None
+
+
+def _of_study(answered: Headers) -> Dataset:
+    """Return a header of what an archive answers of a study beside its identity."""
+    header = Dataset()
+    for keyword in ("StudyDate", "StudyTime", "StudyID", "StudyDescription"):
+        if keyword in answered:
+            setattr(header, keyword, str(answered[keyword][0]))
+    return header
 
 
 def _if_other(identity: StudyIdentity | None, header: Dataset | None) -> StudyIdentity | None:

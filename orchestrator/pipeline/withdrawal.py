@@ -7,10 +7,13 @@ then, about the objects that are there; from then on each attempt sends the same
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 from orchestrator.dicom import identity_of, withdraw
-from orchestrator.domain.errors import IdentityChanged, SourceMissing, Unconfirmed
+from orchestrator.domain.errors import ArchiveRefused, IdentityChanged, SourceMissing, Unconfirmed
 from orchestrator.domain.job import JobState
+from orchestrator.domain.ports import Searchable
 from orchestrator.domain.records import (
     ARRIVED,
     DeliveryRecord,
@@ -21,7 +24,7 @@ from orchestrator.domain.records import (
     ObjectRecord,
 )
 from orchestrator.domain.review import ReviewState
-from orchestrator.domain.series import StudyIdentity
+from orchestrator.domain.series import Headers, StudyIdentity
 from orchestrator.pipeline.parts import Destination, Parts, reference
 
 _STATES = {Note.SUPERSEDED: ReviewState.SUPERSEDED, Note.RETRACTED: ReviewState.RETRACTED}
@@ -84,9 +87,20 @@ class Withdrawal:
             return None
         verdict = next(each for each in reversed(ledger.reviews(job.key)) if each.state is _STATES[row.note])
         folder, newer = self._parts.folders.outbox_of(job.key), _in_words(followers) or job.reason
-        note = withdraw(objects, row.note, job=job, verdict=verdict, folder=folder, identity=identity, newer=newer)
+        told: dict[str, Any] = {"identity": identity, "study": self._study(objects, destination), "newer": newer}
+        note = withdraw(objects, row.note, job=job, verdict=verdict, folder=folder, **told)
         ledger.put_note(row, note)
         return note
+
+    def _study(self, objects: Sequence[ObjectRecord], destination: Destination) -> Headers:
+        """Return what the archive says of the study where no file of the result is left to say it."""
+        archive = destination.archive
+        if any(item.path.exists() for item in objects) or not destination.ask or not isinstance(archive, Searchable):
+            return {}
+        with suppress(ArchiveRefused):  # dates are worth having, and no reason to let the objects stand
+            for found in archive.find({"StudyInstanceUID": objects[0].study_uid}):
+                return found.headers
+        return {}
 
     def _there(self, row: DeliveryRecord, destination: Destination) -> list[ObjectRecord]:
         """Return the objects of the result that the destination has, as far as anybody knows."""

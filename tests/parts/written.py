@@ -186,6 +186,7 @@ def write_result(
     geometry: Geometry = Geometry.VOLUME,
     model: ModelDescription = MODEL,
     options: WriteOptions | None = None,
+    predecessor: ObjectRecord | None = None,
     **values: Any,
 ) -> Written:
     """Return what the host writes of a result on these images; further values are the job's."""
@@ -198,5 +199,6 @@ def write_result(
         model=model,
         folder=folder,
         options=options or WriteOptions(),
+        predecessor=predecessor,
     )
     return Written(sources, grids, results, objects)

@@ -112,8 +112,8 @@ def test_a_newer_result_names_the_earlier_report_and_rejects_what_else_arrived(
 def test_a_report_that_nobody_follows_is_rejected_with_the_rest(
     post: Post, sources: Sequence[Path], places: Places
 ) -> None:
-    old = add_result(post, sources, "old")
-    add_result(post, sources, "new", version="2.0")  # written before the old one has arrived anywhere
+    old = add_result(post, sources, "old", to=["pacs"])
+    add_result(post, sources, "new", version="2.0", to=["pacs"])  # written before the old one has arrived anywhere
     post.run()
     (note,) = notes_in(places.folders["pacs"])
     assert named(note) == uids(post, old)
@@ -363,7 +363,8 @@ def test_a_note_is_written_though_the_files_of_the_result_are_gone(
     post.run()
     (note,) = notes_in(places.folders["pacs"])
     image = dcmread(sources[0])
-    assert (note.PatientID, note.AccessionNumber) == (image.PatientID, image.AccessionNumber)
+    for keyword in ("PatientID", "AccessionNumber", "StudyDate", "StudyTime", "StudyDescription"):
+        assert note[keyword].value == image[keyword].value
     assert named(note) == uids(post, job)
 
 
