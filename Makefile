@@ -6,13 +6,19 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: help demo test lint bench pictures clean debian
+# npm's package of the OHIF viewer, by its integrity hash; what it needs for other things is left away
+OHIF   := 3.13.2
+SHA512 := WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA==
+VIEWER := .tools/ohif-$(OHIF)
+
+.PHONY: help demo test lint bench pictures viewer clean debian
 
 help:
 	@echo "make demo    the main job on real anatomy; ONCE=1 ends by itself and leaves demo-output/"
 	@echo "             ARCHIVE=orthanc shows the same against a real Orthanc of its own (Debian: orthanc, orthanc-dicomweb)"
 	@echo "make test    lint, types, architecture and every test"
 	@echo "make bench   the table of performance ratios"
+	@echo "make viewer  the OHIF viewer, to be served beside the review pages (needs npm)"
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed"; exit 2; }
@@ -27,7 +33,20 @@ $(VENV)/.installed-dev: $(INPUTS) | $(VENV)/bin/python
 	@touch $@ $(VENV)/.installed
 
 demo: $(VENV)/.installed
-	$(BIN)/orchestrator demo --output demo-output$(if $(ARCHIVE),-$(ARCHIVE) --archive $(ARCHIVE)) $(if $(ONCE),--once)
+	$(if $(and $(ARCHIVE),$(wildcard $(VIEWER)/index.html)),ORCHESTRATOR_WEB__VIEWER='$(CURDIR)/$(VIEWER)') $(BIN)/orchestrator demo --output demo-output$(if $(ARCHIVE),-$(ARCHIVE) --archive $(ARCHIVE)) $(if $(ONCE),--once)
+
+viewer: $(VIEWER)/index.html
+	@printf 'OHIF is in %s\nTo have it served at /viewer/, write in the settings:\n\n[web]\nviewer = "%s"\n' $(VIEWER) '$(CURDIR)/$(VIEWER)'
+
+$(VIEWER)/index.html:
+	@command -v npm >/dev/null || { echo "OHIF comes by npm, which is not on this machine (Debian: apt install npm)"; exit 2; }
+	@rm -rf $(VIEWER).part && mkdir -p $(VIEWER).part
+	npm pack --silent --pack-destination $(VIEWER).part @ohif/app@$(OHIF)
+	@test "$$(openssl dgst -sha512 -binary $(VIEWER).part/ohif-app-$(OHIF).tgz | openssl base64 -A)" = '$(SHA512)' \
+		|| { echo "npm's @ohif/app@$(OHIF) is not the one that is known here; nothing was installed"; exit 1; }
+	@tar -xzf $(VIEWER).part/ohif-app-$(OHIF).tgz -C $(VIEWER).part --strip-components=2 \
+		--exclude='*.map' --exclude='package/dist/ort' package/dist
+	@rm $(VIEWER).part/ohif-app-$(OHIF).tgz && mv $(VIEWER).part $(VIEWER)
 
 # Debian packages that the tests use as real counterparts; skipped where they are there or cannot be installed.
 debian:
@@ -35,6 +54,7 @@ debian:
 
 # hypothesis makes its table of characters first: two workers that make it at once disturb each other.
 test: $(VENV)/.installed-dev debian lint
+	-@$(MAKE) --no-print-directory $(VIEWER)/index.html
 	@$(BIN)/python -c 'from hypothesis.internal.charmap import charmap; charmap()'
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not browser" $(PYTEST)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser $(PYTEST)
@@ -48,7 +68,7 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev debian
 	$(BIN)/python -m benchmarks.table
 
-pictures: $(VENV)/.installed-dev debian
+pictures: $(VENV)/.installed-dev debian viewer
 	DOCS_PICTURES=1 $(BIN)/python -m pytest tests/e2e -m browser -p no:randomly -q
 
 clean:

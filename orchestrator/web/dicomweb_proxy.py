@@ -54,13 +54,19 @@ StudyUid = Annotated[str, Path(pattern=rf"^{_UID}$", max_length=64)]
 
 @router.get(ROOT + "/studies")
 async def studies(site: SiteOf, request: Request) -> Response:
-    """Return the study that is asked for, or those of the patient asked for, as far as they have arrived here."""
+    """Return the study that is asked for, or those of the patient asked for, as far as they have arrived here.
+
+    404 where there is none: OHIF then lists the study that it shows; of an empty answer it would list nothing.
+    """
     ohif, asked = _viewer(site), request.query_params
     whose = {key: asked[key] for key, form in _WHOSE.items() if form.fullmatch(asked.get(key, ""))}
 
     def find() -> Response:
         found = _json(ohif, "/studies", {**whose, **_asked(request)}) if whose else []
-        return _shown([each for each in found if _arrived(site, _study_uid(each))])
+        known = [each for each in found if _arrived(site, _study_uid(each))]
+        if not known:
+            raise HTTPException(404)
+        return _shown(known)
 
     return await _told(ohif, find)
 
