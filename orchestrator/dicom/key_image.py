@@ -69,8 +69,8 @@ def key_images(
 def _add_words(picture: Picture, overlay: Overlay, index: int, answer: Answer, model: ModelDescription) -> None:
     picture.widen(NARROWEST)
     picture.banner(f"{BANNER}: {provenance.text_of(model.name)} {provenance.text_of(model.version)}".strip())
-    drawn = [(entry.colour, entry.line) for entry in overlay.legend_of(index)]
-    if words := [*drawn, *((_NO_COLOUR, line) for line in _said(answer))]:
+    drawn = [(entry.colours, entry.line) for entry in overlay.legend_of(index)]
+    if words := [*drawn, *(((_NO_COLOUR,), line) for line in _said(answer))]:
         picture.legend(words)
 
 

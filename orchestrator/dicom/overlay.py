@@ -19,6 +19,7 @@ from orchestrator.dicom.frames import Frame, frames_of
 from orchestrator.dicom.geometry import distances, normal_of
 from orchestrator.dicom.grid import FrameReference
 from orchestrator.dicom.header import read_instance
+from orchestrator.dicom.heat import SCALE, MapMarks, is_map, map_marks
 from orchestrator.dicom.marks import (
     Colour,
     OutlineMark,
@@ -42,6 +43,9 @@ from orchestrator.domain.errors import InputFault, UnsupportedInput
 SMALLEST_PICTURE, LARGEST_PICTURE = 512, 1024
 """Longer side in pixels of a picture whose size nobody chose: readable, and not larger than a page."""
 
+NOT_DRAWN: Colour = (110, 110, 110)
+"""In the legend, of a map beside the one that is drawn."""
+
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
 _SOFT_TISSUE = (40.0, 400.0)
 _ALL_BUT_EXTREMES = (0.5, 99.5)
@@ -49,11 +53,17 @@ _ALL_BUT_EXTREMES = (0.5, 99.5)
 
 @dataclass(frozen=True, slots=True)
 class LegendEntry:
-    """One colour: whose it is and what is said about it."""
+    """One colour: whose it is and what is said about it. scale: of a map, its colours from the lowest value up."""
 
     label: str
     colour: Colour
     text: str
+    scale: tuple[Colour, ...] = ()
+
+    @property
+    def colours(self) -> tuple[Colour, ...]:
+        """The scale, or the one colour."""
+        return self.scale or (self.colour,)
 
     @property
     def line(self) -> str:
@@ -62,12 +72,18 @@ class LegendEntry:
 
 
 class Overlay:
-    """The source images of one result in anatomical order, with its segments, outlines and points.
+    """The source images of one result in anatomical order, with its segments, outlines and points, and its first map.
 
     Not for several threads at once.
     """
 
-    def __init__(self, frames: Sequence[Frame], segs: Sequence[Dataset], documents: Sequence[Dataset]) -> None:
+    def __init__(
+        self,
+        frames: Sequence[Frame],
+        segs: Sequence[Dataset],
+        documents: Sequence[Dataset],
+        maps: Sequence[MapMarks] = (),
+    ) -> None:
         self._frames = _ordered(_referenced(frames, documents))
         self._segmentations = [segmentation_marks(seg) for seg in segs]
         self._outlines = [mark for document in documents for mark in outline_marks(document)]
@@ -75,6 +91,7 @@ class Overlay:
         self._words = {uid: said for document in documents for uid, said in words(document).items()}
         self._stating = {uid for document in documents for uid in stating(document)}
         self._documents = documents
+        self._maps = sorted(maps, key=lambda heat: heat.number)
 
     @classmethod
     def open(cls, sources: Sequence[Path], objects: Sequence[Path]) -> Overlay:
@@ -82,12 +99,13 @@ class Overlay:
 
         Raises UnreadableFile and UnsupportedInput.
         """
-        written = [dcmread(path) for path in objects]
+        maps = [path for path in objects if is_map(path)]
+        written = [dcmread(path) for path in objects if path not in maps]
         frames = list(frames_of(instance for instance in map(read_instance, sources) if is_image(instance)))
         if not frames:
             raise UnsupportedInput(InputFault.NO_PIXELS, "none of the source files holds an image")
         by_modality = {kind: [each for each in written if each.Modality == kind] for kind in ("SEG", "SR")}
-        return cls(frames, by_modality["SEG"], by_modality["SR"])
+        return cls(frames, by_modality["SEG"], by_modality["SR"], [map_marks(path) for path in maps])
 
     @property
     def slices(self) -> int:
@@ -101,7 +119,7 @@ class Overlay:
 
     @cached_property
     def best_slice(self) -> int:
-        """The index, from 0, of the image that shows most: a finding's place, an outline, the best score."""
+        """The index, from 0, of the image that shows most: a finding's place, an outline, the best score, a peak."""
         places = {_place(frame): index for index, frame in enumerate(self._frames)}
         drawn = [mark for mark in self._outlines if mark.place in places]
         telling = [mark for mark in drawn if mark.tracking_uid in self._stating]
@@ -111,7 +129,19 @@ class Overlay:
         if showing := [mark for mark in self._images if mark.place in places]:
             return places[max(showing, key=lambda mark: mark.score).place]
         shown = Counter(place for _, segment in self._segments() for place in segment.frames if place in places)
-        return places[shown.most_common(1)[0][0]] if shown else len(self._frames) // 2
+        if shown:
+            return places[shown.most_common(1)[0][0]]
+        return places[max(peaks, key=lambda place: peaks[place])] if (peaks := self._peaks) else len(self._frames) // 2
+
+    @cached_property
+    def _map_at(self) -> Mapping[Place, MapMarks]:
+        """The map that is drawn on each image: the model's first; two would hide each other."""
+        return {place: heat for heat in reversed(self._maps) for place in heat.frames}
+
+    @property
+    def _peaks(self) -> Mapping[Place, float]:
+        """The highest value of the map that is drawn, for each image."""
+        return {place: self._map_at[place].peak(place) for place in self.places if place in self._map_at}
 
     @cached_property
     def spots(self) -> Mapping[str, Spot]:
@@ -120,14 +150,19 @@ class Overlay:
 
     @cached_property
     def legend(self) -> tuple[LegendEntry, ...]:
-        """What the colours mean: one entry for each segment, then one for each kind of finding."""
+        """What the colours mean: one entry for each segment, then one for each kind of finding, then each map."""
         entries = [
             LegendEntry(segment.label, segment.colour, ", ".join(self._words.get(segment.tracking_uid, ())))
             for _, segment in self._segments()
         ]
         for name, colour in self._finding_colours.items():
             entries.append(LegendEntry(name, colour, ", ".join(self._said_of(name))))
-        return tuple(entries)
+        return (*entries, *map(self._map_entry, self._maps))
+
+    def _map_entry(self, heat: MapMarks) -> LegendEntry:
+        if heat in self._map_at.values():
+            return LegendEntry(heat.name, SCALE[-1], heat.text, SCALE)
+        return LegendEntry(heat.name, NOT_DRAWN, f"{heat.text}, not drawn here")
 
     def legend_of(self, index: int) -> tuple[LegendEntry, ...]:
         """Return the entries of the legend for what is drawn on one image.
@@ -138,7 +173,8 @@ class Overlay:
         kinds = {_kind(mark) for mark in self._loose_outlines if mark.place == place}
         kinds |= {mark.finding for mark in self._images if mark.place == place}
         shown = [segmentation.shows(segment, place) for segmentation, segment in self._segments()]
-        return tuple(compress(self.legend, [*shown, *(kind in kinds for kind in self._finding_colours)]))
+        mapped = [place in heat.frames for heat in self._maps]
+        return tuple(compress(self.legend, [*shown, *(kind in kinds for kind in self._finding_colours), *mapped]))
 
     def _said_of(self, kind: str) -> Iterator[str]:
         """Yield the words for one kind of finding: what is said of its places, and how many there are."""
@@ -178,7 +214,7 @@ class Overlay:
         if banner:
             picture.banner()
         if legend:
-            picture.legend([(entry.colour, entry.line) for entry in self.legend])
+            picture.legend([(entry.colours, entry.line) for entry in self.legend])
         return picture.png()
 
     def picture(
@@ -213,10 +249,14 @@ class Overlay:
         return None if frame.stored.colour else _window(frame, _pixels(frame))
 
     def _paint(self, picture: Picture, frame: Frame, opacity: float, outline: bool) -> None:
+        filled = opacity
+        if (heat := self._map_at.get(_place(frame))) is not None:
+            picture.heat(heat.shares(_place(frame)), opacity=opacity, fades=heat.fades)
+            filled = 0.0  # the colour of a segment would hide the map
         for segmentation, segment in self._segments():
             mask = segmentation.mask(segment, _place(frame))
             if mask is not None and mask.any():
-                picture.paint(mask, segment.colour, opacity=opacity, outline=outline)
+                picture.paint(mask, segment.colour, opacity=filled, outline=outline)
 
     def _draw(self, picture: Picture, frame: Frame) -> None:
         of_segments = {segment.tracking_uid: segment.colour for _, segment in self._segments()}

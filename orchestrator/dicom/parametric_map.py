@@ -67,6 +67,7 @@ def parametric_maps(
         kind = "PM" if source.number == number == 1 else f"PM {source.number}.{number}"
         made = derived_object(source, ParametricMapStorage, kind, model=model, clock=clock)
         made.SeriesDescription = provenance.series_description(model, f"PM {heat.name[:_ROOM_FOR_NAME]}".strip())
+        made.InstanceNumber = number  # in the order in which the model gives them
         _describe_map(made, source)
         _place(made, source, planes, kind, uids)
         _describe_values(made, heat)

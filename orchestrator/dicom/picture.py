@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from orchestrator.dicom.heat import FADES_BELOW, coloured
 from orchestrator.dicom.outline import Points
 
 Colour = tuple[int, int, int]
@@ -19,6 +21,7 @@ BANNER = "AI - not verified"
 
 _WHITE, _BLACK, _WARNING = (255, 255, 255), (0, 0, 0), (255, 196, 60)
 _LEGEND_LINES = 8
+_IN_FONT = str.maketrans({"\N{GREEK SMALL LETTER MU}": "u", "\N{MINUS SIGN}": "-"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,17 @@ class Picture:
             pixels[covered & ~inner] = colour
         self._image = Image.fromarray(pixels.astype(np.uint8))
 
+    def heat(self, shares: npt.NDArray[np.float32], *, opacity: float, fades: bool) -> None:
+        """Lay the colours of a map over the image; shares: (row, column), 0 for its lowest value to 1.
+
+        fades: low values let the image show through.
+        """
+        enlarged = Image.fromarray(shares).resize(self._size, Image.Resampling.BILINEAR)
+        smooth = np.asarray(enlarged, dtype=np.float32).clip(0, 1)
+        cover = opacity * (np.minimum(smooth / FADES_BELOW, 1) if fades else np.ones_like(smooth))[..., None]
+        pixels = np.asarray(self._image, dtype=np.float32) * (1 - cover) + coloured(smooth) * cover
+        self._image = Image.fromarray(pixels.astype(np.uint8))
+
     def draw(self, points: Points, colour: Colour) -> None:
         """Draw a closed polyline, or a ring with a cross where there is one point only."""
         pen, places = ImageDraw.Draw(self._image), self._scale.place(points)
@@ -131,19 +145,22 @@ class Picture:
             ImageDraw.Draw(band).text((6, 2 + number * line), said, font=font, fill=_WARNING)
         self._stack(band, self._image)
 
-    def legend(self, entries: Sequence[tuple[Colour, str]]) -> None:
-        """Add a band below that says what the colours mean."""
+    def legend(self, entries: Sequence[tuple[Sequence[Colour], str]]) -> None:
+        """Add a band below that says what the colours mean: one each, or those of a scale from its lower end."""
         shown = list(entries[:_LEGEND_LINES])
         if len(entries) > len(shown):
-            shown[-1] = (_BLACK, f"and {len(entries) - len(shown) + 1} more")
+            shown[-1] = ((_BLACK,), f"and {len(entries) - len(shown) + 1} more")
         font = self._font()
         line = self._line(font)
         band = self._band(line * len(shown) + 6)
         pen = ImageDraw.Draw(band)
-        for number, (colour, text) in enumerate(shown):
+        for number, (colours, text) in enumerate(shown):
             top = 3 + number * line
-            pen.rectangle((6, top + line * 0.2, 6 + line * 0.6, top + line * 0.8), fill=colour)
-            pen.text((12 + line * 0.7, top), self._cut(text, font), font=font, fill=_WHITE)
+            wide = line * 0.6 if len(colours) == 1 else line * 0.4 * len(colours)
+            for place, colour in enumerate(colours):
+                left, right = (6 + wide * end / len(colours) for end in (place, place + 1))
+                pen.rectangle((left, top + line * 0.2, right, top + line * 0.8), fill=colour)
+            pen.text((12 + wide + line * 0.1, top), self._cut(text, font, 12 + wide), font=font, fill=_WHITE)
         self._stack(self._image, band)
 
     def png(self) -> bytes:
@@ -169,9 +186,10 @@ class Picture:
     def _line(self, font: Any) -> int:
         return round(float(font.size) * 1.35)
 
-    def _cut(self, text: str, font: Any) -> str:
-        """Return the text, its end cut where it would leave the picture."""
-        room = self._image.width - 2 * self._line(font)
+    def _cut(self, text: str, font: Any, start: float = 0) -> str:
+        """Return the text in letters that the font has, its end cut where it would leave the picture."""
+        text = unicodedata.normalize("NFKC", text).translate(_IN_FONT)
+        room = self._image.width - max(start + self._line(font), 2 * self._line(font))
         if font.getlength(text) <= room:
             return text
         while text and font.getlength(text + "…") > room:

@@ -13,11 +13,12 @@ import pytest
 from PIL import Image
 
 from orchestrator.dicom import Grid, Overlay, Syntax, WriteOptions
+from orchestrator.dicom.heat import SCALE, coloured
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.errors import UnsupportedInput
 from orchestrator.domain.model import Geometry
 from orchestrator.domain.records import ObjectKind
-from orchestrator.domain.result import Finding, Region, Result, Segment, Urgency
+from orchestrator.domain.result import Finding, HeatMap, Region, Result, Segment, Urgency
 from tests.data.enhanced import enhanced_mr
 from tests.data.projection import LESION, cr_image, us_cine
 from tests.data.series import ct_series
@@ -196,3 +197,64 @@ def test_a_slice_that_is_not_there_is_refused(done: Written, index: int) -> None
 def test_objects_are_no_images_of_their_own(done: Written) -> None:
     with pytest.raises(UnsupportedInput):
         Overlay.open(done.paths, done.paths)
+
+
+def warm(grid: Grid) -> Result:
+    """A likelihood that is 1 in the upper left quarter of the second slice and 0 elsewhere, beside a second map."""
+    likelihood = HeatMap("Likelihood", corner(grid).astype(np.float32), range=(0, 1))
+    return Result(maps=[likelihood, HeatMap("Diffusion", 2.0 * corner(grid), "mm2/s")])
+
+
+@pytest.mark.parametrize("options", [WriteOptions(syntax=each) for each in Syntax], ids=lambda options: options.form)
+def test_a_map_is_drawn_in_the_colours_of_its_scale_where_it_is_high(
+    ct: list[Path], tmp_path: Path, options: WriteOptions
+) -> None:
+    overlay = opened(write_result(ct, warm, tmp_path, options=options))
+    plain = pixels(overlay.png(1, opacity=0, size=480, banner=False))
+    drawn = pixels(overlay.png(1, opacity=1, size=480, banner=False))
+    height, width = drawn.shape[:2]
+    assert tuple(drawn[height // 4, width // 4]) == SCALE[-1]
+    assert np.array_equal(drawn[height // 2 + 20 :], plain[height // 2 + 20 :])
+    assert overlay.best_slice == 1
+
+
+def test_a_map_disappears_when_the_overlay_is_off(ct: list[Path], tmp_path: Path) -> None:
+    with_map = opened(write_result(ct, warm, tmp_path / "map"))
+    without = opened(write_result(ct, nothing, tmp_path / "none"))
+    assert with_map.png(1, opacity=0, outline=False) == without.png(1, opacity=0, outline=False)
+
+
+def test_a_map_with_a_unit_covers_low_values_too(ct: list[Path], tmp_path: Path) -> None:
+    def diffusion(grid: Grid) -> Result:
+        return Result(maps=warm(grid).maps[1:])
+
+    drawn = pixels(opened(write_result(ct, diffusion, tmp_path)).png(0, opacity=1, banner=False))
+    assert {tuple(colour) for colour in drawn.reshape(-1, 3)} == {SCALE[0]}
+
+
+def test_the_fill_of_a_segment_does_not_hide_the_map(ct: list[Path], tmp_path: Path) -> None:
+    def both(grid: Grid) -> Result:
+        return Result(segments=green(grid).segments, maps=warm(grid).maps)
+
+    drawn = pixels(opened(write_result(ct, both, tmp_path)).png(1, opacity=1, size=480, banner=False))
+    assert tuple(drawn[drawn.shape[0] // 4, drawn.shape[1] // 4]) == SCALE[-1]
+    assert (drawn == GREEN).all(axis=2).any()
+
+
+def test_the_legend_gives_the_ends_of_a_map_and_its_unit(ct: list[Path], tmp_path: Path) -> None:
+    legend = opened(write_result(ct, warm, tmp_path)).legend
+    assert [entry.line for entry in legend] == ["Likelihood: 0 to 1", "Diffusion: 0 to 2 mm²/s, not drawn here"]
+    assert [entry.scale for entry in legend] == [SCALE, ()]
+
+
+def test_the_map_that_a_model_gives_first_is_drawn_whatever_the_order_of_the_files(
+    ct: list[Path], tmp_path: Path
+) -> None:
+    done = write_result(ct, warm, tmp_path)
+    overlays = [Overlay.open(done.sources, paths) for paths in (done.paths, done.paths[::-1])]
+    assert len({overlay.png(1, legend=True) for overlay in overlays}) == 1
+
+
+def test_the_colours_of_a_map_get_ever_brighter() -> None:
+    luminance = coloured(np.linspace(0, 1, 256, dtype=np.float32)) @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    assert (np.diff(luminance) > 0).all()
