@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.dicom import Syntax, WriteOptions
+from orchestrator.dicom import Syntax, WriteOptions, write
+from orchestrator.dicom.form import WORDS
 from orchestrator.domain.model import Geometry
 from tests.data.enhanced import enhanced_ct, enhanced_mr
 from tests.data.projection import cr_image, secondary_capture, us_cine
 from tests.data.series import Patient, ct_series, mr_series, pet_series
 from tests.parts.written import (
+    MODEL,
     Written,
     detections,
     everything,
@@ -18,6 +21,7 @@ from tests.parts.written import (
     heat_maps,
     image_by_image,
     images_beside_places,
+    job,
     nothing,
     one_segment,
     placeless,
@@ -87,3 +91,13 @@ SEGMENTED = tuple(kind for kind in KINDS if kind not in {"detections", *UNPLACED
 PLACED = tuple(
     kind for kind in SEGMENTED if kind not in {"CR", "ultrasound loop", "secondary capture", "CT as single images"}
 )
+
+
+def with_every_object(kind: str, at: Path) -> Written:
+    """Return the objects of a kind, with those that a destination gets only where it is set to."""
+    done = KINDS[kind](at)
+    options = WriteOptions(objects=frozenset(WORDS.values()))
+    objects = write(
+        list(zip(done.grids, done.results, strict=True)), job=job(), model=MODEL, folder=at, options=options
+    )
+    return replace(done, objects=objects)
