@@ -15,11 +15,11 @@ THUMBNAIL_PIXELS = 192
 
 
 class LegendEntry(Protocol):
-    """One coloured outline: whose it is, its colour and what is said about it."""
+    """One coloured outline or map: whose it is, its colour and what is said about it."""
 
     @property
     def label(self) -> str:
-        """The segment's or region's label."""
+        """The segment's or region's label, or the map's name."""
 
     @property
     def colour(self) -> tuple[int, int, int]:
@@ -28,6 +28,10 @@ class LegendEntry(Protocol):
     @property
     def text(self) -> str:
         """What the objects say about it, for people."""
+
+    @property
+    def scale(self) -> Sequence[tuple[int, int, int]]:
+        """Of a map, its colours from the lowest value up; empty for one colour."""
 
 
 class Spot(Protocol):

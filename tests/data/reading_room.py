@@ -251,6 +251,7 @@ class Entry:
     label: str
     colour: tuple[int, int, int]
     text: str
+    scale: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from orchestrator.domain.records import DeliveryState
+from orchestrator.domain.records import DeliveryState, ObjectKind
 from orchestrator.domain.review import ReviewState
-from tests.data.reading_room import Drawings, ReadingRoom, fill, uid
+from tests.data.reading_room import Drawings, Entry, ReadingRoom, fill, uid
 
 
 def page_of(visitor, room: ReadingRoom, word: str, query: str = "") -> str:
@@ -137,6 +139,22 @@ def test_a_result_whose_files_are_gone_is_still_a_page(visitor, room: ReadingRoo
     text = page_of(visitor, room, "brain")
     assert "There is no picture" in text
     assert "1,502 ml" in text
+
+
+def test_a_map_is_shown_with_its_scale_of_colours(visitor, room: ReadingRoom, pictures: Drawings):
+    pictures.drawing.legend = (Entry("Likelihood", (253, 231, 37), "0 to 1", ((68, 1, 84), (253, 231, 37))),)
+    room.result("brain")
+    text = page_of(visitor, room, "brain")
+    assert '<stop offset="0.0" stop-color="rgb(68,1,84)"/><stop offset="1.0" stop-color="rgb(253,231,37)"/>' in text
+    assert "<b>Likelihood</b> 0 to 1" in text
+
+
+def test_a_result_that_is_nothing_but_a_map_says_so(visitor, room: ReadingRoom):
+    job = room.result("brain", findings=(), measurements=())
+    assert "no finding and no measurement.</p>" in page_of(visitor, room, "brain")
+    (sr,) = [each for each in room.ledger.objects(job.key) if each.kind is ObjectKind.SR]
+    room.ledger.put_objects(job.key, [replace(sr, sop_uid=f"{sr.sop_uid}.1", kind=ObjectKind.PM)])
+    assert "it gives a map, which the pictures show in colours" in page_of(visitor, room, "brain")
 
 
 def test_the_next_result_of_the_list_is_one_click_away(visitor, room: ReadingRoom):
