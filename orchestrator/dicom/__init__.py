@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orchestrator.dicom.corrected import correct as correct
     from orchestrator.dicom.correction import readdress as readdress
     from orchestrator.dicom.form import Syntax as Syntax
     from orchestrator.dicom.form import WriteOptions as WriteOptions
@@ -67,6 +68,7 @@ _WRITING = {
     "WriteOptions": "form",
     "agreement_between": "verdict_agreement",
     "attest": "review",
+    "correct": "corrected",
     "corrections": "verdict_changes",
     "identity_of": "identity",
     "prewarm": "objects",

@@ -21,7 +21,7 @@ from orchestrator.dicom.conformance import check_object
 from orchestrator.dicom.evidence import evidence, reference_of, reference_to
 from orchestrator.dicom.identity import CHARACTER_SET, patient_and_study, study_identity
 from orchestrator.dicom.provenance import Clock, Uids
-from orchestrator.dicom.review import person_name, verdict_clock, verdict_uids
+from orchestrator.dicom.review import person, verdict_clock, verdict_uids
 from orchestrator.dicom.sr import name_coding_schemes
 from orchestrator.dicom.storage import store
 from orchestrator.dicom.uid import derived_uid
@@ -81,7 +81,7 @@ def reject(objects: Sequence[Path], reason: RejectReason, verdict: ReviewRecord)
         series="Rejected AI result",
         reason=None if reason.concerns_safety else _QUALITY_REASONS[reason],
         text=": ".join(filter(None, (_SAFETY_REASONS.get(reason), verdict.comment))),
-        by=_person(verdict),
+        by=person(verdict),
     )
     made = Dataset()
     for keyword in ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions"):
@@ -141,16 +141,7 @@ def _superseded(newer: str) -> _Said:
 
 def _retracted(verdict: ReviewRecord) -> _Said:
     text = f"The model was retracted: {verdict.comment}"
-    return _Said(series="Retracted AI result", reason=None, text=text, by=_person(verdict))
-
-
-def _person(verdict: ReviewRecord) -> sr.ObserverContext:
-    return sr.ObserverContext(
-        observer_type=codes.DCM.Person,
-        observer_identifying_attributes=sr.PersonObserverIdentifyingAttributes(
-            name=person_name(verdict.by), organization_name=verdict.organization or None
-        ),
-    )
+    return _Said(series="Retracted AI result", reason=None, text=text, by=person(verdict))
 
 
 def _note(

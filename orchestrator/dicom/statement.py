@@ -24,6 +24,7 @@ _SAID = {
     Presence.UNDETERMINED: "undetermined",
 }
 _NO_PLACE = "No map is written: the images say neither where they lie, nor how they are turned and how large."
+UNVERIFIED_STATEMENT = "AI analysis result, not verified by a physician."
 _MOST_IMAGES = 10  # of one grid that are referred to one by one; Evidence lists all
 
 
@@ -37,7 +38,7 @@ def statement(
             *sr.LanguageOfContentItemAndDescendants(sr.CodedConcept(*own.ENGLISH[:3])),
             *context,
             *algorithm,
-            _text(own.STATEMENT, "AI analysis result, not verified by a physician."),
+            _text(own.STATEMENT, UNVERIFIED_STATEMENT),
             *_read(answers),
             *_said(answers),
         ]
