@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
+from orchestrator.domain.reading import ONE_READER, Reading
 from orchestrator.jobs import Ledger
 from orchestrator.web import Pictures, Server, create_app
 from tests.data.reading_room import CARDS, Drawings, ReadingRoom, fill
@@ -52,11 +53,17 @@ def pictures(room: ReadingRoom) -> Pictures:
 
 
 @pytest.fixture
-def hospital(room: ReadingRoom, pictures: Pictures) -> Iterator[Hospital]:
+def reading() -> Reading:
+    """Whether a second person must judge; a module that asks for one says so itself."""
+    return ONE_READER
+
+
+@pytest.fixture
+def hospital(room: ReadingRoom, pictures: Pictures, reading: Reading) -> Iterator[Hospital]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = Server(create_app(room.ledger, pictures=pictures, models=CARDS), port=port)
+    server = Server(create_app(room.ledger, pictures=pictures, models=CARDS, reading=reading), port=port)
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
