@@ -43,7 +43,7 @@ def _storage_classes() -> frozenset[str]:
 STORAGE_CLASSES = _storage_classes()
 _STANDARD = "1.2.840.10008."
 _STANDARD_STORAGE = "1.2.840.10008.5.1.4.1.1."
-_PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
+COMMITMENT_ENCODINGS = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 
 Takes = Callable[[str], bool]
 """Says of a SOP Class UID whether objects of it are taken."""
@@ -74,6 +74,13 @@ def is_file_encoding(transfer_syntax: str) -> bool:
     root = "1.2.840.10008.1.2"
     no_files = (f"{root}.6.", f"{root}.7.")
     return f"{transfer_syntax}.".startswith(f"{root}.") and not transfer_syntax.startswith(no_files)
+
+
+def file_encodings() -> frozenset[str]:
+    """Return the Transfer Syntaxes of files that the standard has, as far as pydicom knows them."""
+    return frozenset(
+        uid for uid, (_, kind, *_) in UID_dictionary.items() if kind == "Transfer Syntax" and is_file_encoding(uid)
+    )
 
 
 class Rejection(Enum):
@@ -168,7 +175,9 @@ def _judge(proposed: PresentationContext, takes: Takes) -> PresentationContext:
     result.abstract_syntax = proposed.abstract_syntax
     commitment = proposed.abstract_syntax == PUSH_MODEL
     known = [
-        syntax for syntax in proposed.transfer_syntax if (syntax in _PLAIN if commitment else is_file_encoding(syntax))
+        syntax
+        for syntax in proposed.transfer_syntax
+        if (syntax in COMMITMENT_ENCODINGS if commitment else is_file_encoding(syntax))
     ]
     if not commitment and proposed.abstract_syntax != VERIFICATION and not takes(str(proposed.abstract_syntax)):
         result.result = _ABSTRACT_SYNTAX_NOT_SUPPORTED

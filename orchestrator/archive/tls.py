@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.domain.errors import SettingsError
 
-_CIPHERS = "ECDHE+AESGCM"  # RFC 9325 4.2 for TLS 1.2; those of TLS 1.3 are all good
+CIPHERS = "ECDHE+AESGCM"  # RFC 9325 4.2 for TLS 1.2; those of TLS 1.3 are all good
 _log = logging.getLogger(__name__)
 
 
@@ -63,7 +63,7 @@ class Credentials:
     def _read(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_ciphers(_CIPHERS)
+        context.set_ciphers(CIPHERS)
         # no session outlives what its certificate was checked against
         context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
         context.num_tickets = 0

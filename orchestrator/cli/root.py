@@ -11,7 +11,7 @@ import typer
 
 import orchestrator
 
-COMMANDS = ("demo", "run", "serve", "doctor", "events", "plugins")
+COMMANDS = ("demo", "run", "serve", "doctor", "conformance", "events", "plugins")
 PURPOSE = "Routes radiology series to AI models and brings the results back for review."
 GROUPS = ("rules", "models", "jobs", "results", "backfill", "config")
 

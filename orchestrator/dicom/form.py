@@ -134,6 +134,11 @@ def distinct(options: Iterable[WriteOptions]) -> tuple[WriteOptions, ...]:
         found[each.form] = replace(known, objects=known.objects | each.objects)
     return tuple(found.values())
 
+def every_class() -> frozenset[str]:
+    """Return the SOP classes of all that the host may write, whatever a destination is set to get."""
+    return frozenset(_KINDS)
+
+
 
 def advice(sop_class: str, options: WriteOptions) -> str:
     """Return what to write in the settings of a destination that takes no such objects, empty for another class.

@@ -20,6 +20,8 @@ from orchestrator.domain.quiet import quiet
 from orchestrator.domain.series import Headers, HeaderValue
 
 FIND = StudyRootQueryRetrieveInformationModelFind
+PROPOSED = tuple(map(str, build_context(FIND).transfer_syntax))
+"""Transfer syntaxes that we propose for what has no pixels."""
 MOST_ANSWERS = 10_000
 """Answers that are taken for one query: a day of a large hospital, and a series of the largest studies."""
 

@@ -57,6 +57,7 @@ _OTHERS: list[str | UID] = [
     *(DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian),
 ]
 """What the archive may have stored, so that it sends what it holds and encodes nothing anew."""
+TRANSFER_SYNTAXES = (*_PLAIN, *_OTHERS)
 _FALLBACK = sorted(uid for uid in STORAGE_CLASSES if UID(uid).name.endswith("Image Storage"))
 """What may come where an archive does not say of which classes its objects are."""
 _NO_MOVE_DESTINATION, _WARNING = 0xA801, 0xB

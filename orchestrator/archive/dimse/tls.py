@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable
 
-_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2 those that RFC 9325 recommends; all of TLS 1.3 are
+SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2 those that RFC 9325 recommends; all of TLS 1.3 are
 _CLIENT_CERTIFICATE_ALERTS = {
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "no certificate",
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "no certificate, or no cipher suite that it takes",
@@ -48,7 +48,7 @@ class Tls:
         context = NotingContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and name
         context.faults, context.sockets, context.shaken = [], sockets, False
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_ciphers(_SUITES)
+        context.set_ciphers(SUITES)
         if self.ca_file is None:
             context.load_default_certs(ssl.Purpose.SERVER_AUTH)
         else:
