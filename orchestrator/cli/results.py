@@ -13,8 +13,8 @@ from orchestrator.cli.show import (
     JsonFlag,
     SettingsFile,
     as_json,
-    changes_text,
     console,
+    corrected_text,
     deliveries_table,
     errors,
     finding_text,
@@ -79,11 +79,8 @@ def show(key: Key, settings: SettingsFile = None, json: JsonFlag = False) -> Non
     table(["kind", "object", "file"], [(item.kind, item.sop_uid, item.path) for item in file.objects])
     deliveries_table(file.deliveries, file.notes)
     table(
-        ["when", "verdict", "by", "organisation", "reason", "corrected", "comment"],
-        [
-            (r.at, r.state, r.by or r.source, r.organization, r.reason, changes_text(r.changes), r.comment)
-            for r in file.reviews
-        ],
+        ["when", "verdict", "by", "organisation", "from", "reason", "corrected", "comment"],
+        [(r.at, r.state, r.by, r.organization, r.source, r.reason, corrected_text(r), r.comment) for r in file.reviews],
     )
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.domain.errors import UserError
-from orchestrator.domain.records import DeliveryRecord, DeliveryState
+from orchestrator.domain.records import DeliveryRecord, DeliveryState, ReviewRecord
 from orchestrator.domain.unit import shown_unit
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -156,9 +156,13 @@ def finding_text(findings: Iterable[Mapping[str, object]], measurements: Iterabl
     return "; ".join(said)
 
 
-def changes_text(changes: Iterable[Mapping[str, object]]) -> str:
-    """Return one line that says what a person put in place of what: "Brain volume: 1,502 -> 1,480 ml"."""
-    return "; ".join(_change(item) for item in changes)
+def corrected_text(review: ReviewRecord) -> str:
+    """Return one line that says what a person put in place of what: "Brain volume: 1,502 -> 1,480 ml".
+
+    And how far edited outlines agree with the model's: "Dice: Brain 0.97".
+    """
+    dice = ", ".join(f"{label} {value:.2f}" for label, value in review.agreement.items())
+    return "; ".join([*map(_change, review.changes), *([f"Dice: {dice}"] if dice else [])])
 
 
 def _change(item: Mapping[str, object]) -> str:

@@ -10,7 +10,9 @@ import pytest
 from rich.console import Console
 
 from orchestrator.cli import run, show
+from orchestrator.domain.review import ReviewState
 from orchestrator.web import wording
+from tests.data.records import verdict
 
 PATH = "/home/someone/models/" + "a-long-way/" * 12 + "model.toml"
 
@@ -51,3 +53,9 @@ def test_a_path_in_a_warning_is_not_broken_while_progress_is_shown(monkeypatch: 
     log = logging.Logger("orchestrator.somewhere")  # it has no handler, as in a command of a person
     run.watched(lambda _: log.warning("plugin x is refused: %s:26: the network has no channel [3]", PATH))
     assert f"plugin x is refused: {PATH}:26: the network has no channel [3]" in screen.getvalue()
+
+
+def test_a_correction_is_told_with_its_values_and_the_agreement_of_outlines() -> None:
+    change = {"what": "Brain volume", "before": 1502.4, "after": 1480.0, "unit": "ml"}
+    review = verdict(ReviewState.CORRECTED, changes=(change,), agreement={"Brain": 0.968, "Lesion": 0.0})
+    assert show.corrected_text(review) == "Brain volume: 1,502 -> 1,480 ml; Dice: Brain 0.97, Lesion 0.00"
