@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,8 +23,9 @@ from orchestrator.domain.records import JobRecord, SeriesRecord, SeriesState
 from orchestrator.domain.result import Finding, Result, Segment, Urgency
 from orchestrator.domain.series import series_digest
 from orchestrator.jobs import Ledger
-from orchestrator.testing import synthetic_series
+from orchestrator.testing import SyntheticSeries, synthetic_series
 from orchestrator.web import Pictures
+from tests.docs.pages import ROOT, blocks
 
 MODEL = ModelDescription(name="phantom-lesion", version="1.2.0", digest="ab" * 32, manufacturer="Example")
 COLOUR = (255, 90, 60)
@@ -40,7 +42,24 @@ def lesion(room, tmp_path: Path) -> JobRecord:
     return written(room.ledger, tmp_path)
 
 
-def written(ledger: Ledger, folder: Path, **phantom: object) -> JobRecord:
+@pytest.fixture
+def heat(room, tmp_path: Path) -> JobRecord:
+    """The same CT with the map that the model of docs/how-to/heat-map.md makes of it."""
+    (shown,) = blocks("python", pages=(ROOT / "docs/how-to/heat-map.md",))
+    plugin: dict[str, Any] = {}
+    exec(shown.text, plugin)
+    return written(room.ledger, tmp_path, lambda series: plugin["Dense"]().predict(series.read()))
+
+
+def marked(series: SyntheticSeries) -> Result:
+    """Return a segment on the lesion and a finding that it shows."""
+    finding = Finding(codes["mass"], score=0.91, urgency=Urgency.IMMEDIATE, segment="Lesion")
+    return Result((Segment("Lesion", series.mask, codes["mass"], colour=COLOUR),), (finding,))
+
+
+def written(
+    ledger: Ledger, folder: Path, result_of: Callable[[SyntheticSeries], Result] = marked, **phantom: object
+) -> JobRecord:
     made = synthetic_series(
         folder / "in", **{"slices": 40, "rows": 256, "columns": 256, "intercept": -1024.0, **phantom}
     )
@@ -72,13 +91,9 @@ def written(ledger: Ledger, folder: Path, **phantom: object) -> JobRecord:
         updated_at=now,
     )
     ledger.add_job(job)
-    segment = Segment("Lesion", made.phantom.mask, codes["mass"], colour=COLOUR)
-    finding = Finding(codes["mass"], score=0.91, urgency=Urgency.IMMEDIATE, segment="Lesion")
     (grid,) = plan(series, Accepts())
     (folder / "out").mkdir()
-    objects = write(
-        [(grid, Result((segment,), (finding,)))], job=job, model=MODEL, folder=folder / "out", options=WriteOptions()
-    )
+    objects = write([(grid, result_of(made))], job=job, model=MODEL, folder=folder / "out", options=WriteOptions())
     summary = summarize(objects)
     ledger.put_objects(job.key, objects)
     ledger.note_job(
@@ -107,12 +122,36 @@ def test_the_slice_shows_the_lesion_in_its_colour(page: Page, lesion: JobRecord)
     assert painted(page, "?opacity=0&outline=false") < with_outline / 3
 
 
-def painted(page: Page, query: str) -> int:
-    """Return how many pixels of the best slice are as red as the lesion's colour."""
+def test_a_heat_map_is_seen_in_colours_and_goes_with_the_overlay(
+    page: Page, heat: JobRecord, photograph: Callable[[Page, str], Path]
+):
+    page.goto(f"/results/{heat.key}")
+    expect(page.locator(".legend")).to_contain_text("Dense tissue 0 to 1")
+    expect(page.locator(".legend svg.scale")).to_be_visible()
+    with_map = painted(page, "?opacity=100", yellow)
+    assert with_map > 500
+    assert painted(page, "?opacity=0&outline=false", yellow) < with_map / 3  # the banner is yellow too
+    page.locator("#opacity").fill("70")
+    expect(page.locator("#slice")).to_have_attribute("src", re.compile("opacity=70"))
+    photograph(page, "heat-map")
+    page.locator("#overlay").uncheck()
+    expect(page.locator("#slice")).to_have_attribute("src", re.compile("opacity=0&outline=false"))
+
+
+def red(pixels: np.ndarray) -> np.ndarray:
+    return pixels[..., 0] - pixels[..., 2] > 120
+
+
+def yellow(pixels: np.ndarray) -> np.ndarray:
+    return red(pixels) & (pixels[..., 1] > 150)
+
+
+def painted(page: Page, query: str, like: Callable[[np.ndarray], np.ndarray] = red) -> int:
+    """Return how many pixels of the best slice are of a colour, that of the lesion where no other is named."""
     viewer = page.locator("#viewer")
     address = f"{viewer.get_attribute('data-source')}{viewer.get_attribute('data-best')}.png{query}"
     pixels = np.asarray(Image.open(io.BytesIO(page.request.get(address).body())).convert("RGB")).astype(int)
-    return int((pixels[..., 0] - pixels[..., 2] > 120).sum())
+    return int(like(pixels).sum())
 
 
 def test_the_stored_window_is_where_dragging_starts(page: Page, lesion: JobRecord):
