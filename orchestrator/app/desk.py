@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.app.choice import settings_of
+from orchestrator.app.forms import options_of
 from orchestrator.app.ledgers import ledger_of
 from orchestrator.app.sources import load_plugins, start_workers
 from orchestrator.config import Settings
+from orchestrator.dicom import WriteOptions
 from orchestrator.domain.errors import ForbiddenTransition, UserError
 from orchestrator.domain.job import LEAVING, MOVES, JobState
 from orchestrator.domain.reading import SecondReader
@@ -28,19 +30,19 @@ class Desk:
         ledger: Ledger,
         client: Client,
         *,
-        destinations: Collection[str] = (),
+        destinations: Mapping[str, WriteOptions] | None = None,
         on_review: Callable[[JobRecord, ReviewRecord, ReviewRecord], None] | None = None,
         second_reader: SecondReader = SecondReader.NONE,
     ) -> None:
-        """Act on this ledger; destinations: the names of those in the settings, which a retry delivers to."""
+        """Act on this ledger; destinations: those in the settings, which a retry delivers to, and what they get."""
         self.ledger = ledger
         self._client = client
-        self._destinations = destinations
+        self._destinations = destinations or {}
         self._on_review = on_review
         self._second_reader = second_reader
 
     def retry(self, key: str, *, by: str) -> JobRecord:
-        """Queue a job that ended without a result again, or only its deliveries where it has one.
+        """Queue a job that ended without a result again, or only its deliveries where it has what they take.
 
         Notes that reject its result and were given up are sent again, whatever the job's state.
         Raises UnknownRecord, ForbiddenTransition.
@@ -49,7 +51,9 @@ class Desk:
         if self._send_notes_again(job):
             return job
         if job.state in LEAVING and self._has_refused_delivery(job):
-            return self._deliver_again(job, by=by)
+            if not self._lacks_objects(job):
+                return self._deliver_again(job, by=by)
+            self._take_back(job)
         if JobState.WAITING not in MOVES[job.state]:
             raise ForbiddenTransition(
                 f"job {job.key[:12]} is {job.state}; what can be tried again is failed, parked, held, unsupported "
@@ -122,6 +126,26 @@ class Desk:
     def _has_refused_delivery(self, job: JobRecord) -> bool:
         return any(row.state is DeliveryState.PARKED for row in self.ledger.deliveries(job.key))
 
+    def _lacks_objects(self, job: JobRecord) -> bool:
+        """Return whether it takes another run to have what a destination that refused the result gets by now.
+
+        Its settings were changed since. A result that is anywhere already is never written again: the model
+        need not say the same twice.
+        """
+        rows = self.ledger.deliveries(job.key)
+        if job.state is not JobState.PARKED or any(row.sent_at or row.state in ARRIVED for row in rows):
+            return False
+        written = {(item.form, item.kind) for item in self.ledger.objects_of_all_forms(job.key)}
+        refused = [row.destination for row in rows if row.state is DeliveryState.PARKED]
+        return any(not self._destinations[name].is_met_by(written) for name in refused if name in self._destinations)
+
+    def _take_back(self, job: JobRecord) -> None:
+        """Let go of the deliveries that were given up; those of the result that is written again take their place."""
+        for row in self.ledger.deliveries(job.key):
+            if row.state is DeliveryState.PARKED:
+                error = "the settings changed: the result is written again"
+                self.ledger.move_delivery(job.key, row.destination, DeliveryState.DISCARDED, error=error)
+
     def _deliver_again(self, job: JobRecord, *, by: str) -> JobRecord:
         """Queue the deliveries that were given up, to the destinations that the settings name now."""
         reason = f"delivery tried again by {by}"
@@ -155,11 +179,10 @@ def opened(path: Path | None) -> Iterator[Desk]:
         closing(ledger_of(settings)) as ledger,
         closing(Client(settings.data.database)) as client,
     ):
-        names = [item.name for item in settings.destinations]
         yield Desk(
             ledger,
             client,
-            destinations=names,
+            destinations=options_of(settings),
             on_review=lambda *review: _tell_plugins(settings, *review),
             second_reader=SecondReader(settings.review.second_reader),
         )

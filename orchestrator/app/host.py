@@ -9,13 +9,13 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from orchestrator.app.care import CARE_SECONDS, Care
+from orchestrator.app.forms import write_options
 from orchestrator.app.model_servers import model_servers
 from orchestrator.app.places import lock_folder_of
 from orchestrator.app.pulse import Pulse
 from orchestrator.app.sources import connected, load_plugins, start_workers, tell_refused
 from orchestrator.config import DestinationSettings, Settings
-from orchestrator.dicom import Syntax, WriteOptions, prewarm
-from orchestrator.dicom.form import WORDS
+from orchestrator.dicom import prewarm
 from orchestrator.domain.errors import SettingsError
 from orchestrator.domain.hours import Hours
 from orchestrator.domain.ports import Archive, Committing
@@ -76,16 +76,6 @@ def _destination(item: DestinationSettings, archive: Archive) -> Destination:
         options=write_options(item),
         hours=Hours.parse(item.window) if item.window else None,
         per_minute=item.per_minute,
-    )
-
-
-def write_options(item: DestinationSettings) -> WriteOptions:
-    """Return how objects are encoded for a destination."""
-    return WriteOptions(
-        label_map=item.seg == "labelmap",
-        comprehensive_3d=item.sr == "comprehensive-3d",
-        syntax=Syntax(item.transfer_syntax),
-        objects=frozenset(WORDS[word] for word in item.objects),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from orchestrator.app.check import Check, Health
-from orchestrator.app.host import write_options
+from orchestrator.app.forms import write_options
 from orchestrator.app.trial_study import IMAGES, TrialObjects, write_trial_study
 from orchestrator.config import DestinationSettings, RemoteSettings
 from orchestrator.dicom import WriteOptions

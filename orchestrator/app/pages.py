@@ -9,6 +9,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from orchestrator.app.desk import Desk
+from orchestrator.app.forms import options_of
 from orchestrator.app.ohif import ohif_of
 from orchestrator.app.places import doorbell_of, spool_of
 from orchestrator.app.sources import load_plugins, start_workers
@@ -40,7 +41,6 @@ class ResultPictures:
         sources = [row.path for row in self._ledger.series_instances(job.series_uid, job.revision)]
         return Overlay.open(sources, [item.path for item in self._ledger.objects(job.key)])
 
-
     def parameters(self, job_key: str) -> Mapping[str, str]:
         """Return how the result was computed, as its SR says it.
 
@@ -57,7 +57,7 @@ def opened(settings: Settings) -> Iterator[FastAPI]:
         client = stack.enter_context(closing(Client(settings.data.database)))
         with closing(start_workers(settings)) as workers:  # only to read the models' cards
             cards, plugins = model_cards(workers), load_plugins(workers)
-        desk = Desk(ledger, client, destinations=[item.name for item in settings.destinations])
+        desk = Desk(ledger, client, destinations=options_of(settings))
 
         def told(before: ReviewRecord, after: ReviewRecord) -> None:
             plugins.review_changed(ledger.job(after.job_key), before, after)

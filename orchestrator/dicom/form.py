@@ -100,6 +100,14 @@ class WriteOptions:
         """Return whether the destination gets an object; what a plugin adds goes everywhere."""
         return written.kind in self.objects or written.kind is ObjectKind.OTHER
 
+    def is_met_by(self, written: Collection[tuple[str, ObjectKind]]) -> bool:
+        """Return whether a result of which these were written, each with its form, is as the destination takes it.
+
+        Of the kinds only key images are there of every result; what else is absent may have nothing to show.
+        """
+        forms = {form for form, _ in written}
+        return self.form in forms and (ObjectKind.SC not in self.objects or (self.form, ObjectKind.SC) in written)
+
     @property
     def sop_classes(self) -> frozenset[str]:
         """The SOP classes of what the destination gets."""
@@ -126,6 +134,11 @@ class WriteOptions:
         return chosen if self.syntax is Syntax.EXPLICIT else {**chosen, "syntax": self.syntax.value}
 
 
+def every_class() -> frozenset[str]:
+    """Return the SOP classes of all that the host may write, whatever a destination is set to get."""
+    return frozenset(_KINDS)
+
+
 def distinct(options: Iterable[WriteOptions]) -> tuple[WriteOptions, ...]:
     """Return each form once, with all the objects that one of these destinations gets in it."""
     found: dict[str, WriteOptions] = {}
@@ -133,11 +146,6 @@ def distinct(options: Iterable[WriteOptions]) -> tuple[WriteOptions, ...]:
         known = found.get(each.form, each)
         found[each.form] = replace(known, objects=known.objects | each.objects)
     return tuple(found.values())
-
-def every_class() -> frozenset[str]:
-    """Return the SOP classes of all that the host may write, whatever a destination is set to get."""
-    return frozenset(_KINDS)
-
 
 
 def advice(sop_class: str, options: WriteOptions) -> str:
@@ -158,10 +166,11 @@ def advice(sop_class: str, options: WriteOptions) -> str:
 def without(objects: frozenset[ObjectKind], refused: ObjectKind) -> frozenset[ObjectKind]:
     """Return the objects for an archive that refuses one kind: in place of SEG or SR it gets the key image.
 
-    Where key images are refused it is the report that says what every result says.
+    Where key images are refused it is the report that says what every result says; what takes no SEG takes no map.
     """
     instead = {ObjectKind.SC: ObjectKind.SR, ObjectKind.SEG: ObjectKind.SC, ObjectKind.SR: ObjectKind.SC}
-    return (objects | {instead[refused]} if refused in instead else objects) - {refused}
+    left_out = {refused, ObjectKind.PM} if refused is ObjectKind.SEG else {refused}
+    return (objects | {instead[refused]} if refused in instead else objects) - left_out
 
 
 def fitting(options: WriteOptions, taken: Collection[str]) -> Mapping[str, str]:

@@ -32,6 +32,8 @@ NARROWEST = 512
 """Columns of a key image at least, so that its words can be read beside an image that is a strip."""
 OPACITY = 0.15
 """Of the colour that lies on a segment: the border says enough, and the image below has to be seen."""
+MAP_OPACITY = 0.45
+"""Of a map, whose colours are what it says."""
 
 _NO_COLOUR = (0, 0, 0)
 _SAID = {Presence.PRESENT: "present", Presence.ABSENT: "no sign of it found", Presence.UNDETERMINED: "undetermined"}
@@ -54,7 +56,7 @@ def key_images(
     for number, (answer, place) in enumerate(shown, 1):
         frame = answer.frame(place)
         index = overlay.places.index((frame.sop_uid, frame.frame or 1))
-        picture = overlay.picture(index, opacity=OPACITY)
+        picture = overlay.picture(index, opacity=MAP_OPACITY if answer.maps else OPACITY)
         image = (picture.pixels.shape[0], picture.pixels.shape[1])
         _add_words(picture, overlay, index, answer, model)
         written = _secondary_capture(answer, frame, picture, image, model)

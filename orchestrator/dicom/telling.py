@@ -16,12 +16,12 @@ def telling(answer: Answer) -> tuple[int, ...]:
     """Return the slice that shows each finding best, the most urgent and the surest first.
 
     Where no finding has a place, those with the largest cross-sections of the segments, the largest segment
-    first; without segments where each map is highest; none where nothing was found. Each slice once.
+    first; without segments where the map that is drawn is highest; none where nothing was found. Each slice once.
     """
     said = [finding for finding in answer.result.findings if finding.presence is not Presence.ABSENT]
     found = [place for finding in sorted(said, key=_rank) for place in _slices(answer, finding)]
     segments = sorted(answer.segments, key=lambda segment: -segment.voxels)
-    shown = found or [*map(largest_cross_section, segments)] or [_highest(heat) for heat in answer.result.maps]
+    shown = found or [*map(largest_cross_section, segments)] or [_highest(heat) for heat in answer.result.maps[:1]]
     return tuple(dict.fromkeys(shown))[:MOST_TELLING]
 
 

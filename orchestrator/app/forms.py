@@ -1,0 +1,22 @@
+"""What destinations get of a result, as the settings say it."""
+
+from __future__ import annotations
+
+from orchestrator.config import DestinationSettings, Settings
+from orchestrator.dicom import Syntax, WriteOptions
+from orchestrator.dicom.form import WORDS
+
+
+def options_of(settings: Settings) -> dict[str, WriteOptions]:
+    """Return what each destination of the settings gets, by name."""
+    return {item.name: write_options(item) for item in settings.destinations}
+
+
+def write_options(item: DestinationSettings) -> WriteOptions:
+    """Return how objects are encoded for a destination."""
+    return WriteOptions(
+        label_map=item.seg == "labelmap",
+        comprehensive_3d=item.sr == "comprehensive-3d",
+        syntax=Syntax(item.transfer_syntax),
+        objects=frozenset(WORDS[word] for word in item.objects),
+    )
