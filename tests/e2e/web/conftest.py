@@ -107,11 +107,11 @@ def page(seat: Callable[..., Page]) -> Page:
 
 
 @pytest.fixture
-def photograph(tmp_path: Path) -> Callable[[Page, str], Path]:
-    """Keeps a picture of a page; in the documentation's folder where DOCS_PICTURES=1 asks for it."""
-    folder = PICTURES if os.environ.get("DOCS_PICTURES") == "1" else tmp_path
+def photograph() -> Callable[..., Path]:
+    """Keeps a picture of a page under test-output; in the documentation's folder where DOCS_PICTURES=1 asks for it."""
 
-    def take(page: Page, name: str, *, full: bool = False) -> Path:
+    def take(page: Page, name: str, *, full: bool = False, docs: bool = True) -> Path:
+        folder = PICTURES if docs and os.environ.get("DOCS_PICTURES") == "1" else PICTURES.parents[1] / "test-output"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{name}.png"
         page.screenshot(path=path, full_page=full)

@@ -72,7 +72,7 @@ def test_keys_jump_from_finding_to_finding_and_mark_them(bleeding: Page, photogr
     bleeding.keyboard.press("n")
     shows(bleeding, 11, "spot=measurements%2F0")
     expect(bleeding.locator("[data-spot='measurements/0']")).to_have_attribute("aria-current", "true")
-    photograph(bleeding, "jump")
+    photograph(bleeding, "jump", docs=False)
     bleeding.keyboard.press("p")
     shows(bleeding, 6, "spot=findings%2F0")
 
@@ -173,7 +173,7 @@ def test_a_value_is_corrected_and_both_stay_visible(brain: Page, hospital, photo
     field = brain.get_by_label("Brain volume")
     expect(field).to_be_focused()
     field.fill("1480")
-    photograph(brain, "correcting")
+    photograph(brain, "correcting", docs=False)
     brain.get_by_role("button", name="Keep the correction").click()
     expect(brain.locator("#verdict")).to_contain_text("Corrected by Ada Okafor")
     expect(brain.locator(".found")).to_contain_text("1,502 ml")
@@ -224,7 +224,7 @@ def test_the_second_of_two_reviewers_is_told(seat: Callable[..., Page], hospital
     second.get_by_role("button", name="Reject").click()
     expect(second.get_by_role("heading", level=1)).to_have_text("Your verdict was not kept")
     expect(second.locator("main")).to_contain_text("Ada Okafor")
-    photograph(second, "conflict")
+    photograph(second, "conflict", docs=False)
     complaints[:] = [each for each in complaints if "409" not in each]  # the browser's note on the answer
 
 

@@ -82,7 +82,7 @@ def test_the_filters_are_a_key_away_and_kept_in_the_address(page: Page, hospital
     page.get_by_label("Urgency").select_option("urgent")
     page.wait_for_url("**urgency=urgent**")
     expect(page.locator(".row")).to_have_count(1)
-    photograph(page, "worklist-filtered")
+    photograph(page, "worklist-filtered", docs=False)
     page.locator(".row .open").first.click()
     page.wait_for_url("**/results/*urgency=urgent**")
     page.keyboard.press("w")
