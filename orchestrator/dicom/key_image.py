@@ -77,13 +77,16 @@ def _add_words(picture: Picture, overlay: Overlay, index: int, answer: Answer, m
 
 
 def _said(answer: Answer) -> Iterator[str]:
-    """Yield in words what has no place in an image."""
+    """Yield in words what has no place in an image, and how urgent the findings are."""
     if answer.is_negative and not answer.result.findings:
         labels = ", ".join(answer.empty_labels)
         yield f"Nothing found{f': {labels}' if labels else ''}"
     for finding in answer.placeless_findings:
         if not finding.images:
             yield _sentence(finding)
+    for finding in answer.result.findings:
+        if finding.urgency is not None and finding.presence is not Presence.ABSENT:
+            yield f"{finding.name.meaning}: urgency {finding.urgency}"
     for measurement in answer.result.measurements:
         if measurement.segment is None:
             unit = "" if measurement.unit == "1" else f" {measurement.unit}"

@@ -77,6 +77,15 @@ def test_without_findings_the_largest_cross_sections_are_shown(ct: list[Path], t
     assert sources_of(images_of(done)) == [done.grids[0].frames[place].sop_uid for place in (2, 6)]
 
 
+def test_an_urgent_finding_says_so(ct: list[Path], tmp_path: Path) -> None:
+    def found(urgency: Urgency | None) -> Callable[[Grid], Result]:
+        finding = Finding(codes["nodule"], regions=[Region.point(1, 4, 4)], urgency=urgency)
+        return lambda _: Result(findings=[finding])
+
+    calm, urgent = (key_images(ct, tmp_path, found(urgency))[0] for urgency in (None, Urgency.IMMEDIATE))
+    assert urgent.Rows - calm.Rows >= 15  # one more line of words
+
+
 def test_a_hundred_segments_make_a_handful_of_images(ct: list[Path], tmp_path: Path) -> None:
     def many(grid: Grid) -> Result:
         masks = np.zeros((20, *grid.shape), bool)
