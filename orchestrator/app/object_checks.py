@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from pydicom.uid import ParametricMapStorage
+
 from orchestrator.app.check import Check, Health
 from orchestrator.app.forms import write_options
 from orchestrator.app.trial_study import IMAGES, TrialObjects, write_trial_study
@@ -28,7 +30,8 @@ LET_IT_TAKE_IMAGES = "let it take CT images from this host's AE title or user"
 def try_objects(archive: Archive, item: RemoteSettings) -> Iterator[Check]:
     """Yield whether images and each kind of object are taken and shown again; the same objects each time.
 
-    A kind that it is not set to get may be refused: it is tried, so that the settings can be chosen.
+    A kind that it is not set to get may be refused: it is tried, so that the settings can be chosen. A parametric
+    map, which few models give, is no fault where it is refused.
     """
     options = write_options(item) if isinstance(item, DestinationSettings) else WriteOptions()
     asks = not isinstance(item, DestinationSettings) or item.ask
@@ -68,9 +71,11 @@ def _choice(objects: Sequence[TrialObjects], taken: Sequence[TrialObjects], opti
     refused = [each.what for each in objects if each not in taken]
     found = f"it takes {_listed([each.what for each in taken])}" + (f"; it refuses {_listed(refused)}" * bool(refused))
     classes = [each.sop_class for each in taken]
-    if options.sop_classes <= set(classes):
+    lacking = options.sop_classes.difference(classes)
+    if not lacking:
         return Check("objects", Health.GOOD, found)
-    return Check("objects", Health.BAD, found, _advice(options, classes))
+    health = Health.WARNING if lacking == {ParametricMapStorage} else Health.BAD
+    return Check("objects", health, found, _advice(options, classes))
 
 
 def _advice(options: WriteOptions, taken: Collection[str]) -> str:
@@ -90,7 +95,8 @@ def _stored(archive: Archive, objects: TrialObjects, asks: bool) -> tuple[Check,
     try:
         seconds = _store(archive, objects)
     except ArchiveRefused as fault:
-        return Check(name, Health.BAD, str(fault), LET_IT_TAKE_IMAGES if objects.what == IMAGES else ""), False
+        health = Health.WARNING if objects.sop_class == ParametricMapStorage else Health.BAD
+        return Check(name, health, str(fault), LET_IT_TAKE_IMAGES if objects.what == IMAGES else ""), False
     except (OrchestratorError, OSError) as fault:
         return Check(name, Health.BAD, str(fault)), True
     return tried(name, lambda: _shown(archive, objects, seconds)) if asks else _unasked(objects, seconds), True

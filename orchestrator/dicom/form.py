@@ -185,7 +185,7 @@ def fitting(options: WriteOptions, taken: Collection[str]) -> Mapping[str, str]:
             settings[key] = value
     kinds = {_KINDS[uid] for uid in taken if uid in _KINDS}
     objects = options.objects & kinds
-    if not USUAL_OBJECTS & options.objects <= objects:
+    if {ObjectKind.SEG, ObjectKind.SR} & options.objects - kinds:
         objects |= {ObjectKind.SC} & kinds
     if not objects & {ObjectKind.SR, ObjectKind.SC}:
         objects |= {ObjectKind.SR} & kinds

@@ -113,6 +113,16 @@ def test_what_to_send_is_chosen_by_what_an_archive_takes(tmp_path: Path, takes: 
     assert found.advice.startswith(advice)
 
 
+def test_a_refused_parametric_map_is_a_warning_for_few_models_give_one(tmp_path: Path) -> None:
+    takes = (SegmentationStorage, Comprehensive3DSRStorage, SecondaryCaptureImageStorage)
+    with peer_that(
+        {evt.EVT_C_STORE: lambda _: 0x0000, evt.EVT_C_ECHO: lambda _: 0x0000}, Verification, CTImageStorage, *takes
+    ) as url:
+        found = checks(tmp_path, destination(url, "ask = false", 'confirm = "none"'))
+    assert found["store parametric map"].health is Health.WARNING
+    assert (found["objects"].health, found["objects"].advice) == (Health.WARNING, 'write objects = ["seg", "sr"]')
+
+
 def test_what_an_archive_need_not_get_it_may_refuse(tmp_path: Path) -> None:
     with storescp(tmp_path / "archive") as peer:  # it knows no Label Map
         text = destination(peer.url, "ask = false", 'confirm = "none"')
