@@ -34,6 +34,19 @@ class Judged:
         given = [each for each in self.reviews if each.state in VERDICTS]
         return tuple(given[-2:]) if self.review.state is ReviewState.DISAGREED else ()
 
+    @property
+    def correction(self) -> ReviewRecord | None:
+        """The correction that the next one goes on from: the one that stands, or the last of two that differ."""
+        if self.review.state is ReviewState.CORRECTED:
+            return self.review
+        return next((each for each in reversed(self.opposed) if each.state is ReviewState.CORRECTED), None)
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether a person here may make a correction theirs as it is."""
+        correction = self.correction
+        return correction is not None and (bool(correction.source) or self.review.state is ReviewState.DISAGREED)
+
 
 def judged(site: Site, job: JobRecord, review: ReviewRecord) -> Judged:
     """Return what may be shown of the verdicts on a result."""

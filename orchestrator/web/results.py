@@ -37,18 +37,21 @@ def result(
     sequence = site.ledger.last_event()
     job, review = result_of(site, key)
     series = site.ledger.series(job.series_uid, job.revision)
+    said = judged(site, job, review)
     earlier, newer = _neighbours(site, job)
     return site.page(
         "result.html",
         sequence=sequence,
         job=job,
         review=review,
-        judged=judged(site, job, review),
+        judged=said,
         findings=list(zip(job.findings, findings_of(job, review), strict=True)),
         measurements=list(zip(job.measurements, measurements_of(job, review), strict=True)),
-        allowed=allowed(job, review),
+        allowed=allowed(job, said),
         correctable=correctable(job)[:CORRECTED_AT_MOST],
-        now_says={change.get("at"): change.get("after") for change in review.changes},
+        now_says={change.get("at"): change.get("after") for change in said.correction.changes}
+        if said.correction
+        else {},
         reviewer=remembered(request),
         series=series,
         rules=explanation(series) if series else None,

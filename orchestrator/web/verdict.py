@@ -17,6 +17,7 @@ from orchestrator.domain.job import JobState
 from orchestrator.domain.records import JobRecord, ReviewRecord
 from orchestrator.domain.review import REVIEW_MOVES, VERDICTS, RejectReason, ReviewState
 from orchestrator.web.addresses import Comment, Key
+from orchestrator.web.judged import Judged, judged
 from orchestrator.web.permissions import Permission, needs
 from orchestrator.web.reviewer import Reviewer, remember
 from orchestrator.web.site import Site, SiteOf
@@ -80,12 +81,12 @@ def result_of(site: Site, key: str) -> tuple[JobRecord, ReviewRecord]:
     return job, review
 
 
-def allowed(job: JobRecord, review: ReviewRecord) -> frozenset[ReviewState]:
+def allowed(job: JobRecord, said: Judged) -> frozenset[ReviewState]:
     """Return the verdicts that this page takes now; none on a superseded or cancelled result."""
     if job.state in NOTHING_TO_JUDGE:
         return frozenset()
-    given = REVIEW_MOVES[review.state] & VERDICTS
-    return given if correctable(job) or review.source else given - {ReviewState.CORRECTED}
+    given = REVIEW_MOVES[said.review.state] & VERDICTS
+    return given if correctable(job) or said.unconfirmed else given - {ReviewState.CORRECTED}
 
 
 def correctable(job: JobRecord) -> tuple[Correctable, ...]:
@@ -125,22 +126,20 @@ def _keep(site: Site, job: JobRecord, before: ReviewRecord, form: VerdictForm) -
         at=datetime.now(UTC),
     )
     if form.verdict is ReviewState.CORRECTED:
-        record = _corrected(job, before, record, form)
+        record = _corrected(job, judged(site, job, before), record, form)
     return site.ledger.add_review(
         record, seen=form.seen, seen_at=form.seen_at, second_reader=site.reading.second_reader
     )
 
 
-def _corrected(job: JobRecord, before: ReviewRecord, record: ReviewRecord, form: VerdictForm) -> ReviewRecord:
+def _corrected(job: JobRecord, said: Judged, record: ReviewRecord, form: VerdictForm) -> ReviewRecord:
     """Return the verdict with the changes that its author made over those of the correction that they saw.
 
     A correction out of an archive is confirmed by keeping it: then its evidence stands with the new verdict too.
     Raises WrongCorrection.
     """
-    seen = before if before.state is ReviewState.CORRECTED else record
+    seen = said.correction or record
     made = changes(correctable(job), zip(form.at, form.after, strict=True), seen.changes)
-    if not made and not seen.source:
+    if not made and not said.unconfirmed:
         raise WrongCorrection("all values are the model's; to agree with it, accept the result")
-    if not seen.source:
-        return replace(record, changes=made)
     return replace(record, changes=made, evidence=seen.evidence, agreement=seen.agreement)

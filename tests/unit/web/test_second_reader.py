@@ -7,6 +7,7 @@ import html
 import pytest
 
 from orchestrator.domain.reading import Reading, SecondReader
+from orchestrator.domain.review import ReviewState
 from tests.data.reading_room import ReadingRoom
 
 ADA = {"by": "Ada Okafor", "organization": "St. Anna"}
@@ -87,6 +88,16 @@ def test_a_third_verdict_settles_it_with_a_word_on_how(visitor, room: ReadingRoo
     assert give(visitor, room, "accepted", EVA, seen="disagreed").status_code == 422
     assert give(visitor, room, "accepted", EVA, seen="disagreed", comment="looked at the old CT").status_code == 303
     assert (state(room), room.ledger.review(room.keys["brain"]).by) == ("accepted", "Eva Lind")
+
+
+def test_a_third_reader_may_keep_the_correction_of_one_of_the_two(visitor, room: ReadingRoom):
+    give(visitor, room, "accepted", ADA)
+    change = {"what": "Outline of Brain", "before": "as the model drew it", "after": "drawn anew", "unit": ""}
+    room.verdict("brain", ReviewState.CORRECTED, by="Ben Yilmaz", source="pacs", evidence="2.25.7", changes=(change,))
+    assert state(room) == "disagreed"
+    give(visitor, room, "corrected", EVA, seen="disagreed", comment="the edited outline is right")
+    review = room.ledger.review(room.keys["brain"])
+    assert (review.state, review.by, review.evidence, review.changes) == ("corrected", "Eva Lind", "2.25.7", (change,))
 
 
 def test_observers_hear_of_a_verdict_when_it_stands(visitor, room: ReadingRoom, told):
