@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 router = APIRouter(dependencies=[needs(Permission.SEE)])
 
 PLACE: Final = "/viewer/"
-_TELLING: Final = (ObjectKind.SEG, ObjectKind.SR)
+_TELLING: Final = (ObjectKind.SEG, ObjectKind.SR, ObjectKind.SC)
 AT_ONCE: Final = 16
 """Requests that the archive is asked at once; their threads are not those of the pages."""
 
@@ -89,7 +89,7 @@ class Ohif:
     def address(self, study_uid: str, objects: Iterable[ObjectRecord] = ()) -> str:
         """Return the address that shows a study; with a result's objects it opens with the one that shows most.
 
-        A SEG is drawn on its images at once, an SR on the image of its first outline.
+        A SEG is drawn on its images at once, an SR on the image of its first outline, a key image is a picture.
         """
         query = {"StudyInstanceUIDs": study_uid}
         series = {each.kind: each.series_uid for each in objects}

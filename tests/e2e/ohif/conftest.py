@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,8 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 from orchestrator.app.ohif import ohif_of
 from orchestrator.app.pages import ResultPictures
 from orchestrator.config import load_settings
-from orchestrator.dicom import Grid, gather, read_instance
+from orchestrator.dicom import Grid, WriteOptions, gather, read_instance
+from orchestrator.dicom.form import USUAL_OBJECTS
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import JobRecord, ObjectKind, SeriesRecord, SeriesState
@@ -35,6 +37,7 @@ from tests.parts.written import Written, box, everything, image_by_image, job, n
 
 PICTURES = Path(__file__).parents[3] / "docs" / "pictures"
 SEEN = PICTURES.parents[1] / "test-output"
+DOCUMENTED = {"ohif-seg-three-segments-oblique.png", "ohif-sr-one-segment.png", "ohif-sr-nothing-found.png"}
 LAPTOP = {"width": 1366, "height": 768}
 PATIENCE_MS = 90_000  # until a test gives up waiting, on a busy machine that draws by software; none claims a time
 USUAL_MS = 5_000
@@ -126,7 +129,13 @@ def _case(name: str, folder: Path, ledger: Ledger) -> Case:
     series, now = gather(instances), datetime.now(UTC)
     made = job(key=series_digest(instances), series_uid=series.series_uid, study_uid=series.study_uid, created_at=now)
     written = write_result(
-        sources, result_of, folder / "out", key=made.key, series_uid=made.series_uid, study_uid=made.study_uid
+        sources,
+        result_of,
+        folder / "out",
+        options=WriteOptions(objects=USUAL_OBJECTS | {ObjectKind.SC}),
+        key=made.key,
+        series_uid=made.series_uid,
+        study_uid=made.study_uid,
     )
     arrived = SeriesRecord(
         series_uid=series.series_uid,
@@ -192,13 +201,14 @@ def page(reading_room: BrowserContext, hospital: Hospital, complaints: list[str]
 
 @pytest.fixture
 def photograph() -> Callable[[Page, str], Path]:
-    """Keeps a picture of a page: for the documentation where DOCS_PICTURES=1 asks for it, else as an artefact."""
-    folder = PICTURES if os.environ.get("DOCS_PICTURES") == "1" else SEEN
+    """Keeps a picture of a page as an artefact, and for the documentation where DOCS_PICTURES=1 asks for it."""
 
     def take(page: Page, name: str) -> Path:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{name}.png"
+        path = SEEN / f"ohif-{name.replace(', ', '-').replace(' ', '-')}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=path)
+        if path.name in DOCUMENTED and os.environ.get("DOCS_PICTURES") == "1":
+            shutil.copy(path, PICTURES)
         return path
 
     return take

@@ -23,6 +23,7 @@ WITH_PLACES = [*WITH_SEGMENTS, "with and without a place"]
 AS_TEXT = ["image by image", "nothing found"]
 OUTLINE = (0, 255, 0)
 """OHIF's own colour of what a report draws."""
+BANNER = (255, 196, 60)
 VOLUME = "118565006"  # SCT
 
 Photograph = Callable[[Page, str], Path]
@@ -49,7 +50,7 @@ def painted(page: Page, colour: tuple[int, int, int]) -> int:
 
 def wait_until_painted(page: Page, *colours: tuple[int, int, int]) -> None:
     for colour in colours:
-        wait_for(lambda colour=colour: painted(page, colour) > 200, f"{colour} is drawn", PATIENCE_MS / 1000)
+        wait_for(lambda colour=colour: painted(page, colour) > 60, f"{colour} is drawn", PATIENCE_MS / 1000)
 
 
 def segment_colours(case: Case) -> list[tuple[int, int, int]]:
@@ -64,7 +65,7 @@ def test_a_segmentation_is_drawn_in_its_colours_and_can_be_hidden(
     open_viewer(page, hospital, case, ObjectKind.SEG)
     page.locator("[data-cy=panelSegmentation-btn]").click()
     wait_until_painted(page, *segment_colours(case))
-    photograph(page, f"ohif-seg-{name.replace(', ', '-').replace(' ', '-')}")
+    photograph(page, f"seg {name}")
     page.locator("[data-cy=all-segments-visibility-toggle]").click()
     for colour in segment_colours(case):
         wait_for(lambda colour=colour: painted(page, colour) < 20, f"{colour} is hidden", PATIENCE_MS / 1000)
@@ -82,7 +83,7 @@ def test_the_outline_of_a_report_is_drawn_on_its_image_with_the_numbers_of_the_m
         place_of_first_outline(case, report)
     )
     expect(page.locator("svg.svg-layer")).to_contain_text(re.compile(rf"Volume: {first_volume(report):.2f} ml"))
-    photograph(page, f"ohif-sr-{name.replace(', ', '-').replace(' ', '-')}")
+    photograph(page, f"sr {name}")
 
 
 @pytest.mark.parametrize("name", AS_TEXT)
@@ -92,7 +93,13 @@ def test_a_report_without_a_place_is_shown_as_text(page: Page, hospital: Hospita
     said = {"image by image": "Pneumothorax: present in 2 of 12 images", "nothing found": "Nothing found: Liver."}
     expect(page.locator("[data-cy=viewport-pane]")).to_contain_text("AI analysis result, unverified")
     expect(page.locator("[data-cy=viewport-pane]")).to_contain_text(said[name])
-    photograph(page, f"ohif-sr-{name.replace(' ', '-')}")
+    photograph(page, f"sr {name}")
+
+
+def test_a_key_image_warns_in_its_pixels(page: Page, hospital: Hospital, photograph: Photograph):
+    open_viewer(page, hospital, hospital.cases["one segment"], ObjectKind.SC)
+    wait_until_painted(page, BANNER, ORANGE)
+    photograph(page, "key image")
 
 
 def test_a_result_leads_to_its_segmentation_and_its_series_say_that_nobody_verified_them(
@@ -105,7 +112,7 @@ def test_a_result_leads_to_its_segmentation_and_its_series_say_that_nobody_verif
     viewer = opened.value
     confirm(viewer)
     expect(viewer.locator("[data-cy=series-description-label]")).to_have_text(
-        ["CT phantom", "AI UNVERIFIED lesion-finder SEG", "AI UNVERIFIED lesion-finder SR"]
+        ["CT phantom", *(f"AI UNVERIFIED {MODEL.name} {kind}" for kind in ("key image", "SEG", "SR"))]
     )
     wait_until_painted(viewer, ORANGE)
     viewer.close()
