@@ -72,6 +72,7 @@ def opened(settings: Settings) -> Iterator[FastAPI]:
             reading=Reading(SecondReader(settings.review.second_reader), settings.review.blinded),
             take=stack.enter_context(taking(settings)),
             ohif_viewer=stack.enter_context(ohif_of(settings)),
+            archives={item.name: item.watch for item in settings.archives},
         )
 
 

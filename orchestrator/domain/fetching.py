@@ -35,6 +35,7 @@ class FetchRecord:
     fetch brought. complete: why the archive says that nothing more will come; empty where it does not.
     fetches: whole ones; attempts: those begun since the last whole one.
     due_at: not before then. changed_at: when the last look saw it change.
+    error: why the last attempt failed; of an unwanted series, why no rule could be for it.
     """
 
     archive: str

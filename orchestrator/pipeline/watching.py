@@ -23,6 +23,7 @@ MOST_DOUBLINGS = 6
 """A series that grows after each fetch is fetched after 1, 2, 4 ... 64 times the looks' distance, not ever again."""
 
 
+_OURS = "This host wrote the series."
 _STATING = frozenset({"SR", "SEG", "KO"})
 
 
@@ -120,14 +121,18 @@ class Watch:
         for change in changes:
             uid = change.series.series_uid
             before = known.get(uid)
-            matches = rules.may_match({**change.series.headers, "Source": (self.name,)})
-            wanted = uid in judging or (uid not in ours and matches)
-            if wanted and before is not None and _is_here(change, before):
+            unwanted = "" if uid in judging else _OURS if uid in ours else self._unwanted(change, rules)
+            if not unwanted and before is not None and _is_here(change, before):
                 self._fetching.announce(before, change.complete)
                 continue
             due_at = begun if change.complete else self._patience(before)
-            noted.append(self._after(change, before, wanted=wanted, due_at=due_at))
+            noted.append(self._after(change, before, unwanted=unwanted, due_at=due_at))
         return noted
+
+    def _unwanted(self, change: Change, rules: RuleSet) -> str:
+        """Return why no rule could be for the series, empty where one could."""
+        headers = {**change.series.headers, "Source": (self.name,)}
+        return "" if rules.may_match(headers) else rules.why_unwanted(headers)
 
     def _may_judge(self, changes: Sequence[Change], ours: Collection[str]) -> frozenset[str]:
         """Return the series that may hold a verdict: documents and segmentations of a study with a result of ours.
@@ -147,8 +152,8 @@ class Watch:
         doublings = min(before.fetches, MOST_DOUBLINGS) if before else 0
         return self._clock() + timedelta(seconds=self._look_seconds * 2**doublings)
 
-    def _after(self, change: Change, before: FetchRecord | None, *, wanted: bool, due_at: datetime) -> FetchRecord:
-        """Return how the series stands after a change."""
+    def _after(self, change: Change, before: FetchRecord | None, *, unwanted: str, due_at: datetime) -> FetchRecord:
+        """Return how the series stands after a change. unwanted: why it is not to be fetched, empty where it is."""
         found = change.series
         unchanged = before or FetchRecord(
             archive=self.name,
@@ -159,12 +164,13 @@ class Watch:
         )
         return replace(
             unchanged,
-            state=FetchState.WAITING if wanted else FetchState.UNWANTED,
+            state=FetchState.UNWANTED if unwanted else FetchState.WAITING,
             study_uid=found.study_uid,
             count=found.count,
             complete=change.complete,
             due_at=due_at,
             changed_at=self._clock(),
+            error=unwanted or (unchanged.error if unchanged.state is not FetchState.UNWANTED else ""),
         )
 
 

@@ -11,6 +11,7 @@ from orchestrator.rules.explanation import Explanation, RuleExplanation
 from orchestrator.rules.origin import refusal
 from orchestrator.rules.partial import may_match
 from orchestrator.rules.rule import Match, Rule
+from orchestrator.rules.unwanted import why_unwanted
 from orchestrator.toml import did_you_mean
 
 
@@ -54,6 +55,10 @@ class RuleSet:
         What the archive did not answer decides nothing: a series that ``match`` is for is never passed over.
         """
         return may_match(self.rules, headers)
+
+    def why_unwanted(self, headers: Headers) -> str:
+        """Return why no rule can be for a series of which ``may_match`` says so; identifying values are hidden."""
+        return why_unwanted(self.rules, headers)
 
     def explain(self, facts: Headers) -> Explanation:
         """Return why each rule did or did not match; agrees with ``match``."""

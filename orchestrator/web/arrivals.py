@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse, RedirectResponse
 
-from orchestrator.domain.errors import UnknownRecord
 from orchestrator.domain.records import SeriesRecord
 from orchestrator.web.addresses import Uid
 from orchestrator.web.permissions import Permission, needs
@@ -29,21 +28,30 @@ def series(site: SiteOf, show: Literal["all", "matched", "unmatched"] = "all") -
     return site.page("series.html", sequence=sequence, series=explained, show=show)
 
 
+@router.get("/studies")
+def find_study(uid: Annotated[str, Query(pattern=r"^\s*[0-9.]{1,64}\s*$")]) -> RedirectResponse:
+    """Go to the page of a study; it is asked for by its UID only, an accession number is the patient's."""
+    return RedirectResponse(f"/studies/{uid.strip()}", 303)
+
+
 @router.get("/studies/{uid}")
 def study(site: SiteOf, uid: Uid) -> HTMLResponse:
-    """Return everything of one study; 404 where nothing of it arrived."""
+    """Return everything of one study, and what an archive has of it that was not taken; 404 where it was never seen."""
     sequence = site.ledger.last_event()
     found = site.ledger.list_series(study_uid=uid, limit=SHOWN)
-    if not found:
-        raise UnknownRecord(f"nothing of the study {uid} has arrived here")
+    here = {each.series_uid for each in found}
+    fetches = [each for each in site.ledger.study_fetches(uid, limit=SHOWN) if each.series_uid not in here]
     jobs = site.ledger.jobs(study_uid=uid, limit=SHOWN)
-    events = site.ledger.newest_events(subjects={each.series_uid for each in found}, limit=SHOWN)
+    subjects = here | {each.series_uid for each in fetches}
     return site.page(
         "study.html",
-        events=events,
+        status=200 if subjects else 404,
+        events=site.ledger.newest_events(subjects=subjects, limit=SHOWN) if subjects else (),
         sequence=sequence,
         study_uid=uid,
         series=[(each, explanation(each)) for each in found],
+        fetches=fetches,
+        watches={name: site.ledger.watch(name) if watched else None for name, watched in site.archives.items()},
         jobs=[(job, site.ledger.review(job.key)) for job in jobs],
     )
 

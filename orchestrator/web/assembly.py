@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 
 from fastapi import FastAPI
 
@@ -46,6 +47,7 @@ def create_app(
     reading: Reading = ONE_READER,
     take: Take | None = None,
     ohif_viewer: Ohif | None = None,
+    archives: Mapping[str, bool] = MappingProxyType({}),
     ready: Callable[[], Mapping[str, str]] = dict,
     may: May = anyone,
     hosts: Collection[str] = LOOPBACK,
@@ -57,6 +59,7 @@ def create_app(
     reading: whether a second person must judge too, and what they see of the first verdict.
     take: takes the images of a STOW-RS request; without it such requests find nothing here.
     ohif_viewer: OHIF, on the same origin; without it no page leads there.
+    archives: name of each archive in the settings -> whether it is watched.
     ready: names each part that cannot work now, and why.
     may: says what a request may do; anyone may do anything until login exists, on loopback only.
     hosts: the names under which this server may be addressed.
@@ -72,6 +75,7 @@ def create_app(
         reading=reading,
         take=take,
         ohif=ohif_viewer,
+        archives=archives,
         ready=ready,
         templates=environment(),
     )

@@ -29,7 +29,12 @@ TITLES = {
     500: "Something went wrong on our side",
 }
 
-FIELDS = {"by": "your name", "organization": "organization", "comment": "comment (1000 characters at most)"}
+FIELDS = {
+    "by": "your name",
+    "organization": "organization",
+    "comment": "comment (1000 characters at most)",
+    "uid": "the Study Instance UID (digits and dots)",
+}
 
 
 def refusal(site: Site, status: int, text: str = "") -> Response:

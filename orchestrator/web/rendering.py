@@ -41,6 +41,7 @@ def environment() -> Environment:
         change=wording.change,
         confidence=wording.confidence,
         delivery=wording.delivery,
+        fetch=wording.fetch,
         finding=wording.finding,
         images=wording.images,
         local=wording.local,

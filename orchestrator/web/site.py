@@ -46,6 +46,7 @@ class Site:
 
     take: where images that are pushed go, None where none are taken; uploads: how many requests may do so at once,
     so that threads remain for the pages. ohif: the viewer beside the pages, None where none is set up.
+    archives: name of each archive in the settings -> whether it is watched.
     """
 
     ledger: Ledger
@@ -58,6 +59,7 @@ class Site:
     reading: Reading
     take: Take | None
     ohif: Ohif | None
+    archives: Mapping[str, bool]
     ready: Callable[[], Mapping[str, str]]
     templates: Environment
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UPLOADS))

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrator.domain.correction import measured
+from orchestrator.domain.fetching import FetchRecord, FetchState
 from orchestrator.domain.job import Priority, Purpose
 from orchestrator.domain.records import DeliveryRecord, DeliveryState, ReviewRecord
 from orchestrator.domain.result import Urgency
@@ -199,6 +200,19 @@ def nearest_miss(rule: Mapping[str, Any]) -> str:
     lacks = [[each for each in clause if not each["satisfied"]] for clause in rule["when"]]
     nearest = min(lacks, key=len, default=[])
     return "; ".join([*vetoes, *(f"{each['keyword']} is {found(each)}, wanted {wanted(each)}" for each in nearest)])
+
+
+def fetch(record: FetchRecord) -> str:
+    """Return why a series that an archive has is not here."""
+    match record.state:
+        case FetchState.UNWANTED:
+            return record.error or "No rule could be for it."
+        case FetchState.WAITING:
+            return record.error or "Waits until nothing more of it comes."
+        case FetchState.FETCHING:
+            return "Is being fetched."
+        case _:
+            return "Was fetched; it stands above when it is complete."
 
 
 def delivery(record: DeliveryRecord) -> str:

@@ -58,4 +58,5 @@ class ScriptedArchive:
                 raise self.broken[series.series_uid]
             if not self.moves:
                 inbox.file([path.read_bytes()])
+                inbox.settle()
         return len(self.held[series.series_uid])

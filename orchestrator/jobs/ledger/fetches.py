@@ -72,6 +72,13 @@ class FetchPages(Pages):
                 found += records(connection, FetchRecord, query.where(table.c.series_uid.in_(some)))
         return {record.series_uid: record for record in found}
 
+    def study_fetches(self, study_uid: str, limit: int = 200) -> tuple[FetchRecord, ...]:
+        """Return what is known of the series of a study in archives that are watched, those first that changed last."""
+        table = tables.fetches
+        query = _query().where(table.c.study_uid == study_uid, table.c.run == WATCHING)
+        with self._database.reading() as connection:
+            return records(connection, FetchRecord, query.order_by(table.c.changed_at.desc()).limit(limit))
+
     def list_fetches(
         self, archive: str, run: int, state: FetchState, *, due_by: datetime | None = None, limit: int = 200
     ) -> tuple[FetchRecord, ...]:

@@ -268,8 +268,10 @@ def test_fewer_images_than_the_archive_counts_start_nothing_early_and_are_told(p
 
 def test_images_that_a_move_sent_to_the_receiver_are_told_as_fetched(post: Post) -> None:
     post.archive.tell("1.2.1", post.files("1.2.1", 3), Modality="CT", complete="the archive says so")
+    pushed = SpoolInbox(post.spool, source="", series_uid="1.2.1", tell=lambda _: None)
     for path in post.files("1.2.1", 3):
-        SpoolInbox(post.spool, source="", series_uid="1.2.1", tell=lambda _: None).file([path.read_bytes()])
+        pushed.file([path.read_bytes()])
+    pushed.settle()
     post.archive.moves = True
     post.turn()
     assert [note.source for note in post.told if isinstance(note, Arrival)] == ["pacs"] * 3
@@ -319,3 +321,20 @@ def test_a_series_of_ours_is_fetched_when_somebody_put_something_into_it(
     post.turn()
     post.turn()
     assert post.archive.fetched == fetched
+
+
+def test_a_series_that_is_not_fetched_has_its_reason(post: Post) -> None:
+    post.archive.tell("1.2.1", post.files("1.2.1", 1), Modality="MR")
+    post.turn()
+    assert (post.record("1.2.1").state, post.record("1.2.1").error) == (
+        FetchState.UNWANTED,
+        "ct: Modality is MR, wanted CT",
+    )
+
+
+def test_a_series_that_a_changed_rule_wants_has_no_reason_left(post: Post) -> None:
+    post.archive.tell("1.2.1", post.files("1.2.1", 1), Modality="MR")
+    post.turn()
+    post.archive.tell("1.2.1", post.files("1.2.1", 1), Modality="CT")
+    post.turn()
+    assert (post.record("1.2.1").state, post.record("1.2.1").error) == (FetchState.WAITING, "")

@@ -81,6 +81,7 @@ def app(room: ReadingRoom, pictures: Drawings, told: list[tuple[Any, ...]], read
         retry=lambda key, by: told.append(("retry", key, by)),
         cancel=lambda key, by: told.append(("cancel", key, by)),
         reading=reading,
+        archives={"pacs": True, "busy": True, "old": False},
         on_review=lambda before, after: told.append(("review", before, after)),
     )
 

@@ -6,7 +6,8 @@ import html
 
 import pytest
 
-from tests.data.reading_room import ReadingRoom, fill, uid
+from orchestrator.domain.fetching import FetchRecord, FetchState
+from tests.data.reading_room import ReadingRoom, fill, now, uid
 
 
 def test_a_series_without_a_match_says_which_condition_failed(visitor, room: ReadingRoom):
@@ -52,6 +53,62 @@ def test_a_study_shows_what_happened_to_its_series_and_to_no_other(visitor, room
     assert "another reason" not in text
 
 
+def fetch(series_uid: str, state: FetchState, error: str = "") -> FetchRecord:
+    return FetchRecord(
+        archive="pacs",
+        series_uid=series_uid,
+        study_uid=uid("study ct"),
+        state=state,
+        count=12,
+        due_at=now(),
+        changed_at=now(),
+        error=error,
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "said"),
+    [
+        (FetchState.UNWANTED, "head CT: Modality is MR, wanted CT", "head CT: Modality is MR, wanted CT"),
+        (FetchState.UNWANTED, "", "No rule could be for it."),
+        (FetchState.WAITING, "pacs hands out nothing", "pacs hands out nothing"),
+        (FetchState.WAITING, "", "Waits until nothing more of it comes."),
+    ],
+)
+def test_a_study_shows_what_an_archive_has_of_it_and_why_it_is_not_here(visitor, room: ReadingRoom, state, error, said):
+    room.ledger.put_fetches([fetch("1.2.3", state, error)])
+    answer = visitor.get(f"/studies/{uid('study ct')}")
+    assert answer.status_code == 200
+    assert said in html.unescape(answer.text)
+
+
+def test_a_series_that_arrived_is_not_shown_as_missing(visitor, room: ReadingRoom):
+    room.ledger.put_fetches([fetch(room.series("ct", modality="CT").series_uid, FetchState.FETCHED)])
+    assert "Seen in an archive and not here" not in visitor.get(f"/studies/{uid('study ct')}").text
+
+
+def test_a_study_that_was_never_seen_says_where_images_come_from(visitor, room: ReadingRoom):
+    room.ledger.looked("pacs", "1", [], now())
+    room.ledger.watch_waits("busy", "archive 'busy' does not answer", now())
+    answer = visitor.get("/studies/1.2.3")
+    text = html.unescape(answer.text)
+    assert (answer.status_code, "never seen here" in text) == (404, True)
+    assert "is watched, looked at" in text
+    assert "archive 'busy' does not answer" in text
+    assert "is not watched: only what it sends by itself arrives" in text
+
+
 @pytest.mark.parametrize("study", ["1.2.3", "not-a-uid", "1" * 65])
 def test_an_unknown_study_is_not_found(visitor, study):
     assert visitor.get(f"/studies/{study}").status_code == 404
+
+
+def test_a_study_is_found_by_its_uid(visitor):
+    answer = visitor.get("/studies?uid=%201.2.3")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/studies/1.2.3")
+
+
+def test_what_is_no_uid_is_refused_and_not_repeated(visitor):
+    answer = visitor.get("/studies?uid=ACC4711")
+    assert (answer.status_code, "ACC4711" in answer.text) == (422, False)
+    assert "Study Instance UID (digits and dots)" in answer.text
