@@ -130,6 +130,7 @@ def _stack(frames: Sequence[Frame], accepts: Accepts) -> Grid:
     _check_pixel_spacing(planes)
     geometry.check_orientation(planes)
     _check_places(frames, geometry.distances(planes))
+    _check_diffusion(frames)
     stacking = geometry.stack(
         planes,
         slice_mm=_slice_mm(frames[0].headers),
@@ -256,6 +257,13 @@ def _check_places(frames: Sequence[Frame], along: npt.NDArray[np.float64]) -> No
         found = f"{int(np.median(counts))} images at each of {len(places)} places, told apart by {told_apart}"
         raise UnsupportedInput(InputFault.SEVERAL_TIME_POINTS, found)
     raise UnsupportedInput(InputFault.DUPLICATE_POSITION, f"several images at {several} of {len(places)} places")
+
+
+def _check_diffusion(frames: Sequence[Frame]) -> None:
+    """Refuse slices of several b-values that never share a place, as an incomplete series may leave them."""
+    stated = {number(frame.headers, "DiffusionBValue") for frame in frames} - {None}
+    if len(stated) > 1:
+        raise UnsupportedInput(InputFault.SEVERAL_TIME_POINTS, f"{len(stated)} b-values in one series")
 
 
 def _tells_apart(keyword: str, frames: Sequence[Frame], along: npt.NDArray[np.float64]) -> bool:
