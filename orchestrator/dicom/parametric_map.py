@@ -92,16 +92,20 @@ def _place(made: Dataset, source: Source, planes: Planes, kind: str, uids: Uids)
     shown = [(None, index) for index in range(len(source.grid.frames))]
     organisation, derivation = uids.of(kind, "dimensions"), codes.DCM.ArtificialIntelligence
     describe_frames(made, source, shown, planes, organisation=organisation, derivation=derivation)
-    if (anatomy := _anatomy(source.sides)) is not None:
+    if (anatomy := _anatomy(source)) is not None:
         made.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [anatomy]
+        made.pop("Laterality", None)  # of the series only where no frame says it (PS3.3 C.7.3.1)
 
 
-def _anatomy(sides: Dataset) -> Dataset | None:
+def _anatomy(source: Source) -> Dataset | None:
     """Return the Frame Anatomy macro (PS3.3 C.7.6.16.2.8), without which dcmqi and so 3D Slicer reads no map.
 
-    None where a body part is not known here, or is one of a pair of which nothing says the side.
+    B where images of either side are on one grid. None where a body part is not known here, or is one of a pair of
+    which nothing says the side.
     """
-    part, side = str(sides.get("BodyPartExamined", "")), str(sides.get("Laterality", ""))
+    part, side = (str(source.sides.get(keyword, "")) for keyword in ("BodyPartExamined", "Laterality"))
+    if not source.sides and any(source.header.get(keyword) for keyword in ("ImageLaterality", "Laterality")):
+        side = "B"
     region = _UNPAIRED.get(part) or (_PAIRED.get(part) if side else None)
     if region is None:
         return None

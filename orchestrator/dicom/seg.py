@@ -43,6 +43,7 @@ def segmentation(
     sop_class = LABEL_MAP_STORAGE if frames.labelmap else SegmentationStorage
     seg = derived_object(source, sop_class, kind, model=model, clock=clock)
     seg.Modality = "SEG"
+    seg.pop("Laterality", None)  # each segment says its side; dciodvfy takes one of the series for a fault
     _describe_segments(seg, source, segments, frames, model, uids)
     organisation = uids.of("dimensions", str(source.number))
     planes = Planes.of(source)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pydicom import Dataset
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
+    DigitalMammographyXRayImageStorageForPresentation,
     DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
     SecondaryCaptureImageStorage,
@@ -25,9 +26,11 @@ from orchestrator.testing.pixels import encode, put_pixels
 CLASSES = {
     "CR": ComputedRadiographyImageStorage,
     "DX": DigitalXRayImageStorageForPresentation,
+    "MG": DigitalMammographyXRayImageStorageForPresentation,
     "US": UltrasoundMultiFrameImageStorage,
     "OT": SecondaryCaptureImageStorage,
 }
+_GREY = frozenset({"CR", "DX", "MG"})
 _DARK, _BRIGHT, _MOST = 400, 3000, 4095  # 12 bits
 _COLOURS = {"US": ((60, 0, 0), (255, 255, 255)), "OT": ((0, 0, 0), (250, 240, 10))}
 _PLANE = frozenset({"FrameOfReferenceUID", "PositionReferenceIndicator", "SliceLocation"})
@@ -35,8 +38,9 @@ _PLANE = frozenset({"FrameOfReferenceUID", "PositionReferenceIndicator", "SliceL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Projection:
-    """Images to be: CR and DX grey with 12 bits, US (one loop of ``images`` frames) and OT in colour.
+    """Images to be: CR, DX and MG grey with 12 bits, US (one loop of ``images`` frames) and OT in colour.
 
+    MG is a left breast, mediolateral oblique.
     square: top, left, bottom and right edge of the bright square in pixels, bottom and right excluded.
     photometric: MONOCHROME1 stores grey images inverted; they show the same.
     attributes: set on every image (None deletes one). seed: every UID follows from it.
@@ -68,7 +72,7 @@ class Projection:
     def image(self, number: int) -> Dataset:
         """Return the image, or the loop, with this instance number."""
         dataset = self._described(number)
-        if self.modality in {"CR", "DX"}:
+        if self.modality in _GREY:
             self._put_grey(dataset)
         else:
             self._put_colour(dataset)
@@ -142,6 +146,7 @@ _DIGITAL: dict[str, Any] = {  # PS3.3 C.8.11
     "BurnedInAnnotation": "NO",
     "ImageLaterality": "U",
     "DetectorType": "DIRECT",
+    "PositionerType": "",
     "WindowCenter": "2048",
     "WindowWidth": "4096",
     "AcquisitionContextSequence": [],
@@ -149,10 +154,32 @@ _DIGITAL: dict[str, Any] = {  # PS3.3 C.8.11
     "ViewCodeSequence": [code("399348003", "SCT", "Antero-posterior projection")],
     "ImageType": ["ORIGINAL", "PRIMARY", ""],
 }
+
+
+def _view(value: str, meaning: str) -> Dataset:
+    """Return a view without a modifier, which mammography states as empty."""
+    item = code(value, "SCT", meaning)
+    item.ViewModifierCodeSequence = []
+    return item
+
+
+_BREAST: dict[str, Any] = {  # PS3.3 C.8.11.7
+    "ViewPosition": None,
+    "BodyPartExamined": "BREAST",
+    "ImageLaterality": "L",
+    "PatientOrientation": ["A", "FR"],
+    "PositionerType": "MAMMOGRAPHIC",
+    "OrganExposed": "BREAST",
+    "BreastImplantPresent": "NO",
+    "PartialView": "NO",
+    "AnatomicRegionSequence": [code("76752008", "SCT", "Breast")],
+    "ViewCodeSequence": [_view("399368009", "medio-lateral oblique")],
+}
 _LOOP = {"LossyImageCompression": "00", "ImageType": ["ORIGINAL", "PRIMARY", "", "0001"]}
 _KINDS: Mapping[str, dict[str, Any]] = {
     "CR": _CHEST,
     "DX": _CHEST | _DIGITAL,
+    "MG": _CHEST | _DIGITAL | _BREAST,
     "US": _LOOP,
     "OT": {"ConversionType": "WSD"},
 }

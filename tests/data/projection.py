@@ -9,9 +9,9 @@ LESION = (slice(10, 20), slice(30, 44))
 """Rows and columns of the bright square in each image."""
 
 
-def cr_image(folder: Path, *, number: int = 1, seed: str = "cr", **parameters: Any) -> Path:
-    """Write one radiograph, 12 bits in 16, and return its path; the lesion is bright when shown."""
-    return _save(folder, number, modality="CR", seed=seed, **parameters)
+def cr_image(folder: Path, *, number: int = 1, seed: str = "cr", modality: str = "CR", **parameters: Any) -> Path:
+    """Write one radiograph (CR, DX, MG), 12 bits in 16, and return its path; the lesion is bright when shown."""
+    return _save(folder, number, modality=modality, seed=seed, **parameters)
 
 
 def us_cine(

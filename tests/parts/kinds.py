@@ -22,6 +22,7 @@ from tests.parts.written import (
     image_by_image,
     images_beside_places,
     job,
+    left_breast,
     nothing,
     one_segment,
     placeless,
@@ -52,6 +53,8 @@ KINDS: dict[str, Callable[[Path], Written]] = {
     "enhanced CT": lambda at: write_result([enhanced_ct(at / "in")], everything, at),
     "enhanced MR": lambda at: write_result([enhanced_mr(at / "in")], everything, at),
     "CR": lambda at: write_result([cr_image(at / "in")], everything, at, geometry=Geometry.IMAGE),
+    "DX": lambda at: write_result([cr_image(at / "in", modality="DX")], everything, at, geometry=Geometry.IMAGE),
+    "MG": lambda at: write_result([cr_image(at / "in", modality="MG")], left_breast, at, geometry=Geometry.IMAGE),
     "ultrasound loop": lambda at: write_result([us_cine(at / "in")], everything, at, geometry=Geometry.IMAGE),
     "secondary capture": lambda at: write_result(
         [secondary_capture(at / "in")], everything, at, geometry=Geometry.IMAGE
@@ -76,7 +79,9 @@ KINDS: dict[str, Callable[[Path], Written]] = {
     "maps with missing slices": lambda at: write_result(
         ct_series(at / "in", missing=[8, 13], orientation="feet-first"), heat_maps, at, geometry=Geometry.STACK
     ),
-    "maps, enhanced MR": lambda at: write_result([enhanced_mr(at / "in")], everything_and_maps, at),
+    "maps, enhanced MR, oblique": lambda at: write_result(
+        [enhanced_mr(at / "in", orientation="oblique")], everything_and_maps, at
+    ),
     "maps, implicit VR": lambda at: write_result(
         pet_series(at / "in"), heat_maps, at, options=WriteOptions(syntax=Syntax.IMPLICIT)
     ),
@@ -89,7 +94,9 @@ MAPS_ALONE = ("maps", "maps with missing slices", "maps, implicit VR", "maps of 
 UNPLACED = ("image by image", "loop, frame by frame", "without a place", "negative", *MAPS_ALONE)
 SEGMENTED = tuple(kind for kind in KINDS if kind not in {"detections", *UNPLACED})
 PLACED = tuple(
-    kind for kind in SEGMENTED if kind not in {"CR", "ultrasound loop", "secondary capture", "CT as single images"}
+    kind
+    for kind in SEGMENTED
+    if kind not in {"CR", "DX", "MG", "ultrasound loop", "secondary capture", "CT as single images"}
 )
 
 

@@ -129,6 +129,13 @@ def images_beside_places(grid: Grid) -> Result:
     return Result(one_segment(grid).segments, image_by_image(grid).findings)
 
 
+def left_breast(grid: Grid) -> Result:
+    """Return a result of a mass in the left breast with its place, its segment and a map."""
+    mass = Segment("Mass", box(grid, 0.2), codes["mass"], codes["abnormal structure"], codes["breast"], codes["left"])
+    finding = Finding(codes["mass"], score=0.8, site=codes["breast"], laterality=codes["left"], segment="Mass")
+    return Result([mass], [finding], maps=heat_maps(grid).maps)
+
+
 def heat_maps(grid: Grid) -> Result:
     """Return a result of two maps: a likelihood with its range, and a quantity with a unit and some negative values."""
     slices, rows, columns = np.indices(grid.shape[:3], dtype=np.float32)

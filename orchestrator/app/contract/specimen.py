@@ -16,7 +16,7 @@ from orchestrator.domain.model import Geometry, Intended, ModelDescription
 from orchestrator.testing import Lesion, synthetic_images, synthetic_series
 
 SCANNED = ("CT", "MR", "PT")
-PROJECTED = ("CR", "DX", "US", "OT")
+PROJECTED = ("CR", "DX", "MG", "US", "OT")
 LESION = Lesion(centre_mm=(13.0, 15.0, 12.0), radii_mm=(9.0, 9.0, 9.0))
 """Off the middle on every axis by more than its radius: mirrored along any of them, it lies elsewhere."""
 SLICES = 24

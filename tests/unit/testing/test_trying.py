@@ -121,7 +121,7 @@ def test_a_manifest_says_what_the_class_leaves_out(tmp_path: Path) -> None:
         run_model(Nameless(), synthetic_series(tmp_path / "series", **SMALL), manifest=tmp_path / "model.toml")
 
 
-@pytest.mark.parametrize("modality", ["CR", "DX", "US", "OT"])
+@pytest.mark.parametrize("modality", ["CR", "DX", "MG", "US", "OT"])
 def test_images_without_a_place_are_given_as_they_look(tmp_path: Path, modality: str) -> None:
     class Bright:
         name, version = "bright", "1"

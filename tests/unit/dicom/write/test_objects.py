@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
 from orchestrator.dicom import Grid, Syntax, WriteOptions, gather, identity_of, plan, read_instance, summarize, write
 from orchestrator.domain.concepts import codes
@@ -21,7 +21,19 @@ from orchestrator.domain.records import ObjectKind, ObjectRecord
 from orchestrator.domain.result import Finding, Presence, Result, Segment
 from tests.data.projection import cr_image
 from tests.data.series import ct_series
-from tests.parts.written import MODEL, Written, box, everything, job, nothing, one_segment, placeless, write_result
+from tests.parts.written import (
+    MODEL,
+    Written,
+    box,
+    everything,
+    heat_maps,
+    job,
+    left_breast,
+    nothing,
+    one_segment,
+    placeless,
+    write_result,
+)
 
 MUST_FIND = replace(MODEL, empty=Empty.FAILURE)
 
@@ -183,12 +195,24 @@ def test_series_numbers_are_stable_for_model_and_kind(ct: list[Path], tmp_path: 
 def test_one_side_is_copied_and_mixed_sides_are_not(tmp_path: Path) -> None:
     left = {"BodyPartExamined": "BREAST", "ImageLaterality": "L"}
     one = [cr_image(tmp_path / "one", number=number, **left) for number in (1, 2)]
-    written = write_result(one, one_segment, tmp_path / "a", geometry=Geometry.IMAGE).read(ObjectKind.SEG)
-    assert (written.Laterality, written.BodyPartExamined) == ("L", "BREAST")
+    written = write_result(one, heat_maps, tmp_path / "a", geometry=Geometry.IMAGE).read(ObjectKind.PM)
+    assert _side(written) == ("L", "BREAST")
     both = [one[0], cr_image(tmp_path / "two", number=2, **(left | {"ImageLaterality": "R"}))]
-    mixed = write_result(both, one_segment, tmp_path / "b", geometry=Geometry.IMAGE).read(ObjectKind.SEG)
-    assert "Laterality" not in mixed
-    assert "BodyPartExamined" not in mixed
+    mixed = write_result(both, heat_maps, tmp_path / "b", geometry=Geometry.IMAGE).read(ObjectKind.PM)
+    assert _side(mixed) == ("B", None)
+
+
+def test_the_segments_and_not_their_series_say_the_side(tmp_path: Path) -> None:
+    left = cr_image(tmp_path / "in", modality="MG")
+    written = write_result([left], left_breast, tmp_path, geometry=Geometry.IMAGE).read(ObjectKind.SEG)
+    anatomy = written.SegmentSequence[0].AnatomicRegionSequence[0]
+    assert anatomy.AnatomicRegionModifierSequence[0].CodeMeaning == "Left"
+    assert ("Laterality" in written, written.BodyPartExamined) == (False, "BREAST")
+
+
+def _side(written: Dataset) -> tuple[str, str | None]:
+    anatomy = written.SharedFunctionalGroupsSequence[0].FrameAnatomySequence[0]
+    return anatomy.FrameLaterality, written.get("BodyPartExamined")
 
 
 def test_a_seg_of_ct_without_a_frame_of_reference_refers_to_its_images_only(tmp_path: Path) -> None:
