@@ -24,9 +24,7 @@ def outline(plane: npt.NDArray[Any]) -> Points:
     along pixel edges, so the polygon's area is that of the piece, holes included. Very long borders
     are thinned to what one SCOORD can hold.
     """
-    border = _corners(_walk(ndimage.binary_fill_holes(_largest_piece(plane))))
-    step = -(-len(border) // MOST_POINTS)
-    return border[::step]
+    return _border(_largest_piece(plane))
 
 
 def outlines(plane: npt.NDArray[Any]) -> Iterator[Points]:
@@ -34,18 +32,26 @@ def outlines(plane: npt.NDArray[Any]) -> Iterator[Points]:
 
     Of more than 50 pieces, which are dust, the largest are outlined.
     """
-    pieces, _ = ndimage.label(plane)
+    top, left = (int(np.argmax(plane.any(axis=axis))) for axis in (1, 0))
+    pieces, _ = ndimage.label(plane[top:, left:])
     sizes = np.bincount(pieces.ravel())[1:]
     boxes = ndimage.find_objects(pieces)
     for number in np.argsort(-sizes, kind="stable")[:MOST_PIECES]:
         rows, columns = boxes[number]
-        yield outline(pieces[rows, columns] == number + 1) + np.array((rows.start, columns.start))
+        yield _border(pieces[rows, columns] == number + 1) + np.array((top + rows.start, left + columns.start))
 
 
 def polygon_area(points: Points) -> float:
     """Return the area within a closed polygon in pixels (shoelace formula)."""
     rows, columns = points.T
     return float(abs(np.dot(rows, np.roll(columns, 1)) - np.dot(columns, np.roll(rows, 1))) / 2)
+
+
+def _border(piece: npt.NDArray[np.bool_]) -> Points:
+    """Return the corners of the outer border of one piece, thinned where there are too many."""
+    border = _corners(_walk(ndimage.binary_fill_holes(piece)))
+    step = -(-len(border) // MOST_POINTS)
+    return border[::step]
 
 
 def _largest_piece(plane: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

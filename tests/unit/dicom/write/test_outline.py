@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from orchestrator.dicom.outline import outline, polygon_area
+from orchestrator.dicom.outline import outline, outlines, polygon_area
 from orchestrator.domain.checks import MOST_POINTS
 
 planes = arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))).filter(lambda plane: plane.any())
@@ -33,6 +33,15 @@ def test_straight_stretches_have_no_points_of_their_own() -> None:
 @given(planes)
 def test_the_area_is_that_of_the_largest_piece_without_holes(plane: npt.NDArray[np.bool_]) -> None:
     assert polygon_area(outline(plane)) == pytest.approx(largest_piece(plane).sum())
+
+
+@given(planes)
+def test_all_outlines_together_enclose_the_mask_piece_by_piece(plane: npt.NDArray[np.bool_]) -> None:
+    pieces, count = ndimage.label(plane)
+    areas = [int(ndimage.binary_fill_holes(pieces == piece).sum()) for piece in range(1, count + 1)]
+    drawn = list(outlines(plane))
+    assert sorted(polygon_area(points) for points in drawn) == pytest.approx(sorted(areas))
+    assert any(np.array_equal(points, outline(plane)) for points in drawn)
 
 
 @given(planes)
