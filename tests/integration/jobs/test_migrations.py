@@ -16,9 +16,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from orchestrator.domain.errors import SettingsError
+from orchestrator.domain.records import DeliveryState, Note, ReviewRecord
+from orchestrator.domain.review import ReviewState
 from orchestrator.jobs import Ledger, migrations
 from orchestrator.jobs.database import Database
 from orchestrator.jobs.tables import metadata
+from tests.data.records import NOON
 
 FIRST_SERIES = (
     "INSERT INTO series (series_uid, revision, study_uid, state, instance_count, digest, source, modality, "
@@ -89,6 +92,21 @@ def test_a_verdict_of_an_earlier_version_corrects_nothing_and_was_given_here(dat
     with closing(Ledger.open(database_url)) as ledger:
         review = ledger.review("job")
     assert (review.by, review.changes, review.source, review.evidence, review.agreement) == ("Dr A", (), "", "", {})
+
+
+def test_a_delivery_of_an_earlier_version_brought_a_result_and_can_be_followed_by_a_note(database_url: str) -> None:
+    database = Database(database_url)
+    with database.writing() as connection:
+        _upgrade_to("0001", connection)
+        for statement in FIRST_RESULT:
+            connection.execute(sa.text(statement), {"noon": "2026-03-02 12:00:00"})
+    database.close()
+    with closing(Ledger.open(database_url)) as ledger:
+        ledger.move_delivery("job", "pacs", DeliveryState.CONFIRMED)
+        ledger.open_review("job", NOON)
+        ledger.retract(ReviewRecord(job_key="job", state=ReviewState.RETRACTED, by="Ada", at=NOON))
+        (delivery,), (note,) = ledger.deliveries("job"), ledger.notes("job")
+    assert (delivery.note, delivery.sent, note.note) == (Note.NONE, None, Note.RETRACTED)
 
 
 def test_several_processes_may_open_a_new_database_at_once(database_url: str) -> None:
