@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.domain.correction import Entry, corrected
@@ -40,6 +41,12 @@ class Judged:
         if self.review.state is ReviewState.CORRECTED:
             return self.review
         return next((each for each in reversed(self.opposed) if each.state is ReviewState.CORRECTED), None)
+
+    @property
+    def corrected_to(self) -> Mapping[str, object]:
+        """What stands now in the place of the model's values: place of the value -> value."""
+        made = self.correction.changes if self.correction else ()
+        return {str(change["at"]): change["after"] for change in made if "at" in change}
 
     @property
     def unconfirmed(self) -> bool:

@@ -17,7 +17,7 @@ from orchestrator.web.site import Site, SiteOf
 from orchestrator.web.verdict import CORRECTED_AT_MOST, allowed, correctable, result_of
 from orchestrator.web.viewer import PRESETS, Entry, viewing
 from orchestrator.web.views import ViewOf
-from orchestrator.web.worklist import following
+from orchestrator.web.worklist import address_of_following
 
 router = APIRouter(dependencies=[needs(Permission.SEE)])
 
@@ -49,9 +49,7 @@ def result(
         measurements=list(zip(job.measurements, measurements_of(job, review), strict=True)),
         allowed=allowed(job, said),
         correctable=correctable(job)[:CORRECTED_AT_MOST],
-        now_says={change.get("at"): change.get("after") for change in said.correction.changes}
-        if said.correction
-        else {},
+        now_says=said.corrected_to,
         reviewer=remembered(request),
         series=series,
         rules=explanation(series) if series else None,
@@ -65,7 +63,7 @@ def result(
         earlier=earlier,
         newer=newer,
         view=view,
-        following=following(site, view, job.key),
+        following=address_of_following(site, view, job.key),
     )
 
 

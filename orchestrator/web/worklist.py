@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from orchestrator.domain.job import JobState
 from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.records import DeliveryRecord, JobRecord, ReviewRecord
 from orchestrator.domain.review import ReviewState
@@ -76,13 +75,17 @@ def _without_filters(site: Site, view: View) -> int:
     return sum(counts.values()) if view.state == ALL else counts[ReviewState(view.state)]
 
 
-def following(site: Site, view: View, job_key: str) -> JobRecord | None:
-    """Return the result after this one in the view; its first, where this one is not in it any more."""
+def address_of_following(site: Site, view: View, job_key: str) -> str:
+    """Return the address of the result after this one in the view, "" where it is the last.
+
+    It is the first of the page where this one is not in the view any more, as after its verdict.
+    """
     offset = (view.page - 1) * SHOWN
     found = site.ledger.results(view.wanted(datetime.now(UTC)), order=view.sort, limit=SHOWN + 1, offset=offset)
-    listed = [job for job, _ in found if job.state is not JobState.SUPERSEDED or view.state != ReviewState.PENDING]
-    places = [place for place, job in enumerate(listed) if job.key == job_key]
-    return next(iter(listed[places[0] + 1 :] if places else listed), None)
+    keys = [job.key for job, _ in found]
+    place = keys.index(job_key) + 1 if job_key in keys else 0
+    page = view.page + place // SHOWN
+    return f"/results/{keys[place]}{view.query(page=page)}" if place < len(keys) else ""
 
 
 def _row(site: Site, job: JobRecord, review: ReviewRecord) -> Row:

@@ -8,6 +8,7 @@ import pytest
 
 from orchestrator.domain.records import DeliveryState, ObjectKind
 from orchestrator.domain.review import ReviewState
+from orchestrator.web import worklist
 from tests.data.reading_room import Drawings, Entry, ReadingRoom, fill, uid
 
 
@@ -168,6 +169,15 @@ def test_the_next_result_is_that_of_the_view_that_one_came_from(visitor, room: R
     text = page_of(visitor, room, "no text", "?model=burned-in-text&sort=oldest")
     assert f'href="/results/{room.keys["text"]}?model=burned-in-text&amp;sort=oldest">Next result' in text
     assert 'href="/?model=burned-in-text&amp;sort=oldest">Worklist' in text
+
+
+def test_the_next_result_may_be_on_the_next_page(visitor, room: ReadingRoom, monkeypatch):
+    monkeypatch.setattr(worklist, "SHOWN", 2)
+    fill(room)
+    nodule, third = room.keys["nodule"], room.keys["no text"]
+    assert f'href="/results/{nodule}">Next result' in page_of(visitor, room, "haemorrhage")
+    assert f'href="/results/{third}?page=2">Next result' in page_of(visitor, room, "nodule")
+    assert f'href="/results/{room.keys["bone"]}?page=2">Next result' in page_of(visitor, room, "no text", "?page=2")
 
 
 def test_the_last_of_a_view_leads_back_to_it(visitor, room: ReadingRoom):
