@@ -99,3 +99,10 @@ def test_old_fetches_of_a_watch_are_forgotten_when_they_have_ended(ledger: Ledge
     assert ledger.forget_fetches(NOON + timedelta(days=1)) == 1
     assert ledger.count_fetches("pacs")[FetchState.FETCHED] == 0
     assert ledger.count_fetches("pacs")[FetchState.WAITING] == 1
+
+
+def test_the_fetches_of_a_study_are_those_of_its_watches_the_last_changed_first(ledger: Ledger) -> None:
+    later = NOON + timedelta(minutes=1)
+    mine = [fetch("1.2.3"), fetch("1.2.4", changed_at=later)]
+    ledger.put_fetches([*mine, fetch("1.2.5", run=1), fetch("1.3.3", study_uid="1.3")])
+    assert ledger.study_fetches("1.2") == (mine[1], mine[0])

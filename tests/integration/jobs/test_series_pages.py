@@ -99,3 +99,18 @@ def test_the_host_knows_its_own_objects_among_many(ledger: Ledger) -> None:
 def test_a_time_without_a_zone_is_refused(ledger: Ledger) -> None:
     with pytest.raises(Exception, match="needs a time zone"):
         ledger.put_series(series_record(first_seen=NOON.replace(tzinfo=None)), ())
+
+
+def test_what_the_host_wrote_is_known_by_its_uids_replaced_ones_too(ledger: Ledger) -> None:
+    add_jobs(ledger, job_record("job"))
+    first, second = object_record("first"), object_record("second")
+    ledger.put_objects(key_of("job"), [first])
+    ledger.put_objects(key_of("job"), [second], replace=True)
+    assert set(ledger.written([first.sop_uid, second.sop_uid, "1.2.3"])) == {first, second}
+    assert ledger.written([]) == ()
+
+
+def test_a_study_with_objects_of_a_job_has_a_result(ledger: Ledger) -> None:
+    add_jobs(ledger, job_record("job", study_uid="1.2"), job_record("other", study_uid="1.3"))
+    ledger.put_objects(key_of("job"), [object_record("seg", study_uid="1.2")])
+    assert ledger.wrote_in(["1.2", "1.3", "1.4"]) == {"1.2"}

@@ -48,6 +48,7 @@ def test_tls_is_mutual_and_beside_the_plain_port_unless_told_otherwise(tmp_path:
         (TLS + "require_certificate = false\nport = 11112", "port 11112 is that of [receiver]"),
         ('[[sender]]\nae_title = "A"\n[[sender]]\nae_title = "A"', "the sender 'A' is given twice"),
         ('[[sender]]\nae_title = "A"\ncertificate = "sha256:AB:CD"', "64 hexadecimal digits"),
+        ('[[archive]]\nname = "a"\nurl = "dimse://A@h:104"\nverdicts = true', "verdicts = true needs watch = true"),
         ('[receiver]\naccept = "everything"', "'everything' is no SOP class"),
     ],
 )
