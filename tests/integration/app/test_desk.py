@@ -14,10 +14,10 @@ from orchestrator.dicom import WriteOptions
 from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.job import JobState
 from orchestrator.domain.reading import SecondReader
-from orchestrator.domain.records import DeliveryState, ObjectKind
+from orchestrator.domain.records import DeliveryState, Note, ObjectKind
 from orchestrator.domain.review import ReviewState
 from orchestrator.jobs import Client, Ledger
-from tests.data.records import add_jobs, add_results, job_record, key_of, object_record
+from tests.data.records import NOON, add_jobs, add_results, job_record, key_of, object_record, verdict
 
 KEY = key_of("job")
 SENT = frozenset({ObjectKind.SR, ObjectKind.SC})
@@ -89,3 +89,18 @@ def test_a_result_that_is_in_an_archive_is_never_written_again(desk: Desk) -> No
     desk.ledger.add_delivery(KEY, "vna")
     desk.ledger.move_delivery(KEY, "vna", DeliveryState.CONFIRMED, confirmed_by="readback")
     assert desk.retry(KEY, by="Ada").state is JobState.DELIVERING
+
+
+def test_a_note_that_was_given_up_is_sent_again_and_the_job_stays_as_it_is(desk: Desk) -> None:
+    add_jobs(desk.ledger, job_record())
+    for state in (JobState.RUNNING, JobState.DELIVERING):
+        desk.ledger.move_job(KEY, state)
+    desk.ledger.open_review(KEY, NOON)
+    desk.ledger.add_delivery(KEY, "pacs")
+    desk.ledger.move_delivery(KEY, "pacs", DeliveryState.CONFIRMED)
+    desk.ledger.move_job(KEY, JobState.DONE)
+    desk.ledger.retract(verdict(ReviewState.RETRACTED))
+    desk.ledger.move_delivery(KEY, "pacs", DeliveryState.PARKED, note=Note.RETRACTED)
+    assert desk.retry(KEY, by="Ada").state is JobState.DONE
+    (note,) = desk.ledger.notes(KEY)
+    assert note.state is DeliveryState.WAITING
