@@ -17,6 +17,8 @@ _NEEDED = {
 }
 """What highdicom reads of an image of this modality to describe it (TID 1603, 1604)."""
 
+_PAIRS = frozenset({"PixelSpacing", "PatientOrientation", "ImagerPixelSpacing"})
+
 
 def library_headers(answers: Iterable[Answer], groups: Sequence[Sequence[Dataset]]) -> list[Dataset]:
     """Return a header for each image that a region lies on, functional groups laid flat.
@@ -40,6 +42,12 @@ def _describable(header: Dataset) -> Dataset:
     """Return the header, its modality left out where highdicom would miss an attribute of it."""
     described = Dataset()
     described.update(header)
-    if not all(header.get(keyword) for keyword in _NEEDED.get(str(header.get("Modality")), ())):
+    if not all(_is_whole(header, keyword) for keyword in _NEEDED.get(str(header.get("Modality")), ())):
         described.Modality = ""
     return described
+
+
+def _is_whole(header: Dataset, keyword: str) -> bool:
+    """Return whether an attribute is there with all its values; some write half a Patient Orientation."""
+    found = header.get(keyword)
+    return bool(found) and (keyword not in _PAIRS or header[keyword].VM > 1)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydicom import Dataset
 
 from orchestrator.dicom.source import Source
 
@@ -54,15 +55,23 @@ class Planes:
         where either is unknown: nothing is invented.
         """
         headers = [source.image_header(frame) for frame in source.grid.frames]
-        stated = {tuple(map(str, header.get("PatientOrientation") or ())) for header in headers}
+        stated = {_orientation(header) for header in headers}
         spacing = source.pixel_spacing or source.first.get("ImagerPixelSpacing")
-        orientation = _cosines(stated.pop()) if len(stated) == 1 else None
+        orientation = stated.pop() if len(stated) == 1 else None
         if orientation is None or not spacing:
             return None
         return cls(np.zeros((len(headers), 3)), orientation, spacing, by_place=False)
 
 
-def _cosines(letters: Sequence[str]) -> list[float] | None:
+def _orientation(header: Dataset) -> tuple[float, ...] | None:
+    """Return the directions of rows and columns, of a slice that is looked at alone too; None where unknown."""
+    if header.get("ImageOrientationPatient"):
+        return tuple(map(float, header.ImageOrientationPatient))
+    found = header.get("PatientOrientation") or ()
+    return _cosines((found,) if isinstance(found, str) else tuple(map(str, found)))
+
+
+def _cosines(letters: Sequence[str]) -> tuple[float, ...] | None:
     """Return Image Orientation (Patient) of a Patient Orientation, None where it is none of a biped."""
     if len(letters) != len(("row", "column")) or not all(set(each) <= set(_DIRECTIONS) and each for each in letters):
         return None
@@ -71,4 +80,4 @@ def _cosines(letters: Sequence[str]) -> list[float] | None:
     if not normal.any():
         return None
     column = np.cross(normal, row)  # at a right angle to the row, whatever the letters are
-    return [*(row / np.linalg.norm(row)), *(column / np.linalg.norm(column))]
+    return (*(row / np.linalg.norm(row)), *(column / np.linalg.norm(column)))

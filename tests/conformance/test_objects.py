@@ -27,7 +27,7 @@ from tests.parts.validators import (
     read_masks,
     read_report,
 )
-from tests.parts.written import Written, everything, one_segment, write_result
+from tests.parts.written import Written, everything, everything_and_maps, one_segment, write_result
 
 Kinds = Callable[[str], Written]
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -191,11 +191,11 @@ def test_dcmtk_inflates_what_is_deflated_to_valid_objects(tmp_path: Path) -> Non
 
 def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
     images = ct_series(tmp_path / "in", slices=4)
-    here = [record.sha256 for record in write_result(images, everything, tmp_path / "here").objects]
+    here = [record.sha256 for record in write_result(images, everything_and_maps, tmp_path / "here").objects]
     script = (
-        "import sys; from pathlib import Path; from tests.parts.written import everything, write_result\n"
+        "import sys; from pathlib import Path; from tests.parts.written import everything_and_maps, write_result\n"
         "images = sorted(Path(sys.argv[1]).iterdir())\n"
-        "print(*(record.sha256 for record in write_result(images, everything, Path(sys.argv[2])).objects))"
+        "print(*(record.sha256 for record in write_result(images, everything_and_maps, Path(sys.argv[2])).objects))"
     )
     arguments = [sys.executable, "-c", script, str(tmp_path / "in"), str(tmp_path / "there")]
     root = Path(__file__).parents[2]

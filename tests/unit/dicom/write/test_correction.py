@@ -11,12 +11,12 @@ from pydicom import dcmread
 from orchestrator.dicom import Syntax, WriteOptions, identity_of, readdress, summarize
 from orchestrator.domain.records import ObjectKind
 from orchestrator.domain.series import StudyIdentity
-from tests.parts.written import Written, everything, one_segment, write_result
+from tests.parts.written import Written, everything_and_maps, one_segment, write_result
 
 
 @pytest.fixture(scope="module")
 def done(ct: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Written:
-    return write_result(ct, everything, tmp_path_factory.mktemp("written"))
+    return write_result(ct, everything_and_maps, tmp_path_factory.mktemp("written"))
 
 
 @pytest.fixture

@@ -15,17 +15,18 @@ from pydicom import Dataset, dcmread
 
 from orchestrator.dicom import Grid, Syntax, WriteOptions, gather, identity_of, plan, read_instance, summarize, write
 from orchestrator.domain.concepts import codes
-from orchestrator.domain.errors import InvalidResult
+from orchestrator.domain.errors import InvalidResult, UnsupportedInput
 from orchestrator.domain.model import Accepts, Empty, Geometry
 from orchestrator.domain.records import ObjectKind, ObjectRecord
 from orchestrator.domain.result import Finding, Presence, Result, Segment
-from tests.data.projection import cr_image
+from tests.data.projection import cr_image, us_cine
 from tests.data.series import ct_series
 from tests.parts.written import (
     MODEL,
     Written,
     box,
     everything,
+    everything_and_maps,
     heat_maps,
     job,
     left_breast,
@@ -200,6 +201,67 @@ def test_one_side_is_copied_and_mixed_sides_are_not(tmp_path: Path) -> None:
     both = [one[0], cr_image(tmp_path / "two", number=2, **(left | {"ImageLaterality": "R"}))]
     mixed = write_result(both, heat_maps, tmp_path / "b", geometry=Geometry.IMAGE).read(ObjectKind.PM)
     assert _side(mixed) == ("B", None)
+
+
+STRICT = replace(MODEL, empty=Empty.FAILURE)
+
+
+def test_a_map_alone_is_an_answer_of_a_model_that_must_find_something(ct: list[Path], tmp_path: Path) -> None:
+    kinds = [record.kind for record in write_result(ct, heat_maps, tmp_path, model=STRICT).objects]
+    assert kinds == [ObjectKind.PM, ObjectKind.PM, ObjectKind.SR]
+
+
+def test_a_map_beside_an_empty_segment_does_not_make_a_find_of_it(ct: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(InvalidResult, match="found nothing"):
+        write_result(ct, lambda grid: replace(nothing(grid), maps=heat_maps(grid).maps), tmp_path, model=STRICT)
+
+
+def test_images_that_can_carry_no_map_are_unsupported_by_a_model_of_maps(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedInput, match="how they are turned"):
+        write_result([us_cine(tmp_path / "in")], heat_maps, tmp_path, geometry=Geometry.IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("stated", "cosines"),
+    [
+        (["L", "F"], (1, 0, 0, 0, 0, -1)),
+        (["A", "FR"], (0, -1, 0, -(0.5**0.5), 0, -(0.5**0.5))),
+        (["P", "H"], (0, 1, 0, 0, 0, 1)),
+    ],
+    ids=str,
+)
+def test_the_map_of_a_radiograph_is_turned_as_the_image_says(
+    tmp_path: Path, stated: list[str], cosines: tuple[float, ...]
+) -> None:
+    source = cr_image(tmp_path / "in", PatientOrientation=stated)
+    written = write_result([source], heat_maps, tmp_path, geometry=Geometry.IMAGE).read(ObjectKind.PM)
+    shared = written.SharedFunctionalGroupsSequence[0]
+    np.testing.assert_allclose(shared.PlaneOrientationSequence[0].ImageOrientationPatient, cosines, atol=1e-9)
+    assert list(shared.PixelMeasuresSequence[0].PixelSpacing) == [0.2, 0.15]
+    assert written.FrameOfReferenceUID != dcmread(source).get("FrameOfReferenceUID")
+
+
+def test_slices_that_are_looked_at_one_by_one_get_a_map_with_their_directions(tmp_path: Path) -> None:
+    slices = ct_series(tmp_path / "in", slices=3, orientation="oblique")
+    written = write_result(slices, heat_maps, tmp_path, geometry=Geometry.IMAGE).read(ObjectKind.PM)
+    stated = written.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0].ImageOrientationPatient
+    np.testing.assert_allclose(stated, dcmread(slices[0]).ImageOrientationPatient, atol=1e-9)
+
+
+@pytest.mark.parametrize("stated", ["", ["L"], "LF", ["L", "L"], ["LE", "V"]], ids=str)
+def test_a_radiograph_that_does_not_say_how_it_is_turned_gets_no_map(tmp_path: Path, stated: str | list[str]) -> None:
+    source = cr_image(tmp_path / "in", PatientOrientation=stated)
+    objects = write_result([source], everything_and_maps, tmp_path, geometry=Geometry.IMAGE).objects
+    assert {record.kind for record in objects} == {ObjectKind.SEG, ObjectKind.SR}
+
+
+def test_a_map_of_another_value_has_other_uids(ct: list[Path], tmp_path: Path) -> None:
+    def warmer(grid: Grid) -> Result:
+        first, second = heat_maps(grid).maps
+        return Result(maps=[replace(first, values=first.values * 0.999), second])
+
+    one, other = (write_result(ct, made, tmp_path / made.__name__) for made in (heat_maps, warmer))
+    assert not {record.sop_uid for record in one.objects} & {record.sop_uid for record in other.objects}
 
 
 def test_the_segments_and_not_their_series_say_the_side(tmp_path: Path) -> None:

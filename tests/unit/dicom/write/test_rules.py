@@ -13,14 +13,14 @@ from orchestrator.dicom.conformance import check_attestation, check_object, chec
 from orchestrator.dicom.identity import patient_and_study
 from orchestrator.domain.errors import ConformanceError
 from orchestrator.domain.records import ObjectKind
-from tests.parts.written import Written, everything, write_result
+from tests.parts.written import Written, everything_and_maps, write_result
 
 Change = Callable[[Dataset], Any]
 
 
 @pytest.fixture(scope="module")
 def done(ct: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Written:
-    return write_result(ct, everything, tmp_path_factory.mktemp("written"))
+    return write_result(ct, everything_and_maps, tmp_path_factory.mktemp("written"))
 
 
 def setting(keyword: str, value: Any) -> Change:
@@ -60,7 +60,15 @@ OF_A_SEG: list[tuple[Change, str]] = [
     (lambda seg: delattr(seg.SegmentSequence[1], "RecommendedDisplayCIELabValue"), "segment 2 is not AUTOMATIC"),
     (lambda seg: setattr(seg.SegmentSequence[1], "SegmentLabel", "x" * 65), "label of segment 2 is too long"),
 ]
+OF_A_MAP: list[tuple[Change, str]] = [
+    (setting("NumberOfFrames", 1), "it describes other frames than it has"),
+    (lambda pm: setattr(pm, "FloatPixelData", pm.FloatPixelData[:-4]), "FloatPixelData has another length"),
+    (deleting("ReferencedSeriesSequence"), "ReferencedSeriesSequence is missing"),
+    (lambda pm: delattr(pm.SharedFunctionalGroupsSequence[0], "FrameVOILUTSequence"), "what its values mean"),
+    (lambda pm: delattr(pm.SharedFunctionalGroupsSequence[0], "RealWorldValueMappingSequence"), "how they are shown"),
+]
 CASES = [
+    *((ObjectKind.PM, *case) for case in BOTH + OF_A_MAP),
     *((ObjectKind.SR, *case) for case in BOTH + OF_AN_SR),
     *((ObjectKind.SEG, *case) for case in BOTH + OF_A_SEG),
 ]
@@ -76,7 +84,7 @@ def test_a_broken_rule_is_named(done: Written, ct: list[Path], kind: ObjectKind,
     assert fault in str(refused.value)
 
 
-@pytest.mark.parametrize("kind", [ObjectKind.SR, ObjectKind.SEG])
+@pytest.mark.parametrize("kind", [ObjectKind.SR, ObjectKind.SEG, ObjectKind.PM])
 def test_what_the_host_writes_breaks_none(done: Written, ct: list[Path], kind: ObjectKind) -> None:
     check_object(done.read(kind), patient_and_study(dcmread(ct[0])))
 
@@ -102,6 +110,13 @@ def test_objects_that_do_not_fit_together_do_not_leave(done: Written, change: Ch
     change(seg)
     with pytest.raises(ConformanceError, match=fault):
         check_set([seg, done.read(ObjectKind.SR)])
+
+
+def test_a_map_that_its_report_does_not_list_does_not_leave(done: Written) -> None:
+    heat = done.read(ObjectKind.PM)
+    heat.SOPInstanceUID = "2.25.1"
+    with pytest.raises(ConformanceError, match=r"lacks OT 2\.25\.1 in its Evidence"):
+        check_set([heat, done.read(ObjectKind.SR)])
 
 
 def test_an_unsigned_report_is_no_attestation(done: Written, ct: list[Path]) -> None:
