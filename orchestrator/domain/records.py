@@ -215,6 +215,11 @@ class ReviewRecord:
     evidence: str = ""
     agreement: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether it is a correction out of an archive that names nobody, as an edited segmentation does."""
+        return self.state is ReviewState.CORRECTED and bool(self.source) and not self.by
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetractionRecord:

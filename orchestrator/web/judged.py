@@ -52,7 +52,7 @@ class Judged:
     def unconfirmed(self) -> bool:
         """Whether a person here may make a correction theirs as it is."""
         correction = self.correction
-        return correction is not None and (bool(correction.source) or self.review.state is ReviewState.DISAGREED)
+        return correction is not None and (correction.unconfirmed or self.review.state is ReviewState.DISAGREED)
 
 
 def judged(site: Site, job: JobRecord, review: ReviewRecord) -> Judged:

@@ -168,9 +168,8 @@ def agreement(numbers: Mapping[str, float]) -> str:
 
 
 def review_state(review: ReviewRecord) -> str:
-    """Return a review's state in words; a correction out of an archive is unconfirmed until somebody here says so."""
-    unconfirmed = review.state is ReviewState.CORRECTED and review.source
-    return f"{REVIEW[review.state]}{', unconfirmed' if unconfirmed else ''}"
+    """Return a review's state in words; a correction that names nobody is unconfirmed until somebody here says so."""
+    return f"{REVIEW[review.state]}{', unconfirmed' if review.unconfirmed else ''}"
 
 
 def _instead(entry: Entry) -> str:

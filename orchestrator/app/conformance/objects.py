@@ -33,14 +33,20 @@ _KINDS = (
         "Comprehensive 3D SR, Comprehensive SR",
         "TID 1500 with TID 1410, 1411, 1501, 4019; or, for what has no place, a root of the local title "
         f"(ai-result, {OWN_SCHEME}) without a template. CompletionFlag `COMPLETE`, VerificationFlag `UNVERIFIED`, "
-        "PreliminaryFlag `PRELIMINARY`; the observer is a device (TID 1004)",
+        "PreliminaryFlag `PRELIMINARY`; the observer is a device (TID 1004). PredecessorDocumentsSequence names the "
+        "report of an earlier revision or model version that it follows",
     ),
     (
         "Segmentation, Label Map Segmentation",
         "BINARY or LABELMAP on the grid of the source, SegmentAlgorithmType `AUTOMATIC`, the tracking UIDs of the SR",
     ),
     ("Parametric Map", "float values on the grid of the source, where a model gives a heat map"),
-    ("Key Object Selection", "TID 2010: Of Interest (113000, DCM) for the images that show a finding; rejection notes"),
+    (
+        "Key Object Selection",
+        "TID 2010: Of Interest (113000, DCM) for the images that show a finding; rejection notes for results of its "
+        f"own: Rejected for Quality Reasons (113001, DCM) with (superseded, {OWN_SCHEME}), Rejected for Patient Safety "
+        "Reasons (113037, DCM) where a model version was retracted",
+    ),
     ("Secondary Capture", "the best images with outlines and a banner in the pixels"),
     ("Grayscale Softcopy Presentation State", "outlines as graphic annotations of the source images"),
 )

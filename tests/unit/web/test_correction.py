@@ -120,7 +120,7 @@ def unconfirmed(room: ReadingRoom) -> None:
     room.verdict(
         "brain",
         ReviewState.CORRECTED,
-        by="Ben Yilmaz",
+        by="",
         organization="",
         source="pacs",
         evidence="2.25.77",
