@@ -32,9 +32,7 @@ def in_syntax(written: Dataset, syntax: UID) -> Dataset:
     return again
 
 
-def store(
-    written: Dataset, job_key: str, folder: Path, form: str = "", kind: ObjectKind | None = None
-) -> ObjectRecord:
+def store(written: Dataset, job_key: str, folder: Path, form: str = "", kind: ObjectKind | None = None) -> ObjectRecord:
     """Return the record of an object that is now the file ``folder/<SOP Instance UID>.dcm``, also after a crash.
 
     kind: that of its modality unless told otherwise.
