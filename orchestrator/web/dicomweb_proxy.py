@@ -143,7 +143,7 @@ def relocated(found: Any) -> Any:
 
 def _here(uri: str) -> str:
     """Return the address below our root; one that names no study as it is."""
-    _, found, below = uri.partition("/studies/")
+    _, found, below = uri.rpartition("/studies/")
     return f"{ROOT}/studies/{below}" if found else uri
 
 

@@ -93,7 +93,7 @@ def test_the_password_of_the_archive_stays_here(ask: Ask, archive: Archive):
 
 
 def test_addresses_of_the_archive_become_ours(ask: Ask, archive: Archive):
-    inside = {"7FE00010": {"vr": "OW", "BulkDataURI": f"http://10.0.0.5/rs/studies/{STUDY}/bulk/7fe00010"}}
+    inside = {"7FE00010": {"vr": "OW", "BulkDataURI": f"http://10.0.0.5/studies/rs/studies/{STUDY}/bulk/7fe00010"}}
     held = {
         "00081190": {"vr": "UR", "Value": [f"http://10.0.0.5/rs/studies/{STUDY}"]},
         "00404096": {"vr": "SQ", "Value": [inside]},
