@@ -17,7 +17,7 @@ from anyio import to_thread
 from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
-from orchestrator.domain.errors import ArchiveError, ArchiveUnavailable
+from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable
 from orchestrator.web.permissions import Permission, needs
 from orchestrator.web.site import Site, SiteOf
 
@@ -116,17 +116,20 @@ async def _told(ohif: Ohif, ask: Callable[[], Response]) -> Response:
         return PlainTextResponse(f"{fault}\n", 504 if isinstance(fault, ArchiveUnavailable) else 502)
 
 
-def _json(ohif: Ohif, path: str, query: Mapping[str, str]) -> Any:  # Any: the DICOM JSON model as json has it
+def _json(ohif: Ohif, path: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the answer, empty where the archive holds nothing of the kind; raises ArchiveError."""
     with ohif.archive.stream("GET", path, params=query, headers={"Accept": _JSON}, accepted=_NOT_THERE) as answer:
-        return [] if answer.status_code in _NOT_THERE else ohif.archive.read_json(answer) or []
+        found = [] if answer.status_code in _NOT_THERE else ohif.archive.read_json(answer) or []
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise ArchiveRefused("the archive answers the viewer with something else than a list of data sets")
+    return found
 
 
 def _shown(found: Any) -> Response:
     return Response(json.dumps(relocated(found), separators=(",", ":")), media_type=_JSON)
 
 
-def relocated(found: Any) -> Any:
+def relocated(found: Any) -> Any:  # Any: the DICOM JSON model as json has it
     """Return DICOM JSON (PS3.18 annex F), changed in place: its bulk data and retrieve URLs lead here."""
     if isinstance(found, list):
         return [relocated(each) for each in found]

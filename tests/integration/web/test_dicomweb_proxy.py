@@ -194,6 +194,12 @@ def test_what_goes_wrong_there_is_said(ask: Ask, archive: Archive, given: Answer
     assert (answer.status_code, words in answer.text) == (status, True)
 
 
+@pytest.mark.parametrize("found", [{"error": "no"}, ["no"]])
+def test_json_that_is_no_list_of_data_sets_is_refused(ask: Ask, archive: Archive, found: Any):
+    archive.says(f"/studies/{STUDY}/series", found)
+    assert ask(f"{PART}/series").status_code == 502
+
+
 def test_a_part_is_not_taken_for_the_whole(ask: Ask, archive: Archive):
     kind = {"Content-Type": "application/octet-stream"}
     archive.answers[f"/studies/{STUDY}/series/1.2"] = Answer(200, b"half", kind, length=8)
