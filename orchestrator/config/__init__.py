@@ -2,14 +2,12 @@
 
 from orchestrator.config.loading import load_settings
 from orchestrator.config.receiving import EntitySettings, ReceiverSettings, ReceiverTlsSettings, SenderSettings
+from orchestrator.config.remote import ArchiveSettings, DestinationSettings, RemoteSettings
 from orchestrator.config.settings import (
-    ArchiveSettings,
     DataSettings,
-    DestinationSettings,
     EgressSettings,
     EngineSettings,
     ModelsSettings,
-    RemoteSettings,
     RulesSettings,
     Settings,
     WebSettings,
