@@ -168,7 +168,10 @@ def _fetch(archive: Readable, item: RemoteSettings, found: Sequence[FoundSeries]
     with TemporaryDirectory() as folder:
         inbox = SpoolInbox(Spool(Path(folder)), source="doctor", series_uid=sample.series_uid, tell=lambda _: None)
         start = time.perf_counter()
-        count = archive.fetch(sample, inbox)
+        try:
+            count = archive.fetch(sample, inbox)
+        finally:
+            inbox.close(whole=False)  # what is left of one that broke off, before its folder goes
         seconds = (time.perf_counter() - start) / max(1, count)
     if count < (sample.count or 0):
         return Check("fetch", Health.BAD, f"it says {sample.count} images and hands out {count}", "ask its vendor why")

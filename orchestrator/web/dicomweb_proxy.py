@@ -22,8 +22,6 @@ from orchestrator.web.permissions import Permission, needs
 from orchestrator.web.site import Site, SiteOf
 
 if TYPE_CHECKING:
-    import httpx
-
     from orchestrator.web.ohif import Ohif
 
 router = APIRouter(dependencies=[needs(Permission.SEE)])
@@ -153,9 +151,8 @@ def _here(uri: str) -> str:
 def _pixels(ohif: Ohif, path: str, accept: str) -> Response:
     """Return the answer with its body still to come; raises ArchiveError."""
     with ExitStack() as stack:
-        answer: httpx.Response = stack.enter_context(
-            ohif.archive.stream("GET", path, headers={"Accept": accept}, accepted=_NOT_THERE)
-        )
+        asked = ohif.archive.stream("GET", path, headers={"Accept": accept}, accepted=_NOT_THERE)
+        answer = stack.enter_context(asked)
         kind = answer.headers.get("Content-Type", "")
         if answer.status_code in _NOT_THERE:
             return Response(status_code=answer.status_code)

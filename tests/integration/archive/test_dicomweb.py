@@ -81,6 +81,7 @@ def inbox(folder: Path) -> Iterator[tuple[SpoolInbox, Callable[[], set[str]]]]:
         return {note.sop_uid for note in told if isinstance(note, Arrival)}
 
     yield made, held
+    made.close(whole=False)
 
 
 # --- faults that any answer may have ------------------------------------------------------------------------

@@ -60,12 +60,15 @@ class Kept:
 
     @property
     def arrivals(self) -> list[Arrival]:
+        self.inbox.settle()
         return [note for note in self.told if isinstance(note, Arrival)]
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Kept:
-    return Kept(tmp_path)
+def kept(tmp_path: Path) -> Iterator[Kept]:
+    kept = Kept(tmp_path)
+    yield kept
+    kept.inbox.close(whole=False)
 
 
 def hands_out(images: Iterable[Dataset], *, answers: Sequence[dict[str, Any]] | None = None, ends: int = 0) -> Handlers:

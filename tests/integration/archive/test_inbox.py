@@ -121,6 +121,8 @@ def test_a_long_fetch_is_settled_on_its_way(tmp_path: Path) -> None:
     for _ in range(100):
         box.file([part10()])
     assert 0 < len(told) < 100
+    box.settle()
+    assert len(told) == 100
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from orchestrator.domain.errors import OrchestratorError
 from orchestrator.jobs.database import Database
-from orchestrator.jobs.supervision import ExecutorLock, executor_lock, is_dead, requeue_left_by
+from orchestrator.jobs.supervision import ProcessLock, executor_lock, is_dead, requeue_left_by
 
 HOLD = """
 import sys, time; from pathlib import Path; from orchestrator.jobs.supervision import executor_lock
@@ -23,10 +23,10 @@ time.sleep(60)
 
 
 @pytest.fixture
-def lock(database_url: str, lock_folder: Path) -> Iterator[Callable[[str], ExecutorLock]]:
-    made: list[ExecutorLock] = []
+def lock(database_url: str, lock_folder: Path) -> Iterator[Callable[[str], ProcessLock]]:
+    made: list[ProcessLock] = []
 
-    def lock(executor_id: str) -> ExecutorLock:
+    def lock(executor_id: str) -> ProcessLock:
         made.append(executor_lock(database_url, lock_folder, executor_id))
         return made[-1]
 
@@ -35,7 +35,7 @@ def lock(database_url: str, lock_folder: Path) -> Iterator[Callable[[str], Execu
         each.release()
 
 
-def test_a_lock_has_one_holder_until_it_is_released(lock: Callable[[str], ExecutorLock]) -> None:
+def test_a_lock_has_one_holder_until_it_is_released(lock: Callable[[str], ProcessLock]) -> None:
     first, second = lock("a"), lock("a")
     assert (first.acquire(), second.acquire(), lock("b").acquire()) == (True, False, True)
     assert (is_dead(lock("a")), first.keep()) == (False, True)
@@ -43,9 +43,7 @@ def test_a_lock_has_one_holder_until_it_is_released(lock: Callable[[str], Execut
     assert (is_dead(lock("a")), second.acquire()) == (True, True)
 
 
-def test_a_lock_ends_with_its_process(
-    database_url: str, lock_folder: Path, lock: Callable[[str], ExecutorLock]
-) -> None:
+def test_a_lock_ends_with_its_process(database_url: str, lock_folder: Path, lock: Callable[[str], ProcessLock]) -> None:
     command = [sys.executable, "-c", HOLD, database_url, str(lock_folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -58,7 +56,7 @@ def test_a_lock_ends_with_its_process(
 
 
 @pytest.mark.parametrize("new_database", ["postgresql"], indirect=True)
-def test_a_lock_that_the_server_forgot_is_taken_again(database_url: str, lock: Callable[[str], ExecutorLock]) -> None:
+def test_a_lock_that_the_server_forgot_is_taken_again(database_url: str, lock: Callable[[str], ProcessLock]) -> None:
     mine = lock("a")
     mine.acquire()
     database = Database(database_url)

@@ -119,7 +119,7 @@ def test_a_report_that_nobody_follows_is_rejected_with_the_rest(
     assert named(note) == uids(post, old)
 
 
-def test_an_older_result_that_arrives_after_the_newer_one_is_rejected_all_the_same(
+def test_an_older_result_that_never_arrived_is_discarded_and_gets_no_note(
     post: Post, sources: Sequence[Path], places: Places
 ) -> None:
     places.away = {"pacs"}
@@ -132,7 +132,7 @@ def test_an_older_result_that_arrives_after_the_newer_one_is_rejected_all_the_sa
     assert post.ledger.job(new.key).state is JobState.DONE
     assert post.ledger.delivery(old.key, "pacs").state is DeliveryState.DISCARDED
     assert notes_in(places.folders["pacs"]) == []
-    assert states(post, old) == {"pacs": DeliveryState.DISCARDED}
+    assert set(states(post, old).values()) <= {DeliveryState.DISCARDED}  # owed only where an attempt was under way
 
 
 def test_a_destination_keeps_the_older_result_until_it_has_the_newer_one(
