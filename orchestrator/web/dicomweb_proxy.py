@@ -38,11 +38,6 @@ _ALLOWED: Final = re.compile(
 )
 """What may be asked below a study (PS3.18 10.4 and 10.6): searches, metadata, instances, frames, bulk data."""
 _ASKED: Final = frozenset({"includefield", "limit", "offset", "SeriesInstanceUID", "SOPInstanceUID"})
-_WHOSE: Final = {
-    "StudyInstanceUID": re.compile(_UID),
-    "00100020": re.compile(r"[^*?\\\x00-\x1f]{1,64}"),  # PatientID, without wildcards (PS3.4 C.2.2.2.4)
-}
-"""One of them must be asked for, so that nobody lists the archive."""
 _TYPES: Final = ("multipart/related", "application/octet-stream", "application/dicom", "image/", "video/")
 _NOT_THERE: Final = frozenset({404, 406, 410})
 _JSON: Final = "application/dicom+json"
@@ -52,16 +47,18 @@ StudyUid = Annotated[str, Path(pattern=rf"^{_UID}$", max_length=64)]
 
 @router.get(ROOT + "/studies")
 async def studies(site: SiteOf, request: Request) -> Response:
-    """Return the study that is asked for, or those of the patient asked for, as far as they have arrived here.
+    """Return the one study that is asked for by its UID, where it has arrived here.
 
-    404 where there is none: OHIF then lists the study that it shows; of an empty answer it would list nothing.
+    404 for every other question, so that nobody lists the archive. Other studies of a Patient ID are not looked for:
+    two patients may have the same one. OHIF then lists the study that it shows.
     """
-    ohif, asked = _viewer(site), request.query_params
-    whose = {key: asked[key] for key, form in _WHOSE.items() if form.fullmatch(asked.get(key, ""))}
+    ohif, study_uid = _viewer(site), request.query_params.get("StudyInstanceUID", "")
 
     def find() -> Response:
-        found = _json(ohif, "/studies", {**whose, **_asked(request)}) if whose else []
-        known = [each for each in found if _arrived(site, _study_uid(each))]
+        if not re.fullmatch(_UID, study_uid) or not _arrived(site, study_uid):
+            raise HTTPException(404)
+        found = _json(ohif, "/studies", {"StudyInstanceUID": study_uid, **_asked(request)})
+        known = [each for each in found if _study_uid(each) == study_uid]
         if not known:
             raise HTTPException(404)
         return _shown(known)
