@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrator.dicom.corrected import correct as correct
     from orchestrator.dicom.correction import readdress as readdress
     from orchestrator.dicom.form import Syntax as Syntax
     from orchestrator.dicom.form import WriteOptions as WriteOptions
@@ -68,7 +67,6 @@ _WRITING = {
     "WriteOptions": "form",
     "agreement_between": "verdict_agreement",
     "attest": "review",
-    "correct": "corrected",
     "corrections": "verdict_changes",
     "identity_of": "identity",
     "prewarm": "objects",

@@ -7,8 +7,7 @@ person, and never on research content. No stored instance is ever edited.
 from __future__ import annotations
 
 import copy
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from highdicom import sr
@@ -25,6 +24,8 @@ from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.records import ReviewRecord
 from orchestrator.domain.review import ReviewState
 
+_TITLE = "AI result, accepted by a physician"
+
 
 def attest(report: Path, verdict: ReviewRecord) -> Dataset:
     """Return a new, verified SR with the contents of the AI's, which it names as its predecessor (PS3.3 C.17.2.2).
@@ -33,38 +34,26 @@ def attest(report: Path, verdict: ReviewRecord) -> Dataset:
     Raises ForbiddenTransition for a verdict that accepts nothing, names no person and organization, or is
     on research content; ConformanceError.
     """
+    written = dcmread(report)
+    _check_attestable(written, verdict)
+    clock = verdict_clock(verdict, written)
+    attested = copy.deepcopy(written)
+    attested.VerificationFlag, attested.PreliminaryFlag = "VERIFIED", "FINAL"
+    attested.VerifyingObserverSequence = [_observer(verdict, clock)]
+    attested.PredecessorDocumentsSequence = [predecessor_item(written)]
+    attested.SeriesDescription = f"{_TITLE}: {written.get('ManufacturerModelName', '')}"[:64].strip()
+    attested.ContributingEquipmentSequence[0].ContributionDescription = "AI inference, accepted by a physician"
+    for item in attested.ContentSequence:
+        if item.ValueType == "TEXT" and item.TextValue == UNVERIFIED_STATEMENT:
+            item.TextValue = f"{_TITLE}."
+    provenance.stamp(attested, clock, verdict_uids(verdict, [reference_to(written)]), "attestation")
+    check_attestation(attested, patient_and_study(written))
+    return attested
+
+
+def _check_attestable(written: Dataset, verdict: ReviewRecord) -> None:
     if verdict.state is not ReviewState.ACCEPTED:
         raise ForbiddenTransition(f"a verdict {verdict.state} attests nothing; only accepted does")
-    return verify(dcmread(report), verdict, "accepted")
-
-
-def verify(
-    written: Dataset, verdict: ReviewRecord, how: str, rewrite: Callable[[Dataset], None] = lambda _: None
-) -> Dataset:
-    """Return a copy of a report that a person verified, after it was rewritten; how: what was done with it.
-
-    Raises ForbiddenTransition where no person and organization is named, or for research content; ConformanceError.
-    """
-    _check_verifiable(written, verdict)
-    clock = verdict_clock(verdict, written)
-    verified = copy.deepcopy(written)
-    rewrite(verified)
-    verified.VerificationFlag, verified.PreliminaryFlag = "VERIFIED", "FINAL"
-    verified.VerifyingObserverSequence = [_observer(verdict, clock)]
-    verified.PredecessorDocumentsSequence = [predecessor_item(written)]
-    title = f"AI result, {how} by a physician"
-    verified.SeriesDescription = f"{title}: {written.get('ManufacturerModelName', '')}"[:64].strip()
-    verified.ContributingEquipmentSequence[0].ContributionDescription = f"AI inference, {how} by a physician"
-    for item in verified.ContentSequence:
-        if item.ValueType == "TEXT" and item.TextValue == UNVERIFIED_STATEMENT:
-            item.TextValue = f"{title}."
-    uids = verdict_uids(verdict, [reference_to(written)], json.dumps(verdict.changes, default=dict))
-    provenance.stamp(verified, clock, uids, "attestation")
-    check_attestation(verified, patient_and_study(written))
-    return verified
-
-
-def _check_verifiable(written: Dataset, verdict: ReviewRecord) -> None:
     if not verdict.by.strip() or not verdict.organization.strip():
         raise ForbiddenTransition("an attestation names the person and the organization; one of them is missing")
     qualification = written.get("ContentQualification")

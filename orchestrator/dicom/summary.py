@@ -59,8 +59,8 @@ def tracking(documents: Sequence[Dataset]) -> Mapping[str, str]:
 
     Entries are named by their place in it: ``findings/0``, ``measurements/2``.
     """
-    found = [group for document in documents for group, _, _ in finding_items(document)]
-    measured = [group for document in documents for group, _ in measured_items(document)]
+    found = [group for document in documents for group, _, _ in _finding_items(document)]
+    measured = [group for document in documents for group, _ in _measured_items(document)]
     named = {f"findings/{place}": group for place, group in enumerate(found)}
     named |= {f"measurements/{place}": group for place, group in enumerate(measured)}
     uids = {entry: _tracking_uid(group) for entry, group in named.items()}
@@ -68,11 +68,11 @@ def tracking(documents: Sequence[Dataset]) -> Mapping[str, str]:
 
 
 def _findings(document: Dataset) -> Iterator[Mapping[str, object]]:
-    for group, position, item in finding_items(document):
+    for group, position, item in _finding_items(document):
         yield _finding(item, group, content.children(group)[position + 1 : position + 2])
 
 
-def finding_items(document: Dataset) -> Iterator[tuple[Dataset, int, Dataset]]:
+def _finding_items(document: Dataset) -> Iterator[tuple[Dataset, int, Dataset]]:
     """Yield each finding with its group and its position there."""
     for group in content.groups(document):
         for position, item in enumerate(content.children(group)):
@@ -122,12 +122,12 @@ def _place(item: Dataset) -> dict[str, object]:
 
 
 def _measurements(document: Dataset) -> Iterator[Mapping[str, object]]:
-    for group, item in measured_items(document):
+    for group, item in _measured_items(document):
         said = {"name": content.name(item), "value": content.number(item), "unit": content.unit(item)}
         yield {**said, **_segment(group)}
 
 
-def measured_items(document: Dataset) -> Iterator[tuple[Dataset, Dataset]]:
+def _measured_items(document: Dataset) -> Iterator[tuple[Dataset, Dataset]]:
     """Yield what was measured; scores belong to their findings, the area of a drawn outline to the drawing."""
     for group in content.groups(document):
         items = content.children(group)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
-from orchestrator.dicom import attest, correct, identity_of, readdress, reject, withdraw
+from orchestrator.dicom import attest, identity_of, readdress, reject, withdraw
 from orchestrator.dicom.storage import encoded
 from orchestrator.domain.records import Note, ObjectKind, ReviewRecord
 from orchestrator.domain.review import RejectReason, ReviewState
 from tests.data.series import ct_series
-from tests.parts.validators import assert_consistent, assert_same_patient, assert_valid, read_report
+from tests.parts.validators import assert_consistent, assert_same_patient, assert_valid
 from tests.parts.written import MODEL, Written, everything, job, write_result
 
 VERDICT = ReviewRecord(
@@ -43,24 +43,6 @@ def test_an_attestation_is_valid(done: Written, tmp_path: Path) -> None:
     assert_valid(path, done.sources[0])
     assert_consistent(done.sources, [*done.paths, path])
     assert_same_patient(done.sources[0], [path])
-
-
-@pytest.mark.parametrize(
-    ("at", "after"),
-    [
-        ("measurements/0/value", 9.5),
-        ("findings/0/value", "absent"),
-        ("findings/1/value", "absent"),
-        ("findings/0/urgency", "immediate"),
-    ],
-)
-def test_a_correction_is_valid(done: Written, tmp_path: Path, at: str, after: object) -> None:
-    change = {"at": at, "what": "it", "before": "?", "after": after, "unit": ""}
-    verdict = replace(VERDICT, state=ReviewState.CORRECTED, changes=(change,))
-    path = stored(correct(done.path(ObjectKind.SR), verdict), tmp_path)
-    assert_valid(path, done.sources[0])
-    assert_consistent(done.sources, [*done.paths, path])
-    assert read_report(path)["Measurements"]
 
 
 @pytest.mark.parametrize("reason", RejectReason)
