@@ -68,13 +68,14 @@ def answers(settings: Settings, folder: Path) -> str:
 
 
 def _peer(item: RemoteSettings) -> HttpPeer | None:
-    return dicomweb_peer(
-        item.url,
-        name=item.name,
-        timeout_seconds=item.timeout_seconds,
+    from orchestrator.archive.http import Access  # loads what speaks HTTP
+
+    access = Access(
+        username=item.username,
+        password=item.password.get_secret_value(),
         ca_file=item.ca_file,
         certificate_file=item.certificate_file,
         key_file=item.key_file,
-        username=item.username,
-        password=item.password.get_secret_value(),
+        timeout_seconds=item.timeout_seconds,
     )
+    return dicomweb_peer(item.url, name=item.name, access=access)

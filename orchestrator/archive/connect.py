@@ -84,18 +84,8 @@ def connect(
     raise UserError(f"archive {name!r}: {url!r} has no known scheme; there are {', '.join(SCHEMES.values())}")
 
 
-def dicomweb_peer(
-    url: str,
-    *,
-    name: str,
-    timeout_seconds: float = 30.0,
-    ca_file: Path | None = None,
-    certificate_file: Path | None = None,
-    key_file: Path | None = None,
-    username: str = "",
-    password: str = "",
-) -> HttpPeer | None:
-    """Return the way to the archive's DICOMweb service, None where its URL names none; parameters are ``connect``'s.
+def dicomweb_peer(url: str, *, name: str, access: Access) -> HttpPeer | None:
+    """Return the way to the archive's DICOMweb service, None where its URL names none.
 
     Orthanc's plugin serves it below /dicom-web, unless it is told otherwise there.
     Raises UserError where the URL does not name an archive.
@@ -103,17 +93,9 @@ def dicomweb_peer(
     parts = urlsplit(url)
     if not parts.scheme.startswith(_BY_DICOMWEB):
         return None
-    from orchestrator.archive.http import Access, HttpPeer
+    from orchestrator.archive.http import HttpPeer
 
     root = _http_root(url, parts).rstrip("/") + ("/dicom-web" if parts.scheme.startswith("orthanc") else "")
-    access = Access(
-        username=username,
-        password=password,
-        ca_file=ca_file,
-        certificate_file=certificate_file,
-        key_file=key_file,
-        timeout_seconds=timeout_seconds,
-    )
     return HttpPeer(name, root, access)
 
 

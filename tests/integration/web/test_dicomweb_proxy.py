@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from orchestrator.archive import dicomweb_peer
+from orchestrator.archive.http import Access
 from orchestrator.jobs import Ledger
 from orchestrator.web import Ohif, create_app
 from orchestrator.web.dicomweb_proxy import ROOT
@@ -53,9 +54,8 @@ def ask(archive: Archive, tmp_path: Path) -> Iterator[Ask]:
     """Asks the application, which knows one study, as the viewer does."""
     with ExitStack() as stack:
         port = stack.enter_context(web_server(archive))
-        peer = dicomweb_peer(
-            f"dicomweb+http://127.0.0.1:{port}/rs", name="pacs", username="host", password="secret", timeout_seconds=2
-        )
+        access = Access(username="host", password="secret", timeout_seconds=2)
+        peer = dicomweb_peer(f"dicomweb+http://127.0.0.1:{port}/rs", name="pacs", access=access)
         assert peer is not None
         ledger = stack.enter_context(closing(Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")))
         ReadingRoom(ledger).series("brain")

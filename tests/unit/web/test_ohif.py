@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from orchestrator.archive import dicomweb_peer
+from orchestrator.archive.http import Access
 from orchestrator.domain.errors import SettingsError
 from orchestrator.domain.records import ObjectKind
 from orchestrator.web import Ohif, Permission, create_app
@@ -19,7 +20,7 @@ from tests.parts.ohif import hollow_viewer
 
 @pytest.fixture
 def viewer(tmp_path: Path) -> Iterator[Ohif]:
-    peer = dicomweb_peer("orthanc+http://127.0.0.1:8042", name="pacs")
+    peer = dicomweb_peer("orthanc+http://127.0.0.1:8042", name="pacs", access=Access())
     assert peer is not None
     with peer.session() as session:
         yield Ohif.of(hollow_viewer(tmp_path / "dist"), session)
