@@ -43,7 +43,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     for item in (*settings.archives, *settings.destinations):
         yield _archive(item, plugins, settings)
     if settings.web.viewer is not None:
-        yield _viewer(settings, settings.web.viewer)
+        yield viewer_check(settings, settings.web.viewer)
     yield from _watches(settings)
     yield from _deliveries(settings)
     if not settings.destinations:
@@ -60,7 +60,8 @@ def _disk(settings: Settings) -> Check:
     return Check("disk", Health.GOOD if enough else Health.BAD, f"{free:,} MB free for {settings.data.folder}", advice)
 
 
-def _viewer(settings: Settings, folder: Path) -> Check:
+def viewer_check(settings: Settings, folder: Path) -> Check:
+    """Return whether OHIF can work: its folder, and the archive that it is to show."""
     from orchestrator.app import ohif  # and with it the web, which only few doctors need
 
     advice = "see [web] viewer and viewer_archive; an Orthanc needs its DICOMweb plugin"
