@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -46,6 +46,7 @@ def work(settings: Settings) -> None:
         verdicts_of(host) as verdict,
         Pulse("retention", ROOM_SECONDS, lambda: make_room(host)),
         Pulse("rescan", RESCAN_SECONDS, rescan.look),
+        ExitStack() as stack,
     ):
         intake = Intake(
             host.ledger,
@@ -55,7 +56,8 @@ def work(settings: Settings) -> None:
             verdict=verdict,
         )
         attention = Attention(partial(host.engine.look_every, MODEL_QUEUE), settings.engine.poll_seconds)
-        watches = [FolderWatch(archive) for archive in watched(settings, host.plugins)]
+        folders = watched(settings, host.plugins)
+        watches = [stack.enter_context(closing(FolderWatch(archive))) for archive in folders]
         log.info("the engine is ready with models: %s", ", ".join(sorted(host.workers.models())) or "none")
         rescan.look()
         while not stop:

@@ -58,6 +58,11 @@ class FolderArchive:
         """The archive's name in the settings."""
         return self._name
 
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return self._folder
+
     def echo(self) -> float:
         """Return the seconds that looking at the folder took.
 
@@ -77,6 +82,19 @@ class FolderArchive:
         """
         self._check_there()
         yield from _files(self._folder, set())
+
+    def below(self, path: Path) -> Iterator[Path]:
+        """Yield what ``files`` yields of one file or folder in it; nothing of what is hidden or gone.
+
+        Raises ArchiveUnavailable.
+        """
+        self._check_there()
+        if not path.is_relative_to(self._folder) or _is_hidden(path.relative_to(self._folder)):
+            return
+        if path.is_dir():
+            yield from _files(path, set())
+        elif path.is_file():
+            yield path
 
     def identity(self, study_uid: str) -> StudyIdentity | None:
         """Return patient and study as the newest file of the study has them, None where there is none.
@@ -217,6 +235,10 @@ class FolderArchive:
             return _Entry(status.st_mtime_ns, status.st_size, study_identity(header), series_uid, sop_uid)
         except UnreadableFile:
             return _Entry(status.st_mtime_ns, status.st_size, None)
+
+
+def _is_hidden(below: Path) -> bool:
+    return any(part.startswith(".") for part in below.parts)
 
 
 def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:

@@ -99,7 +99,7 @@ class ArchiveSettings(RemoteSettings):
         default=None,
         ge=0.1,
         le=3600,
-        description="Time between two looks there; a folder is looked at every second.",
+        description="Time between two looks there; of a folder the system tells, and it is looked through too.",
         json_schema_extra={"shown_default": "1 where it is an Orthanc, else 10"},
     )
     quiet_seconds: float | None = Field(
