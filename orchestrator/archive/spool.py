@@ -11,6 +11,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -25,6 +26,7 @@ from orchestrator.domain.errors import StorageFull, UnreadableFile
 
 _DIGEST_DIGITS = 12
 _BYTES_BETWEEN_CHECKS = 16 << 20
+_HEAD_BYTES = 16 << 10  # nearly always all that stands before the UIDs
 _log = logging.getLogger(__name__)
 
 
@@ -200,6 +202,7 @@ class Incoming:
         self._file: BinaryIO = self._path.open("xb", buffering=0)
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self._digest = hashlib.sha256()
+        self._head = b""
         self._unchecked = 0
         header = file_header(
             origin.sop_class, origin.sop_uid, origin.transfer_syntax, origin.calling, origin.called, origin.source
@@ -217,6 +220,8 @@ class Incoming:
         Raises StorageFull, OSError.
         """
         self._digest.update(encoded)
+        if len(self._head) < _HEAD_BYTES:
+            self._head += encoded[: _HEAD_BYTES - len(self._head)]
         self._append(encoded)
         self._unchecked += len(encoded)
         if self._unchecked > _BYTES_BETWEEN_CHECKS:
@@ -275,9 +280,7 @@ class Incoming:
             content = content[self._file.write(content) :]
 
     def _read_identity(self) -> Identity:
-        with self._path.open("rb") as stream:
-            stream.seek(self._start)
-            identity = read_identity(stream, self._origin.transfer_syntax)
+        identity = self._identity_in_head() or self._identity_in_file()
         for name, uid in (("Study", identity.study_uid), ("Series", identity.series_uid)):
             if not is_uid(uid):
                 raise UnreadableFile(f"its {name} Instance UID is missing or no UID")
@@ -285,6 +288,20 @@ class Incoming:
         if (identity.sop_class, identity.sop_uid) != announced:
             raise Mismatch(f"the data set says it is {shown(identity.sop_uid)} of class {shown(identity.sop_class)}")
         return identity
+
+    def _identity_in_head(self) -> Identity | None:
+        """Return the identity where it ends before the head does, None where more has to be read."""
+        head = BytesIO(self._head)
+        with suppress(UnreadableFile):  # the file says so, too
+            identity = read_identity(head, self._origin.transfer_syntax)
+            if head.tell() < len(self._head):
+                return identity
+        return None
+
+    def _identity_in_file(self) -> Identity:
+        with self._path.open("rb") as stream:
+            stream.seek(self._start)
+            return read_identity(stream, self._origin.transfer_syntax)
 
     def _arrival(self, path: Path, identity: Identity, *, duplicate: bool, conflict: bool) -> Arrival:
         return Arrival(

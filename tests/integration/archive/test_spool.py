@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 from pynetdicom.dsutils import encode
 
 from orchestrator.archive import Arrival, Spool
@@ -43,6 +43,24 @@ def test_an_instance_is_filed_under_its_uids_and_its_content(spool: Spool) -> No
     digest = hashlib.sha256(encoded(dataset)).hexdigest()[:12]
     assert arrival.path == spool.folder / "1.2" / "1.3" / f"1.4-{digest}.dcm"
     assert dcmread(arrival.path) == dataset
+
+
+@pytest.mark.parametrize("length", [0, 16_000, 16_200, 16_384, 16_500, 100_000])
+def test_the_uids_are_found_however_much_stands_before_them(spool: Spool, length: int) -> None:
+    dataset = instance(study="1.2", series="1.3", sop_uid="1.4")
+    dataset.private_block(0x0019, "A VENDOR", create=True).add_new(1, "OB", bytes(length))
+    arrival = receive(spool, dataset, portion=4_096)
+    assert (arrival.study_uid, arrival.series_uid, arrival.sop_uid) == ("1.2", "1.3", "1.4")
+    assert dcmread(arrival.path) == dataset
+
+
+def test_a_deflated_instance_is_filed_too(spool: Spool) -> None:
+    dataset = instance(study="1.2", series="1.3", sop_uid="1.4", pixels=os.urandom(50_000))
+    content = encode(dataset, False, True, True)
+    assert content
+    incoming = spool.receive(Origin(CT, "1.4", DeflatedExplicitVRLittleEndian, "CT1", "ORCHESTRATOR"))
+    incoming.write(memoryview(content))
+    assert incoming.file().series_uid == "1.3"
 
 
 def test_an_arrival_tells_who_sent_what(spool: Spool) -> None:
