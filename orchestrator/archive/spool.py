@@ -116,7 +116,7 @@ class Spool:
         Raises OSError; those that are in no place by then are discarded.
         """
         try:
-            for incoming in received:
+            for incoming in received[1:]:  # the first is written at once
                 incoming.begin_writing()
             placed = [incoming.place() for incoming in received]
             for folder in {arrival.path.parent for arrival in placed}:
