@@ -39,6 +39,9 @@ METHOD_TEXT = own_code("method", "Method as text")
 ENGLISH = PydicomCode("en-US", "RFC5646", "English (United States)")
 LATERALITY = PydicomCode("272741003", "SCT", "Laterality")
 
+QUALITATIVE_EVALUATIONS = PydicomCode("C0034375", "UMLS", "Qualitative Evaluations")
+"""A part of TID 1500."""
+
 CERTAINTY = codes.DCM.CertaintyOfFinding
 NO_UNITS = unit("1")
 PERCENT = unit("%")

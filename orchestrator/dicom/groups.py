@@ -28,8 +28,8 @@ Group = (
 )
 
 
-def groups(answer: Answer, algorithm: sr.AlgorithmIdentification, uids: Uids) -> Iterator[Group]:
-    """Yield the measurement groups of one grid, those that can be drawn first."""
+def placed_groups(answer: Answer, algorithm: sr.AlgorithmIdentification, uids: Uids) -> Iterator[Group]:
+    """Yield the measurement groups of one grid that can be drawn."""
     for segment in answer.segments:
         uid, identifier = tracking_uid(answer.source, segment, uids), tracking_id(answer.source, segment.segment.label)
         tracking = _tracking(uid, identifier)
@@ -37,8 +37,16 @@ def groups(answer: Answer, algorithm: sr.AlgorithmIdentification, uids: Uids) ->
         yield _cross_section(answer, segment, tracking, algorithm)
     for number, finding in enumerate(answer.result.findings, 1):
         yield from _regions(answer, finding, number, algorithm, uids)
+
+
+def placeless_groups(answer: Answer, algorithm: sr.AlgorithmIdentification, uids: Uids) -> Iterator[Group]:
+    """Yield a group for each finding on the images as a whole."""
     for number, finding in enumerate(answer.placeless_findings, 1):
         yield _placeless(answer, finding, number, algorithm, uids)
+
+
+def series_groups(answer: Answer, algorithm: sr.AlgorithmIdentification, uids: Uids) -> Iterator[Group]:
+    """Yield the group of what was measured on the images as a whole, nothing where nothing was."""
     of_series = [measurement for measurement in answer.result.measurements if measurement.segment is None]
     if of_series:
         yield _of_series(answer, of_series, algorithm, uids)

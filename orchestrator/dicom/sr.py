@@ -9,10 +9,11 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as PydicomCode
 
+from orchestrator.dicom import concepts as own
 from orchestrator.dicom import provenance
 from orchestrator.dicom.answer import Answer
 from orchestrator.dicom.evidence import evidence, reference, reference_to
-from orchestrator.dicom.groups import Group, groups
+from orchestrator.dicom.groups import Group, placed_groups, placeless_groups, series_groups
 from orchestrator.dicom.identity import CHARACTER_SET
 from orchestrator.dicom.library import library_headers
 from orchestrator.dicom.provenance import Clock, Uids
@@ -114,20 +115,36 @@ def _without_children(root: Dataset) -> Dataset:
 def _measurement_report(
     answers: Sequence[Answer], context: sr.ObservationContext, identification: sr.AlgorithmIdentification, uids: Uids
 ) -> Dataset:
-    measured: list[Group] = [group for answer in answers for group in groups(answer, identification, uids)]
+    """Return the root of TID 1500: what has a place under Imaging Measurements, the rest beside it.
+
+    Viewers draw Imaging Measurements: OHIF stops at the first group there that has no place and draws none.
+    """
+    measured: list[Group] = [group for answer in answers for group in placed_groups(answer, identification, uids)]
+    derived = [group for answer in answers for group in series_groups(answer, identification, uids)]
+    evaluated = [group for answer in answers for group in placeless_groups(answer, identification, uids)]
     root: Dataset = sr.MeasurementReport(
         observation_context=context,
         procedure_reported=_procedure(answers[0].source.header),
         imaging_measurements=measured,
         title=codes.cid7021.ImagingMeasurementReport,
-        referenced_images=library_headers(answers, measured),
+        referenced_images=library_headers(answers, [*measured, *evaluated]),
     )[0]
+    root.ContentSequence.extend(_container(codes.DCM.DerivedImagingMeasurements, derived))
+    root.ContentSequence.extend(_container(own.QUALITATIVE_EVALUATIONS, evaluated))
     for answer in answers:
         if answer.empty_labels:
             text = f"Looked for and not found: {', '.join(answer.empty_labels)}"
             root.ContentSequence.append(sr.TextContentItem(codes.DCM.Comment, text, sr.RelationshipTypeValues.CONTAINS))
         root.ContentSequence.extend(map_items(answer))
     return root
+
+
+def _container(name: PydicomCode, held: Sequence[Group]) -> Iterator[sr.ContainerContentItem]:
+    """Yield a part of TID 1500 that holds these groups, nothing where there are none; the template is extensible."""
+    if held:
+        part = sr.ContainerContentItem(name=name, relationship_type=sr.RelationshipTypeValues.CONTAINS)
+        part.ContentSequence = sr.ContentSequence([item for group in held for item in group])
+        yield part
 
 
 def observer(model: ModelDescription) -> sr.ObserverContext:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from highdicom.seg import Segmentation
 from pydicom import Dataset, dcmread
 
 from orchestrator.dicom import Grid, Syntax, WriteOptions
+from orchestrator.domain.concepts import codes
 from orchestrator.domain.records import ObjectKind
+from orchestrator.domain.result import Measurement, Result
 from tests.data.series import ct_series
 from tests.parts.kinds import KINDS, PLACED, SEGMENTED, UNPLACED
 from tests.parts.validators import (
@@ -35,6 +38,9 @@ segmented_kinds = pytest.mark.parametrize("kind", SEGMENTED)
 placed_kinds = pytest.mark.parametrize("kind", PLACED)
 NO_ITK_IMAGE = {"CT with missing slices", "CT with a gantry tilt"}
 """An ITK image has one spacing and right angles; the frames of these are checked one by one."""
+IMAGING_MEASUREMENTS, DERIVED_IMAGING_MEASUREMENTS, QUALITATIVE_EVALUATIONS = "126010", "126011", "C0034375"
+"""The parts of TID 1500."""
+TRACKING_UID = "112040"
 
 
 @every_kind
@@ -154,14 +160,33 @@ def test_each_score_of_an_image_refers_to_that_image(written: Kinds, kind: str) 
     assert [float(item.MeasuredValueSequence[0].NumericValue) for item in scored] == [0.875, 0.625]
 
 
-def test_dcmqi_reads_the_scores_of_images(written: Kinds) -> None:
-    report = read_report(written("images beside places").path(ObjectKind.SR))
-    numbers = [
-        (number["quantity"]["CodeMeaning"], float(number["value"]))
-        for group in report["Measurements"]
-        for number in group.get("measurementItems", [])
-    ]
-    assert ("Score of this image, not a probability", 0.625) in numbers
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in UNPLACED])
+def test_whatever_viewers_draw_from_can_be_drawn(written: Kinds, kind: str) -> None:
+    document = written(kind).read(ObjectKind.SR)
+    drawn, others = set[str](), set[str]()
+    for group in _groups_in(document, IMAGING_MEASUREMENTS):
+        uids = drawn if any(item.ValueType == "SCOORD" for item in _items(group)) else others
+        uids.update(item.UID for item in _items(group) if _is_called(item, TRACKING_UID))
+    assert others <= drawn
+
+
+def test_what_has_no_place_stands_beside_what_viewers_draw(written: Kinds) -> None:
+    document = written("images beside places").read(ObjectKind.SR)
+    beside = [item for group in _groups_in(document, QUALITATIVE_EVALUATIONS) for item in _items(group)]
+    everywhere = [item for item in _items(document) if _is_called(item, "image-score")]
+    assert everywhere
+    assert [item for item in beside if _is_called(item, "image-score")] == everywhere
+
+
+def test_what_was_measured_on_the_series_stands_beside_what_viewers_draw(tmp_path: Path) -> None:
+    def result_of(grid: Grid) -> Result:
+        return replace(one_segment(grid), measurements=[Measurement(codes["intracranial volume"], 12.5, "ml")])
+
+    done = write_result(ct_series(tmp_path / "in"), result_of, tmp_path)
+    assert_valid(done.path(ObjectKind.SR), done.sources[0])
+    (group,) = _groups_in(done.read(ObjectKind.SR), DERIVED_IMAGING_MEASUREMENTS)
+    (number,) = [item for item in _items(group) if item.ValueType == "NUM"]
+    assert float(number.MeasuredValueSequence[0].NumericValue) == 12.5
 
 
 @pytest.mark.parametrize(
@@ -248,6 +273,13 @@ def _items(item: Dataset) -> Iterator[Dataset]:
 
 def _is_called(item: Dataset, concept: str) -> bool:
     return "ConceptNameCodeSequence" in item and item.ConceptNameCodeSequence[0].get("CodeValue") == concept
+
+
+def _groups_in(document: Dataset, part: str) -> Iterator[Dataset]:
+    """Yield the groups in one part of a report."""
+    for item in document.ContentSequence:
+        if _is_called(item, part):
+            yield from item.ContentSequence
 
 
 def _evidence(document: Dataset) -> Iterator[str]:

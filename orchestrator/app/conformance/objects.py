@@ -31,7 +31,9 @@ _EVERY_OBJECT = (
 _KINDS = (
     (
         "Comprehensive 3D SR, Comprehensive SR",
-        "TID 1500 with TID 1410, 1411, 1501, 4019; or, for what has no place, a root of the local title "
+        "TID 1500 with TID 1410, 1411, 1501, 4019: what has a place under Imaging Measurements (126010, DCM), findings "
+        "on the images as a whole under Qualitative Evaluations (C0034375, UMLS), numbers of the series under Derived "
+        "Imaging Measurements (126011, DCM); or, where nothing has a place, a root of the local title "
         f"(ai-result, {OWN_SCHEME}) without a template. CompletionFlag `COMPLETE`, VerificationFlag `UNVERIFIED`, "
         "PreliminaryFlag `PRELIMINARY`; the observer is a device (TID 1004). PredecessorDocumentsSequence names the "
         "report of an earlier revision or model version that it follows",

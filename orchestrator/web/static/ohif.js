@@ -12,10 +12,6 @@ window.config = {
     global: {
       "ohif.tours": { $set: [] },
       "panelSegmentation.disableEditing": { $set: true },
-      // a group without a place is none of the drawn ones: OHIF stops at it and shows a black field
-      onBeforeSRAddMeasurement: {
-        $set: ({ measurement }) => (measurement.coords.length ? measurement : { ...measurement, coords: [{}] }),
-      },
     },
   },
   showStudyList: false,
