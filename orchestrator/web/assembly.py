@@ -17,7 +17,7 @@ from orchestrator.web import (
     dicomweb_proxy,
     health,
     live,
-    ohif,
+    ohif_pages,
     results,
     storing,
     verdict,
@@ -33,7 +33,7 @@ from orchestrator.web.refusals import refusal, show_refusals
 from orchestrator.web.rendering import environment
 from orchestrator.web.site import ModelCardText, OnReview, Order, Site, Take
 
-PAGES = (worklist, results, viewer, verdict, work, arrivals, live, storing, assets, health, dicomweb_proxy, ohif)
+PAGES = (worklist, results, viewer, verdict, work, arrivals, live, storing, assets, health, dicomweb_proxy, ohif_pages)
 
 
 def create_app(

@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import anyio
 from anyio import to_thread
@@ -18,11 +18,9 @@ from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
 from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable
+from orchestrator.web.ohif import Ohif
 from orchestrator.web.permissions import Permission, needs
 from orchestrator.web.site import Site, SiteOf
-
-if TYPE_CHECKING:
-    from orchestrator.web.ohif import Ohif
 
 router = APIRouter(dependencies=[needs(Permission.SEE)])
 log = logging.getLogger(__name__)

@@ -1,8 +1,4 @@
-"""The OHIF viewer, served at /viewer/ from the folder of npm's built package, where the settings name one.
-
-It is built for the root of a site and told here that it lives below it; every other byte is as published.
-It has a policy of its own, as tight as it runs under: no other origin, no inline script.
-"""
+"""The OHIF viewer in the folder of npm's built package: what of it is served, and where it shows a study."""
 
 from __future__ import annotations
 
@@ -13,25 +9,19 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 import anyio
-from fastapi import APIRouter, HTTPException
-from fastapi.responses import FileResponse, Response
 
 from orchestrator.domain.errors import SettingsError
 from orchestrator.domain.records import ObjectKind, ObjectRecord
-from orchestrator.web.permissions import Permission, needs
-from orchestrator.web.site import SiteOf
 
 if TYPE_CHECKING:
     from orchestrator.archive.http import Session
-
-router = APIRouter(dependencies=[needs(Permission.SEE)])
 
 PLACE: Final = "/viewer/"
 _TELLING: Final = (ObjectKind.SEG, ObjectKind.SR, ObjectKind.SC)
 AT_ONCE: Final = 16
 """Requests that the archive is asked at once; their threads are not those of the pages."""
 
-_TYPES: Final = {
+TYPES: Final = {
     ".css": "text/css",
     ".ico": "image/x-icon",
     ".js": "text/javascript",
@@ -40,22 +30,16 @@ _TYPES: Final = {
     ".wasm": "application/wasm",
     ".woff2": "font/woff2",
 }
+"""Media type of each kind of file that is served."""
 _NOT_SERVED: Final = frozenset(
     {"app-config.js", "google.js", "init-service-worker.js", "oidc-client.min.js", "serve.json", "sw.js"}
 )
 """Settings of others, log-ins and service workers: this host has its own or none."""
-_OUR_PLACE: Final = {
+OUR_PLACE: Final = {
     ".js": [(b'__webpack_require__.p = "/";', f'__webpack_require__.p = "{PLACE}";'.encode())],
     ".css": [(b"url(/", f"url({PLACE}".encode())],
 }
-
-POLICY: Final = (
-    "default-src 'none'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' blob: data:; font-src 'self'; connect-src 'self' blob: data:; worker-src 'self' blob:; "
-    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-)
-"""Of the page and its workers. Its SEG reader and its decoders write functions at run time, its component library
-writes style elements, and pictures are blobs. Nothing may be loaded from or sent to another origin."""
+"""It is built for the root of a site and told here that it lives below it; every other byte is as published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +60,10 @@ class Ohif:
         files = {
             path.relative_to(folder).as_posix(): path
             for path in folder.rglob("*")
-            if path.suffix in _TYPES and path.is_file() and path.name not in _NOT_SERVED
+            if path.suffix in TYPES and path.is_file() and path.name not in _NOT_SERVED
         }
         entries = [name for name in files if name.startswith("app.bundle.") and name.endswith(".js")]
-        if len(entries) != 1 or _OUR_PLACE[".js"][0][0] not in files[entries[0]].read_bytes():
+        if len(entries) != 1 or OUR_PLACE[".js"][0][0] not in files[entries[0]].read_bytes():
             raise SettingsError(
                 f"[web] viewer: {folder} holds no OHIF that is known here; make viewer installs one, "
                 "or name the folder dist of npm's @ohif/app@3.13.2"
@@ -96,32 +80,3 @@ class Ohif:
         if first := next((series[kind] for kind in _TELLING if kind in series), ""):
             query["initialSeriesInstanceUID"] = first
         return f"{PLACE}viewer?{urlencode(query)}"
-
-
-@router.get(PLACE + "viewer")
-def page(site: SiteOf) -> Response:
-    """Return the viewer's page; it reads from its own address which study it shows."""
-    if site.ohif is None:
-        raise HTTPException(404)
-    shown = site.page("ohif.html", place=PLACE, entry=site.ohif.entry)
-    shown.headers["Content-Security-Policy"] = POLICY
-    return shown
-
-
-@router.get(PLACE + "{name:path}")
-def file(site: SiteOf, name: str) -> Response:
-    """Return one file of the viewer; no other path can be named."""
-    path = site.ohif.files.get(name) if site.ohif else None
-    if path is None:
-        raise HTTPException(404)
-    # names carry a digest of the content; a day, since what is changed here may change with this host
-    headers = {"Cache-Control": "private, max-age=86400"}
-    kind = _TYPES[path.suffix]
-    if path.suffix == ".js":
-        headers["Content-Security-Policy"] = POLICY  # that of a worker is its script's
-    if path.suffix not in _OUR_PLACE:
-        return FileResponse(path, media_type=kind, headers=headers)
-    content = path.read_bytes()
-    for theirs, ours in _OUR_PLACE[path.suffix]:
-        content = content.replace(theirs, ours)
-    return Response(content, media_type=kind, headers=headers)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
@@ -17,11 +17,9 @@ from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.reading import Reading
 from orchestrator.domain.records import ObjectRecord, ReviewRecord
 from orchestrator.jobs import Ledger
+from orchestrator.web.ohif import Ohif
 from orchestrator.web.permissions import May
 from orchestrator.web.pictures import Gallery
-
-if TYPE_CHECKING:
-    from orchestrator.web.ohif import Ohif
 
 UPLOADS = 8
 Order = Callable[[str, str], object]
