@@ -13,7 +13,12 @@ _OTHER = (
     *("%", "[ppm]", "[hnsf'U]", "[arb'U]", "[in_i]", "deg", "'", "''", "min", "h", "d", "wk", "mo", "a", "10*", "10^"),
 )
 _KNOWN = frozenset({*_OTHER, *_METRIC} | {prefix + unit for prefix in _PREFIXES for unit in _METRIC})
-_TERM = re.compile(r"(?P<unit>[^0-9{}./+-]+(?:\[[^\]]*\])?|10\*|10\^)?(?P<power>[+-]?\d+)?(?P<note>\{[!-z|~]*\})?$")
+_NOTE = re.compile(r"\{[!-z|~]*\}")
+_IN_BRACKETS = re.compile(r"\(([^()]*)\)")
+_READ = "#"
+"""Stands for what was in round brackets, once it is found right."""
+_FACTOR = re.compile(r"([1-9][0-9]*|#)?(\{\})?")
+_TERM = re.compile(r"(?P<unit>[^0-9{}()./+#-]+|10\*|10\^)([+-]?[0-9]+)?(\{\})?")
 _SHOWN = {"[hnsf'U]": "HU", "[arb'U]": "arb. units", "[iU]": "IU", "[in_i]": "in", "Cel": "°C", "deg": "°"}
 _POWER = re.compile(r"((?<=[A-Za-z])|(?<=10[*^]))[+-]?[0-9]+$")
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "+")
@@ -23,9 +28,11 @@ _MEANT = {"HU": "[hnsf'U]", "cc": "ml", "pixels": "{pixels}", "px": "{pixels}", 
 def unit_fault(text: str) -> str:
     """Return what is wrong with a unit as a UCUM code, or nothing where it is right.
 
-    ``mm``, ``ml``, ``mm2``, ``g/cm3``, ``[hnsf'U]``, ``%``, ``1`` and annotations such as ``{score}`` are right.
+    ``mm``, ``ml``, ``mm2``, ``g/cm3``, ``ml/(100.g.min)``, ``[hnsf'U]``, ``%``, ``1`` and annotations such as
+    ``{score}`` are right; a number alone is none but ``1``.
     """
-    if text and all(_is_term(term) for term in re.split(r"[./]", text)):
+    bare = _NOTE.sub("{}", text)
+    if _READ not in bare and _is_unit(bare) and (text == "1" or not text.isdecimal()):
         return ""
     meant = _MEANT.get(text) or _MEANT.get(text.rstrip("23"))
     hint = f" - did you mean {meant!r}?" if meant else ""
@@ -34,7 +41,7 @@ def unit_fault(text: str) -> str:
 
 def shown_unit(text: str) -> str:
     """Return a UCUM unit as people read it: ``HU``, ``mm²``, ``g/cm³``; nothing for ``1``, which is no unit."""
-    return "" if text == "1" else re.sub(r"[^./]+", lambda term: _shown_term(term[0]), text).replace(".", "·")
+    return "" if text == "1" else re.sub(r"[^./()]+", lambda term: _shown_term(term[0]), text).replace(".", "·")
 
 
 def _shown_term(term: str) -> str:
@@ -45,11 +52,21 @@ def _shown_term(term: str) -> str:
     return re.sub(r"[][{}*^]", "", micro)
 
 
-def _is_term(term: str) -> bool:
-    match = _TERM.match(term)
-    if match is None or not term:
-        return False
-    unit, power, note = match["unit"], match["power"], match["note"]
-    if unit is None:
-        return power == "1" or (power is None and note is not None)
-    return unit in _KNOWN
+def _is_unit(text: str) -> bool:
+    """Return whether it is a term of UCUM, annotations as ``{}``: the innermost brackets are read first."""
+    while inner := _IN_BRACKETS.search(text):
+        if not _is_product(inner[1]):
+            return False
+        text = f"{text[: inner.start()]}{_READ}{text[inner.end() :]}"
+    return _is_product(text)
+
+
+def _is_product(text: str) -> bool:
+    return bool(text) and all(_is_component(part) for part in re.split(r"[./]", text.removeprefix("/")))
+
+
+def _is_component(text: str) -> bool:
+    """Return whether it is a unit with or without its power, a whole number, or what was in brackets."""
+    if match := _TERM.fullmatch(text):
+        return match["unit"] in _KNOWN
+    return bool(text) and _FACTOR.fullmatch(text) is not None
