@@ -53,26 +53,35 @@ _ALL_BUT_EXTREMES = (0.5, 99.5)
 
 @dataclass(frozen=True, slots=True)
 class LegendEntry:
-    """One colour: whose it is and what is said about it. scale: of a map, its colours from the lowest value up."""
+    """One colour: whose it is and what is said about it.
+
+    scale: of a map, its colours from the lowest value up. drawn: not a map that is drawn only where it is chosen.
+    """
 
     label: str
     colour: Colour
     text: str
     scale: tuple[Colour, ...] = ()
+    drawn: bool = True
 
     @property
     def colours(self) -> tuple[Colour, ...]:
-        """The scale, or the one colour."""
-        return self.scale or (self.colour,)
+        """The scale or the one colour, grey where nothing is drawn in it."""
+        return (self.scale or (self.colour,)) if self.drawn else (NOT_DRAWN,)
+
+    @property
+    def said(self) -> str:
+        """The text, and that nothing is drawn where that is so."""
+        return self.text if self.drawn else f"{self.text}, not drawn here"
 
     @property
     def line(self) -> str:
-        """Both as one line of text."""
-        return f"{self.label}: {self.text}" if self.text else self.label
+        """All as one line of text."""
+        return f"{self.label}: {self.said}" if self.said else self.label
 
 
 class Overlay:
-    """The source images of one result in anatomical order, with its segments, outlines and points, and its first map.
+    """The source images of one result in anatomical order, with its segments, outlines and points, and one of its maps.
 
     Not for several threads at once.
     """
@@ -134,14 +143,19 @@ class Overlay:
         return places[max(peaks, key=lambda place: peaks[place])] if (peaks := self._peaks) else len(self._frames) // 2
 
     @cached_property
-    def _map_at(self) -> Mapping[Place, MapMarks]:
-        """The map that is drawn on each image: the model's first; two would hide each other."""
-        return {place: heat for heat in reversed(self._maps) for place in heat.frames}
+    def map_names(self) -> tuple[str, ...]:
+        """The maps among which one can be chosen, in the model's order; two would hide each other."""
+        return tuple(dict.fromkeys(heat.name for heat in self._maps))
+
+    def _map_at(self, place: Place, chosen: int = 0) -> MapMarks | None:
+        """Return the map of that name on an image; None where there is none."""
+        names = self.map_names[chosen : chosen + 1]
+        return next((heat for heat in self._maps if heat.name in names and place in heat.frames), None)
 
     @property
     def _peaks(self) -> Mapping[Place, float]:
-        """The highest value of the map that is drawn, for each image."""
-        return {place: self._map_at[place].peak(place) for place in self.places if place in self._map_at}
+        """The highest value of the first map, for each image that it covers."""
+        return {place: heat.peak(place) for place in self.places if (heat := self._map_at(place)) is not None}
 
     @cached_property
     def spots(self) -> Mapping[str, Spot]:
@@ -160,9 +174,7 @@ class Overlay:
         return (*entries, *map(self._map_entry, self._maps))
 
     def _map_entry(self, heat: MapMarks) -> LegendEntry:
-        if heat in self._map_at.values():
-            return LegendEntry(heat.name, SCALE[-1], heat.text, SCALE)
-        return LegendEntry(heat.name, NOT_DRAWN, f"{heat.text}, not drawn here")
+        return LegendEntry(heat.name, SCALE[-1], heat.text, SCALE, drawn=heat.name in self.map_names[:1])
 
     def legend_of(self, index: int) -> tuple[LegendEntry, ...]:
         """Return the entries of the legend for what is drawn on one image.
@@ -198,6 +210,7 @@ class Overlay:
         banner: bool = True,
         legend: bool = False,
         spot: str = "",
+        chosen_map: int = 0,
     ) -> bytes:
         """Return one image as PNG with all that is drawn on it, anisotropic pixels in their true aspect.
 
@@ -205,9 +218,10 @@ class Overlay:
         window: (centre, width) in the images' unit; None = the header's, else by the distribution of values.
         banner: a band above, "AI - not verified". legend: a band below, the same for every image.
         spot: the entry of ``spots`` that gets corners round it, where it is on this image.
+        chosen_map: the place in ``map_names`` of the map that is drawn.
         Raises IndexError and UnsupportedInput.
         """
-        picture = self.picture(index, opacity=opacity, outline=outline, window=window, size=size)
+        picture = self.picture(index, opacity=opacity, outline=outline, window=window, size=size, chosen_map=chosen_map)
         told = self.spots.get(spot)
         if told is not None and told.slice == index and told.box is not None:
             picture.corners(told.box)
@@ -225,6 +239,7 @@ class Overlay:
         outline: bool = True,
         window: tuple[float, float] | None = None,
         size: int | None = None,
+        chosen_map: int = 0,
     ) -> Picture:
         """Return one image with all that is drawn on it, to which bands can be added; arguments as of ``png``.
 
@@ -236,7 +251,11 @@ class Overlay:
         chosen = size or min(LARGEST_PICTURE, max(SMALLEST_PICTURE, *shape))
         shown = pixels if pixels.ndim == 3 else grey(pixels, window or _window(frame, pixels))
         picture = Picture(shown.astype(np.uint8), Scale.fitting(shape, _spacing(frame), chosen))
-        self._paint(picture, frame, opacity, outline)
+        heat = self._map_at(_place(frame), chosen_map)
+        if heat is not None:
+            picture.heat(heat.shares(_place(frame)), opacity=opacity, fades=heat.fades)
+        # the colour of a segment would hide the map
+        self._paint(picture, frame, opacity if heat is None else 0.0, outline)
         self._draw(picture, frame)
         return picture
 
@@ -249,14 +268,10 @@ class Overlay:
         return None if frame.stored.colour else _window(frame, _pixels(frame))
 
     def _paint(self, picture: Picture, frame: Frame, opacity: float, outline: bool) -> None:
-        filled = opacity
-        if (heat := self._map_at.get(_place(frame))) is not None:
-            picture.heat(heat.shares(_place(frame)), opacity=opacity, fades=heat.fades)
-            filled = 0.0  # the colour of a segment would hide the map
         for segmentation, segment in self._segments():
             mask = segmentation.mask(segment, _place(frame))
             if mask is not None and mask.any():
-                picture.paint(mask, segment.colour, opacity=filled, outline=outline)
+                picture.paint(mask, segment.colour, opacity=opacity, outline=outline)
 
     def _draw(self, picture: Picture, frame: Frame) -> None:
         of_segments = {segment.tracking_uid: segment.colour for _, segment in self._segments()}

@@ -33,6 +33,10 @@ class LegendEntry(Protocol):
     def scale(self) -> Sequence[tuple[int, int, int]]:
         """Of a map, its colours from the lowest value up; empty for one colour."""
 
+    @property
+    def drawn(self) -> bool:
+        """Whether it is drawn where no map is chosen."""
+
 
 class Spot(Protocol):
     """Where one entry of a result is."""
@@ -58,6 +62,10 @@ class Overlay(Protocol):
         """What the colours mean."""
 
     @property
+    def map_names(self) -> Sequence[str]:
+        """The maps among which one can be chosen; the first is drawn where none is."""
+
+    @property
     def spots(self) -> Mapping[str, Spot]:
         """Where each finding and measurement is that has a place: ``findings/0``, ``measurements/2``."""
 
@@ -73,10 +81,12 @@ class Overlay(Protocol):
         window: tuple[float, float] | None = None,
         size: int | None = None,
         spot: str = "",
+        chosen_map: int = 0,
     ) -> bytes:
         """Return one slice as PNG; window (centre, width) in the image's unit, size of the longer side in pixels.
 
         spot: the entry of ``spots`` that is marked, where it is on this slice.
+        chosen_map: the place in ``map_names`` of the map that is drawn.
         """
 
 

@@ -41,6 +41,7 @@ class Viewing:
     """What the page says about the pictures of a result; slices count from 0, ``start`` is shown first.
 
     window: (centre, width) of the slice shown first, None where a window makes no sense.
+    maps: names of the maps, of which one is drawn at a time.
     spots: the slice of each finding and measurement that has a place. spot: the one that is marked at first.
     """
 
@@ -49,6 +50,7 @@ class Viewing:
     start: int
     window: tuple[float, float] | None
     legend: tuple[LegendEntry, ...]
+    maps: tuple[str, ...]
     version: str
     spots: Mapping[str, int]
     spot: str
@@ -61,9 +63,17 @@ def viewing(site: Site, job_key: str, start: int | None, spot: str = "") -> View
     def look(overlay: Overlay) -> Viewing:
         spots = {entry: found.slice for entry, found in overlay.spots.items()}
         first = min(spots.get(spot, overlay.best_slice) if start is None else start, overlay.slices - 1)
-        window, legend = overlay.window(first), tuple(overlay.legend)
-        marked = spot if spot in spots else ""
-        return Viewing(overlay.slices, overlay.best_slice, first, window, legend, version, spots, marked)
+        return Viewing(
+            slices=overlay.slices,
+            best_slice=overlay.best_slice,
+            start=first,
+            window=overlay.window(first),
+            legend=tuple(overlay.legend),
+            maps=tuple(overlay.map_names),
+            version=version,
+            spots=spots,
+            spot=spot if spot in spots else "",
+        )
 
     try:
         return site.gallery.see(job_key, version, look)
@@ -94,6 +104,7 @@ def picture(
     width: Annotated[float | None, Query(gt=0, le=200_000)] = None,
     size: Annotated[int | None, Query(ge=64, le=1024)] = None,
     spot: Entry = "",
+    chosen_map: Annotated[int, Query(alias="map", ge=0, le=1000)] = 0,
 ) -> Response:
     """Return one slice as PNG; opacity in percent, centre and width in the image's unit, size in pixels."""
     job = site.ledger.job(key)
@@ -103,7 +114,15 @@ def picture(
     def look(overlay: Overlay) -> bytes:
         if index >= overlay.slices:
             raise HTTPException(404, f"This result has {overlay.slices} slices.")
-        return overlay.png(index, opacity=opacity / 100, outline=outline, window=window, size=size, spot=spot)
+        return overlay.png(
+            index,
+            opacity=opacity / 100,
+            outline=outline,
+            window=window,
+            size=size,
+            spot=spot,
+            chosen_map=chosen_map,
+        )
 
     try:
         return _png(site.gallery.see(job.key, version, look), kept=v == version)

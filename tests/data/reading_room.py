@@ -252,6 +252,7 @@ class Entry:
     colour: tuple[int, int, int]
     text: str
     scale: tuple[tuple[int, int, int], ...] = ()
+    drawn: bool = True
 
 
 @dataclass(frozen=True)
@@ -268,6 +269,7 @@ class Drawing:
     slices: int = 24
     best_slice: int = 11
     legend: tuple[Entry, ...] = (Entry("Brain", (111, 184, 210), "1,502 ml"),)
+    map_names: tuple[str, ...] = ()
     drawn: list[tuple[object, ...]] = field(default_factory=list)
     spots: Mapping[str, Place] = field(
         default_factory=lambda: {"findings/0": Place(6), "measurements/0": Place(11), "measurements/1": Place(14)}
@@ -285,6 +287,7 @@ class Drawing:
         window: tuple[float, float] | None = None,
         size: int | None = None,
         spot: str = "",
+        chosen_map: int = 0,
     ) -> bytes:
         self.drawn.append((index, opacity, outline, window, size))
         side = size or 256

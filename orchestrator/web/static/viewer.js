@@ -15,7 +15,7 @@ function start(viewer) {
   const best = Number(viewer.dataset.best);
   const [stage, picture, note] = [by("stage"), by("slice"), by("drawing")];
   const spots = [...document.querySelectorAll("[data-spot][data-slice]")];
-  const look = { index: Number(viewer.dataset.start), spot: viewer.dataset.spot, overlay: true, opacity: 45, centre: null, width: null };
+  const look = { index: Number(viewer.dataset.start), spot: viewer.dataset.spot, map: 0, overlay: true, opacity: 45, centre: null, width: null };
   const pictures = new Map();
   let wanted = "";
 
@@ -26,6 +26,7 @@ function start(viewer) {
       query.set("width", look.width);
     }
     if (look.spot) query.set("spot", look.spot);
+    if (look.map) query.set("map", look.map);
     return `${source}${index}.png?${query}`;
   };
 
@@ -99,6 +100,7 @@ function start(viewer) {
   spotsBy(jump);
   slicesBy(go);
   overlayBy();
+  if (by("map")) mapBy(by("map"));
   if (by("centre")) windowBy();
   show();
 
@@ -155,6 +157,17 @@ function start(viewer) {
       event.preventDefault();
       toggle();
     });
+  }
+
+  function mapBy(choice) {
+    const explained = [...document.querySelectorAll(".legend [data-map]")];
+    const choose = () => {
+      look.map = Number(choice.value);
+      for (const entry of explained) entry.hidden = Number(entry.dataset.map) !== look.map;
+      show();
+    };
+    choice.addEventListener("change", choose);
+    choose(); // a browser that comes back to the page keeps what was chosen
   }
 
   function windowBy() {

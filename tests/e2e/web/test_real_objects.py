@@ -20,7 +20,7 @@ from orchestrator.domain.concepts import codes
 from orchestrator.domain.job import JobState, Priority, job_key
 from orchestrator.domain.model import Accepts, ModelDescription
 from orchestrator.domain.records import JobRecord, SeriesRecord, SeriesState
-from orchestrator.domain.result import Finding, Result, Segment, Urgency
+from orchestrator.domain.result import Finding, HeatMap, Result, Segment, Urgency
 from orchestrator.domain.series import series_digest
 from orchestrator.jobs import Ledger
 from orchestrator.testing import SyntheticSeries, synthetic_series
@@ -49,6 +49,18 @@ def heat(room, tmp_path: Path) -> JobRecord:
     plugin: dict[str, Any] = {}
     exec(shown.text, plugin)
     return written(room.ledger, tmp_path, lambda series: plugin["Dense"]().predict(series.read()))
+
+
+@pytest.fixture
+def two_maps(room, tmp_path: Path) -> JobRecord:
+    """The same CT with a map that is high everywhere and one that is low everywhere."""
+
+    def flow_and_volume(series: SyntheticSeries) -> Result:
+        flow = np.full(series.read().shape, 1.0, np.float32)
+        volume = HeatMap("Blood volume", np.zeros_like(flow), "ml/(100.g)", range=(0, 4))
+        return Result(maps=[HeatMap("Blood flow", flow, "ml/(100.g.min)", range=(0, 1)), volume])
+
+    return written(room.ledger, tmp_path, flow_and_volume)
 
 
 def marked(series: SyntheticSeries) -> Result:
@@ -136,6 +148,15 @@ def test_a_heat_map_is_seen_in_colours_and_goes_with_the_overlay(
     photograph(page, "heat-map")
     page.locator("#overlay").uncheck()
     expect(page.locator("#slice")).to_have_attribute("src", re.compile("opacity=0&outline=false"))
+
+
+def test_the_reader_chooses_among_the_maps_of_a_model(page: Page, two_maps: JobRecord):
+    page.goto(f"/results/{two_maps.key}")
+    expect(page.locator(".legend li:visible")).to_have_text([re.compile("Blood flow 0 to 1")])
+    assert painted(page, "?opacity=100", yellow) > 10 * painted(page, "?opacity=100&map=1", yellow)
+    page.get_by_label("Map", exact=True).select_option("Blood volume")
+    expect(page.locator("#slice")).to_have_attribute("src", re.compile("map=1"))
+    expect(page.locator(".legend li:visible")).to_have_text([re.compile("Blood volume 0 to 4")])
 
 
 def red(pixels: np.ndarray) -> np.ndarray:

@@ -144,10 +144,12 @@ def test_a_result_whose_files_are_gone_is_still_a_page(visitor, room: ReadingRoo
 
 def test_a_map_is_shown_with_its_scale_of_colours(visitor, room: ReadingRoom, pictures: Drawings):
     pictures.drawing.legend = (Entry("Likelihood", (253, 231, 37), "0 to 1", ((68, 1, 84), (253, 231, 37))),)
+    pictures.drawing.map_names = ("Likelihood",)
     room.result("brain")
     text = page_of(visitor, room, "brain")
     assert '<stop offset="0.0" stop-color="rgb(68,1,84)"/><stop offset="1.0" stop-color="rgb(253,231,37)"/>' in text
     assert "<b>Likelihood</b> 0 to 1" in text
+    assert 'id="map"' not in text  # there is nothing to choose
 
 
 def test_a_result_that_is_nothing_but_a_map_says_so(visitor, room: ReadingRoom):

@@ -14,6 +14,7 @@ from PIL import Image
 
 from orchestrator.dicom import Grid, Overlay, Syntax, WriteOptions
 from orchestrator.dicom.heat import SCALE, coloured
+from orchestrator.dicom.overlay import NOT_DRAWN
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.errors import UnsupportedInput
 from orchestrator.domain.model import Geometry
@@ -244,7 +245,20 @@ def test_the_fill_of_a_segment_does_not_hide_the_map(ct: list[Path], tmp_path: P
 def test_the_legend_gives_the_ends_of_a_map_and_its_unit(ct: list[Path], tmp_path: Path) -> None:
     legend = opened(write_result(ct, warm, tmp_path)).legend
     assert [entry.line for entry in legend] == ["Likelihood: 0 to 1", "Diffusion: 0 to 2 mm²/s, not drawn here"]
-    assert [entry.scale for entry in legend] == [SCALE, ()]
+    assert [entry.colours for entry in legend] == [SCALE, (NOT_DRAWN,)]
+
+
+def test_another_map_of_the_model_can_be_chosen(ct: list[Path], tmp_path: Path) -> None:
+    overlay = opened(write_result(ct, warm, tmp_path))
+    assert overlay.map_names == ("Likelihood", "Diffusion")
+    likelihood, diffusion = (pixels(overlay.png(0, opacity=1, banner=False, chosen_map=each)) for each in (0, 1))
+    assert np.array_equal(likelihood, pixels(overlay.png(0, opacity=0, banner=False)))  # nothing is likely here
+    assert {tuple(colour) for colour in diffusion.reshape(-1, 3)} == {SCALE[0]}
+
+
+def test_a_map_that_is_not_there_is_not_drawn(ct: list[Path], tmp_path: Path) -> None:
+    overlay = opened(write_result(ct, warm, tmp_path))
+    assert overlay.png(1, opacity=1, chosen_map=2) == overlay.png(1, opacity=0)
 
 
 def test_the_map_that_a_model_gives_first_is_drawn_whatever_the_order_of_the_files(
