@@ -15,6 +15,7 @@ from orchestrator.archive.receiver import Receiver
 from orchestrator.archive.spool import Spool, SpooledFile
 from orchestrator.archive.stow import Stow, Verdict
 from orchestrator.archive.tls import Credentials
+from orchestrator.archive.untold import UntoldEvent, UntoldEvents
 
 __all__ = [
     "SCHEMES",
@@ -37,6 +38,8 @@ __all__ = [
     "SpooledFile",
     "Stow",
     "Tls",
+    "UntoldEvent",
+    "UntoldEvents",
     "Verdict",
     "boundary_in",
     "connect",
