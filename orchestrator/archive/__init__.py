@@ -11,6 +11,7 @@ from orchestrator.archive.folder import FolderArchive
 from orchestrator.archive.inbox import SpoolInbox
 from orchestrator.archive.multipart import BrokenMultipart, boundary_in
 from orchestrator.archive.negotiation import storage_classes
+from orchestrator.archive.owed import Owed
 from orchestrator.archive.receiver import Receiver
 from orchestrator.archive.spool import Spool, SpooledFile
 from orchestrator.archive.stow import Stow, Verdict
@@ -30,6 +31,7 @@ __all__ = [
     "Known",
     "Listener",
     "Note",
+    "Owed",
     "Receiver",
     "Ringer",
     "ShownCertificate",
