@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from datetime import timedelta
 
-from orchestrator.app.places import doorbell_of, spool_of
+from orchestrator.app.places import doorbell_of, owed_of, spool_of
 from orchestrator.app.stopping import Stop
 from orchestrator.archive import Commitments, Credentials, Entity, Known, Receiver, Ringer, Tls
 from orchestrator.config import SenderSettings, Settings
@@ -52,7 +53,9 @@ def receiver_of(settings: Settings, ringer: Ringer) -> Receiver:
         port=None if tls.enabled and tls.only else told.port,
         tls=credentials_of(settings),
         tls_port=tls.port,
+        owed=owed_of(settings),
         promise=told.commitment,
+        report_seconds=timedelta(days=settings.data.retain_days).total_seconds(),  # then it may lie here no more
         commitments=Commitments(settings.data.folder / "commitments"),
         maximum_pdu=told.maximum_pdu,
         maximum_associations=told.maximum_associations,

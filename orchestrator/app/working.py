@@ -12,12 +12,13 @@ from orchestrator.app import host as hosting
 from orchestrator.app import retention
 from orchestrator.app.aside import Aside
 from orchestrator.app.attention import Attention
-from orchestrator.app.places import doorbell_of, spool_of
+from orchestrator.app.places import doorbell_of, spool_of, untold_of
 from orchestrator.app.pulse import Pulse
 from orchestrator.app.quiet import quiet_period
 from orchestrator.app.rescan import RESCAN_SECONDS, Rescan
 from orchestrator.app.sources import connected
 from orchestrator.app.stopping import Stop
+from orchestrator.app.untold import LOOK_SECONDS, record_untold
 from orchestrator.app.watch import FolderWatch
 from orchestrator.archive import Announced, Arrival, Closed, FolderArchive, Listener, Note, Spool, SpooledFile
 from orchestrator.config import Settings
@@ -46,6 +47,7 @@ def work(settings: Settings) -> None:
         verdicts_of(host) as verdict,
         Pulse("retention", ROOM_SECONDS, lambda: make_room(host)),
         Pulse("rescan", RESCAN_SECONDS, rescan.look),
+        Pulse("untold", LOOK_SECONDS, partial(record_untold, host.ledger, untold_of(settings))),
         ExitStack() as stack,
     ):
         intake = Intake(

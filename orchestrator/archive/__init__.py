@@ -11,10 +11,12 @@ from orchestrator.archive.folder import FolderArchive
 from orchestrator.archive.inbox import SpoolInbox
 from orchestrator.archive.multipart import BrokenMultipart, boundary_in
 from orchestrator.archive.negotiation import storage_classes
+from orchestrator.archive.owed import Owed
 from orchestrator.archive.receiver import Receiver
 from orchestrator.archive.spool import Spool, SpooledFile
 from orchestrator.archive.stow import Stow, Verdict
 from orchestrator.archive.tls import Credentials
+from orchestrator.archive.untold import UntoldEvent, UntoldEvents
 
 __all__ = [
     "SCHEMES",
@@ -29,6 +31,7 @@ __all__ = [
     "Known",
     "Listener",
     "Note",
+    "Owed",
     "Receiver",
     "Ringer",
     "ShownCertificate",
@@ -37,6 +40,8 @@ __all__ = [
     "SpooledFile",
     "Stow",
     "Tls",
+    "UntoldEvent",
+    "UntoldEvents",
     "Verdict",
     "boundary_in",
     "connect",

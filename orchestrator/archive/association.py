@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import uuid4
@@ -52,10 +52,7 @@ class _Message:
 
 
 class Association:
-    """Serves one peer until it releases, aborts, falls silent or the receiver stops.
-
-    unanswered: reports that the peer was sent and has not answered, by Message ID.
-    """
+    """Serves one peer until it releases, aborts, falls silent or the receiver stops."""
 
     def __init__(
         self,
@@ -71,12 +68,12 @@ class Association:
         self.id = uuid4().hex
         self.contexts = contexts
         self.sender = Sender(calling, called, self.id)
-        self.unanswered: dict[int, Report] = {}
         self._connection = connection
         self._services = services
         self._maximum_pdu = maximum_pdu
         self._idle_seconds = idle_seconds
         self._told = 0
+        self._unanswered: dict[int, Callable[[int], object]] = {}  # by Message ID
         self._message: _Message | None = None
         self._between_messages = threading.Lock()
         self.stopping = False
@@ -197,26 +194,26 @@ class Association:
             raise ProtocolFault(Abort.INVALID_PARAMETER, str(fault)) from None
         self._connection.write(message_pdus(message.context, encoded, self._maximum_pdu), self._idle_seconds)
 
-    def tell(self, context_id: int, report: Report) -> None:
-        """Send a report to the peer, between two messages of its own; its answer is heard later.
+    def tell(self, context_id: int, report: Report, heard: Callable[[int], object]) -> None:
+        """Send a report to the peer, between two messages of its own.
 
-        Raises TimeoutError, OSError.
+        heard: called with the status of its answer, if that comes. Raises TimeoutError, OSError.
         """
         self._told += 1
-        self.unanswered[self._told] = report
+        self._unanswered[self._told] = heard
         values = {**report.values, Element.MESSAGE_ID: self._told, Element.COMMAND_DATA_SET_TYPE: NO_DATA_SET - 1}
         data_set = report.encoded(self.contexts[context_id].transfer_syntax)
         pdus = message_pdus(context_id, encode(values), self._maximum_pdu, data_set)
         self._connection.write(pdus, self._idle_seconds)
 
     def _hear(self, command: Command) -> None:
-        """Note the peer's answer to a report; whatever it says, it knows now."""
+        """Tell of the peer's answer to a report."""
         try:
             number, status = command.number(Element.MESSAGE_ID_BEING_RESPONDED_TO), command.number(Element.STATUS)
         except ValueError as fault:
             raise ProtocolFault(Abort.INVALID_PARAMETER, str(fault)) from None
-        if self.unanswered.pop(number, None) is not None and status != Status.SUCCESS:
-            _log.warning("%s answers what it was told with %04XH", self.calling, status)
+        if heard := self._unanswered.pop(number, None):
+            heard(status)
 
     def _abandon(self) -> None:
         """Leave nothing of a message that did not come to its end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -19,10 +20,11 @@ from orchestrator.archive.commitment import (
     Commitments,
     read_outcome,
 )
-from orchestrator.archive.operation import Refusal
+from orchestrator.archive.operation import Refusal, refusal
+from orchestrator.archive.owed import Asked, Owed, Reference
 from orchestrator.archive.spool import Spool, SpooledFile
 from orchestrator.archive.uid import is_uid
-from orchestrator.domain.errors import UnreadableFile
+from orchestrator.domain.errors import StorageFull, UnreadableFile
 from orchestrator.domain.quiet import quiet
 
 if TYPE_CHECKING:
@@ -35,22 +37,12 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
-    """One object that a commitment is about."""
-
-    sop_class: str
-    sop_uid: str
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
-    """What one requester is told of one transaction, and from which AE title of ours.
+    """What a requester is told of its transaction.
 
     failed: the objects that are not kept, each with its Failure Reason (PS3.3 C.14.1.1).
     """
 
-    requester: str
-    provider: str
     transaction_uid: str
     kept: tuple[Reference, ...]
     failed: Mapping[Reference, Status]
@@ -85,7 +77,19 @@ class Report:
         return encode(self.dataset(), *_encoding(transfer_syntax)) or b""
 
 
-def judge(spool: Spool, references: Sequence[Reference]) -> dict[Reference, Status]:
+def report_on(spool: Spool, asked: Asked) -> Report:
+    """Return what the spool holds now of that which was asked for.
+
+    Raises OSError.
+    """
+    verdicts = _judge(spool, asked.references)
+    kept = tuple(reference for reference, verdict in verdicts.items() if verdict is Status.SUCCESS)
+    failed = {reference: verdict for reference, verdict in verdicts.items() if verdict is not Status.SUCCESS}
+    _log.info("%s is promised %d of %d objects", asked.requester, len(kept), len(verdicts))
+    return Report(asked.transaction_uid, kept, failed)
+
+
+def _judge(spool: Spool, references: Sequence[Reference]) -> dict[Reference, Status]:
     """Return SUCCESS for each object that lies in the spool, and why not for the others."""
     found = spool.find({reference.sop_uid for reference in references})
     return {reference: _verdict(spool, reference, found.get(reference.sop_uid)) for reference in references}
@@ -130,53 +134,69 @@ class _Gathering:
 class Ask(_Gathering):
     """N-ACTION: a sender asks whether what it sent is kept; the answer is a report that follows."""
 
-    def __init__(self, association: Association, context_id: int, command: Command, spool: Spool) -> None:
+    def __init__(self, association: Association, context_id: int, command: Command, spool: Spool, owed: Owed) -> None:
         """Take the request.
 
         Raises Refusal where it is no request for storage commitment.
         """
         super().__init__(association, context_id)
         self._spool = spool
-        self._transaction = ""
-        self._references: tuple[Reference, ...] = ()
+        self._owed = owed
+        self._asked: Asked | None = None
         if command.text(Element.REQUESTED_SOP_INSTANCE_UID) != PUSH_MODEL_INSTANCE:
             raise Refusal(Status.NO_SUCH_INSTANCE, f"the instance to ask is {PUSH_MODEL_INSTANCE}")
         if _number(command, Element.ACTION_TYPE_ID) != REQUEST_COMMITMENT:
             raise Refusal(Status.NO_SUCH_ACTION, "the only action is to request storage commitment")
 
     def finish(self) -> None:
-        """Read what is asked.
+        """Return when it is durable that a report is owed.
 
-        Raises Refusal where it cannot be read or names no object.
+        Raises Refusal where the request cannot be read or names no object, or the disk does not take it.
         """
         try:
             with quiet():
-                self._read(self._dataset())
+                asked = self._read(self._dataset())
         except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes
             raise Refusal(Status.INVALID_ARGUMENT, f"the request cannot be read ({type(fault).__name__})") from None
-        named = (uid for reference in self._references for uid in (reference.sop_class, reference.sop_uid))
-        if not self._references or not all(map(is_uid, (self._transaction, *named))):
+        named = (uid for reference in asked.references for uid in (reference.sop_class, reference.sop_uid))
+        if not asked.references or not all(map(is_uid, (asked.transaction_uid, *named))):
             raise Refusal(Status.INVALID_ARGUMENT, "the request names no object, or something by what is no UID")
+        self._keep(asked)
 
-    def _read(self, request: Dataset) -> None:
-        self._transaction = str(request.TransactionUID)
-        self._references = tuple(
-            Reference(str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID))
-            for item in request.ReferencedSOPSequence
+    def _read(self, request: Dataset) -> Asked:
+        sender = self._association.sender
+        return Asked(
+            requester=sender.calling,
+            provider=sender.called,
+            transaction_uid=str(request.TransactionUID),
+            references=tuple(
+                Reference(str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID))
+                for item in request.ReferencedSOPSequence
+            ),
+            asked_at=time.time(),
+            association=sender.association,
         )
 
-    def answered(self) -> None:
-        """Report what the spool holds; who is not told now asks again."""
+    def _keep(self, asked: Asked) -> None:
         try:
-            verdicts = judge(self._spool, self._references)
+            self._spool.check_space()
+            self._owed.keep(asked)
+        except (StorageFull, OSError) as fault:
+            told = refusal(fault)
+            full = told.status is Status.OUT_OF_RESOURCES  # what C-STORE calls it
+            raise Refusal(Status.RESOURCE_LIMITATION, told.comment) if full else told from None
+        self._asked = asked
+
+    def answered(self) -> None:
+        """Report what the spool holds; who is not told now is told when the association has ended."""
+        asked = self._asked
+        assert asked is not None
+        try:
+            report = report_on(self._spool, asked)
         except OSError as fault:
-            _log.error("transaction %s cannot be judged: %s", self._transaction, type(fault).__name__)
+            _log.error("transaction %s cannot be judged: %s", asked.transaction_uid, type(fault).__name__)
             return
-        sender = self._association.sender
-        kept = tuple(reference for reference, verdict in verdicts.items() if verdict is Status.SUCCESS)
-        failed = {reference: verdict for reference, verdict in verdicts.items() if verdict is not Status.SUCCESS}
-        _log.info("%s is promised %d of %d objects", sender.calling, len(kept), len(verdicts))
-        self._association.tell(self._context_id, Report(sender.calling, sender.called, self._transaction, kept, failed))
+        self._association.tell(self._context_id, report, lambda status: self._owed.answered(asked, status))
 
 
 class Hear(_Gathering):

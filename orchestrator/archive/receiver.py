@@ -18,6 +18,7 @@ from orchestrator.archive.arrival import Arrival, Closed
 from orchestrator.archive.association import Association
 from orchestrator.archive.commitment import Commitments
 from orchestrator.archive.negotiation import ANNOUNCED_PDU_BYTES, Proposal, Rejection, storage_classes
+from orchestrator.archive.owed import Owed
 from orchestrator.archive.pdu import Abort, Pdu, PduConnection, ProtocolFault
 from orchestrator.archive.reporting import Reporter
 from orchestrator.archive.services import Offered
@@ -40,7 +41,10 @@ class Receiver:
     senders: what else is known of some callers: their certificate, and where they take reports.
     accept: which objects are taken (see ``storage_classes``).
     port: of connections in the clear, None = none are taken; tls_port: of those under TLS, where ``tls`` is given.
-    promise, commitments: Storage Commitment on both of its sides (see ``Offered``).
+    owed: what is kept of reports of storage commitment until their requesters have them; None = nothing is promised.
+    promise: False = reports from before are still brought, and no further ones are promised.
+    report_seconds: how long a report is tried (see ``Reporter``).
+    commitments: where archives' reports go.
     maximum_pdu: the longest P-DATA-TF that senders are asked for, in bytes.
     association_seconds: how long a connection may take to ask for an association, and before that for a
         TLS handshake; it has a count of its own (maximum_waiting), and when that is full the longest silent one goes.
@@ -61,7 +65,9 @@ class Receiver:
         port: int | None = 11112,
         tls: Credentials | None = None,
         tls_port: int = 2762,
-        promise: bool = False,
+        owed: Owed | None = None,
+        promise: bool = True,
+        report_seconds: float = 14 * 86_400.0,
         commitments: Commitments | None = None,
         on_stored: Callable[[Arrival], object],
         on_closed: Callable[[Closed], object],
@@ -80,8 +86,8 @@ class Receiver:
         self._admission = Admission(entities, senders)
         self._takes = storage_classes(accept)
         self._refused: set[str] = set()
-        self._reporter = Reporter(senders)
-        self._services = Offered(spool, on_stored, promise=promise, commitments=commitments)
+        self._reporter = None if owed is None else Reporter(spool, owed, senders, limit_seconds=report_seconds)
+        self._services = Offered(spool, on_stored, promises=owed if promise else None, commitments=commitments)
         self._host = host
         self._ports = {False: port, True: tls_port if tls else None}  # by whether TLS is spoken there
         self._tls = tls
@@ -95,7 +101,7 @@ class Receiver:
         self._waiting: dict[socket.socket, None] = {}  # in the order they came
         self._open: dict[socket.socket, Association] = {}
         self._threads: set[threading.Thread] = set()
-        self._listeners: list[socket.socket] = []
+        self._listeners: dict[bool, socket.socket] = {}  # as the ports
         self._stopped = False
 
     @property
@@ -118,18 +124,20 @@ class Receiver:
             _log.info("%d half-received files of an earlier process are removed; nobody was told they arrived", swept)
         for secured, port in self._ports.items():
             if port is not None:
-                listener = _listen((self._host, port))
-                self._listeners.append(listener)
-                self._ports[secured] = listener.getsockname()[1]
-                name, told = "receiver-tls" if secured else "receiver", (listener, secured)
-                threading.Thread(target=self._accept, args=told, name=name, daemon=True).start()
+                self._listeners[secured] = _listen((self._host, port))
+                self._ports[secured] = self._listeners[secured].getsockname()[1]
+        if self._reporter is not None:  # an earlier process that still had the port might have brought them, too
+            self._reporter.start()
+        for secured, listener in self._listeners.items():
+            name, told = "receiver-tls" if secured else "receiver", (listener, secured)
+            threading.Thread(target=self._accept, args=told, name=name, daemon=True).start()
 
     def stop(self, limit_seconds: float = 10.0) -> None:
         """Return when all connections are closed; a message in flight is filed and answered first."""
         if self._stopped:
             return
         self._stopped = True
-        for listener in self._listeners:
+        for listener in self._listeners.values():
             _shut(listener)  # wakes accept
             listener.close()
         with self._lock:
@@ -139,7 +147,8 @@ class Receiver:
                 if association.stop():
                     _shut(connection, socket.SHUT_RD)  # wakes its thread, which still says goodbye
         self._join(limit_seconds)
-        self._reporter.close()
+        if self._reporter is not None:
+            self._reporter.close()
 
     def _count(self, calling: str) -> int:
         return sum(association.calling == calling for association in self._open.values())
@@ -289,8 +298,8 @@ class Receiver:
                 self._open.pop(connection, None)
                 others_open = self._count(association.calling)
             self._tell_closed(association, released, others_open)
-            for report in association.unanswered.values():
-                self._reporter.later(report)
+            if self._reporter is not None:
+                self._reporter.closed(association.id)
 
     def _tell_closed(self, association: Association, released: bool, others_open: int) -> None:
         closed = Closed(

@@ -9,6 +9,7 @@ from orchestrator.archive.arrival import Arrival
 from orchestrator.archive.command import Command, Element, Request, Status
 from orchestrator.archive.commitment import PUSH_MODEL, Commitments
 from orchestrator.archive.operation import Echo, Operation, Refusal, Store
+from orchestrator.archive.owed import Owed
 from orchestrator.archive.promise import Ask, Hear
 from orchestrator.archive.spool import Spool
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class Offered:
     """Verification, Storage, and Storage Commitment on both of its sides.
 
-    promise: whether senders are told what is kept here.
+    promises: where it is kept who is to be told what is kept here; None where nobody is.
     commitments: where archives' reports go; None where nobody waits for any.
     """
 
@@ -28,12 +29,12 @@ class Offered:
         spool: Spool,
         tell: Callable[[Arrival], object],
         *,
-        promise: bool = False,
+        promises: Owed | None = None,
         commitments: Commitments | None = None,
     ) -> None:
         self._spool = spool
         self._tell = tell
-        self._promise = promise
+        self._promises = promises
         self._commitments = commitments
 
     def begin(self, association: Association, context_id: int, command: Command) -> Operation:
@@ -49,9 +50,9 @@ class Offered:
         if field == Request.C_STORE and not commitment:
             return Store(self._spool, association.sender, context, command, self._tell)
         if field == Request.N_ACTION and commitment:
-            if not self._promise:
+            if self._promises is None:
                 raise Refusal(Status.UNRECOGNIZED_OPERATION, "nothing is promised here (receiver.commitment)")
-            return Ask(association, context_id, command, self._spool)
+            return Ask(association, context_id, command, self._spool, self._promises)
         if field == Request.N_EVENT_REPORT and commitment and self._commitments is not None:
             return Hear(association, context_id, self._commitments)
         raise Refusal(Status.UNRECOGNIZED_OPERATION, "this operation is not offered here")

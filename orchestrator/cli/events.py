@@ -12,7 +12,7 @@ from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, table
 
 def command(
     subject: Annotated[
-        str, typer.Argument(help="A series UID, job key or archive, or how it begins; all if not given.")
+        str, typer.Argument(help="A series or transaction UID, job key or archive, or how it begins; all if not given.")
     ] = "",
     kind: Annotated[str, typer.Option(help="Only events of this kind, such as file-unreadable.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=10000, help="At most so many, the newest.")] = 50,

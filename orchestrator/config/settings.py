@@ -49,7 +49,8 @@ class DataSettings(Section):
         default=14,
         ge=0,
         le=3650,
-        description="Days that images and delivered objects stay on disk; records stay longer.",
+        description="Days that images and delivered objects stay on disk, and that a sender is tried which is owed a "
+        "report of storage commitment; records stay longer.",
     )
 
     @field_validator("database")

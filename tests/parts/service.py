@@ -25,9 +25,11 @@ SETTINGS = """
 port = {port}
 quiet_seconds = {quiet_seconds}
 minimum_free_mb = 0
+{receiver}
 
 [data]
 folder = "{data}"
+{kept}
 
 [engine]
 executor_id = "test"
@@ -42,11 +44,16 @@ port = {web_port}
 
 @dataclass(slots=True)
 class Service:
-    """A service and its folder. ``models``: extra folders of plugins can be named in ``rest``."""
+    """A service and its folder. ``models``: extra folders of plugins can be named in ``rest``.
+
+    receiver, kept: further lines of ``[receiver]`` and ``[data]``.
+    """
 
     folder: Path
     quiet_seconds: float = 1.0
     rest: str = ""
+    receiver: str = ""
+    kept: str = ""
     web: bool = False
     port: int = field(default_factory=free_port)
     web_port: int = field(default_factory=free_port)
@@ -74,6 +81,8 @@ class Service:
                 web=str(self.web).lower(),
                 web_port=self.web_port,
                 rest=self.rest,
+                receiver=self.receiver,
+                kept=self.kept,
             )
         )
         command = [sys.executable, "-m", "orchestrator", "serve", "--settings", str(self.settings)]

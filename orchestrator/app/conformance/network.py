@@ -17,6 +17,7 @@ from orchestrator.archive.negotiation import (
     VERIFICATION,
     file_encodings,
 )
+from orchestrator.archive.reporting import WAITS_SECONDS
 from orchestrator.config import Settings
 from orchestrator.dicom.form import Syntax, every_class
 
@@ -31,6 +32,7 @@ _MEANINGS = {
     Status.SOP_CLASS_NOT_SUPPORTED: "not the class of the presentation context",
     Status.NO_SUCH_ACTION: "storage commitment: an unknown action or event",
     Status.UNRECOGNIZED_OPERATION: "an operation that is not offered",
+    Status.RESOURCE_LIMITATION: "storage commitment: the disk has no room to keep the request",
     Status.OUT_OF_RESOURCES: "less disk space is free than `receiver.minimum_free_mb`",
     Status.DATA_SET_DOES_NOT_MATCH: "the data set says that it is another instance or class",
     Status.CANNOT_UNDERSTAND: "the data set cannot be read, or has no Study or Series Instance UID",
@@ -97,8 +99,21 @@ def receiver(settings: Settings) -> str:
         "It keeps instances as they come, all elements, private ones too (level 2, full), and changes nothing in them. "
         "It answers a C-STORE when the instance is durable. Statuses of its answers:",
         table(["status", "meaning"], [(f"{status:04X}H", _MEANINGS[status]) for status in Status]),
+        _promises(settings.data.retain_days),
+    )
+
+
+def _promises(days: int) -> str:
+    *first, last = (f"{seconds:g} s" for seconds in WAITS_SECONDS)
+    return page(
         "Storage commitment as provider, where the setting is on: it commits to what lies on its disk at that moment; "
-        f"instances lie there for {settings.data.retain_days} days.",
+        f"instances lie there for {days} days.",
+        "An N-ACTION is answered with success when the request is durable on disk. The N-EVENT-REPORT follows on the "
+        "same association while that is open, else on one that the host opens, in the role of SCP, to the address that "
+        f"`[[sender]]` names: tried again after {', '.join(first)} and then every {last}, over restarts too, for "
+        f"{days} days at most. Any answer ends it; one that is a failure, and a sender that was never reached, are in "
+        "the audit trail. A sender that asks again under the same Transaction UID before it was told gets one report, "
+        "about what it asked last.",
     )
 
 

@@ -83,7 +83,7 @@ class Peer:
         sockets: list[socket.socket] = []
         try:
             association = self._associate(contexts, purpose, provided, handlers, sockets)
-            turnstile = _Turnstile(association)
+            turnstile = Turnstile(association)
             try:
                 if not association.is_established:
                     raise ArchiveUnavailable(f"{self} took the association and ended it at once")
@@ -164,11 +164,11 @@ class Peer:
 def listen(association: Association) -> None:
     """Let requests of the archive in on our association, when nothing more is asked on it."""
     turnstile = association._reactor_checkpoint
-    if isinstance(turnstile, _Turnstile):
+    if isinstance(turnstile, Turnstile):
         turnstile.open()
 
 
-class _Turnstile(threading.Event):
+class Turnstile(threading.Event):
     """Keeps pynetdicom's reactor out while we ask.
 
     pynetdicom lets that thread run after each answer and stops it before the next request; when it wakes late,

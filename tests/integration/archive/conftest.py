@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.archive import Arrival, Closed, Receiver, Spool
+from orchestrator.archive import Arrival, Closed, Owed, Receiver, Spool, UntoldEvents
+from tests.parts.modality import Reports
 
 
 @dataclass
@@ -59,3 +60,20 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Station]]:
 def station(start: Callable[..., Station]) -> Station:
     """Return a receiver as the settings make it."""
     return start()
+
+
+@pytest.fixture
+def owed(tmp_path: Path) -> Owed:
+    """Return a place for what is owed, with one for events beside it."""
+    return Owed(tmp_path / "owed", UntoldEvents(tmp_path / "untold"))
+
+
+def debts(folder: Path) -> list[str]:
+    """Return the names of the files of what is owed in that place."""
+    return sorted(path.name for path in (folder / "owed").glob("*"))
+
+
+@pytest.fixture
+def reports() -> Reports:
+    """Return where reports of storage commitment are noted."""
+    return []

@@ -11,7 +11,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 
-from orchestrator.archive import Commitments
+from orchestrator.archive import Commitments, Owed
 from orchestrator.archive.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, Outcome, transaction_uid
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
 from orchestrator.domain.ports import ObjectReference
@@ -162,9 +162,9 @@ def test_without_a_place_for_answers_nothing_is_asked() -> None:
 
 
 def test_our_own_receiver_commits_itself_to_what_it_keeps(
-    start: Callable[..., Station], data: Path, tmp_path: Path
+    start: Callable[..., Station], owed: Owed, data: Path, tmp_path: Path
 ) -> None:
-    station = start(promise=True)
+    station = start(owed=owed)
     archive = connected(f"dimse://ORCHESTRATOR@127.0.0.1:{station.port}", folder=data)
     files = write_instances(tmp_path / "files", 2)
     archive.store(files)

@@ -1,0 +1,22 @@
+"""Events that the receiver leaves are recorded once, by the process that has the ledger."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from orchestrator.app.untold import record_untold
+from orchestrator.archive import UntoldEvent, UntoldEvents
+from orchestrator.jobs import Ledger
+
+EVENT = UntoldEvent("commitment-unreported", "1.2.3", "CT1 was not told")
+
+
+def test_an_event_that_was_recorded_right_before_a_kill_is_recorded_once(tmp_path: Path) -> None:
+    untold = UntoldEvents(tmp_path / "untold")
+    with closing(Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
+        for _ in range(2):
+            untold.put("one", EVENT)
+            record_untold(ledger, untold)
+        found = [(event.kind, event.subject, event.text, event.by) for event in ledger.events(subject="1.2.3")]
+    assert found == [("commitment-unreported", "1.2.3", "CT1 was not told", "host")]
