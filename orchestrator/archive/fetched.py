@@ -40,7 +40,7 @@ class Fetched:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.shutdown()  # what came whole before the archive went is filed, too
 
     def file(self, pieces: Iterable[bytes]) -> None:
         """File one DICOM file, given in pieces; threads may do so at once.
