@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import socket
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from orchestrator.app.check import Check, Health
 from orchestrator.app.ledgers import destinations_away, notes_in_words
 from orchestrator.app.own_certificates import own_certificates
+from orchestrator.app.places import owed_of
 from orchestrator.app.receiving import credentials_of
 from orchestrator.app.sources import connected, load_plugins, start_workers
 from orchestrator.config import ArchiveSettings, RemoteSettings, Settings
@@ -25,6 +27,7 @@ from orchestrator.rules import WatchedRules
 from orchestrator.worker import Device, Workers, cage_layers, check_ready, onnx_runs_on_gpus, weights_folder
 
 LONGEST_BETWEEN_LOOKS = timedelta(minutes=5)
+USUAL_FOR_A_REPORT = timedelta(minutes=15)
 CAGE_LAYERS = frozenset({"files", "network", "signals", "seccomp"})
 
 
@@ -40,6 +43,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         yield _rules(settings, workers, plugins)
     yield from _ports(settings)
     yield from own_certificates(settings)
+    yield from owed_checks(settings)
     for item in (*settings.archives, *settings.destinations):
         yield _archive(item, plugins, settings)
     if settings.web.viewer is not None:
@@ -159,6 +163,20 @@ def _port(name: str, settings: Settings, port: int) -> Check:
         listening = probe.connect_ex((told.host, port)) == 0
     found = f"{told.ae_title} at {told.host}:{port} " + ("listens" if listening else "does not listen")
     return Check(name, Health.GOOD if listening else Health.WARNING, found, "" if listening else "orchestrator serve")
+
+
+def owed_checks(settings: Settings) -> Iterator[Check]:
+    """Yield a check for each sender that has waited for a report of storage commitment for long."""
+    owed = defaultdict[str, list[datetime]](list)
+    for asked in owed_of(settings).waiting():
+        owed[asked.requester].append(datetime.fromtimestamp(asked.asked_at).astimezone())
+    for requester, since in owed.items():
+        if utc_now() - since[0] > USUAL_FOR_A_REPORT:
+            found = f"reports owed: {len(since)}, the oldest since {since[0]:%Y-%m-%d %H:%M}"
+            advice = (
+                f"it is tried every ten minutes; see host and port of [[sender]] {requester}, and the receiver's log"
+            )
+            yield Check(f"storage commitment for {requester}", Health.WARNING, found, advice)
 
 
 def _archive(item: RemoteSettings, plugins: HostPlugins, settings: Settings) -> Check:

@@ -80,6 +80,14 @@ class Owed:
                 self._set_aside(path, fault)
         return sorted(self._owed.values(), key=lambda asked: asked.asked_at)
 
+    def waiting(self) -> list[Asked]:
+        """Return what is owed, the oldest first, as its files say; any process may ask."""
+        found = []
+        for path in self._folder.glob("*.json"):
+            with suppress(OSError, ValueError, TypeError, KeyError):
+                found.append(_read(path))
+        return sorted(found, key=lambda asked: asked.asked_at)
+
     def keep(self, asked: Asked) -> None:
         """Return when it is durable that a report is owed; only then may the request be answered with success.
 
