@@ -21,7 +21,7 @@ from orchestrator.archive.pdu import (
     fragments,
     message_pdus,
 )
-from orchestrator.archive.promise import Report
+from orchestrator.archive.report import Report
 from orchestrator.archive.uid import shown
 from orchestrator.domain.errors import StorageFull, UnreadableFile
 

@@ -1,28 +1,21 @@
-"""Storage commitment as its provider (PS3.4 annex J): what the spool keeps is promised, the rest is not."""
+"""Storage commitment on an association (PS3.4 annex J): being asked as its provider, and being told as its user."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
-from pynetdicom.dsutils import decode, encode
+from pynetdicom.dsutils import decode
 
-from orchestrator.archive.command import Command, Element, Request, Status
-from orchestrator.archive.commitment import (
-    PUSH_MODEL,
-    PUSH_MODEL_INSTANCE,
-    REQUEST_COMMITMENT,
-    Commitments,
-    read_outcome,
-)
+from orchestrator.archive.command import Command, Element, Status
+from orchestrator.archive.commitment import PUSH_MODEL_INSTANCE, REQUEST_COMMITMENT, Commitments, read_outcome
 from orchestrator.archive.operation import Refusal, refusal
 from orchestrator.archive.owed import Asked, Owed, Reference
-from orchestrator.archive.spool import Spool, SpooledFile
+from orchestrator.archive.report import encoding, report_on
+from orchestrator.archive.spool import Spool
 from orchestrator.archive.uid import is_uid
 from orchestrator.domain.errors import StorageFull, UnreadableFile
 from orchestrator.domain.quiet import quiet
@@ -30,79 +23,8 @@ from orchestrator.domain.quiet import quiet
 if TYPE_CHECKING:
     from orchestrator.archive.association import Association
 
-ALL_KEPT, SOME_FAILED = 1, 2
-"""Event Type IDs of the N-EVENT-REPORT (PS3.4 table J.3-2)."""
 _LARGEST_BYTES = 16 << 20  # some 100,000 references
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a requester is told of its transaction.
-
-    failed: the objects that are not kept, each with its Failure Reason (PS3.3 C.14.1.1).
-    """
-
-    transaction_uid: str
-    kept: tuple[Reference, ...]
-    failed: Mapping[Reference, Status]
-
-    @property
-    def event(self) -> int:
-        """Event Type ID."""
-        return SOME_FAILED if self.failed else ALL_KEPT
-
-    @property
-    def values(self) -> Mapping[Element, int | str]:
-        """What the command set of the N-EVENT-REPORT holds."""
-        return {
-            Element.COMMAND_FIELD: Request.N_EVENT_REPORT,
-            Element.AFFECTED_SOP_CLASS_UID: PUSH_MODEL,
-            Element.AFFECTED_SOP_INSTANCE_UID: PUSH_MODEL_INSTANCE,
-            Element.EVENT_TYPE_ID: self.event,
-        }
-
-    def dataset(self) -> Dataset:
-        """Return the Event Information (PS3.4 table J.3-2)."""
-        information = Dataset()
-        information.TransactionUID = self.transaction_uid
-        if self.kept:
-            information.ReferencedSOPSequence = [_item(reference) for reference in self.kept]
-        if self.failed:
-            information.FailedSOPSequence = [_item(each, reason) for each, reason in self.failed.items()]
-        return information
-
-    def encoded(self, transfer_syntax: str) -> bytes:
-        """Return the Event Information as it goes over the network."""
-        return encode(self.dataset(), *_encoding(transfer_syntax)) or b""
-
-
-def report_on(spool: Spool, asked: Asked) -> Report:
-    """Return what the spool holds now of that which was asked for.
-
-    Raises OSError.
-    """
-    verdicts = _judge(spool, asked.references)
-    kept = tuple(reference for reference, verdict in verdicts.items() if verdict is Status.SUCCESS)
-    failed = {reference: verdict for reference, verdict in verdicts.items() if verdict is not Status.SUCCESS}
-    _log.info("%s is promised %d of %d objects", asked.requester, len(kept), len(verdicts))
-    return Report(asked.transaction_uid, kept, failed)
-
-
-def _judge(spool: Spool, references: Sequence[Reference]) -> dict[Reference, Status]:
-    """Return SUCCESS for each object that lies in the spool, and why not for the others."""
-    found = spool.find({reference.sop_uid for reference in references})
-    return {reference: _verdict(spool, reference, found.get(reference.sop_uid)) for reference in references}
-
-
-def _verdict(spool: Spool, reference: Reference, file: SpooledFile | None) -> Status:
-    if file is None:
-        return Status.NO_SUCH_INSTANCE
-    try:
-        same = spool.arrival(file).sop_class == reference.sop_class
-    except UnreadableFile:
-        return Status.PROCESSING_FAILURE
-    return Status.SUCCESS if same else Status.CLASS_INSTANCE_CONFLICT
 
 
 class _Gathering:
@@ -127,8 +49,8 @@ class _Gathering:
         self._encoded.clear()
 
     def _dataset(self) -> Dataset:
-        encoding = _encoding(self._association.contexts[self._context_id].transfer_syntax)
-        return decode(BytesIO(bytes(self._encoded)), *encoding)
+        syntax = self._association.contexts[self._context_id].transfer_syntax
+        return decode(BytesIO(bytes(self._encoded)), *encoding(syntax))
 
 
 class Ask(_Gathering):
@@ -226,22 +148,8 @@ class Hear(_Gathering):
         """Go on."""
 
 
-def _encoding(transfer_syntax: str) -> tuple[bool, bool]:
-    """Return (implicit VR, little endian) of the transfer syntaxes that commitment is accepted in."""
-    return transfer_syntax == "1.2.840.10008.1.2", transfer_syntax != "1.2.840.10008.1.2.2"
-
-
 def _number(command: Command, element: Element) -> int:
     try:
         return command.number(element)
     except ValueError as fault:
         raise Refusal(Status.INVALID_ARGUMENT, str(fault)) from None
-
-
-def _item(reference: Reference, reason: Status | None = None) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = reference.sop_class
-    item.ReferencedSOPInstanceUID = reference.sop_uid
-    if reason is not None:
-        item.FailureReason = int(reason)
-    return item

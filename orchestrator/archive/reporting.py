@@ -14,7 +14,7 @@ from orchestrator.archive.admission import Known
 from orchestrator.archive.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from orchestrator.archive.dimse.peer import Peer
 from orchestrator.archive.owed import Asked, Owed
-from orchestrator.archive.promise import report_on
+from orchestrator.archive.report import report_on
 from orchestrator.archive.spool import Spool
 from orchestrator.domain.errors import ArchiveError
 
