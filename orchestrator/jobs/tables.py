@@ -317,6 +317,7 @@ fetches = sa.Table(
     sa.Index("ix_fetches_due", "archive", "run", "state", "due_at"),
     sa.Index("ix_fetches_run", "run", "state"),
     sa.Index("ix_fetches_series", "series_uid"),
+    sa.Index("ix_fetches_study", "study_uid"),
 )
 
 backfills = sa.Table(
