@@ -6,8 +6,7 @@ import logging
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -29,8 +28,9 @@ from orchestrator.archive.found import (
 )
 from orchestrator.archive.http import Access, HttpPeer, Params, Session, http_date
 from orchestrator.archive.identity import ATTRIBUTES, identity_in, identity_of, one_patient
-from orchestrator.archive.multipart import BrokenMultipart, MultipartReader, Outgoing, Part, boundary_in
+from orchestrator.archive.multipart import Outgoing
 from orchestrator.archive.uid import is_uid, shown
+from orchestrator.archive.wado import bring, files
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, ObjectRefused, UnreadableFile
 from orchestrator.domain.ports import Changes, FoundSeries, Inbox, ObjectReference
 from orchestrator.domain.series import Headers, StudyIdentity
@@ -38,7 +38,6 @@ from orchestrator.domain.series import Headers, StudyIdentity
 _AT_ONCE = 200
 _MOST_ANSWERS = 100_000
 _JSON = "application/dicom+json"
-_AS_IT_IS = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _ESCAPE_LEFT_OVER = re.compile(r"\$\)?[A-C@]|\([BIJ]")
 _FAILED, _OTHER_FAILURES, _STORED = "00081198", "0008119A", "00081199"
 _OUT_OF_RESOURCES, _DUPLICATE = 0xA7, 0x0111
@@ -132,14 +131,8 @@ class DicomwebArchive:
 
         Raises ArchiveUnavailable (the answer broke off: what came stays), ArchiveRefused, StorageFull, OSError.
         """
-        path = f"/studies/{series.study_uid}/series/{series.series_uid}"
-        with (
-            self._peer.session() as session,
-            Fetched(str(self), series, inbox) as fetched,
-            self._parts(session, path) as parts,
-        ):
-            for part in parts:
-                fetched.take(part.pieces)
+        with self._peer.session() as session, Fetched(str(self), series, inbox) as fetched:
+            bring(session, "", series, fetched, str(self))
             count = fetched.count()
         if not count:
             raise ArchiveRefused(f"{self} holds series {series.series_uid} no longer")
@@ -213,29 +206,14 @@ class DicomwebArchive:
         series_uid, sop_uid = (first(instance, key) for key in ("SeriesInstanceUID", "SOPInstanceUID"))
         if not is_uid(series_uid) or not is_uid(sop_uid):
             raise ArchiveRefused(f"{self} names no instance of study {study_uid}")
-        with self._parts(session, f"/studies/{study_uid}/series/{series_uid}/instances/{sop_uid}") as parts:
+        path = f"/studies/{study_uid}/series/{series_uid}/instances/{sop_uid}"
+        with files(session, path, str(self)) as parts:
             for part in parts:
                 try:
                     return identity_in(part.pieces)
                 except UnreadableFile as fault:
                     raise ArchiveRefused(f"{self}: instance {sop_uid}: {fault}") from None
         raise ArchiveRefused(f"{self} does not hand instance {sop_uid} out")
-
-    @contextmanager
-    def _parts(self, session: Session, path: str) -> Iterator[Iterable[Part]]:
-        """Yield the files at an address as they come; none where it has none any more."""
-        accepted = frozenset({HTTPStatus.NOT_FOUND.value})
-        with session.stream("GET", path, headers={"Accept": _AS_IT_IS}, accepted=accepted) as response:
-            boundary = boundary_in(response.headers.get("Content-Type", ""))
-            if response.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.NO_CONTENT):
-                yield ()
-            elif not boundary:
-                raise ArchiveRefused(f"{self} hands images out in another form than multipart/related")
-            else:
-                try:
-                    yield MultipartReader(response.iter_raw(), boundary)
-                except BrokenMultipart as fault:
-                    raise ArchiveUnavailable(f"{self} broke its answer off: {fault}") from None
 
     def _judge(self, answer: object, code: int) -> None:
         """Pass an answer to STOW-RS that says that everything is there (PS3.18 10.5.3, I.2).

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import chain
 from typing import Self, TypeVar
 
@@ -31,7 +30,7 @@ class Fetched:
         self._series_uid = series.series_uid
         self._inbox = inbox
         self._pool = ThreadPoolExecutor(_AT_ONCE, "fetch")
-        self._running: deque[Future[None]] = deque()
+        self._running: set[Future[None]] = set()
         self._lock = threading.Lock()
         self._kept = 0
         self._fault = ""
@@ -40,7 +39,7 @@ class Fetched:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()  # what came whole before the archive went is filed, too
+        self._pool.shutdown()  # what came stays
 
     def file(self, pieces: Iterable[bytes]) -> None:
         """File one DICOM file, given in pieces; threads may do so at once.
@@ -68,27 +67,33 @@ class Fetched:
             if size > _HELD_BYTES:
                 self.file(chain(held, coming))
                 return
-        self.run(self.file, held)
+        self.run(self.file, [b"".join(held)])
 
     def run(self, work: Callable[[_T], None], of: _T) -> None:
-        """Do some work in a thread; a few run at once, and the caller waits for the first of them.
+        """Do some work in a thread; a few run at once, and the caller waits until one of them is done.
 
+        Whichever that is: one may be making many images durable while the others go on.
         Raises what earlier work raised.
         """
         if len(self._running) == _AT_ONCE:
-            self._running.popleft().result()
-        self._running.append(self._pool.submit(work, of))
+            self._wait_for(FIRST_COMPLETED)
+        self._running.add(self._pool.submit(work, of))
 
     def count(self) -> int:
         """Return how many instances are kept, when all work is done and they are settled.
 
         Raises what the work raised, OSError; ArchiveRefused where there were files and none of them could be kept.
         """
-        while self._running:
-            self._running.popleft().result()
+        self._wait_for(ALL_COMPLETED)
         if self._fault and not self._kept:
             raise ArchiveRefused(
                 f"{self._archive} hands out nothing of series {self._series_uid} that can be kept: {self._fault}"
             )
         self._inbox.settle()
         return self._kept
+
+    def _wait_for(self, which: str) -> None:
+        """Return when that much of the work is done. Raises what it raised."""
+        done, self._running = wait(self._running, return_when=which)
+        for each in done:
+            each.result()

@@ -42,7 +42,7 @@ class SpoolInbox:
         described = describe_file(pieces)
         return self.dataset(described.sop_class, described.sop_uid, described.transfer_syntax, described.dataset)
 
-    def dataset(self, sop_class: str, sop_uid: str, transfer_syntax: str, pieces: Iterable[bytes]) -> str:
+    def dataset(self, sop_class: str, sop_uid: str, transfer_syntax: str, pieces: Iterable[bytes | memoryview]) -> str:
         """Keep one encoded data set without preamble and file meta information, as C-STORE brings it.
 
         Raises UnreadableFile (of another series, too), StorageFull, OSError.

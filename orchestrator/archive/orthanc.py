@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from orchestrator.archive.fetched import Fetched
 from orchestrator.archive.found import checked, found_series, matches, values_of
 from orchestrator.archive.http import Access, HttpPeer, Session
 from orchestrator.archive.identity import identity_in, one_patient
-from orchestrator.domain.errors import ArchiveRefused, UnreadableFile
+from orchestrator.archive.wado import bring
+from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, UnreadableFile
 from orchestrator.domain.ports import Change, Changes, FoundSeries, Inbox, ObjectReference
 from orchestrator.domain.series import StudyIdentity
 
@@ -27,6 +29,8 @@ _FIRST_VERSION = (1, 9, 4)  # has /tools/bulk-content
 _LABELS_VERSION = (1, 12, 0)  # an older one ignores labels in a question and answers with everything
 _NEW = {"NewInstance", "NewSeries"}  # not StableSeries: silence for its StableAge is no news and proves nothing
 _COMPLETE = {"CompletedSeries": "Orthanc says CompletedSeries: as many instances came as their headers announce"}
+_NO_PLUGIN = frozenset({HTTPStatus.NOT_FOUND.value, HTTPStatus.FORBIDDEN.value})
+_PLUGIN_PAGE = re.compile(r"\.\.(/[\w./-]+)/app/client/index\.html")  # its root can be set, and is told only so
 _STORED = {"Success", "AlreadyStored"}
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 _log = logging.getLogger(__name__)
@@ -127,16 +131,13 @@ class OrthancArchive:
     def fetch(self, series: FoundSeries, inbox: Inbox) -> int:
         """Bring all instances of the series into the inbox, as the files that Orthanc keeps, and return how many.
 
+        By its DICOMweb plugin where it has that: one answer with all of them costs both sides less than one each.
         Raises ArchiveUnavailable, ArchiveRefused (it is not there, or there for two patients), StorageFull, OSError.
         """
         with self._peer.session() as session, Fetched(str(self), series, inbox) as fetched:
-
-            def bring(instance: str) -> None:
-                with session.stream("GET", f"/instances/{instance}/file") as response:
-                    fetched.file(response.iter_raw())
-
-            for instance in self._one_series(session, series):
-                fetched.run(bring, instance)
+            instances = self._one_series(session, series)
+            if not self._all_at_once(session, series, fetched, len(instances)):
+                self._one_by_one(session, instances, fetched)
             return fetched.count()
 
     def changes(self, cursor: str) -> Changes:
@@ -155,6 +156,38 @@ class OrthancArchive:
 
     def __str__(self) -> str:
         return str(self._peer)
+
+    def _all_at_once(self, session: Session, series: FoundSeries, fetched: Fetched, count: int) -> bool:
+        """Return whether the plugin handed the series out; where it refuses to, nothing has come.
+
+        What came is counted, for the answer's end alone does not say that it was all of them.
+        Raises ArchiveUnavailable, StorageFull, OSError.
+        """
+        if not (root := self._dicomweb(session)):
+            return False
+        try:
+            came = bring(session, root, series, fetched, str(self))
+        except ArchiveRefused as fault:
+            _log.info("%s: its DICOMweb plugin is not used: %s", self, fault)
+            return False
+        if 0 < came < count:
+            raise ArchiveUnavailable(f"{self} handed out {came} of the {count} images of series {series.series_uid}")
+        return came > 0
+
+    def _one_by_one(self, session: Session, instances: Sequence[str], fetched: Fetched) -> None:
+        def one(instance: str) -> None:
+            with session.stream("GET", f"/instances/{instance}/file") as response:
+                fetched.file(response.iter_raw())
+
+        for instance in instances:
+            fetched.run(one, instance)
+
+    def _dicomweb(self, session: Session) -> str:
+        """Return the path of its DICOMweb plugin, empty where it has none or does not let this user know."""
+        with session.stream("GET", "/plugins/dicom-web", accepted=_NO_PLUGIN) as response:
+            told = session.read_json(response) if response.is_success else None
+        page = _PLUGIN_PAGE.fullmatch(str(told.get("RootUri", ""))) if isinstance(told, dict) else None
+        return page[1] if page else ""
 
     def _since(self, session: Session, cursor: str) -> dict[str, Any]:
         """Return the changes behind the cursor; the change that it names is asked for too, to know it again."""

@@ -90,7 +90,7 @@ class Inbox(Protocol):
     def file(self, pieces: Iterable[bytes]) -> str:
         """Keep one DICOM file (PS3.10), given in pieces of any size."""
 
-    def dataset(self, sop_class: str, sop_uid: str, transfer_syntax: str, pieces: Iterable[bytes]) -> str:
+    def dataset(self, sop_class: str, sop_uid: str, transfer_syntax: str, pieces: Iterable[bytes | memoryview]) -> str:
         """Keep one encoded data set without preamble and file meta information, as C-STORE brings it."""
 
     def settle(self) -> None:
