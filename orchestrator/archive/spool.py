@@ -8,9 +8,10 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -119,6 +120,7 @@ class Spool:
             for incoming in received[1:]:  # the first is written at once
                 incoming.begin_writing()
             placed = [incoming.place() for incoming in received]
+            placed = _make_newest(placed)
             for folder in {arrival.path.parent for arrival in placed}:
                 sync_folder(folder)
         finally:
@@ -267,8 +269,7 @@ class Incoming:
         if not duplicate:
             os.fdatasync(self._file.fileno())
             self._spool._publish(self._path, target)
-        conflict = _make_newest(target, identity.sop_uid)
-        return self._arrival(target, identity, duplicate=duplicate, conflict=conflict)
+        return self._arrival(target, identity, duplicate=duplicate)
 
     def discard(self) -> None:
         """Leave nothing of the instance under ``incoming``; after ``file`` there is nothing to leave."""
@@ -303,7 +304,7 @@ class Incoming:
             stream.seek(self._start)
             return read_identity(stream, self._origin.transfer_syntax)
 
-    def _arrival(self, path: Path, identity: Identity, *, duplicate: bool, conflict: bool) -> Arrival:
+    def _arrival(self, path: Path, identity: Identity, *, duplicate: bool) -> Arrival:
         return Arrival(
             path=path,
             study_uid=identity.study_uid,
@@ -315,7 +316,6 @@ class Incoming:
             called=self._origin.called,
             association=self._origin.association,
             duplicate=duplicate,
-            conflict=conflict,
             source=self._origin.source,
         )
 
@@ -350,19 +350,38 @@ def _newest(series: Path) -> Iterator[SpooledFile]:
     yield from newest.values()
 
 
-def _make_newest(target: Path, sop_uid: str) -> bool:
-    """Return True where the folder holds other content under the SOP UID; the target then counts as the newest.
+def _make_newest(placed: Sequence[Arrival]) -> list[Arrival]:
+    """Return these arrivals, placed in this order, each marked where its folder held other content of its SOP UID.
 
-    File times tick in milliseconds and clocks go backwards, so the order is made, not hoped for.
+    The last one placed then counts as the newest. Each folder is listed once, after all are in their places:
+    of two processes that place the same instance at once, one at least sees both.
     """
-    prefix = f"{sop_uid}-"
-    others = [name for name in _names(target.parent) if name.startswith(prefix) and name != target.name]
-    if not others:
-        return False
+    contents = {folder: _contents(folder) for folder in {arrival.path.parent for arrival in placed}}
+    coming = Counter(arrival.path.name for arrival in placed)
+    marked = []
+    for arrival in placed:
+        name = arrival.path.name
+        coming[name] -= 1
+        others = contents[arrival.path.parent][arrival.sop_uid] - {name, *(+coming)}
+        if others:
+            _touch_after(arrival.path, others)
+        marked.append(replace(arrival, conflict=bool(others)))
+    return marked
+
+
+def _contents(folder: Path) -> Mapping[str, set[str]]:
+    """Return the names in the folder of a series, by the SOP Instance UID with which they begin."""
+    found = defaultdict[str, set[str]](set)
+    for name in _names(folder):
+        found[name.partition("-")[0]].add(name)
+    return found
+
+
+def _touch_after(target: Path, others: Collection[str]) -> None:
+    """Make a file newer than those beside it: times tick in milliseconds and clocks go backwards."""
     latest = max((target.parent / name).stat().st_mtime_ns for name in others)
     filed = max(time.time_ns(), latest + 1)
     with target.open("rb") as file:
         os.utime(file.fileno(), ns=(filed, filed))
         os.fsync(file.fileno())
     os.utime(target.parent)  # a scan of what changed sees it, though no name is new
-    return True

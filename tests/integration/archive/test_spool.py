@@ -3,15 +3,18 @@ import os
 import time
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given, settings
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 from pynetdicom.dsutils import encode
 
 from orchestrator.archive import Arrival, Spool
-from orchestrator.archive.spool import Mismatch, Origin
+from orchestrator.archive.spool import Incoming, Mismatch, Origin
 from orchestrator.domain.errors import StorageFull, UnreadableFile
 from tests.data.objects import instance
 
@@ -29,12 +32,16 @@ def encoded(dataset: Dataset) -> bytes:
     return answer
 
 
-def receive(spool: Spool, dataset: Dataset, *, sop_uid: str = "", portion: int = 50) -> Arrival:
+def incoming_of(spool: Spool, dataset: Dataset, *, sop_uid: str = "", portion: int = 50) -> Incoming:
     origin = Origin(CT, sop_uid or dataset.SOPInstanceUID, ExplicitVRLittleEndian, "CT1", "ORCHESTRATOR", "a1")
     incoming, content = spool.receive(origin), memoryview(encoded(dataset))
     for start in range(0, len(content), portion):
         incoming.write(content[start : start + portion])
-    return incoming.file()
+    return incoming
+
+
+def receive(spool: Spool, dataset: Dataset, **how: Any) -> Arrival:
+    return incoming_of(spool, dataset, **how).file()
 
 
 def test_an_instance_is_filed_under_its_uids_and_its_content(spool: Spool) -> None:
@@ -94,6 +101,32 @@ def test_what_is_sent_last_counts_even_when_it_was_there_before(spool: Spool) ->
     again = receive(spool, one)
     assert (again.duplicate, again.conflict) == (True, True)
     assert [file.path for file in spool.scan()] == [again.path]
+
+
+CONTENTS = st.tuples(st.sampled_from(["1.4", "1.5"]), st.sampled_from(["P1", "P2", "P3"]))
+
+
+@settings(max_examples=30, deadline=None)
+@given(batches=st.lists(st.lists(CONTENTS, min_size=1, max_size=5), min_size=1, max_size=3))
+def test_what_comes_in_batches_ends_as_what_comes_one_by_one(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[tuple[str, str]]]
+) -> None:
+    folder = tmp_path_factory.mktemp("spools")
+    at_once, one_by_one = Spool(folder / "at once"), Spool(folder / "one by one")
+    told = dict[str, list[bool]](), dict[str, list[bool]]()
+    for batch in batches:
+        datasets = [instance(study="1.2", series="1.3", sop_uid=uid, patient_id=patient) for uid, patient in batch]
+        received = [incoming_of(at_once, dataset) for dataset in datasets]
+        for incoming in received:
+            incoming.check()
+        for arrival in at_once.file_all(received):
+            told[0].setdefault(arrival.sop_uid, []).append(arrival.conflict)
+        for dataset in datasets:
+            arrival = receive(one_by_one, dataset)
+            told[1].setdefault(arrival.sop_uid, []).append(arrival.conflict)
+    newest = [sorted(file.path.name for file in spool.scan()) for spool in (at_once, one_by_one)]
+    assert newest[0] == newest[1]
+    assert {uid: any(said) for uid, said in told[0].items()} == {uid: any(said) for uid, said in told[1].items()}
 
 
 def test_a_clock_that_goes_backwards_does_not_make_old_content_count(spool: Spool) -> None:
