@@ -157,7 +157,9 @@ def test_a_result_that_is_nothing_but_a_map_says_so(visitor, room: ReadingRoom):
     assert "no finding and no measurement.</p>" in page_of(visitor, room, "brain")
     (sr,) = [each for each in room.ledger.objects(job.key) if each.kind is ObjectKind.SR]
     room.ledger.put_objects(job.key, [replace(sr, sop_uid=f"{sr.sop_uid}.1", kind=ObjectKind.PM)])
-    assert "it gives a map, which the pictures show in colours" in page_of(visitor, room, "brain")
+    assert "it gives a map, which the pictures show in colours.</p>" in page_of(visitor, room, "brain")
+    room.ledger.put_objects(job.key, [replace(sr, sop_uid=f"{sr.sop_uid}.2", kind=ObjectKind.PM)])
+    assert "it gives 2 maps, which the pictures show in colours, one at a time.</p>" in page_of(visitor, room, "brain")
 
 
 def test_the_next_result_of_the_list_is_one_click_away(visitor, room: ReadingRoom):
