@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Annotated
@@ -130,12 +131,14 @@ def retract(
         typer.Option(formats=DAYS, help="Only what was written until the end of this day; the version then runs on."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what it is about.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first, as is done at a terminal.")] = False,
     settings: SettingsFile = None,
     json: JsonFlag = False,
 ) -> None:
     """Take back all that a faulty model wrote: a note rejects it wherever it arrived, and the version runs no more.
 
-    Given again after it was interrupted, it goes on. Shows accession numbers on this terminal only.
+    That cannot be undone. Given again after it was interrupted, it goes on. Shows accession numbers on this
+    terminal only.
     """
     from orchestrator.app import retraction  # loads plugins and archives
 
@@ -150,12 +153,23 @@ def retract(
         at=datetime.now(UTC),
     )
     with retraction.opened(settings, order) as work:
-        stopped = work.begin(dry_run=dry_run)
+        stopped = work.begin(dry_run=True)
+        if not dry_run:
+            if sys.stdin.isatty() and not yes:
+                _ask(order, len(work.results()), len(stopped))
+            stopped = work.begin()
         found = [*_watched(work.results(), work.look_at if dry_run else work.take_back)]
     if json:
         as_json({"order": order, "dry_run": dry_run, "stopped": [job.key for job in stopped], "results": found})
         return
     _tell_retracted(found, len(stopped), dry_run=dry_run)
+
+
+def _ask(order: RetractionRecord, results: int, stopped: int) -> None:
+    """Go on if the person says yes; typer.Abort otherwise."""
+    said = f"results of {order.model} {order.model_version} that are taken back for good: {results}"
+    held = f"; jobs held: {stopped}" if stopped else ""
+    typer.confirm(f"{said}{held}. Go on?", abort=True, err=True)
 
 
 def _said(text: str, what: str) -> str:

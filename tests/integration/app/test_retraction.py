@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -226,6 +230,28 @@ def test_the_command_says_in_words_what_it_did_and_what_it_would_do(
     assert "results retracted: 0 (before: 1); rejection notes: 1" in again
     assert all(accession in said for said in (would, did, again))
     assert not [event for event in post.ledger.events(limit=10_000) if accession in event.text]
+
+
+@pytest.mark.parametrize(
+    ("answer", "flags", "code", "state"),
+    [
+        (b"n\n", [], 1, ReviewState.PENDING),
+        (b"y\n", [], 0, ReviewState.RETRACTED),
+        (b"", ["--yes"], 0, ReviewState.RETRACTED),
+    ],
+    ids=["no", "yes", "not to be asked"],
+)
+def test_at_a_terminal_a_person_is_asked_before_what_cannot_be_undone(
+    post: Post, sources: Sequence[Path], settings: Path, answer: bytes, flags: list[str], code: int, state: ReviewState
+) -> None:
+    (key,) = add_results(post, sources, 1)
+    ours, theirs = pty.openpty()
+    os.write(ours, answer)
+    command = [sys.executable, "-m", "orchestrator", *order_by_command(settings, *flags)]
+    done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == code, done.stderr
+    assert ("results of finder 1.0 that are taken back for good: 1. Go on?" in done.stderr) is bool(answer)
+    assert post.ledger.review(key).state is state  # type: ignore[union-attr]
 
 
 def test_days_are_those_of_this_machine_and_whole(post: Post, sources: Sequence[Path], settings: Path) -> None:
