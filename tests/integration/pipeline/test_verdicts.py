@@ -32,13 +32,20 @@ from tests.parts.reading import edited, rejected, saved, verified
 from tests.parts.written import Written, box, everything, job, write_result
 
 KEY = "ab" * 32
+IMAGING_MEASUREMENTS = "126010"
+PARTS = (IMAGING_MEASUREMENTS, "126011", "C0034375")
+"""Imaging Measurements, Derived Imaging Measurements and Qualitative Evaluations of TID 1500."""
+
+
+def part(report: Dataset, concept: str) -> list[Dataset]:
+    """Return the groups (125007, DCM) in one part of a report, to be changed."""
+    (found,) = [item.ContentSequence for item in report.ContentSequence if content.concept(item) == concept]
+    return found  # type: ignore[no-any-return]
 
 
 def measurement_groups(report: Dataset) -> list[Dataset]:
-    """Return the measurement groups (125007, DCM) of a report, to be changed."""
-    containers = [item for item in report.ContentSequence if "ContentSequence" in item]
-    (found,) = [item.ContentSequence for item in containers if content.concept(item) == "126010"]
-    return found  # type: ignore[no-any-return]
+    """Return the groups under Imaging Measurements, to be changed."""
+    return part(report, IMAGING_MEASUREMENTS)
 
 
 class Asked:
@@ -139,7 +146,8 @@ def test_a_report_that_repeats_what_the_result_says_accepts_it(reading: Reading)
 
 def test_a_report_that_only_cites_the_result_says_nothing_about_it(reading: Reading) -> None:
     report = verified(reading.sr, predecessor=False)
-    measurement_groups(report).clear()
+    for concept in PARTS:
+        part(report, concept).clear()
     assert reading.take(report).state is ReviewState.PENDING
     assert "repeats none of its measurements" in reading.said(IGNORED)[0]
 
