@@ -15,8 +15,8 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-_REMEMBERED = 4096
-"""Folders: made again they cost a millisecond, and a set that only grows would be a leak."""
+_REMEMBERED = 512
+"""Folders: made again they cost a millisecond; a set that grows by one for each series would look like a leak."""
 
 
 class DurableFolders:
