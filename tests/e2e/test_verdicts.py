@@ -67,7 +67,8 @@ def archive(tmp_path: Path) -> Iterator[Orthanc]:
 def test_what_is_left_in_a_watched_archive_is_the_review(tmp_path: Path, archive: Orthanc, by: str) -> None:
     (tmp_path / "rules.toml").write_text(rule("bones", "bone-volume", Modality="CT"))
     url = archive.url if by == "orthanc" else f"dimse://ORTHANC@127.0.0.1:{archive.dicom_port}"
-    watched = f'[[archive]]\nname = "pacs"\nurl = "{url}"\nwatch = true\nverdicts = true\nlook_seconds = 0.2\n\n'
+    looks = "watch = true\nverdicts = true\nlook_seconds = 0.2\nquiet_seconds = 4"
+    watched = f'[[archive]]\nname = "pacs"\nurl = "{url}"\n{looks}\n\n'
     rest = f'[rules]\nfile = "{tmp_path / "rules.toml"}"\n\n{watched}{destination(url)}'
     with service(tmp_path / "host", rest=rest) as host:
         host.start()
