@@ -248,7 +248,11 @@ def test_at_a_terminal_a_person_is_asked_before_what_cannot_be_undone(
     ours, theirs = pty.openpty()
     os.write(ours, answer)
     command = [sys.executable, "-m", "orchestrator", *order_by_command(settings, *flags)]
-    done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=120, check=False)
+    try:
+        done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=120, check=False)
+    finally:
+        os.close(ours)
+        os.close(theirs)
     assert done.returncode == code, done.stderr
     assert ("results of finder 1.0 that are taken back for good: 1. Go on?" in done.stderr) is bool(answer)
     assert post.ledger.review(key).state is state  # type: ignore[union-attr]

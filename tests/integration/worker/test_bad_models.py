@@ -30,7 +30,7 @@ SMALL = "resources = Resources(memory_mb=256)"
 
 WRITE = """
 import socket
-for number in range(3, 30):
+for number in range(3, 1024):
     try:
         socket.socket(fileno=os.dup(number)).sendall({})
     except OSError:
@@ -77,7 +77,7 @@ OUTCOMES = {
     "floods the channel": (WRITE.format("b'x' * 3_000_000"), "", WorkerCrashed, "a line longer than 1 MiB"),
     "speaks nonsense": (WRITE.format("b'nonsense\\n'"), "", WorkerCrashed, "a line that is no JSON"),
     "forges an answer": (WRITE.format("b'{\"seconds\": -1}\\n'"), "", WorkerCrashed, "broke the protocol: seconds"),
-    "closes its channel": ("os.closerange(3, 30); time.sleep(60)", "", WorkerCrashed, "closed its channel"),
+    "closes its channel": ("os.closerange(3, 1024); time.sleep(60)", "", WorkerCrashed, "closed its channel"),
 }
 
 
