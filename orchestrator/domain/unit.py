@@ -18,7 +18,7 @@ _IN_BRACKETS = re.compile(r"\(([^()]*)\)")
 _READ = "#"
 """Stands for what was in round brackets, once it is found right."""
 _FACTOR = re.compile(r"([1-9][0-9]*|#)?(\{\})?")
-_TERM = re.compile(r"(?P<unit>[^0-9{}()./+#-]+|10\*|10\^)([+-]?[0-9]+)?(\{\})?")
+_TERM = re.compile(r"(?P<unit>(?:[^][0-9{}()./+#-]|\[[^][]*\])+|10\*|10\^)([+-]?[0-9]+)?(\{\})?")
 _SHOWN = {"[hnsf'U]": "HU", "[arb'U]": "arb. units", "[iU]": "IU", "[in_i]": "in", "Cel": "°C", "deg": "°"}
 _POWER = re.compile(r"((?<=[A-Za-z])|(?<=10[*^]))[+-]?[0-9]+$")
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "+")

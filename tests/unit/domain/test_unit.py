@@ -11,7 +11,8 @@ from orchestrator.domain.unit import shown_unit, unit_fault
     "text",
     [
         *("mm", "ml", "mm2", "cm3", "g/cm3", "[hnsf'U]", "%", "1", "{score}", "{pixels}", "Bq/ml", "10*6/l"),
-        *("mm[Hg]", "10*-6.mm2/s", "ms", "Cel", "1/min", "{beats}/min", "m/s2", "deg", "T", "ug/ml"),
+        *("mm[Hg]", "cm[H2O]", "cm[H2O]/l", "m[H2O]2", "l/(cm[H2O].s)"),
+        *("10*-6.mm2/s", "ms", "Cel", "1/min", "{beats}/min", "m/s2", "deg", "T", "ug/ml"),
         *("ml/(100.g.min)", "/min", "ml/min/(1.73.m2)", "mg/(kg.(8.h))", "ml{a/b(c)}", "g/(8.h){shift}"),
     ],
 )
@@ -65,7 +66,15 @@ def test_a_usual_mistake_is_answered_with_what_was_meant(text: str, meant: str) 
             ("um", "µm"),
             ("ug/ml", "µg/ml"),
         ),
-        *(("ml", "ml"), ("%", "%"), ("Cel", "°C"), ("mm[Hg]", "mmHg"), ("{score}", "score"), ("1/min", "1/min")),
+        *(
+            ("cm[H2O]/l", "cmH2O/l"),
+            ("ml", "ml"),
+            ("%", "%"),
+            ("Cel", "°C"),
+            ("mm[Hg]", "mmHg"),
+            ("{score}", "score"),
+            ("1/min", "1/min"),
+        ),
         *(("{beats}/min", "beats/min"), ("10*-6.mm2/s", "10⁻⁶·mm²/s"), ("10*6/l", "10⁶/l"), ("[iU]/l", "IU/l")),
         *(("ml/(100.g.min)", "ml/(100·g·min)"), ("l/(s.m2)", "l/(s·m²)"), ("", "")),
     ],
