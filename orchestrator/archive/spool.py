@@ -356,7 +356,8 @@ def _make_newest(placed: Sequence[Arrival]) -> list[Arrival]:
     The last one placed then counts as the newest. Each folder is listed once, after all are in their places:
     of two processes that place the same instance at once, one at least sees both.
     """
-    contents = {folder: _contents(folder) for folder in {arrival.path.parent for arrival in placed}}
+    sop_uids = {arrival.sop_uid for arrival in placed}
+    contents = {folder: _contents(folder, sop_uids) for folder in {arrival.path.parent for arrival in placed}}
     coming = Counter(arrival.path.name for arrival in placed)
     marked = []
     for arrival in placed:
@@ -369,11 +370,12 @@ def _make_newest(placed: Sequence[Arrival]) -> list[Arrival]:
     return marked
 
 
-def _contents(folder: Path) -> Mapping[str, set[str]]:
-    """Return the names in the folder of a series, by the SOP Instance UID with which they begin."""
+def _contents(folder: Path, sop_uids: Collection[str]) -> Mapping[str, set[str]]:
+    """Return the names in the folder of a series that begin with one of these SOP Instance UIDs, by that."""
     found = defaultdict[str, set[str]](set)
     for name in _names(folder):
-        found[name.partition("-")[0]].add(name)
+        if (uid := name.partition("-")[0]) in sop_uids:
+            found[uid].add(name)
     return found
 
 
