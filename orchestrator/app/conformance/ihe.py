@@ -18,7 +18,9 @@ _WHAT = {
     "Evidence Creator of AI Results (AIR)": (
         "creates and stores qualitative findings, measurements, locations, regions, parametric maps, tracking "
         "identifiers, image references; negative, undetermined and failed told apart",
-        "the root of AIR where a result has no place in an image: the report then has a local title",
+        "the root of AIR where a result has no place in an image: the report then has a local title; beside findings "
+        "with a place, those without one stand under Qualitative Evaluations, numbers of the series under Derived "
+        "Imaging Measurements",
     ),
     "Change Requester of Imaging Object Change Management (IOCM)": (
         "stores rejection notes for results of its own that were superseded or retracted; asks for no deletion",
