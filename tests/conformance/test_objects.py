@@ -167,6 +167,7 @@ def test_whatever_viewers_draw_from_can_be_drawn(written: Kinds, kind: str) -> N
     for group in _groups_in(document, IMAGING_MEASUREMENTS):
         uids = drawn if any(item.ValueType == "SCOORD" for item in _items(group)) else others
         uids.update(item.UID for item in _items(group) if _is_called(item, TRACKING_UID))
+    assert drawn
     assert others <= drawn
 
 
