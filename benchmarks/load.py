@@ -27,7 +27,7 @@ from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless
 from benchmarks.row import Row, compared, row, show
 from benchmarks.series import write_ct
 from orchestrator.dicom import Grid, fill, gather, plan, read_instance
-from orchestrator.dicom.pixels import THREADS
+from orchestrator.dicom.read.pixels import THREADS
 from orchestrator.domain.model import Accepts
 
 Volume = npt.NDArray[Any]

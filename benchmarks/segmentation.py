@@ -20,11 +20,11 @@ from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage
 from benchmarks.row import Row, compared, row, show
 from benchmarks.series import write_ct
 from orchestrator.dicom import Grid, gather, plan, read_instance
-from orchestrator.dicom.masks import drawn, encode
-from orchestrator.dicom.provenance import Clock, Uids
-from orchestrator.dicom.seg import segmentation
-from orchestrator.dicom.source import Source
-from orchestrator.dicom.storage import encoded
+from orchestrator.dicom.objects.masks import drawn, encode
+from orchestrator.dicom.objects.provenance import Clock, Uids
+from orchestrator.dicom.objects.storage import encoded
+from orchestrator.dicom.result.source import Source
+from orchestrator.dicom.seg.segmentation import segmentation
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.model import Accepts, ModelDescription
 from orchestrator.domain.result import Segment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.config import DestinationSettings, Settings
 from orchestrator.dicom import Syntax, WriteOptions
-from orchestrator.dicom.form import WORDS
+from orchestrator.dicom.objects.write_options import WORDS
 
 
 def options_of(settings: Settings) -> dict[str, WriteOptions]:

@@ -14,7 +14,7 @@ from orchestrator.app.forms import write_options
 from orchestrator.app.trial_study import IMAGES, TrialObjects, write_trial_study
 from orchestrator.config import DestinationSettings, RemoteSettings
 from orchestrator.dicom import WriteOptions
-from orchestrator.dicom.form import fitting
+from orchestrator.dicom.objects.write_options import fitting
 from orchestrator.domain.errors import ArchiveRefused, OrchestratorError
 from orchestrator.domain.ports import Archive, Committing
 

@@ -14,7 +14,7 @@ from pydicom.uid import UID
 
 from orchestrator import __version__
 from orchestrator.dicom import Syntax, WriteOptions, gather, plan, read_instance, write
-from orchestrator.dicom.form import LABEL_MAP_STORAGE, WORDS
+from orchestrator.dicom.objects.write_options import LABEL_MAP_STORAGE, WORDS
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.job import Priority
 from orchestrator.domain.model import Accepts, ModelDescription

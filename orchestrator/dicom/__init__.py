@@ -9,75 +9,75 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrator.dicom.correction import readdress as readdress
-    from orchestrator.dicom.form import Syntax as Syntax
-    from orchestrator.dicom.form import WriteOptions as WriteOptions
-    from orchestrator.dicom.grid import FrameReference as FrameReference
-    from orchestrator.dicom.grid import Grid as Grid
-    from orchestrator.dicom.grid import plan as plan
-    from orchestrator.dicom.header import read_instance as read_instance
-    from orchestrator.dicom.identity import identity_of as identity_of
-    from orchestrator.dicom.objects import prewarm as prewarm
-    from orchestrator.dicom.objects import write as write
-    from orchestrator.dicom.overlay import LegendEntry as LegendEntry
-    from orchestrator.dicom.overlay import Overlay as Overlay
-    from orchestrator.dicom.pixels import fill as fill
-    from orchestrator.dicom.rejection import reject as reject
-    from orchestrator.dicom.rejection import withdraw as withdraw
-    from orchestrator.dicom.review import attest as attest
-    from orchestrator.dicom.series import check_intended as check_intended
-    from orchestrator.dicom.series import expected_count as expected_count
-    from orchestrator.dicom.series import gap_free as gap_free
-    from orchestrator.dicom.series import gather as gather
-    from orchestrator.dicom.series import is_image as is_image
-    from orchestrator.dicom.series import machine_written as machine_written
-    from orchestrator.dicom.series import may_be_image as may_be_image
-    from orchestrator.dicom.stated import parameters as parameters
-    from orchestrator.dicom.summary import Summary as Summary
-    from orchestrator.dicom.summary import summarize as summarize
-    from orchestrator.dicom.verdict import Statement as Statement
-    from orchestrator.dicom.verdict import read_statement as read_statement
-    from orchestrator.dicom.verdict import states as states
-    from orchestrator.dicom.verdict_agreement import agreement_between as agreement_between
-    from orchestrator.dicom.verdict_changes import Changes as Changes
-    from orchestrator.dicom.verdict_changes import corrections as corrections
+    from orchestrator.dicom.objects.identity import identity_of as identity_of
+    from orchestrator.dicom.objects.write_options import Syntax as Syntax
+    from orchestrator.dicom.objects.write_options import WriteOptions as WriteOptions
+    from orchestrator.dicom.read.grid import FrameReference as FrameReference
+    from orchestrator.dicom.read.grid import Grid as Grid
+    from orchestrator.dicom.read.grid import plan as plan
+    from orchestrator.dicom.read.header import read_instance as read_instance
+    from orchestrator.dicom.read.pixels import fill as fill
+    from orchestrator.dicom.read.series import check_intended as check_intended
+    from orchestrator.dicom.read.series import expected_count as expected_count
+    from orchestrator.dicom.read.series import gap_free as gap_free
+    from orchestrator.dicom.read.series import gather as gather
+    from orchestrator.dicom.read.series import is_image as is_image
+    from orchestrator.dicom.read.series import machine_written as machine_written
+    from orchestrator.dicom.read.series import may_be_image as may_be_image
+    from orchestrator.dicom.review.agreement import agreement_between as agreement_between
+    from orchestrator.dicom.review.attestation import attest as attest
+    from orchestrator.dicom.review.changes import Changes as Changes
+    from orchestrator.dicom.review.changes import corrections as corrections
+    from orchestrator.dicom.review.rejection import reject as reject
+    from orchestrator.dicom.review.rejection import withdraw as withdraw
+    from orchestrator.dicom.review.statement import Statement as Statement
+    from orchestrator.dicom.review.statement import read_statement as read_statement
+    from orchestrator.dicom.review.statement import states as states
+    from orchestrator.dicom.view.overlay import LegendEntry as LegendEntry
+    from orchestrator.dicom.view.overlay import Overlay as Overlay
+    from orchestrator.dicom.view.parameters import parameters as parameters
+    from orchestrator.dicom.view.summary import Summary as Summary
+    from orchestrator.dicom.view.summary import summarize as summarize
+    from orchestrator.dicom.write.readdress import readdress as readdress
+    from orchestrator.dicom.write.write import prewarm as prewarm
+    from orchestrator.dicom.write.write import write as write
 
 _READING = {
-    "FrameReference": "grid",
-    "Grid": "grid",
-    "check_intended": "series",
-    "expected_count": "series",
-    "fill": "pixels",
-    "gap_free": "series",
-    "gather": "series",
-    "is_image": "series",
-    "may_be_image": "series",
-    "machine_written": "series",
-    "plan": "grid",
-    "read_instance": "header",
+    "FrameReference": "read.grid",
+    "Grid": "read.grid",
+    "check_intended": "read.series",
+    "expected_count": "read.series",
+    "fill": "read.pixels",
+    "gap_free": "read.series",
+    "gather": "read.series",
+    "is_image": "read.series",
+    "may_be_image": "read.series",
+    "machine_written": "read.series",
+    "plan": "read.grid",
+    "read_instance": "read.header",
 }
 _WRITING = {
-    "Changes": "verdict_changes",
-    "LegendEntry": "overlay",
-    "Overlay": "overlay",
-    "Statement": "verdict",
-    "parameters": "stated",
-    "Summary": "summary",
-    "Syntax": "form",
-    "WriteOptions": "form",
-    "agreement_between": "verdict_agreement",
-    "attest": "review",
-    "corrections": "verdict_changes",
-    "identity_of": "identity",
-    "prewarm": "objects",
-    "keep_extra": "extra",
-    "read_statement": "verdict",
-    "states": "verdict",
-    "readdress": "correction",
-    "reject": "rejection",
-    "summarize": "summary",
-    "withdraw": "rejection",
-    "write": "objects",
+    "Changes": "review.changes",
+    "LegendEntry": "view.overlay",
+    "Overlay": "view.overlay",
+    "Statement": "review.statement",
+    "parameters": "view.parameters",
+    "Summary": "view.summary",
+    "Syntax": "objects.write_options",
+    "WriteOptions": "objects.write_options",
+    "agreement_between": "review.agreement",
+    "attest": "review.attestation",
+    "corrections": "review.changes",
+    "identity_of": "objects.identity",
+    "prewarm": "write.write",
+    "keep_extra": "write.plugin_objects",
+    "read_statement": "review.statement",
+    "states": "review.statement",
+    "readdress": "write.readdress",
+    "reject": "review.rejection",
+    "summarize": "view.summary",
+    "withdraw": "review.rejection",
+    "write": "write.write",
 }
 _PLACES = _READING | _WRITING
 

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from orchestrator.dicom import identity_of, readdress
-from orchestrator.dicom.form import advice, in_words
+from orchestrator.dicom.objects.write_options import advice, in_words
 from orchestrator.domain.errors import (
     ArchiveRefused,
     ArchiveUnavailable,

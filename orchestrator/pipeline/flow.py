@@ -26,7 +26,7 @@ from orchestrator.dicom import (
     summarize,
     write,
 )
-from orchestrator.dicom.grid import Grid
+from orchestrator.dicom.read.grid import Grid
 from orchestrator.domain.errors import (
     ForbiddenTransition,
     NotApplicable,

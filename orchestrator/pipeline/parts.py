@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.dicom import WriteOptions
-from orchestrator.dicom.form import distinct
+from orchestrator.dicom.objects.write_options import distinct
 from orchestrator.domain.errors import ArchiveUnavailable, Unconfirmed
 from orchestrator.domain.hours import Hours
 from orchestrator.domain.ports import Archive, Committing, ObjectReference, Runner

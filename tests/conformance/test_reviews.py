@@ -10,7 +10,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from orchestrator.dicom import attest, identity_of, readdress, reject, withdraw
-from orchestrator.dicom.storage import encoded
+from orchestrator.dicom.objects.storage import encoded
 from orchestrator.domain.records import Note, ObjectKind, ReviewRecord
 from orchestrator.domain.review import RejectReason, ReviewState
 from tests.data.series import ct_series

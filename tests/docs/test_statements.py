@@ -8,7 +8,7 @@ from orchestrator.app.conformance import dicom_statement
 from orchestrator.archive.command import Status
 from orchestrator.archive.negotiation import STORAGE_CLASSES
 from orchestrator.config import Settings
-from orchestrator.dicom.form import every_class
+from orchestrator.dicom.objects.write_options import every_class
 from tests.docs.statements import PAGES, statement
 
 

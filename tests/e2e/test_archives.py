@@ -14,7 +14,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, SegmentationStorage
 
-from orchestrator.dicom.seg import LABEL_MAP_STORAGE
+from orchestrator.dicom.seg.segmentation import LABEL_MAP_STORAGE
 from orchestrator.domain.job import ENDED, JobState
 from orchestrator.domain.records import ARRIVED, DeliveryRecord, DeliveryState, JobRecord, SeriesRecord
 from orchestrator.testing import Phantom

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.dicom import Syntax, WriteOptions, write
-from orchestrator.dicom.form import WORDS
+from orchestrator.dicom.objects.write_options import WORDS
 from orchestrator.domain.model import Geometry
 from tests.data.enhanced import enhanced_ct, enhanced_mr
 from tests.data.projection import cr_image, secondary_capture, us_cine

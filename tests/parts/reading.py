@@ -19,7 +19,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from orchestrator.dicom import content
+from orchestrator.dicom.objects import sr_tree
 
 OTHER_MAKER = {
     "manufacturer": "Viewers Inc",
@@ -147,9 +147,9 @@ def _series_reference(ours: Dataset, keyword: str) -> Dataset:
 def _volumes(report: Dataset) -> list[Dataset]:
     return [
         item
-        for group in content.groups(report)
-        for item in content.children(group)
-        if content.is_number(item) and content.concept(item) == "118565006"
+        for group in sr_tree.groups(report)
+        for item in sr_tree.children(group)
+        if sr_tree.is_number(item) and sr_tree.concept(item) == "118565006"
     ]
 
 

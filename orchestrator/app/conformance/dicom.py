@@ -8,7 +8,7 @@ from orchestrator.app.conformance.layout import page, table
 from orchestrator.archive.dimse.tls import SUITES
 from orchestrator.archive.tls import CIPHERS
 from orchestrator.config import Settings
-from orchestrator.dicom.provenance import HOST
+from orchestrator.dicom.objects.provenance import HOST
 
 _HEAD = f"""# DICOM Conformance Statement
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import orchestrator
 from orchestrator.app.conformance.layout import name_of, page, table
 from orchestrator.config import Settings
-from orchestrator.dicom.form import every_class
-from orchestrator.dicom.provenance import HOST
-from orchestrator.dicom.verdict import REJECTIONS
+from orchestrator.dicom.objects.provenance import HOST
+from orchestrator.dicom.objects.write_options import every_class
+from orchestrator.dicom.review.statement import REJECTIONS
 
 _HEAD = f"""# IHE Integration Statement
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from pydicom.uid import UID
 
-from orchestrator.dicom.form import LABEL_MAP_STORAGE
+from orchestrator.dicom.objects.write_options import LABEL_MAP_STORAGE
 
 _NOT_IN_PYDICOM = {LABEL_MAP_STORAGE: "Label Map Segmentation Storage"}
 

@@ -19,7 +19,7 @@ from orchestrator.archive.negotiation import (
 )
 from orchestrator.archive.reporting import WAITS_SECONDS
 from orchestrator.config import Settings
-from orchestrator.dicom.form import Syntax, every_class
+from orchestrator.dicom.objects.write_options import Syntax, every_class
 
 _YES, _NO = "yes", "-"
 _MEANINGS = {

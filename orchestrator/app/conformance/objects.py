@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pydicom.sr.coding import Code
 
 from orchestrator.app.conformance.layout import page, table, uids
-from orchestrator.dicom import concepts, rejection
-from orchestrator.dicom.form import every_class
-from orchestrator.dicom.identity import CHARACTER_SET
-from orchestrator.dicom.provenance import HOST, OWN_SCHEME, UNVERIFIED
-from orchestrator.dicom.verdict import REJECTIONS
+from orchestrator.dicom.objects import concepts
+from orchestrator.dicom.objects.identity import CHARACTER_SET
+from orchestrator.dicom.objects.provenance import HOST, OWN_SCHEME, UNVERIFIED
+from orchestrator.dicom.objects.write_options import every_class
+from orchestrator.dicom.review import rejection
+from orchestrator.dicom.review.statement import REJECTIONS
 
 _EVERY_OBJECT = (
     ("Patient and General Study modules", "copied from the source images, or as the archive has them now"),

@@ -20,7 +20,7 @@ from orchestrator.app.ohif import ohif_of
 from orchestrator.app.pages import ResultPictures
 from orchestrator.config import load_settings
 from orchestrator.dicom import Grid, WriteOptions, gather, read_instance
-from orchestrator.dicom.form import USUAL_OBJECTS
+from orchestrator.dicom.objects.write_options import USUAL_OBJECTS
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import JobRecord, ObjectKind, SeriesRecord, SeriesState

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydicom import dcmread, dcmwrite
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from orchestrator.dicom import header, read_instance
+from orchestrator.dicom import read_instance
+from orchestrator.dicom.read import header
 from orchestrator.domain.errors import UnreadableFile
 from tests.data.series import ct_series
 

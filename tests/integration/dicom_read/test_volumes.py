@@ -19,7 +19,7 @@ from pydicom.uid import (
 )
 
 from orchestrator.dicom import fill, gather, plan, read_instance
-from orchestrator.dicom.values import HOUNSFIELD
+from orchestrator.dicom.read.pixel_values import HOUNSFIELD
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.model import Accepts, Geometry
 from orchestrator.testing import ORIENTATIONS, Phantom, read_series, synthetic_series

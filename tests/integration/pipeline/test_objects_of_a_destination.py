@@ -14,7 +14,7 @@ from pynetdicom import evt
 
 from orchestrator.archive import FolderArchive
 from orchestrator.dicom import Grid, WriteOptions, identity_of, read_instance, summarize
-from orchestrator.dicom.form import WORDS, distinct
+from orchestrator.dicom.objects.write_options import WORDS, distinct
 from orchestrator.domain.job import JobState, Priority
 from orchestrator.domain.records import DeliveryState, ObjectKind
 from orchestrator.domain.result import Result

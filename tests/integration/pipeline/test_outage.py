@@ -19,7 +19,7 @@ from pydicom.uid import (
 
 from orchestrator.archive import FolderArchive, connect
 from orchestrator.dicom import Syntax, WriteOptions
-from orchestrator.dicom.seg import LABEL_MAP_STORAGE
+from orchestrator.dicom.seg.segmentation import LABEL_MAP_STORAGE
 from orchestrator.domain.job import JobState, Priority
 from orchestrator.jobs import Ledger
 from orchestrator.pipeline.parts import Destination

@@ -16,7 +16,8 @@ from pydicom import DataElement, Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
-from orchestrator.dicom import content, identity_of, read_instance
+from orchestrator.dicom import identity_of, read_instance
+from orchestrator.dicom.objects import sr_tree
 from orchestrator.domain.errors import ArchiveUnavailable
 from orchestrator.domain.job import JobState
 from orchestrator.domain.reading import SecondReader
@@ -39,7 +40,7 @@ PARTS = (IMAGING_MEASUREMENTS, "126011", "C0034375")
 
 def part(report: Dataset, concept: str) -> list[Dataset]:
     """Return the groups (125007, DCM) in one part of a report, to be changed."""
-    (found,) = [item.ContentSequence for item in report.ContentSequence if content.concept(item) == concept]
+    (found,) = [item.ContentSequence for item in report.ContentSequence if sr_tree.concept(item) == concept]
     return found  # type: ignore[no-any-return]
 
 

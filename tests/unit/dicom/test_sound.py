@@ -3,7 +3,7 @@
 import pytest
 from pydicom import Dataset
 
-from orchestrator.dicom.sound import sound
+from orchestrator.dicom.read.clean_header import sound
 
 
 def header(keyword: str, vr: str, value: object) -> Dataset:

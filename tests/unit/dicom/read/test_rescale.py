@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from orchestrator.dicom.pixels import rescale
-from orchestrator.dicom.values import HOUNSFIELD, Rescale, Stored, Table, common_dtype
+from orchestrator.dicom.read.pixel_values import HOUNSFIELD, Rescale, Stored, Table, common_dtype
+from orchestrator.dicom.read.pixels import rescale
 from orchestrator.domain.series import PixelLocation
 
 

@@ -11,8 +11,8 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from orchestrator.dicom import Syntax, WriteOptions, keep_extra, plan
-from orchestrator.dicom.header import read_instance
-from orchestrator.dicom.series import gather
+from orchestrator.dicom.read.header import read_instance
+from orchestrator.dicom.read.series import gather
 from orchestrator.domain.model import Accepts
 from tests.parts.written import one_segment, write_result
 

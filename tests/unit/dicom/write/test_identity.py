@@ -11,7 +11,7 @@ from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from orchestrator.dicom.identity import patient_and_study, study_identity
+from orchestrator.dicom.objects.identity import patient_and_study, study_identity
 
 NAMES = {
     "ISO_IR 100": "Äneas^Rüdiger",

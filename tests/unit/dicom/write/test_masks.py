@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from orchestrator.dicom.masks import COLOURS, drawn, encode, overlap
+from orchestrator.dicom.objects.masks import COLOURS, drawn, encode, overlap
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.result import Segment
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from orchestrator.dicom.outline import outline, outlines, polygon_area
+from orchestrator.dicom.objects.outline import outline, outlines, polygon_area
 from orchestrator.domain.checks import MOST_POINTS
 
 planes = arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))).filter(lambda plane: plane.any())

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from orchestrator.dicom import Grid, Overlay, Syntax, WriteOptions
-from orchestrator.dicom.heat import SCALE, coloured
-from orchestrator.dicom.overlay import NOT_DRAWN
+from orchestrator.dicom.view.heat_map import SCALE, coloured
+from orchestrator.dicom.view.overlay import NOT_DRAWN
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.errors import UnsupportedInput
 from orchestrator.domain.model import Geometry

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 
-from orchestrator.dicom import Grid, WriteOptions, drawing
-from orchestrator.dicom.outline import outlines
+from orchestrator.dicom import Grid, WriteOptions
+from orchestrator.dicom.objects.outline import outlines
+from orchestrator.dicom.presentation import drawing
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.model import Geometry
 from orchestrator.domain.records import ObjectKind

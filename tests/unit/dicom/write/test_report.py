@@ -10,7 +10,7 @@ import pytest
 from pydicom import Dataset
 
 from orchestrator.dicom import Grid
-from orchestrator.dicom.answer import MOST_PLACES
+from orchestrator.dicom.result.grid_result import MOST_PLACES
 from orchestrator.domain.concepts import LEFT, codes
 from orchestrator.domain.model import Geometry
 from orchestrator.domain.records import ObjectKind

@@ -10,8 +10,8 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from orchestrator.dicom import attest, reject
-from orchestrator.dicom.review import person_name
-from orchestrator.dicom.storage import encoded
+from orchestrator.dicom.objects.storage import encoded
+from orchestrator.dicom.review.attestation import person_name
 from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.records import ObjectKind, ReviewRecord
 from orchestrator.domain.review import RejectReason, ReviewState

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydicom import Dataset, dcmread
 
-from orchestrator.dicom.conformance import check_attestation, check_object, check_set
-from orchestrator.dicom.identity import patient_and_study
+from orchestrator.dicom.objects.identity import patient_and_study
+from orchestrator.dicom.objects.rules import check_attestation, check_object, check_set
 from orchestrator.domain.errors import ConformanceError
 from orchestrator.domain.records import ObjectKind
 from tests.parts.written import Written, everything_and_maps, write_result

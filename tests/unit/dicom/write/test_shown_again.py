@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 
 from orchestrator.dicom import Grid, Syntax, WriteOptions
-from orchestrator.dicom.form import WORDS, advice, distinct, fitting, in_words
+from orchestrator.dicom.objects.write_options import WORDS, advice, distinct, fitting, in_words
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.records import ObjectKind
 from orchestrator.domain.result import Finding, Region, Result, Segment

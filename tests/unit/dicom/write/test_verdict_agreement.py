@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 
 from orchestrator.dicom import WriteOptions
-from orchestrator.dicom.grid import Grid
-from orchestrator.dicom.verdict_agreement import agreement
+from orchestrator.dicom.read.grid import Grid
+from orchestrator.dicom.review.agreement import agreement
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.errors import NotComparable
 from orchestrator.domain.records import ObjectKind

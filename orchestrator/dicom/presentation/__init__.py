@@ -1,0 +1,1 @@
+"""Writes key images, key objects and presentation states; no segmentations and no reports."""

@@ -1,0 +1,108 @@
+"""How stored values become the grey of a display, as a presentation state says it (PS3.3 C.11.1, C.11.6, C.11.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from pydicom import Dataset
+
+from orchestrator.dicom.read.grid import FrameReference
+from orchestrator.dicom.read.pixels import image_of
+from orchestrator.dicom.result.source import Source, references
+
+SOFT_TISSUE = (40.0, 400.0)
+"""Window centre and width in HU of a CT that names none."""
+ALL_BUT_EXTREMES = (0.5, 99.5)
+"""Percentiles between which the values of another image lie that names no window."""
+
+Window = tuple[str, str, str]
+"""Centre, width and VOI LUT Function as DICOM writes them; the last may be empty."""
+
+
+class GreyScale:
+    """The transformations of the images of one grid."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def describe(self, state: Dataset, frames: Sequence[FrameReference]) -> None:
+        """Add the transformations of these images, all of one modality transformation and photometric interpretation.
+
+        Raises UnsupportedInput.
+        """
+        header = self._source.image_header(frames[0])
+        _add_modality(state, header)
+        state.SoftcopyVOILUTSequence = self._windows(frames)
+        # a presentation state takes the place of the image's own MONOCHROME1: it ends where more is brighter
+        inverse = header.get("PhotometricInterpretation") == "MONOCHROME1"
+        state.PresentationLUTShape = "INVERSE" if inverse else "IDENTITY"
+
+    def _windows(self, frames: Sequence[FrameReference]) -> list[Dataset]:
+        """Return one item for each window, which names its images where there are several."""
+        by_window: dict[Window, list[FrameReference]] = {}
+        tables: list[Dataset] = []
+        for frame in frames:
+            header = self._source.image_header(frame)
+            window = _stated(header)
+            if window is None and header.get("VOILUTSequence"):
+                tables.append(_table(header, frame))
+            else:
+                by_window.setdefault(window or self._default, []).append(frame)
+        items = [*tables, *(_window(window, shown) for window, shown in by_window.items())]
+        if len(items) == 1:
+            del items[0].ReferencedImageSequence
+        return items
+
+    @cached_property
+    def _default(self) -> Window:
+        """The window of images that name none: soft tissue for a CT, else what holds nearly all of one image."""
+        if str(self._source.header.get("Modality")) == "CT":
+            return str(SOFT_TISSUE[0]), str(SOFT_TISSUE[1]), ""
+        frames = self._source.grid.frames
+        frame = frames[len(frames) // 2]
+        low, high = np.percentile(image_of(frame), ALL_BUT_EXTREMES)
+        centre, width = float(low + high) / 2, max(float(high - low), 1.0)
+        return f"{_as_stored(frame, centre):.9g}", f"{width:.9g}", ""
+
+
+def _as_stored(frame: FrameReference, centre: float) -> float:
+    """Return the centre before values were turned round (MONOCHROME1 of an image that is only looked at)."""
+    if frame.stored is None or not frame.stored.inverted:
+        return centre
+    return sum(frame.stored.limits) * frame.rescale.slope + 2 * frame.rescale.intercept - centre
+
+
+def _add_modality(state: Dataset, header: Dataset) -> None:
+    """Copy the modality transformation: a presentation state without one would show stored values."""
+    if header.get("ModalityLUTSequence"):
+        state.ModalityLUTSequence = header.ModalityLUTSequence
+    elif "RescaleSlope" in header or "RescaleIntercept" in header:
+        state.RescaleIntercept = header.get("RescaleIntercept", "0")
+        state.RescaleSlope = header.get("RescaleSlope", "1")
+        state.RescaleType = str(header.get("RescaleType") or ("HU" if header.get("Modality") == "CT" else "US"))
+
+
+def _stated(header: Dataset) -> Window | None:
+    """Return the first window of an image, None where it names none that can be used."""
+    values = [np.atleast_1d(header.get(keyword, [])) for keyword in ("WindowCenter", "WindowWidth")]
+    if not all(len(each) for each in values) or float(values[1][0]) < 1:
+        return None
+    return str(values[0][0]), str(values[1][0]), str(header.get("VOILUTFunction") or "")
+
+
+def _window(window: Window, frames: Sequence[FrameReference]) -> Dataset:
+    item = Dataset()
+    item.ReferencedImageSequence = references(frames)
+    item.WindowCenter, item.WindowWidth, function = window
+    if function:
+        item.VOILUTFunction = function
+    return item
+
+
+def _table(header: Dataset, frame: FrameReference) -> Dataset:
+    item = Dataset()
+    item.ReferencedImageSequence = references([frame])
+    item.VOILUTSequence = header.VOILUTSequence[:1]
+    return item

@@ -1,0 +1,97 @@
+"""Key objects: a list of the images that show the findings, "Of Interest" (PS3.3 A.35.4, TID 2010).
+
+It lists source images only: a destination may get it without the other objects of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+
+from orchestrator.dicom.objects import provenance
+from orchestrator.dicom.objects.identity import CHARACTER_SET
+from orchestrator.dicom.objects.provenance import Clock, Uids
+from orchestrator.dicom.objects.references import evidence, reference
+from orchestrator.dicom.read.grid import FrameReference
+from orchestrator.dicom.result.grid_result import Answer
+from orchestrator.dicom.result.key_slices import telling
+from orchestrator.dicom.sr.report import name_coding_schemes, observer
+from orchestrator.domain.model import ModelDescription
+from orchestrator.domain.result import Presence
+
+KIND = "KO"
+_LONGEST_DESCRIPTION = 1024
+
+
+def key_object(answers: Sequence[Answer], *, model: ModelDescription, clock: Clock, uids: Uids) -> Dataset | None:
+    """Return the key object of a job, complete but for being checked and stored; None where no image shows anything."""
+    shown = [(answer, answer.frame(place)) for answer in answers for place in telling(answer)]
+    if not shown:
+        return None
+    images = {frame.sop_uid: _image(answer, frame) for answer, frame in shown}
+    references = evidence(images.values())
+    source = answers[0].source
+    made = provenance.equipment(model)
+    written: Dataset = KeyObjectSelectionDocument(
+        evidence=references,
+        content=KeyObjectSelection(
+            document_title=codes.DCM.OfInterest,
+            referenced_objects=references,
+            observer_device_context=observer(model),
+            description=_description(answers),
+        ),
+        series_instance_uid=uids.of(KIND, "series"),
+        series_number=provenance.series_number(model, KIND),
+        sop_instance_uid=uids.of(KIND),
+        instance_number=1,
+        manufacturer=made.Manufacturer,
+        manufacturer_model_name=made.ManufacturerModelName,
+        software_versions=list(made.SoftwareVersions),
+        device_serial_number=made.DeviceSerialNumber,
+        specific_character_set=CHARACTER_SET,
+        series_description=provenance.series_description(model, "key object"),
+    )
+    _tidy(written, [frame for _, frame in shown])
+    written.update(source.modules)
+    written.ContentQualification = provenance.qualification(model, source.header.get("ContentQualification") or "")
+    written.ContributingEquipmentSequence = [provenance.contribution(model, clock)]
+    name_coding_schemes(written)
+    provenance.stamp(written, clock, uids, KIND)
+    return written
+
+
+def _image(answer: Answer, frame: FrameReference) -> Dataset:
+    """Return a header of an image, with the size by which highdicom tells images."""
+    source = answer.source
+    header = reference(source.modules.StudyInstanceUID, source.series_uid, frame.sop_class, frame.sop_uid)
+    header.Rows, header.Columns = source.grid.shape[1:3]
+    return header
+
+
+def _tidy(written: Dataset, shown: Sequence[FrameReference]) -> None:
+    """Take the concept names off references, as TID 2010 has them, and name the frames of multi-frame images."""
+    numbers: dict[str, list[int]] = {}
+    for frame in shown:
+        numbers.setdefault(frame.sop_uid, []).extend(frame.numbers or ())
+    for item in written.ContentSequence:
+        if item.ValueType == "IMAGE":
+            item.pop("ConceptNameCodeSequence", None)
+            image = item.ReferencedSOPSequence[0]
+            if numbers[image.ReferencedSOPInstanceUID]:
+                image.ReferencedFrameNumber = sorted(numbers[image.ReferencedSOPInstanceUID])
+
+
+def _description(answers: Sequence[Answer]) -> str:
+    names = ", ".join(dict.fromkeys(name for answer in answers for name in _names(answer)))
+    return f"{provenance.UNVERIFIED}: {names}"[:_LONGEST_DESCRIPTION]
+
+
+def _names(answer: Answer) -> Iterator[str]:
+    """Yield what the images show: the findings, or the segments where no finding is stated."""
+    said = [finding for finding in answer.result.findings if finding.presence is not Presence.ABSENT]
+    yield from (finding.name.meaning for finding in said)
+    if not said:
+        yield from (drawn.segment.label for drawn in answer.segments)

@@ -1,0 +1,209 @@
+"""Presentation states: outlines and words of a result over its source images (GSPS, PS3.3 A.33.1).
+
+For workstations that draw these and no SEG. Written with pydicom rather than highdicom's
+GrayscaleSoftcopyPresentationState: that one shows MONOCHROME1 inverted, anisotropic pixels as squares, images
+without a window black, and refuses images of several sizes, loops, and frames with transformations of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import count
+
+import numpy as np
+from highdicom.color import CIELabColor
+from highdicom.pr import AnnotationUnitsValues, GraphicLayer, GraphicObject, GraphicTypeValues, TextObject
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, GrayscaleSoftcopyPresentationStateStorage
+
+from orchestrator.dicom.objects import provenance
+from orchestrator.dicom.objects.provenance import Clock, Uids
+from orchestrator.dicom.presentation.drawing import Drawing, Layer, drawings
+from orchestrator.dicom.presentation.grey_scale import GreyScale
+from orchestrator.dicom.read.grid import FrameReference
+from orchestrator.dicom.result.grid_result import Answer
+from orchestrator.dicom.result.key_slices import telling
+from orchestrator.dicom.result.source import Source, common_sides, references
+from orchestrator.dicom.view.picture import BANNER
+from orchestrator.domain.model import ModelDescription
+
+KIND = "PR"
+MOST_STATES = 20
+"""How many objects one grid may need, since images with rescale values of their own need one each (PET)."""
+
+_ASPECT = ("ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
+_SAID_ONCE = (
+    *("Rows", "Columns", "PhotometricInterpretation", "PixelSpacing", *_ASPECT),
+    *("RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence"),
+)
+_BANNER_BOX = (0.02, 0.01, 0.98, 0.06)
+_log = logging.getLogger(__name__)
+
+Look = tuple[str, ...]
+"""What one presentation state says of all its images at once, as text to group by."""
+
+
+def presentation_states(
+    answers: Sequence[Answer], *, model: ModelDescription, clock: Clock, uids: Uids
+) -> Iterator[Dataset]:
+    """Yield the presentation states of a job, complete but for being checked and stored.
+
+    One for all images of a grid that are shown alike; none for images in colour, where this kind of object does
+    not apply. Raises UnsupportedInput.
+    """
+    sides, numbers = common_sides([answer.source for answer in answers]), count(1)
+    for answer in answers:
+        grey = GreyScale(answer.source)
+        for drawn in _alike(answer, drawings(answer, uids)):
+            number = next(numbers)
+            state = _state(answer.source, drawn, grey, model)
+            state.update(sides)
+            state.InstanceNumber = number
+            state.ContributingEquipmentSequence = [provenance.contribution(model, clock)]
+            provenance.stamp(state, clock, uids, KIND, str(number), str(state.get("SoftcopyVOILUTSequence")))
+            state.PresentationCreationDate, state.PresentationCreationTime = clock.date, clock.time
+            del state.ContentDate, state.ContentTime  # of other kinds of objects
+            yield state
+
+
+def _alike(answer: Answer, drawn: Sequence[Drawing]) -> Sequence[Sequence[Drawing]]:
+    """Return the drawings by how their images are shown: all of them, or of too many looks those of telling images."""
+    grey = [each for each in drawn if not _in_colour(answer.frame(each.place))]
+    if len(grey) < len(drawn):
+        _log.info("series %s has images in colour: no presentation state for them", answer.source.series_uid)
+    groups = _by_look(answer.source, grey)
+    if len(groups) > MOST_STATES:
+        shown = set(telling(answer))
+        groups = _by_look(answer.source, [each for each in grey if each.place in shown])
+    return list(groups.values())
+
+
+def _in_colour(frame: FrameReference) -> bool:
+    return frame.stored is not None and frame.stored.colour
+
+
+def _by_look(source: Source, drawn: Sequence[Drawing]) -> Mapping[Look, list[Drawing]]:
+    looks = {place: _look(source, place) for place in {each.place for each in drawn}}
+    groups: dict[Look, list[Drawing]] = {}
+    for each in sorted(drawn, key=lambda drawing: drawing.place):
+        groups.setdefault(looks[each.place], []).append(each)
+    return groups
+
+
+def _look(source: Source, place: int) -> Look:
+    header = source.image_header(source.grid.frames[place])
+    return tuple(str(header.get(keyword)) for keyword in _SAID_ONCE)
+
+
+def _state(source: Source, drawn: Sequence[Drawing], grey: GreyScale, model: ModelDescription) -> Dataset:
+    """Return the object without its dates and UIDs."""
+    frames = [source.grid.frames[place] for place in dict.fromkeys(each.place for each in drawn)]
+    header = source.image_header(frames[0])
+    state = Dataset()
+    state.file_meta = FileMetaDataset()
+    state.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    state.SOPClassUID = state.file_meta.MediaStorageSOPClassUID = GrayscaleSoftcopyPresentationStateStorage
+    for module in (source.modules, provenance.equipment(model)):
+        state.update(module)
+    state.Modality = "PR"
+    state.SeriesNumber = provenance.series_number(model, KIND)
+    state.SeriesDescription = provenance.series_description(model, "outlines")
+    state.ContentQualification = provenance.qualification(model, source.header.get("ContentQualification") or "")
+    state.ContentLabel, state.ContentDescription, state.ContentCreatorName = "AI_UNVERIFIED", provenance.UNVERIFIED, ""
+    state.ReferencedSeriesSequence = [_series(source, frames)]
+    _draw(state, source, drawn, model)
+    state.DisplayedAreaSelectionSequence = [_displayed_area(header)]
+    grey.describe(state, frames)
+    return state
+
+
+def _series(source: Source, frames: Sequence[FrameReference]) -> Dataset:
+    series = Dataset()
+    series.SeriesInstanceUID, series.ReferencedImageSequence = source.series_uid, references(frames)
+    return series
+
+
+def _draw(state: Dataset, source: Source, drawn: Sequence[Drawing], model: ModelDescription) -> None:
+    """Add layers and annotations (PS3.3 C.10.5, C.10.7), and the words that nobody has verified them."""
+    names = {layer: f"AI_{number}" for number, layer in enumerate(dict.fromkeys(each.layer for each in drawn), 1)}
+    state.GraphicAnnotationSequence = [
+        *(_annotation(each, names[each.layer], source) for each in drawn),
+        _banner(f"{BANNER}: {provenance.text_of(model.name)} {provenance.text_of(model.version)}".strip()),
+    ]
+    layers = [_layer(names[layer], layer, order) for order, layer in enumerate(names, 1)]
+    state.GraphicLayerSequence = [*layers, GraphicLayer("AI_BANNER", len(layers) + 1, description=BANNER)]
+
+
+def _layer(name: str, layer: Layer, order: int) -> Dataset:
+    item: Dataset = GraphicLayer(
+        name, order, description=provenance.text_of(layer.label), display_color=CIELabColor.from_rgb(*layer.colour)
+    )
+    return item
+
+
+def _annotation(drawing: Drawing, layer: str, source: Source) -> Dataset:
+    _, rows, columns = source.grid.shape[:3]
+    places = [np.clip(points[:, ::-1] + 0.5, 0, (columns, rows)) for points in drawing.shapes]
+    item = Dataset()
+    item.ReferencedImageSequence = references([source.grid.frames[drawing.place]])
+    item.GraphicLayer = layer
+    item.GraphicObjectSequence = [_graphic(each, drawing.tracking) for each in places]
+    highest = places[0][np.argmin(places[0][:, 1])]
+    item.TextObjectSequence = [
+        TextObject(
+            drawing.words,
+            AnnotationUnitsValues.PIXEL,
+            anchor_point=(float(highest[0]), float(highest[1])),
+            anchor_point_visible=False,
+        )
+    ]
+    return item
+
+
+def _graphic(points: np.ndarray[tuple[int, ...], np.dtype[np.float64]], tracking: tuple[str, str] | None) -> Dataset:
+    """Return (column, row) from the upper left corner of the upper left pixel, a polygon closed (PS3.3 C.10.5.1.2)."""
+    is_point = len(points) == 1
+    name, uid = tracking or (None, None)
+    graphic: Dataset = GraphicObject(
+        GraphicTypeValues.POINT if is_point else GraphicTypeValues.POLYLINE,
+        points if is_point else np.vstack([points, points[:1]]),
+        AnnotationUnitsValues.PIXEL,
+        tracking_id=name,
+        tracking_uid=uid,
+    )
+    return graphic
+
+
+def _banner(text: str) -> Dataset:
+    """Return the words on every image, along its upper edge on the screen."""
+    item = Dataset()
+    item.GraphicLayer = "AI_BANNER"
+    item.TextObjectSequence = [
+        TextObject(text, AnnotationUnitsValues.DISPLAY, bounding_box=_BANNER_BOX, text_justification="LEFT")
+    ]
+    return item
+
+
+def _displayed_area(header: Dataset) -> Dataset:
+    """Return the whole image, its pixels in their true shape (PS3.3 C.10.4)."""
+    area = Dataset()
+    area.DisplayedAreaTopLeftHandCorner = [1, 1]
+    area.DisplayedAreaBottomRightHandCorner = [int(header.Columns), int(header.Rows)]
+    area.PresentationSizeMode = "SCALE TO FIT"
+    if header.get("PixelSpacing"):
+        area.PresentationPixelSpacing = header.PixelSpacing
+    else:
+        area.PresentationPixelAspectRatio = _aspect(header)
+    return area
+
+
+def _aspect(header: Dataset) -> list[int]:
+    for keyword in _ASPECT:
+        sides = [float(value) for value in header.get(keyword) or ()]
+        if len(sides) == len(("row", "column")) and min(sides) > 0:
+            ratio = Fraction(sides[0] / sides[1]).limit_denominator(1000)
+            return [ratio.numerator, ratio.denominator]
+    return [1, 1]

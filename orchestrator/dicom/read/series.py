@@ -1,0 +1,175 @@
+"""Instances become a series: what rules may ask, for whom a model is, and whether all has arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import date
+
+from orchestrator.dicom.read.attributes import distinct, number, text
+from orchestrator.dicom.read.geometry import geometry_facts, is_regular
+from orchestrator.domain.errors import InputFault, UnsupportedInput
+from orchestrator.domain.model import Intended
+from orchestrator.domain.series import Headers, Instance, Series
+
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
+_NO_IMAGES = tuple(
+    _STORAGE + family
+    for family in ("9.", "11.", "30", "66", "67", "68.", "78.", "79.", "80.", "88.", "90.", "91.", "104.", "481.")
+)
+"""Waveforms, presentation states, maps, segmentations, reports, documents, radiotherapy (PS3.4 B.5)."""
+
+_NO_IMAGE_MODALITIES = frozenset(
+    (
+        *("ANN", "ASMT", "AU", "DOC", "ECG", "FID", "KO", "M3D", "PLAN", "PR", "REG", "RTDOSE", "RTIMAGE", "RTPLAN"),
+        *("RTRECORD", "RTSTRUCT", "RWV", "SEG", "SMR", "SR", "SRF"),
+    )
+)
+_YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
+
+
+def is_image(instance: Instance) -> bool:
+    """True for an object with pixels that a scanner made or could have made: no SEG, SR, KO, PR, dose or plan."""
+    return instance.pixels is not None and not _is_no_image(instance.sop_class, instance.headers)
+
+
+def lacks_pixels(instance: Instance) -> bool:
+    """True for an image without its pixels, as a copy that was cut off leaves it; a report or a plan needs none."""
+    standard = instance.sop_class.startswith(_STORAGE)
+    return instance.pixels is None and standard and not _is_no_image(instance.sop_class, instance.headers)
+
+
+def may_be_image(instance: Instance) -> bool:
+    """True for an image, with its pixels or cut off; a series of other objects matches no rule."""
+    return is_image(instance) or lacks_pixels(instance)
+
+
+def machine_written(of: Instance | Headers) -> bool:
+    """True where no model may feed on the object.
+
+    Its contributing equipment is Processing Equipment (109102, DCM), as in all that this host and other
+    AI write; or it is no image (SEG, SR, KO, PR ...), whoever made it.
+    """
+    headers = of.headers if isinstance(of, Instance) else of
+    sop_class = of.sop_class if isinstance(of, Instance) else text(of, "SOPClassUID")
+    return "MachineWritten" in headers or _is_no_image(sop_class, headers)
+
+
+def _is_no_image(sop_class: str, headers: Headers) -> bool:
+    return sop_class.startswith(_NO_IMAGES) or text(headers, "Modality").upper() in _NO_IMAGE_MODALITIES
+
+
+def gather(instances: Collection[Instance], *, revision: int = 1, host_facts: Headers | None = None) -> Series:
+    """Return the instances as a series with its facts: the distinct values over all instances.
+
+    And InstanceCount, FrameCount; Orientation (axial, coronal, sagittal, oblique), SliceSpacing (mm,
+    where it is the same throughout), TimePoints where images have a place in the patient; MachineWritten (``yes``);
+    and ``host_facts`` (Source, CallingAETitle, CalledAETitle).
+    Raises ValueError without instances.
+    """
+    if not instances:
+        raise ValueError("a series has at least one instance")
+    members = tuple(instances)
+    facts = distinct([instance.headers for instance in members])
+    facts |= {"InstanceCount": (len(members),), "FrameCount": (sum(instance.frames for instance in members),)}
+    facts |= geometry_facts([instance.plane for instance in members if instance.plane is not None])
+    if any(map(machine_written, members)):
+        facts["MachineWritten"] = ("yes",)
+    return Series(members[0].study_uid, members[0].series_uid, revision, members, facts | dict(host_facts or {}))
+
+
+def gap_free(instances: Collection[Instance]) -> bool:
+    """True for two images or more of one orientation, equally spaced, with instance numbers without a gap.
+
+    A hint that a series is complete, never a proof: half a chest is free of gaps too.
+    """
+    planes = [instance.plane for instance in instances if instance.plane is not None]
+    numbers = sorted(int(number(instance.headers, "InstanceNumber") or 0) for instance in instances)
+    if len(planes) < max(2, len(instances)):
+        return False
+    contiguous = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    return contiguous and is_regular(planes)
+
+
+def expected_count(instances: Collection[Instance]) -> int | None:
+    """Return Images in Acquisition (0020,1002) where it tells how many images the series will have.
+
+    None where the instances do not all say the same, are of several acquisitions, or are more already.
+    """
+    counts = {number(instance.headers, "ImagesInAcquisition") for instance in instances}
+    acquisitions = {number(instance.headers, "AcquisitionNumber") for instance in instances}
+    if len(counts) != 1 or len(acquisitions) != 1 or (count := counts.pop()) is None:
+        return None
+    return int(count) if count >= max(1, len(instances)) else None
+
+
+def check_intended(series: Series, intended: Intended) -> None:
+    """Return where the series is one that the model is meant for.
+
+    Raises UnsupportedInput (OUTSIDE_INTENDED_USE) where it is not, or where the headers do not tell.
+    """
+    facts = series.facts
+    _check_term("modality", facts, ("Modality",), intended.modality)
+    _check_term("body part", facts, ("BodyPartExamined",), intended.body_part)
+    _check_term("sex", facts, ("PatientSex",), intended.sex)
+    _check_age(facts, intended.minimum_age_years, intended.maximum_age_years)
+    if intended.contrast is not None and intended.contrast != ("ContrastBolusAgent" in facts):
+        wanted, found = ("with", "without") if intended.contrast else ("without", "with")
+        raise _outside(f"the model is for images {wanted} contrast, these are {found}")
+
+
+def _check_term(name: str, facts: Headers, keywords: Sequence[str], allowed: Sequence[str]) -> None:
+    if not allowed:
+        return
+    found = {str(value).upper() for keyword in keywords for value in facts.get(keyword, ())}
+    if not found:
+        raise _outside(f"the {name} is unknown, the model is for {_listed(allowed)}")
+    if not found <= {term.upper() for term in allowed}:
+        # sex is the patient's own: the message says that it differs, not what it is
+        what = "is another" if name == "sex" else f"is {_listed(sorted(found))}"
+        raise _outside(f"the {name} {what}, the model is for {_listed(allowed)}")
+
+
+def _check_age(facts: Headers, minimum: float | None, maximum: float | None) -> None:
+    if minimum is None and maximum is None:
+        return
+    age = age_years(facts)
+    if age is None:
+        raise _outside("the age is unknown, and the model is for certain ages only")
+    if minimum is not None and age < minimum:
+        raise _outside(f"age is below {minimum:g}")
+    completed = int(age) if maximum is not None and float(maximum).is_integer() else age  # 80 until the 81st birthday
+    if maximum is not None and completed > maximum:
+        raise _outside(f"age is above {maximum:g}")
+
+
+def age_years(facts: Headers) -> float | None:
+    """Return the age at the study, from birth date and study date, else from PatientAge; None where unknown."""
+    born, studied = _date(text(facts, "PatientBirthDate")), _date(text(facts, "StudyDate"))
+    if born and studied and born <= studied:
+        return _years_between(born, studied)
+    stated = text(facts, "PatientAge").strip().upper()
+    if len(stated) >= 2 and stated[:-1].isdigit() and stated[-1] in _YEARS:
+        return int(stated[:-1]) * _YEARS[stated[-1]]
+    return None
+
+
+def _years_between(born: date, day: date) -> float:
+    """Return completed years and the fraction of the year that has begun."""
+    years = day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+    since = (day - born).days - years * 365.2425
+    return years + min(max(since, 0.0) / 366, 0.999)
+
+
+def _date(value: str) -> date | None:
+    try:
+        return date(int(value[:4]), int(value[4:6]), int(value[6:8])) if len(value) == 8 else None
+    except ValueError:
+        return None
+
+
+def _listed(terms: Sequence[str]) -> str:
+    return " or ".join(terms)
+
+
+def _outside(reason: str) -> UnsupportedInput:
+    return UnsupportedInput(InputFault.OUTSIDE_INTENDED_USE, reason)

@@ -1,0 +1,1 @@
+"""Reads a radiologist's documents and writes verdicts and rejection notes."""

@@ -1,0 +1,1 @@
+"""Writes Segmentation and Parametric Map objects; no reports."""

@@ -1,0 +1,1 @@
+"""Writes structured reports (TID 1500); no pixels."""

@@ -1,0 +1,1 @@
+"""Reads written objects back, for pictures and pages; writes no object."""
