@@ -19,7 +19,7 @@ from benchmarks.series import write_ct
 from orchestrator.app.orthanc import Orthanc, running_orthanc
 from orchestrator.app.watching import ORTHANC_LOOK_SECONDS
 from orchestrator.archive import Spool, SpoolInbox, connect
-from orchestrator.archive.dicomweb import DicomwebArchive
+from orchestrator.archive.dicomweb.archive import DicomwebArchive
 from orchestrator.archive.orthanc import OrthancArchive
 from orchestrator.domain.ports import FoundSeries
 

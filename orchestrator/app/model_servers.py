@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.archive.egress import Egress, Exit
-from orchestrator.archive.inference import InferenceServers
 from orchestrator.config import EgressSettings, Settings
+from orchestrator.model_servers.client import InferenceServers
+from orchestrator.model_servers.egress import Egress, Exit
 
 log = logging.getLogger(__name__)
 

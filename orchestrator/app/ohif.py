@@ -14,7 +14,7 @@ from orchestrator.domain.errors import SettingsError
 from orchestrator.web import Ohif
 
 if TYPE_CHECKING:
-    from orchestrator.archive.http import HttpPeer
+    from orchestrator.archive.http.client import HttpPeer
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def answers(settings: Settings, folder: Path) -> str:
 
 
 def _peer(item: RemoteSettings) -> HttpPeer | None:
-    from orchestrator.archive.http import Access  # loads what speaks HTTP
+    from orchestrator.archive.http.client import Access  # loads what speaks HTTP
 
     access = Access(
         username=item.username,

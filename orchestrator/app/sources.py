@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.app import notices
 from orchestrator.app.model_servers import model_servers
 from orchestrator.app.shipped import models_folder
-from orchestrator.archive import SCHEMES, schemes
+from orchestrator.archive import SCHEMES, hook
 from orchestrator.config import ArchiveSettings, ReceiverSettings, RemoteSettings, Settings
 from orchestrator.domain.errors import SettingsError, UserError
 from orchestrator.domain.plugin import PluginListing
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BUILT_IN = {"archives": schemes, "notices": notices}
+BUILT_IN = {"archives": hook, "notices": notices}
 """What the host does through the hooks that everybody has."""
 
 

@@ -1,22 +1,22 @@
 """Receiving, keeping, asking and sending: everything between this host and the archives."""
 
-from orchestrator.archive.admission import Entity, Known
-from orchestrator.archive.arrival import Announced, Arrival, Closed, Note
-from orchestrator.archive.certificate import ShownCertificate, own_certificate_end, shown_certificate
-from orchestrator.archive.commitment import Commitments
+from orchestrator.archive.commitment.pending_reports import Owed
+from orchestrator.archive.commitment.transactions import Commitments
 from orchestrator.archive.connect import SCHEMES, connect, dicomweb_peer
 from orchestrator.archive.dimse.tls import Tls
-from orchestrator.archive.doorbell import Listener, Ringer
 from orchestrator.archive.folder import FolderArchive
-from orchestrator.archive.inbox import SpoolInbox
-from orchestrator.archive.multipart import BrokenMultipart, boundary_in
-from orchestrator.archive.negotiation import storage_classes
-from orchestrator.archive.owed import Owed
-from orchestrator.archive.receiver import Receiver
-from orchestrator.archive.spool import Spool, SpooledFile
-from orchestrator.archive.stow import Stow, Verdict
-from orchestrator.archive.tls import Credentials
-from orchestrator.archive.untold import UntoldEvent, UntoldEvents
+from orchestrator.archive.http.certificate import ShownCertificate, own_certificate_end, shown_certificate
+from orchestrator.archive.http.multipart import BrokenMultipart, boundary_in
+from orchestrator.archive.http.tls import Credentials
+from orchestrator.archive.protocol.negotiation import storage_classes
+from orchestrator.archive.receiver.admission import Entity, Known
+from orchestrator.archive.receiver.server import Receiver
+from orchestrator.archive.receiver.stow import Stow, Verdict
+from orchestrator.archive.spool.arrival import Announced, Arrival, Closed, Note
+from orchestrator.archive.spool.deferred_events import UntoldEvent, UntoldEvents
+from orchestrator.archive.spool.inbox import SpoolInbox
+from orchestrator.archive.spool.notify import Listener, Ringer
+from orchestrator.archive.spool.spool import Spool, SpooledFile
 
 __all__ = [
     "SCHEMES",

@@ -10,11 +10,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from orchestrator.domain.errors import UserError
 
 if TYPE_CHECKING:
-    from orchestrator.archive.commitment import Commitments
-    from orchestrator.archive.dicomweb import DicomwebArchive
+    from orchestrator.archive.commitment.transactions import Commitments
+    from orchestrator.archive.dicomweb.archive import DicomwebArchive
     from orchestrator.archive.dimse import DimseArchive, Tls, Ways
     from orchestrator.archive.folder import FolderArchive
-    from orchestrator.archive.http import Access, HttpPeer
+    from orchestrator.archive.http.client import Access, HttpPeer
     from orchestrator.archive.orthanc import OrthancArchive
 
 _AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")  # PS3.5 6.2: 16 characters of ASCII, no backslash
@@ -70,7 +70,7 @@ def connect(
 
         return FolderArchive(name, _folder(url, parts))
     if parts.scheme in SCHEMES:
-        from orchestrator.archive.http import Access
+        from orchestrator.archive.http.client import Access
 
         access = Access(
             username=username,
@@ -93,7 +93,7 @@ def dicomweb_peer(url: str, *, name: str, access: Access) -> HttpPeer | None:
     parts = urlsplit(url)
     if not parts.scheme.startswith(_BY_DICOMWEB):
         return None
-    from orchestrator.archive.http import HttpPeer
+    from orchestrator.archive.http.client import HttpPeer
 
     root = _http_root(url, parts).rstrip("/") + ("/dicom-web" if parts.scheme.startswith("orthanc") else "")
     return HttpPeer(name, root, access)
@@ -110,13 +110,13 @@ def _dimse(
 
 
 def _commitments(folder: Path | None) -> Commitments | None:
-    from orchestrator.archive.commitment import Commitments
+    from orchestrator.archive.commitment.transactions import Commitments
 
     return Commitments(folder / "commitments") if folder else None
 
 
 def _asked_by_http(name: str, scheme: str, root: str, access: Access) -> DicomwebArchive | OrthancArchive:
-    from orchestrator.archive.dicomweb import DicomwebArchive
+    from orchestrator.archive.dicomweb.archive import DicomwebArchive
     from orchestrator.archive.orthanc import OrthancArchive
 
     return DicomwebArchive(name, root, access) if scheme.startswith("dicomweb") else OrthancArchive(name, root, access)

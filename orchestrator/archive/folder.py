@@ -14,11 +14,11 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from orchestrator.archive.durable import DurableFolders, write_durably
-from orchestrator.archive.fetched import Fetched
-from orchestrator.archive.found import SERIES_KEYS, STUDY_KEYS, checked, found_series, matches, values
-from orchestrator.archive.identity import ATTRIBUTES, one_patient, study_identity
-from orchestrator.archive.uid import is_uid
+from orchestrator.archive.protocol.uid import is_uid
+from orchestrator.archive.query.fetch import Fetched
+from orchestrator.archive.query.identity import ATTRIBUTES, one_patient, study_identity
+from orchestrator.archive.query.matching import SERIES_KEYS, STUDY_KEYS, checked, found_series, matches, values
+from orchestrator.archive.spool.durable import DurableFolders, write_durably
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, UnreadableFile
 from orchestrator.domain.ports import FoundSeries, Inbox, ObjectReference
 from orchestrator.domain.series import Headers, StudyIdentity

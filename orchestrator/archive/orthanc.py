@@ -14,11 +14,11 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from orchestrator.archive.fetched import Fetched
-from orchestrator.archive.found import checked, found_series, matches, values_of
-from orchestrator.archive.http import Access, HttpPeer, Session
-from orchestrator.archive.identity import identity_in, one_patient
-from orchestrator.archive.wado import bring
+from orchestrator.archive.dicomweb.wado import bring
+from orchestrator.archive.http.client import Access, HttpPeer, Session
+from orchestrator.archive.query.fetch import Fetched
+from orchestrator.archive.query.identity import identity_in, one_patient
+from orchestrator.archive.query.matching import checked, found_series, matches, values_of
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, UnreadableFile
 from orchestrator.domain.ports import Change, Changes, FoundSeries, Inbox, ObjectReference
 from orchestrator.domain.series import StudyIdentity

@@ -14,7 +14,7 @@ from orchestrator.domain.errors import SettingsError
 from orchestrator.domain.records import ObjectKind, ObjectRecord
 
 if TYPE_CHECKING:
-    from orchestrator.archive.http import Session
+    from orchestrator.archive.http.client import Session
 
 PLACE: Final = "/viewer/"
 _TELLING: Final = (ObjectKind.SEG, ObjectKind.SR, ObjectKind.SC)

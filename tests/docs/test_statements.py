@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.app.conformance import dicom_statement
-from orchestrator.archive.command import Status
-from orchestrator.archive.negotiation import STORAGE_CLASSES
+from orchestrator.archive.protocol.command import Status
+from orchestrator.archive.protocol.negotiation import STORAGE_CLASSES
 from orchestrator.config import Settings
 from orchestrator.dicom.objects.write_options import every_class
 from tests.docs.statements import PAGES, statement

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from orchestrator.archive.multipart import Outgoing
+from orchestrator.archive.http.multipart import Outgoing
 from tests.data.faults import ct
 from tests.data.models import rule
 from tests.parts.certificates import Authority

@@ -6,7 +6,7 @@ import orchestrator
 from orchestrator.app.conformance import network, objects
 from orchestrator.app.conformance.layout import page, table
 from orchestrator.archive.dimse.tls import SUITES
-from orchestrator.archive.tls import CIPHERS
+from orchestrator.archive.http.tls import CIPHERS
 from orchestrator.config import Settings
 from orchestrator.dicom.objects.provenance import HOST
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from orchestrator.app.conformance.layout import name_of, page, table, uids
-from orchestrator.archive.command import Status
-from orchestrator.archive.commitment import PUSH_MODEL
+from orchestrator.archive.commitment.transactions import PUSH_MODEL
 from orchestrator.archive.dimse.query import FIND, PROPOSED
 from orchestrator.archive.dimse.retrieve import GET, MOVE, TRANSFER_SYNTAXES
-from orchestrator.archive.encoded import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
-from orchestrator.archive.negotiation import (
+from orchestrator.archive.protocol.command import Status
+from orchestrator.archive.protocol.dataset import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from orchestrator.archive.protocol.negotiation import (
     ANNOUNCED_PDU_BYTES,
     COMMITMENT_ENCODINGS,
     STORAGE_CLASSES,
     VERIFICATION,
     file_encodings,
 )
-from orchestrator.archive.reporting import WAITS_SECONDS
+from orchestrator.archive.receiver.commitment_reports import WAITS_SECONDS
 from orchestrator.config import Settings
 from orchestrator.dicom.objects.write_options import Syntax, every_class
 

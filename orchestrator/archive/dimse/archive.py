@@ -12,16 +12,16 @@ from pydicom.dataset import Dataset
 from pynetdicom import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from orchestrator.archive.commitment import Commitments
-from orchestrator.archive.counts import changes
+from orchestrator.archive.commitment.transactions import Commitments
 from orchestrator.archive.dimse.committing import uncommitted
 from orchestrator.archive.dimse.peer import SUCCESS, NotOffered, Peer
 from orchestrator.archive.dimse.query import questions
 from orchestrator.archive.dimse.retrieve import get, move
 from orchestrator.archive.dimse.search import Counted, find_series
 from orchestrator.archive.dimse.storing import store
-from orchestrator.archive.found import first
-from orchestrator.archive.identity import ATTRIBUTES, one_patient, study_identity
+from orchestrator.archive.query.changes import changes
+from orchestrator.archive.query.identity import ATTRIBUTES, one_patient, study_identity
+from orchestrator.archive.query.matching import first
 from orchestrator.domain.errors import ArchiveRefused
 from orchestrator.domain.ports import Changes, FoundSeries, Inbox, ObjectReference
 from orchestrator.domain.series import StudyIdentity

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pynetdicom import build_context, evt
 from pynetdicom.association import Association
 
-from orchestrator.archive.command import Status
-from orchestrator.archive.commitment import (
+from orchestrator.archive.commitment.transactions import (
     DUPLICATE_TRANSACTION,
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
@@ -21,6 +20,7 @@ from orchestrator.archive.commitment import (
     transaction_uid,
 )
 from orchestrator.archive.dimse.peer import SUCCESS, Peer, listen
+from orchestrator.archive.protocol.command import Status
 from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable, UnreadableFile
 from orchestrator.domain.ports import ObjectReference
 

@@ -15,8 +15,8 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
 from orchestrator.archive.dimse.tls import NotingContext, Tls, named
-from orchestrator.archive.encoded import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
-from orchestrator.archive.negotiation import ANNOUNCED_PDU_BYTES
+from orchestrator.archive.protocol.dataset import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from orchestrator.archive.protocol.negotiation import ANNOUNCED_PDU_BYTES
 from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable
 
 _config.STORE_SEND_CHUNKED_DATASET = True  # a file's bytes go out as they are, never decoded and encoded again

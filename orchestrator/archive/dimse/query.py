@@ -14,7 +14,7 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
 
 from orchestrator.archive.dimse.peer import CANCELLED, PENDING, SUCCESS, Peer
-from orchestrator.archive.found import matches, values
+from orchestrator.archive.query.matching import matches, values
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
 from orchestrator.domain.quiet import quiet
 from orchestrator.domain.series import Headers, HeaderValue

@@ -38,12 +38,12 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelMove,
 )
 
-from orchestrator.archive.command import Status
 from orchestrator.archive.dimse.peer import CANCELLED, MAXIMUM_CONTEXTS, PENDING, SUCCESS, NotOffered, Peer
 from orchestrator.archive.dimse.query import questions
-from orchestrator.archive.found import first
-from orchestrator.archive.negotiation import STORAGE_CLASSES
-from orchestrator.archive.uid import is_uid, shown
+from orchestrator.archive.protocol.command import Status
+from orchestrator.archive.protocol.negotiation import STORAGE_CLASSES
+from orchestrator.archive.protocol.uid import is_uid, shown
+from orchestrator.archive.query.matching import first
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, UnreadableFile
 from orchestrator.domain.ports import FoundSeries, Inbox
 

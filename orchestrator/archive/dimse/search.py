@@ -7,8 +7,16 @@ from dataclasses import dataclass
 
 from orchestrator.archive.dimse.peer import Peer
 from orchestrator.archive.dimse.query import Questions, questions
-from orchestrator.archive.found import COUNT, SERIES_KEYS, STUDY_COUNT, STUDY_KEYS, checked, first, found_series
-from orchestrator.archive.uid import is_uid
+from orchestrator.archive.protocol.uid import is_uid
+from orchestrator.archive.query.matching import (
+    COUNT,
+    SERIES_KEYS,
+    STUDY_COUNT,
+    STUDY_KEYS,
+    checked,
+    first,
+    found_series,
+)
 from orchestrator.domain.ports import FoundSeries
 from orchestrator.domain.series import Headers
 

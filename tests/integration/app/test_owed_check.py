@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.app.doctor import Health, owed_checks
 from orchestrator.app.places import owed_of
-from orchestrator.archive.owed import Asked, Reference
+from orchestrator.archive.commitment.pending_reports import Asked, Reference
 from orchestrator.config import Settings
 
 HOUR_SECONDS = 3600

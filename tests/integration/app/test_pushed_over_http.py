@@ -10,7 +10,7 @@ import pytest
 from orchestrator.app.pages import taking
 from orchestrator.app.places import doorbell_of
 from orchestrator.archive import Arrival, Closed, Listener
-from orchestrator.archive.multipart import Outgoing
+from orchestrator.archive.http.multipart import Outgoing
 from orchestrator.config import DataSettings, ReceiverSettings, Settings, WebSettings
 from tests.data.objects import write_instances
 

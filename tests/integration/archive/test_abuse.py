@@ -18,7 +18,7 @@ from pynetdicom.pdu_primitives import (
     MaximumLengthNotification,
 )
 
-from orchestrator.archive.command import Element, encode
+from orchestrator.archive.protocol.command import Element, encode
 from tests.data.objects import instance
 from tests.integration.archive.conftest import Station, wait_until
 from tests.parts.dcmtk import echoscu

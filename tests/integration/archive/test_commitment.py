@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from orchestrator.archive.commitment import DUPLICATE_TRANSACTION, Commitments, Outcome
+from orchestrator.archive.commitment.transactions import DUPLICATE_TRANSACTION, Commitments, Outcome
 
 KEPT = Outcome("2.25.7", frozenset({"1.4.0"}), {"1.4.1": 0x0112})
 

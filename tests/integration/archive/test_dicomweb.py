@@ -18,7 +18,7 @@ import pytest
 from pydicom import dcmread
 
 from orchestrator.archive import Arrival, Note, Spool, SpoolInbox, connect
-from orchestrator.archive.dicomweb import DicomwebArchive
+from orchestrator.archive.dicomweb.archive import DicomwebArchive
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, StorageFull
 from orchestrator.domain.ports import FoundSeries, ObjectReference
 from tests.data.objects import instance
@@ -170,7 +170,7 @@ def test_an_archive_that_ignores_the_offset_is_asked_twice_and_no_more() -> None
 
 
 def test_answers_without_an_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.archive.dicomweb._MOST_ANSWERS", 20)
+    monkeypatch.setattr("orchestrator.archive.dicomweb.archive._MOST_ANSWERS", 20)
     numbers = itertools.count()
     fault = pytest.raises(ArchiveRefused, match="more than 20: ask for fewer days")
     with archive_that(lambda _: answered(*[series(next(numbers)) for _ in range(8)])) as archive, fault:

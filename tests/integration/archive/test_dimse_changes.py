@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from pynetdicom import evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as FIND  # noqa: N814
 
-from orchestrator.archive import counts as counting
 from orchestrator.archive.dimse import DimseArchive
+from orchestrator.archive.query import changes as counting
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
 from orchestrator.domain.ports import Change
 from tests.parts.dicom_peer import ScriptedPeer, connected, dataset_of, scripted_peer

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.archive import durable
-from orchestrator.archive.durable import DurableFolders
+from orchestrator.archive.spool import durable
+from orchestrator.archive.spool.durable import DurableFolders
 
 
 @pytest.fixture

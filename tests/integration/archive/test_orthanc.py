@@ -15,7 +15,7 @@ from pydicom import dcmread
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
 from orchestrator.archive import Arrival, Note, Spool, SpoolInbox, connect
-from orchestrator.archive.dicomweb import DicomwebArchive
+from orchestrator.archive.dicomweb.archive import DicomwebArchive
 from orchestrator.archive.orthanc import OrthancArchive
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
 from orchestrator.domain.ports import Change, FoundSeries, ObjectReference

@@ -13,7 +13,7 @@ import pytest
 from pydicom import dcmread
 
 from orchestrator.archive import Spool, SpoolInbox, connect
-from orchestrator.archive.http import Session
+from orchestrator.archive.http.client import Session
 from orchestrator.domain.errors import ArchiveError, ArchiveUnavailable
 from orchestrator.domain.ports import FoundSeries
 from tests.data.objects import instance

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.archive import Owed, UntoldEvent, UntoldEvents
-from orchestrator.archive.owed import Asked, Reference
+from orchestrator.archive.commitment.pending_reports import Asked, Reference
 
 ASKED = Asked(
     requester="CT1",
@@ -170,7 +170,7 @@ def fails(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
 
 
 def test_what_the_disk_does_not_take_is_not_owed(owed: Owed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fails(monkeypatch, "orchestrator.archive.owed.write_durably")
+    fails(monkeypatch, "orchestrator.archive.commitment.pending_reports.write_durably")
     with pytest.raises(OSError, match="no space"):
         owed.keep(ASKED)
     assert not owed.owes(ASKED)
@@ -182,7 +182,7 @@ def test_a_debt_stays_until_its_event_is_durable(
 ) -> None:
     owed.keep(ASKED)
     with monkeypatch.context() as patch:
-        fails(patch, "orchestrator.archive.untold.write_durably")
+        fails(patch, "orchestrator.archive.spool.deferred_events.write_durably")
         owed.give_up(ASKED, "why")
         assert owed.owes(ASKED)
     owed.give_up(ASKED, "why")

@@ -12,7 +12,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittle
 from pynetdicom import AE, build_context, build_role, evt
 
 from orchestrator.archive import Commitments, Known, Owed
-from orchestrator.archive.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, Outcome, commitment_request
+from orchestrator.archive.commitment.transactions import PUSH_MODEL, PUSH_MODEL_INSTANCE, Outcome, commitment_request
 from orchestrator.domain.ports import ObjectReference
 from tests.data.objects import instance, write_instances
 from tests.integration.archive.conftest import Station, debts, wait_until
@@ -143,7 +143,7 @@ def test_what_the_full_disk_does_not_keep_is_refused(
 
     with associated(promising.port, reports) as association:
         with monkeypatch.context() as patch:
-            patch.setattr("orchestrator.archive.owed.write_durably", full)
+            patch.setattr("orchestrator.archive.commitment.pending_reports.write_durably", full)
             assert ask(association, [(CTImageStorage, "1.4")]) == 0x0213
         assert association.send_c_store(instance()).Status == 0
     assert reports == []

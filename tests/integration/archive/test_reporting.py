@@ -12,8 +12,8 @@ from pydicom.uid import CTImageStorage, generate_uid
 from pynetdicom import evt
 
 from orchestrator.archive import Known, Owed, Spool, Tls, UntoldEvents
-from orchestrator.archive.owed import Asked, Reference
-from orchestrator.archive.reporting import Reporter
+from orchestrator.archive.commitment.pending_reports import Asked, Reference
+from orchestrator.archive.receiver.commitment_reports import Reporter
 from tests.integration.archive.conftest import Station, debts, wait_until
 from tests.parts.certificates import Authority
 from tests.parts.dcmtk import free_port

@@ -14,7 +14,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 from pynetdicom.dsutils import encode
 
 from orchestrator.archive import Arrival, Spool
-from orchestrator.archive.spool import Incoming, Mismatch, Origin
+from orchestrator.archive.spool.spool import Incoming, Mismatch, Origin
 from orchestrator.domain.errors import StorageFull, UnreadableFile
 from tests.data.objects import instance
 

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from orchestrator.archive import inference
-from orchestrator.archive.egress import Egress, Exit
-from orchestrator.archive.inference import InferenceServers
 from orchestrator.domain.ports import Prediction
 from orchestrator.domain.volume import Volume
+from orchestrator.model_servers import client
+from orchestrator.model_servers.client import InferenceServers
+from orchestrator.model_servers.egress import Egress, Exit
 from orchestrator.worker import Workers, discover
 from tests.integration.remote.mlserver import Server, mlserver
 
@@ -87,7 +87,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait little between the attempts at a server that is not there."""
-    monkeypatch.setattr(inference, "BACKOFF_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr(client, "BACKOFF_SECONDS", (0.01, 0.01))
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.archive.egress import Egress, Exit, Parcel
 from orchestrator.domain.errors import EgressRefused, RemoteFailed, RemoteTimeout, RemoteUnavailable
+from orchestrator.model_servers.egress import Egress, Exit, Parcel
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from orchestrator.archive import dicomweb_peer
-from orchestrator.archive.http import Access
+from orchestrator.archive.http.client import Access
 from orchestrator.jobs import Ledger
 from orchestrator.web import Ohif, create_app
 from orchestrator.web.dicomweb_proxy import ROOT

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pynetdicom.dsutils import decode
 
-from orchestrator.archive.command import NO_DATA_SET, Command, Element, Status, encode, response
+from orchestrator.archive.protocol.command import NO_DATA_SET, Command, Element, Status, encode, response
 
 STORE = encode(
     {

@@ -5,12 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from orchestrator.archive.commitment import (
-    commitment_request,
-    read_outcome,
-    transaction_uid,
-)
-from orchestrator.archive.uid import is_uid
+from orchestrator.archive.commitment.transactions import commitment_request, read_outcome, transaction_uid
+from orchestrator.archive.protocol.uid import is_uid
 from orchestrator.domain.errors import UnreadableFile
 from orchestrator.domain.ports import ObjectReference
 

@@ -15,7 +15,7 @@ from pydicom.uid import (
 )
 from pynetdicom.dsutils import encode
 
-from orchestrator.archive.encoded import Identity, file_header, read_identity
+from orchestrator.archive.protocol.dataset import Identity, file_header, read_identity
 from orchestrator.domain.errors import UnreadableFile
 from tests.data.objects import instance
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from orchestrator.archive.fetched import Fetched
+from orchestrator.archive.query.fetch import Fetched
 from orchestrator.domain.ports import FoundSeries
 
 SERIES = FoundSeries("1.2", "1.3")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator.archive.http import http_date
+from orchestrator.archive.http.client import http_date
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

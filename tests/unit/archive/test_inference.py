@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from orchestrator.archive import inference
-from orchestrator.archive.egress import Parcel, Reply
-from orchestrator.archive.inference import InferenceServers
 from orchestrator.domain.errors import InvalidResult, RemoteFailed, RemoteUnavailable
 from orchestrator.domain.remote import RemoteCall, RemoteModel
+from orchestrator.model_servers import client
+from orchestrator.model_servers.client import InferenceServers
+from orchestrator.model_servers.egress import Parcel, Reply
 
 MODEL = RemoteModel(url="http://triton:8000", model="bone")
 TENSOR = np.arange(6, dtype=np.float32).reshape(1, 1, 2, 3)
@@ -62,7 +62,7 @@ def output(shape: Sequence[int], datatype: str = "FP32", name: str = "y", **more
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inference, "BACKOFF_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(client, "BACKOFF_SECONDS", (0.0, 0.0))
 
 
 @given(arrays.arrays(np.float32, SHAPES, elements=st.floats(width=32, allow_nan=False, allow_infinity=False)))
@@ -86,7 +86,7 @@ def test_bytes_carry_every_number_there_and_back(tensor: npt.NDArray[np.float32]
 
 @pytest.mark.parametrize("datatype", ["FP16", "FP64", "UINT8", "INT32", "INT64", "BOOL"])
 def test_any_kind_of_number_is_read_behind_another_output(datatype: str) -> None:
-    values = np.array([0, 1, 1], inference._DTYPES[datatype])
+    values = np.array([0, 1, 1], client._DTYPES[datatype])
     outputs = [
         output([2], name="other", parameters={"binary_data_size": 8}),
         output([1, 3], datatype, parameters={"binary_data_size": values.nbytes}),
@@ -140,7 +140,7 @@ def test_what_will_not_pass_is_not_asked_again(status: int) -> None:
 
 
 def test_more_numbers_than_json_is_for_do_not_leave(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inference, "MOST_JSON_NUMBERS", 5)
+    monkeypatch.setattr(client, "MOST_JSON_NUMBERS", 5)
     way = Way()
     with pytest.raises(RemoteFailed, match=r"6 of them are too much for that; give \[input\] a patch"):
         servers(way).infer(call())

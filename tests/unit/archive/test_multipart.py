@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from orchestrator.archive.multipart import BrokenMultipart, MultipartReader, Outgoing, boundary_in
+from orchestrator.archive.http.multipart import BrokenMultipart, MultipartReader, Outgoing, boundary_in
 
 BOUNDARY = "b-1"
 TRAPS = st.sampled_from([b"\r\n", b"--b-1", b"--b-", b"\r\n--b", b"\r", b"\n--", b"--", b"\r\n\r\n"])

@@ -8,7 +8,7 @@ from pynetdicom.pdu_primitives import (
     MaximumLengthNotification,
 )
 
-from orchestrator.archive.negotiation import (
+from orchestrator.archive.protocol.negotiation import (
     STORAGE_CLASSES,
     Context,
     Proposal,

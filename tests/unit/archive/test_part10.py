@@ -12,7 +12,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from orchestrator.archive.part10 import describe_file
+from orchestrator.archive.protocol.part10 import describe_file
 from orchestrator.domain.errors import UnreadableFile
 
 CLASS, UID, SYNTAX = "1.2.840.10008.5.1.4.1.1.2", "1.2.3.4", "1.2.840.10008.1.2.1"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.archive.pdu import (
+from orchestrator.archive.protocol.pdu import (
     MAXIMUM_PDU_BYTES,
     Abort,
     Pdu,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import orchestrator
-from orchestrator.archive.egress import Egress, Exit
 from orchestrator.domain.errors import EgressRefused
+from orchestrator.model_servers.egress import Egress, Exit
 
 
 def _egress(url: str) -> Egress:

@@ -1,6 +1,6 @@
 import pytest
 
-from orchestrator.archive.uid import is_uid, shown
+from orchestrator.archive.protocol.uid import is_uid, shown
 
 
 @pytest.mark.parametrize("text", ["1", "1.2.840.10008.1.1", "1" * 64, "1.02.3"])

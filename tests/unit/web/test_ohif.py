@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from orchestrator.archive import dicomweb_peer
-from orchestrator.archive.http import Access
+from orchestrator.archive.http.client import Access
 from orchestrator.domain.errors import SettingsError
 from orchestrator.domain.records import ObjectKind
 from orchestrator.web import Ohif, Permission, create_app

@@ -9,10 +9,19 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import uuid4
 
-from orchestrator.archive.command import NO_DATA_SET, RESPONSE, Command, Element, Request, Status, encode, response
-from orchestrator.archive.negotiation import Context
-from orchestrator.archive.operation import Operation, Refusal, Sender, refusal
-from orchestrator.archive.pdu import (
+from orchestrator.archive.commitment.report import Report
+from orchestrator.archive.protocol.command import (
+    NO_DATA_SET,
+    RESPONSE,
+    Command,
+    Element,
+    Request,
+    Status,
+    encode,
+    response,
+)
+from orchestrator.archive.protocol.negotiation import Context
+from orchestrator.archive.protocol.pdu import (
     RELEASE_RESPONSE,
     Abort,
     Pdu,
@@ -21,8 +30,8 @@ from orchestrator.archive.pdu import (
     fragments,
     message_pdus,
 )
-from orchestrator.archive.report import Report
-from orchestrator.archive.uid import shown
+from orchestrator.archive.protocol.uid import shown
+from orchestrator.archive.receiver.operations import Operation, Refusal, Sender, refusal
 from orchestrator.domain.errors import StorageFull, UnreadableFile
 
 _COMMAND_SET_BYTES = 64 << 10

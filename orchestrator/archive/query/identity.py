@@ -8,7 +8,7 @@ from io import BytesIO
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
 
-from orchestrator.archive.found import first
+from orchestrator.archive.query.matching import first
 from orchestrator.domain.errors import ArchiveRefused, UnreadableFile
 from orchestrator.domain.quiet import quiet
 from orchestrator.domain.series import Headers, StudyIdentity

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.archive.dimse.tls import Tls
-from orchestrator.archive.negotiation import Proposal, Rejection
+from orchestrator.archive.protocol.negotiation import Proposal, Rejection
 
 
 @dataclass(frozen=True, slots=True)

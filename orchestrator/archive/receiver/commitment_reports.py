@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 from pynetdicom import build_context
 
-from orchestrator.archive.admission import Known
-from orchestrator.archive.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
+from orchestrator.archive.commitment.pending_reports import Asked, Owed
+from orchestrator.archive.commitment.report import report_on
+from orchestrator.archive.commitment.transactions import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from orchestrator.archive.dimse.peer import Peer
-from orchestrator.archive.owed import Asked, Owed
-from orchestrator.archive.report import report_on
-from orchestrator.archive.spool import Spool
+from orchestrator.archive.receiver.admission import Known
+from orchestrator.archive.spool.spool import Spool
 from orchestrator.domain.errors import ArchiveError
 
 WAITS_SECONDS = (10.0, 60.0, 600.0)

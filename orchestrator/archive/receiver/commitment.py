@@ -10,18 +10,23 @@ from typing import TYPE_CHECKING
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import decode
 
-from orchestrator.archive.command import Command, Element, Status
-from orchestrator.archive.commitment import PUSH_MODEL_INSTANCE, REQUEST_COMMITMENT, Commitments, read_outcome
-from orchestrator.archive.operation import Refusal, refusal
-from orchestrator.archive.owed import Asked, Owed, Reference
-from orchestrator.archive.report import encoding, report_on
-from orchestrator.archive.spool import Spool
-from orchestrator.archive.uid import is_uid
+from orchestrator.archive.commitment.pending_reports import Asked, Owed, Reference
+from orchestrator.archive.commitment.report import encoding, report_on
+from orchestrator.archive.commitment.transactions import (
+    PUSH_MODEL_INSTANCE,
+    REQUEST_COMMITMENT,
+    Commitments,
+    read_outcome,
+)
+from orchestrator.archive.protocol.command import Command, Element, Status
+from orchestrator.archive.protocol.uid import is_uid
+from orchestrator.archive.receiver.operations import Refusal, refusal
+from orchestrator.archive.spool.spool import Spool
 from orchestrator.domain.errors import StorageFull, UnreadableFile
 from orchestrator.domain.quiet import quiet
 
 if TYPE_CHECKING:
-    from orchestrator.archive.association import Association
+    from orchestrator.archive.receiver.association import Association
 
 _LARGEST_BYTES = 16 << 20  # some 100,000 references
 _log = logging.getLogger(__name__)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from uuid import uuid4
 
-from orchestrator.archive.arrival import Arrival, Closed, Note
-from orchestrator.archive.command import Status
-from orchestrator.archive.multipart import MultipartReader, Part
-from orchestrator.archive.negotiation import Takes, is_file_encoding
-from orchestrator.archive.operation import Refusal, refusal
-from orchestrator.archive.part10 import Described, describe_file
-from orchestrator.archive.spool import Origin, Spool
-from orchestrator.archive.uid import is_uid, shown
+from orchestrator.archive.http.multipart import MultipartReader, Part
+from orchestrator.archive.protocol.command import Status
+from orchestrator.archive.protocol.negotiation import Takes, is_file_encoding
+from orchestrator.archive.protocol.part10 import Described, describe_file
+from orchestrator.archive.protocol.uid import is_uid, shown
+from orchestrator.archive.receiver.operations import Refusal, refusal
+from orchestrator.archive.spool.arrival import Arrival, Closed, Note
+from orchestrator.archive.spool.spool import Origin, Spool
 from orchestrator.domain.errors import StorageFull, UnreadableFile
 
 SOURCE = "stow-rs"

@@ -19,10 +19,10 @@ from uuid import uuid4
 
 from pydicom.filereader import read_file_meta_info
 
-from orchestrator.archive.arrival import Arrival
-from orchestrator.archive.durable import DurableFolders, sync_folder
-from orchestrator.archive.encoded import Identity, file_header, read_identity, source_in
-from orchestrator.archive.uid import is_uid, shown
+from orchestrator.archive.protocol.dataset import Identity, file_header, read_identity, source_in
+from orchestrator.archive.protocol.uid import is_uid, shown
+from orchestrator.archive.spool.arrival import Arrival
+from orchestrator.archive.spool.durable import DurableFolders, sync_folder
 from orchestrator.domain.errors import StorageFull, UnreadableFile
 
 _DIGEST_DIGITS = 12

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from orchestrator.archive.uid import is_uid
+from orchestrator.archive.protocol.uid import is_uid
 from orchestrator.domain.errors import ArchiveRefused
 from orchestrator.domain.ports import FoundSeries
 from orchestrator.domain.series import Headers, HeaderValue

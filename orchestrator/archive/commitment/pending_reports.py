@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from orchestrator.archive.command import Status
-from orchestrator.archive.durable import DurableFolders, sync_folder, write_durably
-from orchestrator.archive.uid import is_uid, shown
-from orchestrator.archive.untold import UntoldEvent, UntoldEvents
+from orchestrator.archive.protocol.command import Status
+from orchestrator.archive.protocol.uid import is_uid, shown
+from orchestrator.archive.spool.deferred_events import UntoldEvent, UntoldEvents
+from orchestrator.archive.spool.durable import DurableFolders, sync_folder, write_durably
 
 UNREPORTED, REFUSED, UNREADABLE = "commitment-unreported", "commitment-refused", "commitment-unreadable"
 """Kinds of the events in which a debt ends that was not paid."""

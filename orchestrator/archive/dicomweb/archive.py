@@ -12,11 +12,16 @@ from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 
-from orchestrator.archive.counts import changes
-from orchestrator.archive.dicomjson import headers_in, items_in
-from orchestrator.archive.encoded import IMPLEMENTATION_CLASS_UID
-from orchestrator.archive.fetched import Fetched
-from orchestrator.archive.found import (
+from orchestrator.archive.dicomweb.json_model import headers_in, items_in
+from orchestrator.archive.dicomweb.wado import bring, files
+from orchestrator.archive.http.client import Access, HttpPeer, Params, Session, http_date
+from orchestrator.archive.http.multipart import Outgoing
+from orchestrator.archive.protocol.dataset import IMPLEMENTATION_CLASS_UID
+from orchestrator.archive.protocol.uid import is_uid, shown
+from orchestrator.archive.query.changes import changes
+from orchestrator.archive.query.fetch import Fetched
+from orchestrator.archive.query.identity import ATTRIBUTES, identity_in, identity_of, one_patient
+from orchestrator.archive.query.matching import (
     COUNT,
     SERIES_KEYS,
     STUDY_COUNT,
@@ -26,11 +31,6 @@ from orchestrator.archive.found import (
     found_series,
     matches,
 )
-from orchestrator.archive.http import Access, HttpPeer, Params, Session, http_date
-from orchestrator.archive.identity import ATTRIBUTES, identity_in, identity_of, one_patient
-from orchestrator.archive.multipart import Outgoing
-from orchestrator.archive.uid import is_uid, shown
-from orchestrator.archive.wado import bring, files
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, ObjectRefused, UnreadableFile
 from orchestrator.domain.ports import Changes, FoundSeries, Inbox, ObjectReference
 from orchestrator.domain.series import Headers, StudyIdentity

@@ -19,8 +19,8 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.presentation import AllStoragePresentationContexts, PresentationContext
 
-from orchestrator.archive.commitment import PUSH_MODEL
-from orchestrator.archive.encoded import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from orchestrator.archive.commitment.transactions import PUSH_MODEL
+from orchestrator.archive.protocol.dataset import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 
 VERIFICATION = "1.2.840.10008.1.1"
 ANNOUNCED_PDU_BYTES = 128 << 10

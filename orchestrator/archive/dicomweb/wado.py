@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
-from orchestrator.archive.fetched import Fetched
-from orchestrator.archive.http import Session
-from orchestrator.archive.multipart import BrokenMultipart, MultipartReader, Part, boundary_in
+from orchestrator.archive.http.client import Session
+from orchestrator.archive.http.multipart import BrokenMultipart, MultipartReader, Part, boundary_in
+from orchestrator.archive.query.fetch import Fetched
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
 from orchestrator.domain.ports import FoundSeries
 

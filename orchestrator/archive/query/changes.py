@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Protocol
 
-from orchestrator.archive.found import STUDY_COUNT, first
+from orchestrator.archive.query.matching import STUDY_COUNT, first
 from orchestrator.domain.errors import ArchiveRefused
 from orchestrator.domain.ports import Change, Changes, FoundSeries
 from orchestrator.domain.series import Headers

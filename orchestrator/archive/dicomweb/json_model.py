@@ -7,7 +7,7 @@ from typing import Any
 
 from pydicom.datadict import keyword_for_tag
 
-from orchestrator.archive.found import values
+from orchestrator.archive.query.matching import values
 from orchestrator.domain.series import Headers, HeaderValue
 
 _NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")

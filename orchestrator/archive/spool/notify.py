@@ -17,7 +17,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from orchestrator.archive.arrival import Announced, Arrival, Closed, Note
+from orchestrator.archive.spool.arrival import Announced, Arrival, Closed, Note
 
 _NOTE_BYTES = 64 << 10
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from orchestrator.archive.arrival import Arrival
-from orchestrator.archive.command import Command, Element, Request, Status
-from orchestrator.archive.commitment import PUSH_MODEL, Commitments
-from orchestrator.archive.operation import Echo, Operation, Refusal, Store
-from orchestrator.archive.owed import Owed
-from orchestrator.archive.promise import Ask, Hear
-from orchestrator.archive.spool import Spool
+from orchestrator.archive.commitment.pending_reports import Owed
+from orchestrator.archive.commitment.transactions import PUSH_MODEL, Commitments
+from orchestrator.archive.protocol.command import Command, Element, Request, Status
+from orchestrator.archive.receiver.commitment import Ask, Hear
+from orchestrator.archive.receiver.operations import Echo, Operation, Refusal, Store
+from orchestrator.archive.spool.arrival import Arrival
+from orchestrator.archive.spool.spool import Spool
 
 if TYPE_CHECKING:
-    from orchestrator.archive.association import Association
+    from orchestrator.archive.receiver.association import Association
 
 
 class Offered:

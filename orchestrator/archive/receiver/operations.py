@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from orchestrator.archive.arrival import Arrival
-from orchestrator.archive.command import Command, Element, Status
-from orchestrator.archive.negotiation import Context
-from orchestrator.archive.spool import Mismatch, Origin, Spool
-from orchestrator.archive.uid import is_uid
+from orchestrator.archive.protocol.command import Command, Element, Status
+from orchestrator.archive.protocol.negotiation import Context
+from orchestrator.archive.protocol.uid import is_uid
+from orchestrator.archive.spool.arrival import Arrival
+from orchestrator.archive.spool.spool import Mismatch, Origin, Spool
 from orchestrator.domain.errors import StorageFull, UnreadableFile
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 from uuid import uuid4
 
-from orchestrator.archive.arrival import Announced, Closed, Note
-from orchestrator.archive.part10 import describe_file
-from orchestrator.archive.spool import Incoming, Origin, Spool
+from orchestrator.archive.protocol.part10 import describe_file
+from orchestrator.archive.spool.arrival import Announced, Closed, Note
+from orchestrator.archive.spool.spool import Incoming, Origin, Spool
 
 _SETTLED_AT_ONCE = 64
 """Each holds a file open, and a kill takes them: the fetch is repeated whole."""

@@ -18,8 +18,8 @@ from uuid import uuid4
 
 from pydicom.dataset import Dataset
 
-from orchestrator.archive.durable import DurableFolders, sync_folder, write_durably
-from orchestrator.archive.uid import is_uid
+from orchestrator.archive.protocol.uid import is_uid
+from orchestrator.archive.spool.durable import DurableFolders, sync_folder, write_durably
 from orchestrator.domain.errors import UnreadableFile
 from orchestrator.domain.ports import ObjectReference
 

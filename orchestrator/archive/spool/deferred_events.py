@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from orchestrator.archive.durable import DurableFolders, write_durably
+from orchestrator.archive.spool.durable import DurableFolders, write_durably
 
 _log = logging.getLogger(__name__)
 

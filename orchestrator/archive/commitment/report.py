@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import encode
 
-from orchestrator.archive.command import Element, Request, Status
-from orchestrator.archive.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
-from orchestrator.archive.owed import Asked, Reference
-from orchestrator.archive.spool import Spool, SpooledFile
+from orchestrator.archive.commitment.pending_reports import Asked, Reference
+from orchestrator.archive.commitment.transactions import PUSH_MODEL, PUSH_MODEL_INSTANCE
+from orchestrator.archive.protocol.command import Element, Request, Status
+from orchestrator.archive.spool.spool import Spool, SpooledFile
 from orchestrator.domain.errors import UnreadableFile
 
 ALL_KEPT, SOME_FAILED = 1, 2

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
-from orchestrator.archive.egress import Egress, Kind, Parcel, Profile, Reply
 from orchestrator.domain.errors import InvalidResult, RemoteFailed, RemoteUnavailable
 from orchestrator.domain.remote import RemoteCall, RemoteModel, ServedModel, ServedTensor
+from orchestrator.model_servers.egress import Egress, Kind, Parcel, Profile, Reply
 
 KIND: Kind = "inference"
 PROFILE: Profile = "voxels"

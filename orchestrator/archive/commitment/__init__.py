@@ -1,0 +1,1 @@
+"""Storage commitment: its transactions, pending reports and reports; no associations."""

@@ -1,0 +1,1 @@
+"""Archives asked by DICOMweb (QIDO-RS, WADO-RS, STOW-RS)."""

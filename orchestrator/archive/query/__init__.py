@@ -1,0 +1,1 @@
+"""What archives answer: matching, identity, changes and fetches, whatever the protocol."""

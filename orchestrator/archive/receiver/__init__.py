@@ -1,0 +1,1 @@
+"""The server that takes images from senders; acknowledges only what the spool holds."""

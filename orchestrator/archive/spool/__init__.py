@@ -1,0 +1,1 @@
+"""Received instances on disk and the notifications about them; no network."""
