@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
-from orchestrator.worker.devices import offered
+from orchestrator.worker.devices.devices import offered
 
 
 @pytest.hookimpl(wrapper=True)

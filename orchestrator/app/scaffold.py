@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from orchestrator.app.shipped import models_folder
 from orchestrator.domain.errors import UserError
-from orchestrator.worker.manifest_file import sha256
+from orchestrator.worker.manifest.file import sha256
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST_NAME = 64

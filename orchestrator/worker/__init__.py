@@ -6,35 +6,35 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrator.worker.catalogue import CataloguedModel
-    from orchestrator.worker.devices import Device, offered, onnx_runs_on_gpus
-    from orchestrator.worker.discovery import ModelSource, discover
-    from orchestrator.worker.environment import check_ready, install, is_ready, needs_environment
-    from orchestrator.worker.launch import cage_layers
-    from orchestrator.worker.manifest_file import read_manifest
-    from orchestrator.worker.manifest_reference import manifest_schema
-    from orchestrator.worker.weights import pull, weights_folder
-    from orchestrator.worker.wheel import file_of_wheel
-    from orchestrator.worker.workers import Workers
+    from orchestrator.worker.catalogue.catalogue import CataloguedModel
+    from orchestrator.worker.catalogue.weights import pull, weights_folder
+    from orchestrator.worker.catalogue.wheel import file_of_wheel
+    from orchestrator.worker.devices.devices import Device, offered, onnx_runs_on_gpus
+    from orchestrator.worker.manifest.file import read_manifest
+    from orchestrator.worker.manifest.reference import manifest_schema
+    from orchestrator.worker.pool.workers import Workers
+    from orchestrator.worker.process.launch import cage_layers
+    from orchestrator.worker.sources.discovery import ModelSource, discover
+    from orchestrator.worker.sources.environment import check_ready, install, is_ready, needs_environment
 
 _HOMES = {
-    "CataloguedModel": "catalogue",
-    "Device": "devices",
-    "ModelSource": "discovery",
-    "Workers": "workers",
-    "cage_layers": "launch",
-    "check_ready": "environment",
-    "discover": "discovery",
-    "file_of_wheel": "wheel",
-    "install": "environment",
-    "is_ready": "environment",
-    "manifest_schema": "manifest_reference",
-    "needs_environment": "environment",
-    "offered": "devices",
-    "onnx_runs_on_gpus": "devices",
-    "pull": "weights",
-    "read_manifest": "manifest_file",
-    "weights_folder": "weights",
+    "CataloguedModel": "catalogue.catalogue",
+    "Device": "devices.devices",
+    "ModelSource": "sources.discovery",
+    "Workers": "pool.workers",
+    "cage_layers": "process.launch",
+    "check_ready": "sources.environment",
+    "discover": "sources.discovery",
+    "file_of_wheel": "catalogue.wheel",
+    "install": "sources.environment",
+    "is_ready": "sources.environment",
+    "manifest_schema": "manifest.reference",
+    "needs_environment": "sources.environment",
+    "offered": "devices.devices",
+    "onnx_runs_on_gpus": "devices.devices",
+    "pull": "catalogue.weights",
+    "read_manifest": "manifest.file",
+    "weights_folder": "catalogue.weights",
 }
 
 __all__ = [

@@ -9,7 +9,7 @@ import json
 import re
 from pathlib import Path
 
-from orchestrator.worker.manifest_reference import manifest_schema, tables
+from orchestrator.worker.manifest.reference import manifest_schema, tables
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference"
 PAGE = REFERENCE / "model-toml.md"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from orchestrator.worker.manifest_reference import SECTIONS
-from orchestrator.worker.manifest_words import WORDS
+from orchestrator.worker.manifest.descriptions import WORDS
+from orchestrator.worker.manifest.reference import SECTIONS
 from tests.docs.model_toml import PAGE, SCHEMA, page, schema_text
 
 ROOT = Path(__file__).parents[2]

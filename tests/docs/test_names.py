@@ -18,7 +18,7 @@ from orchestrator.domain.review import REVIEW_MOVES, RejectReason, ReviewState
 from orchestrator.rules.keywords import HOST_FACTS
 from orchestrator.rules.loading import RULE_KEYS
 from orchestrator.sdk import hookspecs
-from orchestrator.worker.manifest import Manifest
+from orchestrator.worker.manifest.schema import Manifest
 from tests.docs.pages import text_of
 
 STATES = text_of("docs/reference/states.md")

@@ -13,7 +13,7 @@ from orchestrator.app.trial import try_model
 from orchestrator.config import load_settings
 from orchestrator.rules import parse_rules
 from orchestrator.testing import synthetic_series
-from orchestrator.worker.manifest import Manifest
+from orchestrator.worker.manifest.schema import Manifest
 from tests.docs.pages import Block, blocks
 
 TOML = blocks("toml")

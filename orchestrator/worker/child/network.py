@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from orchestrator.domain.errors import ManifestError
 from orchestrator.sdk import Finding, Result, Volume
-from orchestrator.worker.channel import Channel
 from orchestrator.worker.child import detection
 from orchestrator.worker.child.classification import findings
 from orchestrator.worker.child.decision import Recipe, Scores, activated, decided, maps, measured, segments, valued
 from orchestrator.worker.child.model_grid import ModelGrid, Place, Three, windows
 from orchestrator.worker.child.preparation import Preparation
 from orchestrator.worker.child.runtimes import LoadedNetwork, load_network, wanted_outputs
+from orchestrator.worker.protocol.channel import Channel
 
 
 class Network:

@@ -20,10 +20,10 @@ from orchestrator.domain.errors import (
     UnsupportedInput,
 )
 from orchestrator.sdk import Model
-from orchestrator.worker.channel import Channel, ChannelClosed
 from orchestrator.worker.child import plugin as plugins
 from orchestrator.worker.child.place import ran_out_of_memory, where_it_runs
-from orchestrator.worker.exchange import read_volume, write_result
+from orchestrator.worker.protocol.channel import Channel, ChannelClosed
+from orchestrator.worker.protocol.exchange import read_volume, write_result
 
 LONGEST_MESSAGE = 300
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.worker.digest import digest
+from orchestrator.worker.protocol.digest import digest
 
 NETWORK = '''
 """Finds bright lesions: channel 1 of the output is above channel 0 where the neighbourhood is bright."""

@@ -20,7 +20,7 @@ from orchestrator.domain.volume import Volume
 from orchestrator.testing import dice, synthetic_series
 from orchestrator.worker import read_manifest
 from orchestrator.worker.child.monai_bundle import Bundle
-from orchestrator.worker.digest import digest
+from orchestrator.worker.protocol.digest import digest
 from tests.integration.runtimes.exports import INFERENCE, allow, bundle_files, monai_bundle, traced
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore")]  # what MONAI and torch say of themselves

@@ -16,7 +16,7 @@ import pytest
 from orchestrator.domain.errors import ManifestError
 from orchestrator.worker import discover, install
 from orchestrator.worker.child.runtimes import load_network
-from orchestrator.worker.digest import digest
+from orchestrator.worker.protocol.digest import digest
 from tests.integration.runtimes.conftest import Host
 from tests.integration.runtimes.exports import (
     AS_THE_BUNDLE,

@@ -15,7 +15,7 @@ import pytest
 from orchestrator.domain.ports import Prediction
 from orchestrator.domain.volume import Volume
 from orchestrator.worker import Workers, discover
-from orchestrator.worker.process import Sandbox
+from orchestrator.worker.process.process import Sandbox
 
 SPL = np.array([[0, 0, 1.0, 0], [0, 1.0, 0, 0], [2.0, 0, 0, 0], [0, 0, 0, 1]])
 """Axial slices 2 mm apart from the feet up, pixels of 1 mm."""

@@ -14,9 +14,10 @@ import pytest
 
 from orchestrator.domain.errors import ModelRaised, SandboxUnavailable, StorageFull, UnknownRecord, WorkerCrashed
 from orchestrator.domain.volume import Volume
-from orchestrator.worker import Workers, cage_layers, discover, process
-from orchestrator.worker.cage import FULL
-from orchestrator.worker.launch import Launcher
+from orchestrator.worker import Workers, cage_layers, discover
+from orchestrator.worker.process import process
+from orchestrator.worker.process.cage import FULL
+from orchestrator.worker.process.launch import Launcher
 from tests.integration.worker.conftest import Bench, gone, subject
 
 Build = Callable[..., Bench]

@@ -8,10 +8,10 @@ import pytest
 
 from orchestrator.domain.errors import DeviceUnavailable, SettingsError
 from orchestrator.domain.model import ModelDescription, Resources
-from orchestrator.worker import devices
 from orchestrator.worker.child.place import ran_out_of_memory, where_it_runs
 from orchestrator.worker.child.runtimes.providers import device_of, wanted_providers
-from orchestrator.worker.devices import Device, candidates, machine_memory_mb, offered
+from orchestrator.worker.devices import devices
+from orchestrator.worker.devices.devices import Device, candidates, machine_memory_mb, offered
 
 LISTED = "0, GPU-aaaa-1, 81559, NVIDIA H100 80GB HBM3\n1, GPU-bbbb-2, 24564, NVIDIA RTX A5000"
 SMALL, LARGE, CPU = Device("cuda:0", 8000), Device("cuda:1", 24000), Device("cpu", 16000)

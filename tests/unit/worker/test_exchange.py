@@ -27,8 +27,8 @@ from orchestrator.domain.result import (
     Urgency,
 )
 from orchestrator.domain.volume import Volume
-from orchestrator.worker.answer import read_result
-from orchestrator.worker.exchange import read_volume, volume_document, write_result
+from orchestrator.worker.protocol.exchange import read_volume, volume_document, write_result
+from orchestrator.worker.protocol.result import read_result
 
 SHAPE = (3, 4, 5)
 NUMBERS = st.floats(-1e6, 1e6, width=32)

@@ -12,10 +12,10 @@ from orchestrator.domain.code import Code
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.errors import ManifestError
 from orchestrator.domain.model import Accepts, Empty, Geometry, Intended
-from orchestrator.worker.answer import NetworkSaid
-from orchestrator.worker.manifest import Manifest, Window
-from orchestrator.worker.manifest_file import read_manifest
-from orchestrator.worker.manifest_network import check_network
+from orchestrator.worker.manifest.file import read_manifest
+from orchestrator.worker.manifest.network import check_network
+from orchestrator.worker.manifest.schema import Manifest, Window
+from orchestrator.worker.protocol.result import NetworkSaid
 
 NETWORK = b"network"
 SOUND = f"""contract = 1

@@ -9,23 +9,23 @@ import pytest
 from pydantic import BaseModel
 
 from orchestrator.sdk import hookspecs
-from orchestrator.worker import manifest
+from orchestrator.worker.manifest import schema
 
 DOCS = Path(__file__).parents[3] / "docs" / "reference"
 SECTIONS = [
-    manifest.Manifest,
-    manifest.Input,
-    manifest.Window,
-    manifest.Output,
-    manifest.SegmentOf,
-    manifest.FindingOf,
-    manifest.MeasurementOf,
-    manifest.DetectionOf,
-    manifest.BundleAt,
-    manifest.ServedAt,
-    manifest.IntendedFor,
-    manifest.Needs,
-    manifest.Weights,
+    schema.Manifest,
+    schema.Input,
+    schema.Window,
+    schema.Output,
+    schema.SegmentOf,
+    schema.FindingOf,
+    schema.MeasurementOf,
+    schema.DetectionOf,
+    schema.BundleAt,
+    schema.ServedAt,
+    schema.IntendedFor,
+    schema.Needs,
+    schema.Weights,
 ]
 
 

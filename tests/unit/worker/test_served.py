@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.domain.errors import InvalidResult, WorkerCrashed
 from orchestrator.domain.remote import RemoteCall, RemoteModel, ServedModel, ServedTensor
-from orchestrator.worker.served import ServedNetwork
+from orchestrator.worker.pool.remote import ServedNetwork
 
 SHAPE = (1, 1, 2, 3)
 NEED = {"need": "infer", "shape": list(SHAPE)}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle as Models
 from hypothesis.stateful import RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from orchestrator.worker.slots import DeviceSlots, Grant
+from orchestrator.worker.devices.slots import DeviceSlots, Grant
 
 MEMORY_MB = {"cpu": 100, "cuda:0": 60}
 

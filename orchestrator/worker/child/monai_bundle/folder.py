@@ -13,7 +13,7 @@ from orchestrator.domain.errors import ManifestError
 from orchestrator.worker.child.place import ran_out_of_memory
 from orchestrator.worker.child.runtimes.packages import required
 from orchestrator.worker.child.runtimes.torch_modules import is_torchscript, torchscript, with_weights
-from orchestrator.worker.digest import digest
+from orchestrator.worker.protocol.digest import digest
 
 CONFIGURATIONS = ("inference.json", "inference.yaml", "inference.yml")
 NETWORKS = ("models/model.pt", "models/model.ts")

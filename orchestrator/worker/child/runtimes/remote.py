@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.worker.channel import Channel
 from orchestrator.worker.child.runtimes.signature import Signature
+from orchestrator.worker.protocol.channel import Channel
 
 
 class RemoteNetwork:

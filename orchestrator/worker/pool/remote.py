@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from orchestrator.domain.errors import EgressRefused, InvalidResult, ManifestError, WorkerCrashed
 from orchestrator.domain.remote import ModelServers, RemoteCall, RemoteModel, ServedModel, ServedTensor
 from orchestrator.toml import Faults, Key, read
-from orchestrator.worker.answer import NetworkSaid
-from orchestrator.worker.discovery import MANIFEST, ModelSource
-from orchestrator.worker.manifest import Manifest, ServedAt
-from orchestrator.worker.manifest_network import check_network
+from orchestrator.worker.manifest.network import check_network
+from orchestrator.worker.manifest.schema import Manifest, ServedAt
+from orchestrator.worker.protocol.result import NetworkSaid
+from orchestrator.worker.sources.discovery import MANIFEST, ModelSource
 
 LARGEST_TENSOR_BYTES = 1 << 31
 DATATYPE = "FP32"

@@ -13,9 +13,9 @@ from pydantic_core import ErrorDetails
 from orchestrator.domain.errors import ManifestError
 from orchestrator.domain.model import Geometry
 from orchestrator.toml import Faults, Key, read
-from orchestrator.worker import manifest as schema
-from orchestrator.worker.digest import digest
-from orchestrator.worker.manifest import Manifest
+from orchestrator.worker.manifest import schema
+from orchestrator.worker.manifest.schema import Manifest
+from orchestrator.worker.protocol.digest import digest
 
 Fault = tuple[Key, str]
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from orchestrator.worker.devices import NO_GPU, Device
-from orchestrator.worker.discovery import ModelSource
-from orchestrator.worker.process import PACKAGE, ModelProcess, Sandbox, Start
+from orchestrator.worker.devices.devices import NO_GPU, Device
+from orchestrator.worker.process.process import PACKAGE, ModelProcess, Sandbox, Start
+from orchestrator.worker.sources.discovery import ModelSource
 
 PREFIX = "orchestrator-workers-"
 

@@ -14,11 +14,11 @@ from orchestrator.domain.errors import ManifestError, OrchestratorError
 from orchestrator.domain.model import CONTRACT, ModelDescription
 from orchestrator.domain.plugin import PluginListing
 from orchestrator.sdk.hookspecs import HOST_HOOKS
-from orchestrator.worker.answer import ModelSaid, PluginSaid, first_fault
-from orchestrator.worker.discovery import MANIFEST, ModelSource
-from orchestrator.worker.manifest import Manifest
-from orchestrator.worker.manifest_file import read_manifest
-from orchestrator.worker.manifest_network import check_network
+from orchestrator.worker.manifest.file import read_manifest
+from orchestrator.worker.manifest.network import check_network
+from orchestrator.worker.manifest.schema import Manifest
+from orchestrator.worker.protocol.result import ModelSaid, PluginSaid, first_fault
+from orchestrator.worker.sources.discovery import MANIFEST, ModelSource
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,11 @@ from orchestrator.domain.errors import (
     WorkerOutOfMemory,
 )
 from orchestrator.domain.model import Resources
-from orchestrator.worker.answer import Answer, first_fault
-from orchestrator.worker.catalogue import CataloguedModel
-from orchestrator.worker.devices import NO_GPU, Device
-from orchestrator.worker.process import ModelProcess
-from orchestrator.worker.served import ServedNetwork
+from orchestrator.worker.catalogue.catalogue import CataloguedModel
+from orchestrator.worker.devices.devices import NO_GPU, Device
+from orchestrator.worker.pool.remote import ServedNetwork
+from orchestrator.worker.process.process import ModelProcess
+from orchestrator.worker.protocol.result import Answer, first_fault
 
 
 @dataclass(slots=True, eq=False)

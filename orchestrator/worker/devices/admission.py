@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 from orchestrator.domain.errors import WorkerCrashed
-from orchestrator.worker.devices import Device
-from orchestrator.worker.slots import DeviceSlots
+from orchestrator.worker.devices.devices import Device
+from orchestrator.worker.devices.slots import DeviceSlots
 
 _log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.worker.digest import digest
-from orchestrator.worker.discovery import ModelSource
-from orchestrator.worker.process import PACKAGE
+from orchestrator.worker.process.process import PACKAGE
+from orchestrator.worker.protocol.digest import digest
+from orchestrator.worker.sources.discovery import ModelSource
 
 
 class Descriptions:

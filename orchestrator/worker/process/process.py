@@ -24,7 +24,7 @@ from orchestrator.domain.errors import (
     WorkerOutOfMemory,
     WorkerTimeout,
 )
-from orchestrator.worker.channel import Channel, ChannelClosed, ChannelGarbled
+from orchestrator.worker.protocol.channel import Channel, ChannelClosed, ChannelGarbled
 
 Sandbox = Literal["required", "best", "off"]
 
@@ -32,7 +32,7 @@ Supply = Callable[[Mapping[str, Any], Sequence[int], float], tuple[Mapping[str, 
 """Takes a need of the process, the open files with it and the seconds left; returns the answer and a file for it."""
 
 CAGE = Path(__file__).with_name("cage.py")
-PACKAGE = CAGE.parent.parent
+PACKAGE = CAGE.parents[2]
 START_SECONDS = 60.0
 DYING_SECONDS = 1.0
 KEPT_OUTPUT_BYTES = 64 * 1024

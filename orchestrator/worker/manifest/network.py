@@ -7,10 +7,10 @@ from pathlib import Path
 
 from orchestrator.domain.errors import ManifestError
 from orchestrator.toml import Faults, Key, read
-from orchestrator.worker import manifest as schema
-from orchestrator.worker.answer import NetworkSaid
-from orchestrator.worker.manifest import Manifest
-from orchestrator.worker.manifest_file import Fault
+from orchestrator.worker.manifest import schema
+from orchestrator.worker.manifest.file import Fault
+from orchestrator.worker.manifest.schema import Manifest
+from orchestrator.worker.protocol.result import NetworkSaid
 
 
 def check_network(path: Path, manifest: Manifest, network: NetworkSaid) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from orchestrator.domain.errors import PackageError
-from orchestrator.worker.manifest_file import sha256
+from orchestrator.worker.manifest.file import sha256
 
 DOWNLOAD_SECONDS = 1800.0
 

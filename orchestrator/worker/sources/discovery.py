@@ -11,9 +11,9 @@ from typing import Any
 
 from orchestrator.domain.errors import ManifestError
 from orchestrator.sdk.entry_points import InstalledPlugin, installed_plugins
-from orchestrator.worker.digest import digest
-from orchestrator.worker.manifest import Manifest
-from orchestrator.worker.manifest_file import read_manifest
+from orchestrator.worker.manifest.file import read_manifest
+from orchestrator.worker.manifest.schema import Manifest
+from orchestrator.worker.protocol.digest import digest
 
 MANIFEST = "model.toml"
 

@@ -28,9 +28,8 @@ from orchestrator.domain.plugin import PluginListing
 from orchestrator.domain.ports import Prediction
 from orchestrator.domain.remote import ModelServers
 from orchestrator.domain.volume import Volume
-from orchestrator.worker import exchange
-from orchestrator.worker.answer import Answer, durable, read_result
-from orchestrator.worker.catalogue import (
+from orchestrator.worker.catalogue.cache import Descriptions
+from orchestrator.worker.catalogue.catalogue import (
     CataloguedModel,
     Described,
     read_report,
@@ -38,16 +37,17 @@ from orchestrator.worker.catalogue import (
     undescribed,
     without_conflicts,
 )
-from orchestrator.worker.descriptions import Descriptions
-from orchestrator.worker.devices import CPU, Device, candidates, offered
-from orchestrator.worker.discovery import ModelSource
-from orchestrator.worker.environment import check_ready, is_ready
-from orchestrator.worker.launch import Launcher
-from orchestrator.worker.placement import Placement
-from orchestrator.worker.process import Sandbox
-from orchestrator.worker.served import check_allowed, look
-from orchestrator.worker.warm import WarmModel
-from orchestrator.worker.weights import weights_folder
+from orchestrator.worker.catalogue.weights import weights_folder
+from orchestrator.worker.devices.devices import CPU, Device, candidates, offered
+from orchestrator.worker.pool.placement import Placement
+from orchestrator.worker.pool.remote import check_allowed, look
+from orchestrator.worker.pool.warm import WarmModel
+from orchestrator.worker.process.launch import Launcher
+from orchestrator.worker.process.process import Sandbox
+from orchestrator.worker.protocol import exchange
+from orchestrator.worker.protocol.result import Answer, durable, read_result
+from orchestrator.worker.sources.discovery import ModelSource
+from orchestrator.worker.sources.environment import check_ready, is_ready
 
 DESCRIBE_SECONDS = 60.0
 DESCRIBE_MEMORY_MB = 4096

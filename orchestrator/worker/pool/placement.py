@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from orchestrator.domain.errors import DeviceOutOfMemory, DeviceUnavailable
-from orchestrator.worker.admission import Admission
-from orchestrator.worker.devices import Device, candidates, gpu_memory_by_process
-from orchestrator.worker.warm import WarmModel
+from orchestrator.worker.devices.admission import Admission
+from orchestrator.worker.devices.devices import Device, candidates, gpu_memory_by_process
+from orchestrator.worker.pool.warm import WarmModel
 
 T = TypeVar("T")
 

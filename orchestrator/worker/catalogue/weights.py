@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.domain.errors import WeightsError
-from orchestrator.worker.catalogue import CataloguedModel
-from orchestrator.worker.discovery import ModelSource
-from orchestrator.worker.environment import check_ready
-from orchestrator.worker.launch import Launcher
-from orchestrator.worker.manifest import Weights
-from orchestrator.worker.manifest_file import sha256
-from orchestrator.worker.wheel import file_of_wheel
+from orchestrator.worker.catalogue.catalogue import CataloguedModel
+from orchestrator.worker.catalogue.wheel import file_of_wheel
+from orchestrator.worker.manifest.file import sha256
+from orchestrator.worker.manifest.schema import Weights
+from orchestrator.worker.process.launch import Launcher
+from orchestrator.worker.sources.discovery import ModelSource
+from orchestrator.worker.sources.environment import check_ready
 
 CONVERT_SECONDS = 1800.0
 CONVERT_MEMORY_MB = 8192

@@ -11,24 +11,24 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from orchestrator.domain.concepts import codes
-from orchestrator.worker import manifest
-from orchestrator.worker.manifest_words import WORDS
+from orchestrator.worker.manifest import schema
+from orchestrator.worker.manifest.descriptions import WORDS
 
 SECTIONS: tuple[type[BaseModel], ...] = (
-    manifest.Manifest,
-    manifest.Input,
-    manifest.Window,
-    manifest.Output,
-    manifest.SegmentOf,
-    manifest.MapOf,
-    manifest.FindingOf,
-    manifest.DetectionOf,
-    manifest.MeasurementOf,
-    manifest.BundleAt,
-    manifest.ServedAt,
-    manifest.IntendedFor,
-    manifest.Needs,
-    manifest.Weights,
+    schema.Manifest,
+    schema.Input,
+    schema.Window,
+    schema.Output,
+    schema.SegmentOf,
+    schema.MapOf,
+    schema.FindingOf,
+    schema.DetectionOf,
+    schema.MeasurementOf,
+    schema.BundleAt,
+    schema.ServedAt,
+    schema.IntendedFor,
+    schema.Needs,
+    schema.Weights,
 )
 
 
@@ -56,7 +56,7 @@ def manifest_schema() -> dict[str, Any]:
     It knows the keys and their values. What needs a second look at the file or at the network (a channel
     that is not there, a digest that differs) only ``models check`` finds.
     """
-    told = manifest.Manifest.model_json_schema()
+    told = schema.Manifest.model_json_schema()
     _describe(told, "Manifest")
     for name, part in told["$defs"].items():
         _describe(part, name)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from orchestrator.domain.errors import EnvironmentMissing
-from orchestrator.worker.discovery import ENVIRONMENT, ModelSource
-from orchestrator.worker.manifest import Manifest
+from orchestrator.worker.manifest.schema import Manifest
+from orchestrator.worker.sources.discovery import ENVIRONMENT, ModelSource
 
 NOTE = "orchestrator.json"
 """Says from what the environment was made; written last, so that half an environment is none."""

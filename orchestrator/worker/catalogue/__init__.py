@@ -1,0 +1,1 @@
+"""Which models there are, as their caged processes describe them, and their weights."""

@@ -1,0 +1,1 @@
+"""CPU and GPUs, their memory and who waits for it."""

@@ -1,0 +1,1 @@
+"""Warm model processes: which model runs where, and its requests."""

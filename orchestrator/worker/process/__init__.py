@@ -1,0 +1,1 @@
+"""One model process: its cage, its start and its end."""
