@@ -2,8 +2,8 @@
 
 from orchestrator.web.assembly import create_app
 from orchestrator.web.ohif import Ohif
-from orchestrator.web.permissions import Permission
 from orchestrator.web.pictures import LegendEntry, Overlay, Pictures
+from orchestrator.web.security.permissions import Permission
 from orchestrator.web.server import Server, serve
 from orchestrator.web.site import ModelCardText, Take
 

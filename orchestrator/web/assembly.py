@@ -11,29 +11,19 @@ from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.reading import ONE_READER, Reading
 from orchestrator.domain.records import ReviewRecord
 from orchestrator.jobs import Ledger
-from orchestrator.web import (
-    arrivals,
-    assets,
-    dicomweb_proxy,
-    health,
-    live,
-    ohif_pages,
-    results,
-    storing,
-    verdict,
-    viewer,
-    work,
-    worklist,
-)
-from orchestrator.web.guards import LOOPBACK, Guards
+from orchestrator.web import assets
+from orchestrator.web.dicomweb import ohif_pages, proxy, stow
 from orchestrator.web.ohif import Ohif
-from orchestrator.web.permissions import May, anyone
+from orchestrator.web.operations import arrivals, health, jobs
 from orchestrator.web.pictures import Gallery, Pictures
+from orchestrator.web.reading import live, result, verdict, viewer, worklist
 from orchestrator.web.refusals import refusal, show_refusals
 from orchestrator.web.rendering import environment
+from orchestrator.web.security.guards import LOOPBACK, Guards
+from orchestrator.web.security.permissions import May, anyone
 from orchestrator.web.site import ModelCardText, OnReview, Order, Site, Take
 
-PAGES = (worklist, results, viewer, verdict, work, arrivals, live, storing, assets, health, dicomweb_proxy, ohif_pages)
+PAGES = (worklist, result, viewer, verdict, jobs, arrivals, live, stow, assets, health, proxy, ohif_pages)
 
 
 def create_app(

@@ -9,7 +9,7 @@ from importlib import resources
 
 from fastapi import APIRouter, HTTPException, Response
 
-from orchestrator.web.permissions import Permission, needs
+from orchestrator.web.security.permissions import Permission, needs
 
 router = APIRouter()
 

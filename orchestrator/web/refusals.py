@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 
 from orchestrator.domain.errors import ForbiddenTransition, UnknownRecord
-from orchestrator.web.guards import PROTECTION
+from orchestrator.web.security.guards import PROTECTION
 from orchestrator.web.site import Site
 
 log = logging.getLogger(__name__)

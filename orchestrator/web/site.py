@@ -18,8 +18,8 @@ from orchestrator.domain.reading import Reading
 from orchestrator.domain.records import ObjectRecord, ReviewRecord
 from orchestrator.jobs import Ledger
 from orchestrator.web.ohif import Ohif
-from orchestrator.web.permissions import May
 from orchestrator.web.pictures import Gallery
+from orchestrator.web.security.permissions import May
 
 UPLOADS = 8
 Order = Callable[[str, str], object]

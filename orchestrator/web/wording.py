@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from orchestrator.domain.correction import measured
 from orchestrator.domain.fetching import FetchRecord, FetchState
 from orchestrator.domain.job import Priority, Purpose
-from orchestrator.domain.records import DeliveryRecord, DeliveryState, ReviewRecord
+from orchestrator.domain.records import DeliveryRecord, DeliveryState, ReviewRecord, SeriesRecord
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import RejectReason, ReviewState
 from orchestrator.domain.unit import shown_unit
@@ -255,3 +256,8 @@ def _note(record: DeliveryRecord) -> str:
 def deliveries(records: Iterable[DeliveryRecord]) -> tuple[tuple[DeliveryState, str], ...]:
     """Return state and words for each delivery."""
     return tuple((record.state, delivery(record)) for record in records)
+
+
+def explanation(record: SeriesRecord) -> Any:
+    """Return what the rules said, as JSON has it; None where they were not asked yet."""
+    return json.loads(record.explanation) if record.explanation else None

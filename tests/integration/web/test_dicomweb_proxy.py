@@ -17,7 +17,7 @@ from orchestrator.archive import dicomweb_peer
 from orchestrator.archive.http.client import Access
 from orchestrator.jobs import Ledger
 from orchestrator.web import Ohif, create_app
-from orchestrator.web.dicomweb_proxy import ROOT
+from orchestrator.web.dicomweb.proxy import ROOT
 from tests.data.reading_room import Drawings, ReadingRoom, uid
 from tests.parts.ohif import hollow_viewer
 from tests.parts.web_server import Answer, Request, web_server

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.web.guards import LARGEST_BODY, LOOPBACK, host_name
+from orchestrator.web.security.guards import LARGEST_BODY, LOOPBACK, host_name
 from tests.data.reading_room import ReadingRoom, fill
 
 

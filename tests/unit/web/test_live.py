@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 
-from orchestrator.web.live import changes
+from orchestrator.web.reading.live import changes
 from tests.data.reading_room import ReadingRoom
 
 

@@ -6,7 +6,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 
 from orchestrator.web import Permission, create_app
-from orchestrator.web.permissions import declared, needs
+from orchestrator.web.security.permissions import declared, needs
 from tests.data.reading_room import Drawings, ReadingRoom
 
 

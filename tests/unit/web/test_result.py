@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.domain.records import DeliveryState, ObjectKind
 from orchestrator.domain.review import ReviewState
-from orchestrator.web import worklist
+from orchestrator.web.reading import worklist
 from tests.data.reading_room import Drawings, Entry, ReadingRoom, fill, uid
 
 

@@ -7,7 +7,7 @@ import io
 import pytest
 from PIL import Image
 
-from orchestrator.web.worklist import picture_version
+from orchestrator.web.reading.worklist import picture_version
 from tests.data.reading_room import Drawings, ReadingRoom
 
 

@@ -8,7 +8,7 @@ from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import DeliveryState
 from orchestrator.web import create_app
-from orchestrator.web.work import CANCELLED, RETRIED
+from orchestrator.web.operations.jobs import CANCELLED, RETRIED
 from tests.data.reading_room import Drawings, ReadingRoom, ended, fill, now
 
 

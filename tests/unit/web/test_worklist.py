@@ -9,7 +9,7 @@ import pytest
 from orchestrator.domain.records import DeliveryState
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import ReviewState
-from orchestrator.web import worklist
+from orchestrator.web.reading import worklist
 from tests.data.reading_room import ReadingRoom, fill
 
 

@@ -15,10 +15,10 @@ from starlette.requests import ClientDisconnect
 
 from orchestrator.archive import BrokenMultipart, Verdict, boundary_in
 from orchestrator.web.addresses import Uid
-from orchestrator.web.guards import STREAMED
-from orchestrator.web.permissions import Permission, needs
+from orchestrator.web.dicomweb.stow_response import as_json, as_xml
+from orchestrator.web.security.guards import STREAMED
+from orchestrator.web.security.permissions import Permission, needs
 from orchestrator.web.site import Site, SiteOf
-from orchestrator.web.stored import as_json, as_xml
 
 router = APIRouter(dependencies=[needs(Permission.STORE)])
 

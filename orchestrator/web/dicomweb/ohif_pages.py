@@ -11,7 +11,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse, Response
 
 from orchestrator.web.ohif import OUR_PLACE, PLACE, TYPES
-from orchestrator.web.permissions import Permission, needs
+from orchestrator.web.security.permissions import Permission, needs
 from orchestrator.web.site import SiteOf
 
 router = APIRouter(dependencies=[needs(Permission.SEE)])

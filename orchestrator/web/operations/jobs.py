@@ -11,10 +11,10 @@ from orchestrator.domain.errors import UserError
 from orchestrator.domain.job import ENDED, MOVES, JobState
 from orchestrator.domain.records import DeliveryState
 from orchestrator.web.addresses import Key, Name
-from orchestrator.web.judged import open_events
-from orchestrator.web.permissions import Permission, needs
-from orchestrator.web.results import stages
-from orchestrator.web.reviewer import remembered
+from orchestrator.web.reading.current_result import open_events
+from orchestrator.web.reading.result import stages
+from orchestrator.web.reading.reviewer import remembered
+from orchestrator.web.security.permissions import Permission, needs
 from orchestrator.web.site import Order, Site, SiteOf
 
 router = APIRouter()

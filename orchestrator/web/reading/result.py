@@ -9,15 +9,15 @@ from fastapi.responses import HTMLResponse
 
 from orchestrator.domain.records import JobRecord
 from orchestrator.web.addresses import Key
-from orchestrator.web.arrivals import explanation
-from orchestrator.web.judged import findings_of, judged, measurements_of
-from orchestrator.web.permissions import Permission, needs
-from orchestrator.web.reviewer import remembered
+from orchestrator.web.reading.current_result import findings_of, judged, measurements_of
+from orchestrator.web.reading.reviewer import remembered
+from orchestrator.web.reading.verdict import CORRECTED_AT_MOST, allowed, correctable, result_of
+from orchestrator.web.reading.viewer import PRESETS, Entry, viewing
+from orchestrator.web.reading.worklist import address_of_following
+from orchestrator.web.security.permissions import Permission, needs
 from orchestrator.web.site import Site, SiteOf
-from orchestrator.web.verdict import CORRECTED_AT_MOST, allowed, correctable, result_of
-from orchestrator.web.viewer import PRESETS, Entry, viewing
 from orchestrator.web.views import ViewOf
-from orchestrator.web.worklist import address_of_following
+from orchestrator.web.wording import explanation
 
 router = APIRouter(dependencies=[needs(Permission.SEE)])
 

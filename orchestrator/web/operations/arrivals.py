@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from orchestrator.domain.records import SeriesRecord
 from orchestrator.web.addresses import Uid
-from orchestrator.web.permissions import Permission, needs
+from orchestrator.web.security.permissions import Permission, needs
 from orchestrator.web.site import SiteOf
+from orchestrator.web.wording import explanation
 
 router = APIRouter(dependencies=[needs(Permission.SEE)])
 
@@ -54,8 +53,3 @@ def study(site: SiteOf, uid: Uid) -> HTMLResponse:
         watches={name: site.ledger.watch(name) if watched else None for name, watched in site.archives.items()},
         jobs=[(job, site.ledger.review(job.key)) for job in jobs],
     )
-
-
-def explanation(record: SeriesRecord) -> Any:
-    """Return what the rules said, as JSON has it; None where they were not asked yet."""
-    return json.loads(record.explanation) if record.explanation else None

@@ -11,10 +11,10 @@ from fastapi.responses import RedirectResponse, Response
 
 from orchestrator.web.addresses import Key
 from orchestrator.web.assets import asset_url
-from orchestrator.web.permissions import Permission, needs
 from orchestrator.web.pictures import LegendEntry, NoPicture, Overlay
+from orchestrator.web.reading.worklist import picture_version
+from orchestrator.web.security.permissions import Permission, needs
 from orchestrator.web.site import Site, SiteOf
-from orchestrator.web.worklist import picture_version
 
 router = APIRouter(dependencies=[needs(Permission.SEE)])
 

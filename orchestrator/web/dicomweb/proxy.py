@@ -19,7 +19,7 @@ from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
 from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable
 from orchestrator.web.ohif import Ohif
-from orchestrator.web.permissions import Permission, needs
+from orchestrator.web.security.permissions import Permission, needs
 from orchestrator.web.site import Site, SiteOf
 
 router = APIRouter(dependencies=[needs(Permission.SEE)])

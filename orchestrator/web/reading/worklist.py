@@ -14,8 +14,8 @@ from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.records import DeliveryRecord, JobRecord, ReviewRecord
 from orchestrator.domain.review import ReviewState
 from orchestrator.web import wording
-from orchestrator.web.judged import findings_of, measurements_of
-from orchestrator.web.permissions import Permission, needs
+from orchestrator.web.reading.current_result import findings_of, measurements_of
+from orchestrator.web.security.permissions import Permission, needs
 from orchestrator.web.site import Site, SiteOf
 from orchestrator.web.views import ALL, StateFilter, View, ViewOf
 

@@ -17,9 +17,9 @@ from orchestrator.domain.job import JobState
 from orchestrator.domain.records import JobRecord, ReviewRecord
 from orchestrator.domain.review import REVIEW_MOVES, VERDICTS, RejectReason, ReviewState
 from orchestrator.web.addresses import Comment, Key
-from orchestrator.web.judged import Judged, judged
-from orchestrator.web.permissions import Permission, needs
-from orchestrator.web.reviewer import Reviewer, remember
+from orchestrator.web.reading.current_result import Judged, judged
+from orchestrator.web.reading.reviewer import Reviewer, remember
+from orchestrator.web.security.permissions import Permission, needs
 from orchestrator.web.site import Site, SiteOf
 from orchestrator.web.views import ViewOf
 

@@ -7,7 +7,7 @@ import logging
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse
 
-from orchestrator.web.permissions import Permission, needs
+from orchestrator.web.security.permissions import Permission, needs
 from orchestrator.web.site import SiteOf
 
 router = APIRouter(dependencies=[needs(Permission.PUBLIC)])

@@ -1,0 +1,1 @@
+"""What viewers and senders ask over DICOMweb, and the OHIF viewer's own pages."""

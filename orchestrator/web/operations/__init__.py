@@ -1,0 +1,1 @@
+"""The pages for the people who run the host: jobs, arrivals, health."""
