@@ -16,8 +16,8 @@ import httpx
 
 from benchmarks.row import Row, compared, row, show
 from benchmarks.series import write_ct
-from orchestrator.app.orthanc import Orthanc, running_orthanc
-from orchestrator.app.watching import ORTHANC_LOOK_SECONDS
+from orchestrator.app.demo.orthanc_server import Orthanc, running_orthanc
+from orchestrator.app.service.watcher import ORTHANC_LOOK_SECONDS
 from orchestrator.archive import Spool, SpoolInbox, connect
 from orchestrator.archive.dicomweb.archive import DicomwebArchive
 from orchestrator.archive.orthanc import OrthancArchive

@@ -62,7 +62,7 @@ CORE = (
     "from orchestrator.dicom import gather, plan, fill, read_instance\n"
     "from orchestrator.worker import Workers, discover"
 )
-RUN = f"{CORE}\nimport orchestrator.app.running"
+RUN = f"{CORE}\nimport orchestrator.app.batch.run"
 YARDSTICK = "import pydicom, onnxruntime"
 NEVER = ("torch", "monai", "itk")
 

@@ -7,7 +7,7 @@ import sys
 
 def main() -> None:
     """Run the command line; a user's fault is one sentence and exit status 2, ours has status 1."""
-    from orchestrator.app.logs import keep_patients_out
+    from orchestrator.app.installation.logs import keep_patients_out
     from orchestrator.cli.root import build
     from orchestrator.cli.show import errors, tell_warnings
     from orchestrator.domain.errors import OrchestratorError, UserError

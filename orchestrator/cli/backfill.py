@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.app import ledgers
-from orchestrator.app.choice import settings_of
+from orchestrator.app.installation import ledger as ledgers
+from orchestrator.app.installation.settings import settings_of
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, table
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.fetching import BackfillState, FetchState
 
 if TYPE_CHECKING:
-    from orchestrator.app.backfills import BackfillFile
+    from orchestrator.app.operations.backfill import BackfillFile
 
 commands = typer.Typer(no_args_is_help=True)
 Number = Annotated[int, typer.Argument(help="Number of the backfill, as `orchestrator backfill list` shows it.")]
@@ -48,9 +48,9 @@ def command(
         return
     if rule is None or archive is None or first is None or last is None:
         raise UserError("a backfill needs --rule, --archive, --from and --to")
-    from orchestrator.app import backfills
+    from orchestrator.app.operations import backfill
 
-    order = backfills.begin(
+    order = backfill.begin(
         settings_of(settings),
         rule=rule,
         archive=archive,
@@ -70,9 +70,9 @@ def command(
 @commands.command("list")
 def list_backfills(settings: SettingsFile = None, json: JsonFlag = False) -> None:
     """Show all backfills and how far they have come."""
-    from orchestrator.app import backfills
+    from orchestrator.app.operations import backfill
 
-    found = backfills.files(settings_of(settings))
+    found = backfill.files(settings_of(settings))
     if json:
         as_json(found)
         return
@@ -87,16 +87,16 @@ def show(
     json: JsonFlag = False,
 ) -> None:
     """Show how far one backfill has come, and how long it will take."""
-    from orchestrator.app import backfills
+    from orchestrator.app.operations import backfill
 
     with ledgers.opened(settings) as ledger:
-        item = backfills.file(ledger, number)
+        item = backfill.file(ledger, number)
         if json:
             as_json(item)
             return
         table(COLUMNS, [_row(item)])
         if follow:
-            _follow(lambda: backfills.file(ledger, number))
+            _follow(lambda: backfill.file(ledger, number))
         else:
             console.print(_outlook(item), markup=False)
 

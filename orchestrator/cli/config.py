@@ -6,8 +6,8 @@ import json as jsons
 
 import typer
 
-from orchestrator.app import routes
-from orchestrator.app.choice import settings_of
+from orchestrator.app.installation.settings import settings_of
+from orchestrator.app.operations import explain
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console
 
 commands = typer.Typer(help="Settings: show what is in force, check a file.", no_args_is_help=True)
@@ -27,5 +27,5 @@ def show(settings: SettingsFile = None, json: JsonFlag = False) -> None:
 def check(settings: SettingsFile = None) -> None:
     """Check the settings and the rules that they name."""
     effective = settings_of(settings)
-    rules = routes.rules_in_force(effective)
+    rules = explain.rules_in_force(effective)
     console.print(f"the settings are sound; {len(rules.rules)} rules are in force", markup=False)

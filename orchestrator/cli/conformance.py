@@ -14,8 +14,8 @@ def command(
     settings: SettingsFile = None,
 ) -> None:
     """Print the DICOM Conformance Statement of this version with these settings, as Markdown."""
-    from orchestrator.app.choice import settings_of
     from orchestrator.app.conformance import dicom_statement, ihe_statement  # loads what speaks and writes DICOM
+    from orchestrator.app.installation.settings import settings_of
 
     write = ihe_statement if ihe else dicom_statement
     typer.echo(write(settings_of(settings)), nl=False)

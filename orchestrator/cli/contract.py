@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from orchestrator.app.contract import Clause, Mark, Report
+from orchestrator.app.models.contract import Clause, Mark, Report
 from orchestrator.cli.show import console
 
 MARKS = {

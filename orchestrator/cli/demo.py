@@ -10,12 +10,12 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.app import pages
-from orchestrator.app.archive_demo import archive_demo
-from orchestrator.app.choice import settings_of
-from orchestrator.app.demo import Demo, demo
-from orchestrator.app.outcome import Outcome
-from orchestrator.app.stopping import Stop
+from orchestrator.app.batch.outcome import Outcome
+from orchestrator.app.demo.demo import Demo, demo
+from orchestrator.app.demo.with_orthanc import archive_demo
+from orchestrator.app.installation.settings import settings_of
+from orchestrator.app.service import web
+from orchestrator.app.service.shutdown import Stop
 from orchestrator.cli.run import show, watched
 from orchestrator.cli.show import SettingsFile, console
 from orchestrator.config import Settings
@@ -46,7 +46,7 @@ def command(
     _tell(shown, lambda item: Outcome.path_of(item, output / "results"))
     if once:
         raise typer.Exit(1 if shown.report.failed else 0)
-    with pages.opened(shown.settings) as app:
+    with web.opened(shown.settings) as app:
         console.print(f"\nreview page: http://localhost:{shown.settings.web.port}/   (Ctrl-C ends)", style="bold")
         serve_pages(app, host=shown.settings.web.host, port=shown.settings.web.port)
 

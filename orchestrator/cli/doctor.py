@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.app.archive_checks import examine_archive
-from orchestrator.app.check import Check, Health
-from orchestrator.app.choice import settings_of
-from orchestrator.app.doctor import examine
+from orchestrator.app.doctor.archive import examine_archive
+from orchestrator.app.doctor.check import Check, Health
+from orchestrator.app.doctor.installation import examine
+from orchestrator.app.installation.settings import settings_of
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console
 from orchestrator.config import Settings
 from orchestrator.domain.errors import UserError

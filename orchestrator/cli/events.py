@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.app import ledgers
+from orchestrator.app.installation import ledger as ledgers
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, table
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.app import ledgers
+from orchestrator.app.installation import ledger as ledgers
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, deliveries_table, table
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import JobRecord
@@ -75,7 +75,7 @@ def retry(
     settings: SettingsFile = None,
 ) -> None:
     """Try a failed, parked, held or unsupported job again."""
-    from orchestrator.app import desk  # loads the engine's client
+    from orchestrator.app.operations import jobs as desk  # loads the engine's client
 
     with desk.opened(settings) as office:
         job = office.retry(key, by=by)
@@ -89,7 +89,7 @@ def cancel(
     settings: SettingsFile = None,
 ) -> None:
     """End a job that has not delivered anything."""
-    from orchestrator.app import desk  # loads the engine's client
+    from orchestrator.app.operations import jobs as desk  # loads the engine's client
 
     with desk.opened(settings) as office:
         job = office.cancel(key, by=by)

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.app import trial
-from orchestrator.app.choice import settings_of
-from orchestrator.app.location import locate, source_of
-from orchestrator.app.sources import start_workers, tell_refused
+from orchestrator.app.installation.connections import start_workers, tell_refused
+from orchestrator.app.installation.settings import settings_of
+from orchestrator.app.models import try_out
+from orchestrator.app.models.locate import locate, source_of
 from orchestrator.cli.run import show, watched
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, check_report, console, table, write_report
 from orchestrator.domain.errors import OrchestratorError, UserError
@@ -87,7 +87,7 @@ def try_model(
 ) -> None:
     """Run one model on every series of a folder: SEG, SR and a picture of each result."""
     name, effective = locate(model, settings_of(settings))
-    tried = watched(lambda progress: trial.try_model(name, source, output, effective, progress=progress))
+    tried = watched(lambda progress: try_out.try_model(name, source, output, effective, progress=progress))
     show(tried.report)
     for picture in tried.pictures:
         console.print(f"picture: {picture}", markup=False, soft_wrap=True)
@@ -102,7 +102,7 @@ def new_model(
     into: Annotated[Path, typer.Option("--into", help="Folder to make it in.")] = Path(),
 ) -> None:
     """Make a model to start from: it runs, passes its own tests and keeps the contract as generated."""
-    from orchestrator.app import scaffold
+    from orchestrator.app.models import scaffold
 
     if onnx and python:
         raise UserError("--onnx or --python, not both")
@@ -125,7 +125,7 @@ def check_model(
     settings: SettingsFile = None,
 ) -> None:
     """Check that a model keeps the contract: orientations, odd input, same result again, time and memory."""
-    from orchestrator.app import contract
+    from orchestrator.app.models import contract
     from orchestrator.cli.contract import Reading, show_outcome
 
     check_report(json)

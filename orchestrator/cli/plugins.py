@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from orchestrator.app.choice import settings_of
-from orchestrator.app.sources import plugin_listing, start_workers
+from orchestrator.app.installation.connections import plugin_listing, start_workers
+from orchestrator.app.installation.settings import settings_of
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, table
 
 

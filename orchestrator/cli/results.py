@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.app import ledgers
+from orchestrator.app.installation import ledger as ledgers
 from orchestrator.cli.show import (
     JsonFlag,
     SettingsFile,
@@ -27,7 +27,7 @@ from orchestrator.domain.review import RejectReason, ReviewState
 from orchestrator.domain.worklist import Wanted
 
 if TYPE_CHECKING:
-    from orchestrator.app.retraction import Retracted
+    from orchestrator.app.operations.retract import Retracted
 
 Day = datetime | None
 DAYS = ["%Y-%m-%d"]
@@ -88,9 +88,9 @@ def show(key: Key, settings: SettingsFile = None, json: JsonFlag = False) -> Non
 @commands.command()
 def accept(key: Key, by: By, organization: Organization, comment: Comment = "", settings: SettingsFile = None) -> None:
     """Note that a reviewer agrees with the result. The verdict stays in the ledger."""
-    from orchestrator.app import desk  # loads the engine's client
+    from orchestrator.app.operations import jobs  # loads the engine's client
 
-    with desk.opened(settings) as office:
+    with jobs.opened(settings) as office:
         before = office.ledger.review(office.ledger.job(key).key)
         review = office.judge(key, ReviewState.ACCEPTED, by=by, organization=organization, reason="", comment=comment)
     console.print(f"result {review.job_key[:12]} is {review.state}{_instead_of(before)}", markup=False)
@@ -106,9 +106,9 @@ def reject(
     settings: SettingsFile = None,
 ) -> None:
     """Note that a reviewer rejects the result, and why. The verdict stays in the ledger."""
-    from orchestrator.app import desk  # loads the engine's client
+    from orchestrator.app.operations import jobs  # loads the engine's client
 
-    with desk.opened(settings) as office:
+    with jobs.opened(settings) as office:
         before = office.ledger.review(office.ledger.job(key).key)
         review = office.judge(
             key, ReviewState.REJECTED, by=by, organization=organization, reason=reason.value, comment=comment
@@ -140,7 +140,7 @@ def retract(
     That cannot be undone. Given again after it was interrupted, it goes on. Shows accession numbers on this
     terminal only.
     """
-    from orchestrator.app import retraction  # loads plugins and archives
+    from orchestrator.app.operations import retract  # loads plugins and archives
 
     order = RetractionRecord(
         model=model,
@@ -152,7 +152,7 @@ def retract(
         organization=_said(organization, "organisation"),
         at=datetime.now(UTC),
     )
-    with retraction.opened(settings, order) as work:
+    with retract.opened(settings, order) as work:
         stopped = work.begin(dry_run=True)
         if not dry_run:
             if sys.stdin.isatty() and not yes:

@@ -47,8 +47,8 @@ def _add(cli: typer.Typer, name: str) -> None:
 
 
 def _add_plugin_commands(cli: typer.Typer) -> None:
-    from orchestrator.app.choice import settings_of
-    from orchestrator.app.sources import load_plugins, start_workers
+    from orchestrator.app.installation.connections import load_plugins, start_workers
+    from orchestrator.app.installation.settings import settings_of
 
     for name in (*COMMANDS, *GROUPS):
         _add(cli, name)  # so that the help for a misspelt name is complete

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.app import routes
-from orchestrator.app.choice import settings_of
+from orchestrator.app.installation.settings import settings_of
+from orchestrator.app.operations import explain as explanations
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, table
 from orchestrator.domain.errors import UserError
 
@@ -25,7 +25,7 @@ def check(
 ) -> None:
     """Read a rules file and report all its faults together, with their lines."""
     effective = settings_of(settings)
-    rules = routes.rules_in_force(effective, file)
+    rules = explanations.rules_in_force(effective, file)
     console.print(
         f"{file or effective.rules.file or 'the shipped rules'}: {len(rules.rules)} rules, no fault", markup=False
     )
@@ -43,7 +43,7 @@ def explain(
 ) -> None:
     """Say for each rule and each condition what was found, and why it did or did not fire."""
     effective = settings_of(settings)
-    explained = routes.explain(what, effective, rules)
+    explained = explanations.explain(what, effective, rules)
     if json:
         as_json({series_uid: jsons.loads(item.to_json(hide_identity=False)) for series_uid, item in explained.items()})
         return
@@ -63,7 +63,7 @@ def replay(
     json: JsonFlag = False,
 ) -> None:
     """Say what a rules file would have done with the series of the last days, beside what was done."""
-    from orchestrator.app.replay import replay as replayed
+    from orchestrator.app.operations.replay import replay as replayed
 
     found = replayed(settings_of(settings), rules, days=_days(since), archive=archive)
     if json:

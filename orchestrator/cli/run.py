@@ -9,10 +9,10 @@ from typing import Annotated, TypeVar
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from orchestrator.app import running
-from orchestrator.app.choice import settings_of
-from orchestrator.app.running import Progress as Step
-from orchestrator.app.running import RunReport
+from orchestrator.app.batch import run as running
+from orchestrator.app.batch.run import Progress as Step
+from orchestrator.app.batch.run import RunReport
+from orchestrator.app.installation.settings import settings_of
 from orchestrator.cli.show import SettingsFile, check_report, console, errors, finding_text, table, write_report
 
 T = TypeVar("T")

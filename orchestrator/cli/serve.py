@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.app import serve
-from orchestrator.app.choice import DEFAULT_SETTINGS, settings_of
-from orchestrator.app.logs import start_logging
-from orchestrator.app.stopping import end_with_supervisor
+from orchestrator.app.installation.logs import start_logging
+from orchestrator.app.installation.settings import DEFAULT_SETTINGS, settings_of
+from orchestrator.app.service import supervisor as serve
+from orchestrator.app.service.shutdown import end_with_supervisor
 from orchestrator.cli.show import SettingsFile, console
 from orchestrator.config import Settings
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.trial import try_model
+from orchestrator.app.models.try_out import try_model
 from orchestrator.config import load_settings
 from orchestrator.rules import parse_rules
 from orchestrator.testing import synthetic_series

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
-from orchestrator.app.running import STATE_FOLDER
+from orchestrator.app.batch.run import STATE_FOLDER
 from orchestrator.domain.job import JobState
 from orchestrator.jobs import Ledger
 from tests.data.faults import ct

@@ -12,8 +12,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from pydicom import dcmread
 
-from orchestrator.app import pages, running
-from orchestrator.app.choice import settings_of
+from orchestrator.app.batch import run
+from orchestrator.app.installation.settings import settings_of
+from orchestrator.app.service import web
 from orchestrator.web import Server
 from tests.parts.dcmtk import free_port
 from tests.parts.service import run_command, wait_for
@@ -36,7 +37,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def review(output: Path) -> Iterator[str]:
     """The review pages over the demo's ledger."""
     port = free_port()
-    with pages.opened(running.settings_for(output / "results", settings_of(None))) as app:
+    with web.opened(run.settings_for(output / "results", settings_of(None))) as app:
         server = Server(app, port=port)
         thread = threading.Thread(target=server.run)
         thread.start()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.orthanc import running_orthanc
+from orchestrator.app.demo.orthanc_server import running_orthanc
 from orchestrator.archive import connect
 from orchestrator.config import load_settings
 from orchestrator.domain.job import JobState
@@ -61,7 +61,7 @@ def test_the_page_leads_to_the_objects(output: Path, objects: tuple[ObjectRecord
 
 
 def test_without_orthanc_one_sentence_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from orchestrator.app import orthanc as local
+    from orchestrator.app.demo import orthanc_server as local
     from orchestrator.domain.errors import UserError
 
     monkeypatch.setattr(local, "PROGRAM", "no-such-orthanc")

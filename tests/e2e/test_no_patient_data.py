@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
-from orchestrator.app import running
+from orchestrator.app.batch import run
 from orchestrator.config import load_settings
 from orchestrator.domain.job import ENDED, JobState
 from orchestrator.testing import Patient
@@ -173,7 +173,7 @@ def test_an_unexpected_error_of_ours_tells_of_no_patient(
     monkeypatch.setattr("orchestrator.pipeline.flow.fill", faulty)
     series(tmp_path / "input")
     with caplog.at_level(logging.INFO):
-        report = running.run(tmp_path / "input", tmp_path / "output", load_settings(None, {}))
+        report = run.run(tmp_path / "input", tmp_path / "output", load_settings(None, {}))
     (outcome,) = report.outcomes
     assert outcome.outcome == "failed"
     assert outcome.reason.startswith("internal error: RuntimeError at test_no_patient_data.py:")

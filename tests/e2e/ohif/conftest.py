@@ -16,8 +16,8 @@ import pytest
 from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
-from orchestrator.app.ohif import ohif_of
-from orchestrator.app.pages import ResultPictures
+from orchestrator.app.service.ohif import ohif_of
+from orchestrator.app.service.web import ResultPictures
 from orchestrator.config import load_settings
 from orchestrator.dicom import Grid, WriteOptions, gather, read_instance
 from orchestrator.dicom.objects.write_options import USUAL_OBJECTS

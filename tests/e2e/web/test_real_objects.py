@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from orchestrator.app.pages import ResultPictures
+from orchestrator.app.service.web import ResultPictures
 from orchestrator.dicom import WriteOptions, gather, plan, read_instance, summarize, write
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.job import JobState, Priority, job_key

@@ -18,9 +18,9 @@ from pydicom.uid import (
 from pynetdicom import evt
 from pynetdicom.sop_class import Verification
 
-from orchestrator.app.archive_checks import examine_archive
-from orchestrator.app.check import Check, Health
-from orchestrator.app.object_checks import paced
+from orchestrator.app.doctor.archive import examine_archive
+from orchestrator.app.doctor.check import Check, Health
+from orchestrator.app.doctor.objects import paced
 from orchestrator.config import Settings, load_settings
 from orchestrator.domain.errors import UserError
 from tests.parts.dcmtk import dcmqrscp, free_port, storescp

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.app import backfills
+from orchestrator.app.operations import backfill
 from orchestrator.config import Settings
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.fetching import BackfillDay, BackfillRecord, FetchRecord, FetchState
@@ -38,8 +38,8 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_an_order_is_kept_and_listed(settings: Settings) -> None:
-    order = backfills.begin(settings, **ORDER)
-    (listed,) = backfills.files(settings)
+    order = backfill.begin(settings, **ORDER)
+    (listed,) = backfill.files(settings)
     assert listed.order == order
     assert (listed.remaining, listed.share, listed.seconds_left) == (0, 0.0, None)
 
@@ -55,7 +55,7 @@ def test_an_order_is_kept_and_listed(settings: Settings) -> None:
 )
 def test_what_is_wrong_with_an_order_is_said_at_once(settings: Settings, change: dict[str, Any], fault: str) -> None:
     with pytest.raises(UserError, match=fault):
-        backfills.begin(settings, **(ORDER | change))
+        backfill.begin(settings, **(ORDER | change))
 
 
 def test_what_is_still_to_do_is_estimated_from_the_days_that_were_asked_for(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_what_is_still_to_do_is_estimated_from_the_days_that_were_asked_for(tmp_
         waiting = [_item(number, f"2.{index}", FetchState.WAITING) for index in range(10)]
         day = BackfillDay(run=number, day=date(2026, 3, 1), found=50, skipped=10, listed_at=now)
         ledger.list_day(day, [*ended, *waiting])
-        found = backfills.file(ledger, number)
+        found = backfill.file(ledger, number)
     assert (found.fetched, found.remaining) == (30, 10 + 9 * 40)
     assert found.share == pytest.approx(0.075)
     assert found.seconds_left == pytest.approx(370 / 30 * 3600, rel=0.01)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.desk import Desk
+from orchestrator.app.operations.jobs import Desk
 from orchestrator.dicom import WriteOptions
 from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.job import JobState

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.app.host import destinations_of
-from orchestrator.app.sources import BUILT_IN
+from orchestrator.app.installation.connections import BUILT_IN
+from orchestrator.app.installation.host import destinations_of
 from orchestrator.config import DestinationSettings, Settings
 from orchestrator.dicom import Syntax, WriteOptions
 from orchestrator.domain.errors import SettingsError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.doctor import Health, owed_checks
-from orchestrator.app.places import owed_of
+from orchestrator.app.doctor.installation import Health, owed_checks
+from orchestrator.app.installation.paths import owed_of
 from orchestrator.archive.commitment.pending_reports import Asked, Reference
 from orchestrator.config import Settings
 

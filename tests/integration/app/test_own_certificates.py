@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.app.check import Health
-from orchestrator.app.own_certificates import own_certificates
+from orchestrator.app.doctor.certificates import own_certificates
+from orchestrator.app.doctor.check import Health
 from orchestrator.config import Settings
 from tests.parts.certificates import Authority, Pair
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.pages import taking
-from orchestrator.app.places import doorbell_of
+from orchestrator.app.installation.paths import doorbell_of
+from orchestrator.app.service.web import taking
 from orchestrator.archive import Arrival, Closed, Listener
 from orchestrator.archive.http.multipart import Outgoing
 from orchestrator.config import DataSettings, ReceiverSettings, Settings, WebSettings

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.places import doorbell_of
-from orchestrator.app.receiving import receiver_of
+from orchestrator.app.installation.paths import doorbell_of
+from orchestrator.app.service.receiver import receiver_of
 from orchestrator.archive import Receiver, Ringer
 from orchestrator.config import Settings, load_settings
 from orchestrator.domain.errors import SettingsError

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from orchestrator.app.replay import Replay, replay
+from orchestrator.app.operations.replay import Replay, replay
 from orchestrator.config import Settings
 from orchestrator.domain.series import Headers
 from orchestrator.jobs import Ledger

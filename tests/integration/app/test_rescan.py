@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.rescan import RESCAN_SECONDS, Rescan
+from orchestrator.app.service.engine.spool_scan import RESCAN_SECONDS, Rescan
 from orchestrator.archive import Spool
 
 

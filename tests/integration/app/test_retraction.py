@@ -18,7 +18,7 @@ import pytest
 from pydicom import dcmread
 from typer.testing import CliRunner
 
-from orchestrator.app.retraction import Retraction
+from orchestrator.app.operations.retract import Retraction
 from orchestrator.archive import FolderArchive
 from orchestrator.cli.root import build
 from orchestrator.domain.errors import ArchiveUnavailable, UserError

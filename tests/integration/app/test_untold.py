@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from orchestrator.app.untold import record_untold
+from orchestrator.app.service.engine.deferred_events import record_untold
 from orchestrator.archive import UntoldEvent, UntoldEvents
 from orchestrator.jobs import Ledger
 

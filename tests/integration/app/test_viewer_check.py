@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.check import Check, Health
-from orchestrator.app.doctor import viewer_check
+from orchestrator.app.doctor.check import Check, Health
+from orchestrator.app.doctor.installation import viewer_check
 from orchestrator.config import Settings
 from tests.parts.ohif import hollow_viewer
 from tests.parts.web_server import Answer, web_server

@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app import watch
-from orchestrator.app.watch import FolderWatch
+from orchestrator.app.service.engine import folder_watch
+from orchestrator.app.service.engine.folder_watch import FolderWatch
 from orchestrator.archive import FolderArchive
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(folder_watch, "LOOK_SECONDS", 0.02)
 
 
 @pytest.fixture
 def told_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder is looked through once, at the beginning: later on the system has to tell."""
-    monkeypatch.setattr(watch, "WALK_SHARE", 1e-9)
+    monkeypatch.setattr(folder_watch, "WALK_SHARE", 1e-9)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def walked_only(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(_: object) -> None:
         raise OSError("no space left on device")  # inotify's word for too many watches
 
-    monkeypatch.setattr(watch._Changes, "_listen", none)
+    monkeypatch.setattr(folder_watch._Changes, "_listen", none)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.doctor import Health, abandoned_checks, watch_check
+from orchestrator.app.doctor.installation import Health, abandoned_checks, watch_check
 from orchestrator.config import Settings
 from orchestrator.domain.fetching import FetchRecord
 from orchestrator.jobs import Ledger

@@ -11,9 +11,9 @@ import pytest
 from pydicom.uid import Comprehensive3DSRStorage, CTImageStorage, SecondaryCaptureImageStorage
 from pynetdicom import evt
 
-from orchestrator.app import host as hosting
-from orchestrator.app.desk import Desk
-from orchestrator.app.forms import options_of
+from orchestrator.app.installation import host as hosting
+from orchestrator.app.installation.write_options import options_of
+from orchestrator.app.operations.jobs import Desk
 from orchestrator.config import Settings, load_settings
 from orchestrator.dicom import read_instance
 from orchestrator.domain.job import JobState

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.contract import Clause, Report
-from orchestrator.app.contract.bench import Bench
-from orchestrator.app.contract.checking import examine
-from orchestrator.app.contract.specimen import of_folder
+from orchestrator.app.models.contract import Clause, Report
+from orchestrator.app.models.contract.bench import Bench
+from orchestrator.app.models.contract.checking import examine
+from orchestrator.app.models.contract.specimen import of_folder
 from orchestrator.worker import Workers, discover
 
 HEAD = """

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import cli
-from orchestrator.app.doctor import Health, examine
+from orchestrator.app.doctor.installation import Health, examine
 from orchestrator.config import load_settings
 from orchestrator.testing import synthetic_series
 from tests.integration.kit.conftest import HEAD

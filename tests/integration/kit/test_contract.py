@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.contract import Mark, check_model
+from orchestrator.app.models.contract import Mark, check_model
 from orchestrator.config import Settings, load_settings
 from orchestrator.domain.errors import UserError
 from orchestrator.testing import synthetic_series

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from orchestrator.app.contract import Mark
+from orchestrator.app.models.contract import Mark
 from tests.integration.kit.conftest import Examined
 from tests.integration.kit.test_contract import TURNED, failed
 

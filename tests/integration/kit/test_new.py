@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestrator.app.contract import check_model
-from orchestrator.app.location import locate
-from orchestrator.app.scaffold import new_model
-from orchestrator.app.trial import try_model
+from orchestrator.app.models.contract import check_model
+from orchestrator.app.models.locate import locate
+from orchestrator.app.models.scaffold import new_model
+from orchestrator.app.models.try_out import try_model
 from orchestrator.config import Settings, load_settings
 from orchestrator.domain.errors import UserError
 from orchestrator.testing import synthetic_series

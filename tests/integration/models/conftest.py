@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.samples import write_samples
+from orchestrator.app.demo.samples import write_samples
 from orchestrator.config import load_settings
 from orchestrator.worker import Workers, discover, pull
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
-from orchestrator.app.outcome import Outcome
-from orchestrator.app.trial import Trial, try_model
+from orchestrator.app.batch.outcome import Outcome
+from orchestrator.app.models.try_out import Trial, try_model
 from orchestrator.config import load_settings
 from orchestrator.rules import default_rules
 from orchestrator.testing import Lesion, Phantom

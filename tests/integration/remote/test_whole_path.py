@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from orchestrator.app.running import STATE_FOLDER
+from orchestrator.app.batch.run import STATE_FOLDER
 from orchestrator.jobs import Ledger
 from tests.data.faults import ct
 from tests.data.models import rule

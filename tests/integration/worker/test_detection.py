@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from pydicom import Dataset, dcmread
 
-from orchestrator.app.location import locate
-from orchestrator.app.trial import Trial, try_model
+from orchestrator.app.models.locate import locate
+from orchestrator.app.models.try_out import Trial, try_model
 from orchestrator.config import load_settings
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.errors import UnsupportedInput

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
-from orchestrator.app import running
-from orchestrator.app.outcome import Outcome
+from orchestrator.app.batch import run
+from orchestrator.app.batch.outcome import Outcome
 from orchestrator.config import Settings
 from orchestrator.testing import synthetic_series
 from tests.data.models import rule, write_model
@@ -27,13 +27,13 @@ def outcome_of(folder: Path, body: str, attributes: str, devices: tuple[str, ...
     synthetic_series(folder / "in")
     base = Settings()
     worker = base.worker.model_copy(update={"devices": devices})
-    settings = running.with_folders(
+    settings = run.with_folders(
         base.model_copy(update={"worker": worker}),
         rules=folder / "rules.toml",
         models=(),
         plugins=[folder / "plugins"],
     )
-    (outcome,) = running.run(folder / "in", folder / "out", settings).outcomes
+    (outcome,) = run.run(folder / "in", folder / "out", settings).outcomes
     return outcome
 
 

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from orchestrator.app.aside import Aside
+from orchestrator.app.service.engine.background import Aside
 
 
 class Work:

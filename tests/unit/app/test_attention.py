@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.app.attention import ALERT_SECONDS, LASTS_SECONDS, Attention
+from orchestrator.app.service.engine.polling import ALERT_SECONDS, LASTS_SECONDS, Attention
 
 
 class Clock:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.contract import Clause, Mark, Report, check_card, write_card
-from orchestrator.app.contract.card import BEGIN, END
-from orchestrator.app.contract.given import Given, seen
+from orchestrator.app.models.contract import Clause, Mark, Report, check_card, write_card
+from orchestrator.app.models.contract.card import BEGIN, END
+from orchestrator.app.models.contract.given import Given, seen
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.model import Accepts, Empty, Geometry, Intended, ModelDescription, Resources

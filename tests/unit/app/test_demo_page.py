@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from orchestrator.app.demo import Card, rendered
-from orchestrator.app.outcome import Outcome
-from orchestrator.app.running import RunReport
+from orchestrator.app.batch.outcome import Outcome
+from orchestrator.app.batch.run import RunReport
+from orchestrator.app.demo.demo import Card, rendered
 
 
 def test_a_measurement_is_shown_in_the_unit_that_people_read() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.ohif import ohif_of, shown_archive
+from orchestrator.app.service.ohif import ohif_of, shown_archive
 from orchestrator.config import Settings, load_settings
 from orchestrator.domain.errors import SettingsError
 from tests.parts.ohif import hollow_viewer

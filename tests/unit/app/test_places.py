@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.app.contract.bench import Part
-from orchestrator.app.contract.clause import Broken
-from orchestrator.app.contract.places import check_places
+from orchestrator.app.models.contract.bench import Part
+from orchestrator.app.models.contract.clause import Broken
+from orchestrator.app.models.contract.places import check_places
 from orchestrator.dicom import Grid
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.result import Finding, ImageScore, Region, Result

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.quiet import quiet_period
+from orchestrator.app.service.engine.quiet_period import quiet_period
 from orchestrator.config import ArchiveSettings, EntitySettings, ReceiverSettings, Settings
 from orchestrator.pipeline.intake import Received
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from orchestrator.app.sources import connected
+from orchestrator.app.installation.connections import connected
 from orchestrator.config import ArchiveSettings, DestinationSettings, ReceiverSettings, Settings
 from orchestrator.domain.errors import UserError
 from orchestrator.hooks import HostPlugins

@@ -7,7 +7,7 @@ import sys
 
 STORM = """
 import os, signal, threading
-from orchestrator.app.stopping import Stop
+from orchestrator.app.service.shutdown import Stop
 
 stop = Stop()
 assert not stop.wait(0.01)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.app.watching import _Tools
+from orchestrator.app.service.watcher import _Tools
 from orchestrator.config import ArchiveSettings, Settings
 from orchestrator.domain.errors import SettingsError
 

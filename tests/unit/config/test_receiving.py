@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.receiving import entities_of
+from orchestrator.app.service.receiver import entities_of
 from orchestrator.archive import Entity
 from orchestrator.config import Settings, load_settings
 from orchestrator.domain.errors import SettingsError

@@ -8,8 +8,8 @@ import struct
 import numpy as np
 import pytest
 
-from orchestrator.app.sample_headers import slices, uid
-from orchestrator.app.samples import centred, read_nifti, synthetic_ct
+from orchestrator.app.demo.sample_headers import slices, uid
+from orchestrator.app.demo.samples import centred, read_nifti, synthetic_ct
 
 
 def nifti(voxels: np.ndarray, spacing: tuple[float, float, float], *, kind: int = 4) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import testing
-from orchestrator.app.contract import checking
+from orchestrator.app.models.contract import checking
 from orchestrator.testing import ORIENTATIONS, Phantom, Projection
 
 DOCS = Path(__file__).parents[3] / "docs"

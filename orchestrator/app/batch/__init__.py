@@ -1,0 +1,1 @@
+"""A folder processed once: ``orchestrator run`` and what came of it."""

@@ -1,0 +1,203 @@
+"""``orchestrator run``: every series of a folder through the whole path, once."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestrator.app.batch.outcome import Outcome, outcomes
+from orchestrator.app.installation import host as hosting
+from orchestrator.archive import FolderArchive, connect
+from orchestrator.config import Settings
+from orchestrator.dicom import read_instance
+from orchestrator.domain.errors import PluginError, UnreadableFile, UserError
+from orchestrator.domain.job import ENDED, JobState
+from orchestrator.domain.series import Instance
+from orchestrator.jobs import Ledger, database_faults
+from orchestrator.pipeline.parts import Destination
+
+STATE_FOLDER = ".orchestrator"
+REASON = "the folder is a closed set"
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A file that could not be read, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is; given to whoever shows it."""
+
+    series: int
+    ended: int
+    jobs: int
+    running: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What came of a folder."""
+
+    outcomes: tuple[Outcome, ...]
+    unread: tuple[Unread, ...]
+    seconds: float
+
+    @property
+    def failed(self) -> bool:
+        """True where an outcome is ``failed``: the command line then exits with status 1."""
+        return any(item.outcome == JobState.FAILED for item in self.outcomes)
+
+
+@dataclass(slots=True)
+class Folder:
+    """The readable instances of a folder by series, and what was not readable."""
+
+    series: dict[str, list[Instance]] = field(default_factory=lambda: defaultdict(list))
+    unread: list[Unread] = field(default_factory=list)
+
+
+def settings_for(output: Path, base: Settings) -> Settings:
+    """Return the settings of a run: its own ledger below OUTPUT, results into OUTPUT, nothing received."""
+    state = output.resolve() / STATE_FOLDER
+    data = base.data.model_copy(update={"folder": state, "database": f"sqlite:///{state / 'ledger.db'}"})
+    return base.model_copy(update={"data": data, "archives": (), "destinations": ()})
+
+
+def with_folders(base: Settings, *, rules: Path | None, models: Sequence[Path], plugins: Sequence[Path]) -> Settings:
+    """Return the settings with this rules file and these further folders of models and plugins.
+
+    Raises UserError for a file or folder that is not there.
+    """
+    for path in (*([rules] if rules else []), *models, *plugins):
+        if not path.exists():
+            raise UserError(f"there is no {path}")
+    sources = base.models.model_copy(
+        update={"folders": (*base.models.folders, *models), "plugins": (*base.models.plugins, *plugins)}
+    )
+    routing = base.rules.model_copy(update={"file": rules or base.rules.file})
+    return base.model_copy(update={"models": sources, "rules": routing})
+
+
+def read_folder(folder: Path) -> Folder:
+    """Return every instance below a folder; one file that is broken or no DICOM stops nothing.
+
+    Raises UserError where it is no folder.
+    """
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}" + ("; it is a file" if folder.exists() else ""))
+    found = Folder()
+    archive = FolderArchive("input", folder)
+    with ThreadPoolExecutor(2, "headers") as pool:
+        for item in pool.map(_read, archive.files()):
+            if isinstance(item, Unread):
+                found.unread.append(item)
+            else:
+                found.series[item.series_uid].append(item)
+    return found
+
+
+def run(
+    source: Path, output: Path, settings: Settings, *, progress: Callable[[Progress], None] = lambda _: None
+) -> RunReport:
+    """Return what came of every series in ``source``; results lie below ``output``.
+
+    The same input again is the same work: nothing runs twice, and the report is the same.
+    """
+    started = time.perf_counter()
+    folder = read_folder(source)
+    _make(output)
+    archive = connect(output.resolve().as_uri(), name="output")
+    target = Destination("output", archive, ask=False, retry_hours=0.0)  # nobody waits: a full disk is told at once
+    with database_faults(), hosting.opened(settings_for(output, settings), {"output": target}) as host:
+        refused = []
+        for instances in folder.series.values():
+            chosen = newest(instances)
+            folder.unread += _left_aside(instances, chosen)
+            try:
+                _take(host, chosen, str(source))
+            except PluginError as fault:
+                refused.append(_not_routed(chosen[0], fault))
+        _wait(host, list(folder.series), progress)
+        found = [item for series_uid in folder.series for item in outcomes(host.ledger, series_uid)]
+    return RunReport((*found, *refused), tuple(folder.unread), time.perf_counter() - started)
+
+
+def _make(folder: Path) -> None:
+    """Make the output folder.
+
+    Raises UserError where that is not possible.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise UserError(f"{folder} cannot be made a folder for results: {fault.strerror}") from None
+
+
+def _take(host: hosting.Host, instances: Sequence[Instance], source: str) -> None:
+    record = host.routing.admit(instances, source=source, host_facts={}, reason=REASON)
+    host.routing.release(record.series_uid, record.revision, REASON)
+
+
+def _not_routed(instance: Instance, fault: PluginError) -> Outcome:
+    modality = str(instance.headers.get("Modality", ("",))[0])
+    return Outcome(
+        series=instance.series_uid,
+        study=instance.study_uid,
+        modality=modality,
+        model=None,
+        version="",
+        rule=None,
+        outcome=str(JobState.FAILED),
+        reason=f"PluginError: {fault}",
+    )
+
+
+def _read(path: Path) -> Instance | Unread:
+    try:
+        return read_instance(path)
+    except UnreadableFile as fault:
+        return Unread(path, str(fault))
+
+
+def newest(instances: Sequence[Instance]) -> tuple[Instance, ...]:
+    """Return one instance per SOP Instance UID: of several files with one UID the newest counts."""
+    by_uid: dict[str, Instance] = {}
+    for instance in sorted(instances, key=lambda item: (item.path.stat().st_mtime, str(item.path))):
+        by_uid[instance.sop_uid] = instance
+    return tuple(by_uid.values())
+
+
+def _left_aside(instances: Sequence[Instance], chosen: Sequence[Instance]) -> list[Unread]:
+    """Return the files whose content differs from that of a newer file under the same UID; it counts."""
+    counts = {instance.sop_uid: instance for instance in chosen}
+    return [
+        Unread(item.path, f"{item.path.name} holds other content than {counts[item.sop_uid].path.name}, which is newer")
+        for item in instances
+        if item.digest != counts[item.sop_uid].digest
+    ]
+
+
+def _wait(host: hosting.Host, series: Sequence[str], progress: Callable[[Progress], None]) -> None:
+    """Return when every job of these series has ended, or waits for an archive only."""
+    while True:
+        seen = progress_of(host.ledger, series)
+        progress(seen)
+        if seen.ended == seen.jobs:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def progress_of(ledger: Ledger, series: Sequence[str]) -> Progress:
+    """Return how far the jobs of these series are."""
+    jobs = [job for series_uid in series for job in ledger.jobs(series_uid=series_uid)]
+    running = tuple(job.model for job in jobs if job.state is JobState.RUNNING)
+    return Progress(len(series), sum(job.state in ENDED for job in jobs), len(jobs), running)

@@ -1,0 +1,1 @@
+"""``orchestrator doctor``: checks of this installation and of its archives; changes nothing."""

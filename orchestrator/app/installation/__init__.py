@@ -1,0 +1,1 @@
+"""One installation put together from its settings: paths, connections, ledger, logs and host."""

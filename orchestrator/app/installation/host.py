@@ -1,0 +1,127 @@
+"""The host: all parts of one installation, put together from its settings."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+
+from orchestrator.app.installation.connections import connected, load_plugins, start_workers, tell_refused
+from orchestrator.app.installation.model_servers import model_servers
+from orchestrator.app.installation.paths import lock_folder_of
+from orchestrator.app.installation.periodic import Pulse
+from orchestrator.app.installation.write_options import write_options
+from orchestrator.config import DestinationSettings, Settings
+from orchestrator.dicom import prewarm
+from orchestrator.domain.errors import SettingsError
+from orchestrator.domain.hours import Hours
+from orchestrator.domain.ports import Archive, Committing
+from orchestrator.hooks import HostPlugins
+from orchestrator.jobs import Engine, Ledger, Queue, durable
+from orchestrator.pipeline.delivery import Delivery
+from orchestrator.pipeline.flow import Inference
+from orchestrator.pipeline.parts import Destination, Folders, Parts
+from orchestrator.pipeline.queueing import MODEL_QUEUE, delivery_queue
+from orchestrator.pipeline.reconcile import CARE_SECONDS, Care
+from orchestrator.pipeline.routing import Routing
+from orchestrator.rules import WatchedRules
+from orchestrator.worker import Workers
+
+log = logging.getLogger(__name__)
+
+DELIVERY_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A running engine with everything it needs."""
+
+    settings: Settings
+    ledger: Ledger
+    engine: Engine
+    workers: Workers
+    plugins: HostPlugins
+    rules: WatchedRules
+    parts: Parts
+    routing: Routing
+    delivery: Delivery
+
+
+def data_folders(settings: Settings) -> Folders:
+    """Return where volumes and objects are kept while they are worked on."""
+    return Folders(scratch=settings.data.folder / "scratch", outbox=settings.data.folder / "outbox")
+
+
+def destinations_of(settings: Settings, plugins: HostPlugins) -> dict[str, Destination]:
+    """Return the destinations that the settings name.
+
+    Raises SettingsError.
+    """
+    return {item.name: _destination(item, connected(item, plugins, settings)) for item in settings.destinations}
+
+
+def _destination(item: DestinationSettings, archive: Archive) -> Destination:
+    if item.confirm == "commitment" and not isinstance(archive, Committing):
+        raise SettingsError(
+            f'destination {item.name!r}: an archive at {item.url} cannot commit itself; write confirm = "readback"'
+        )
+    return Destination(
+        name=item.name,
+        archive=archive,
+        ask=item.ask,
+        confirm=item.confirm,
+        retry_hours=item.retry_hours,
+        options=write_options(item),
+        hours=Hours.parse(item.window) if item.window else None,
+        per_minute=item.per_minute,
+    )
+
+
+@contextmanager
+def opened(settings: Settings, destinations: Mapping[str, Destination] | None = None) -> Iterator[Host]:
+    """Give a launched host and close it at the end; what is in flight then goes on at the next start.
+
+    destinations: used instead of those of the settings.
+    """
+    with ExitStack() as stack:
+        ledger = stack.enter_context(closing(Ledger.open(settings.data.database)))
+        servers = model_servers(settings, ledger.record, Folders.job_of)
+        workers = stack.enter_context(closing(start_workers(settings, servers)))
+        tell_refused(workers)
+        plugins = load_plugins(workers)
+        rules = WatchedRules(settings.rules.file, models=workers.models(), extra_facts=plugins.facts)
+        if destinations is None:
+            destinations = destinations_of(settings, plugins)
+        parts = Parts(
+            ledger=ledger,
+            runner=workers,
+            rules=rules.current,
+            destinations=destinations,
+            folders=data_folders(settings),
+            observers=plugins,
+        )
+        inference, delivery = Inference(parts), Delivery(parts)
+        durable("infer")(inference)
+        durable("deliver")(delivery)
+        engine = stack.enter_context(closing(_engine(settings, destinations)))
+        routing = Routing(parts, engine)
+        engine.launch()
+        threading.Thread(target=prewarm, name="prewarm", daemon=True).start()  # the first SR would cost 0.9 s more
+        host = Host(settings, ledger, engine, workers, plugins, rules, parts, routing, delivery)
+        delivery.take_up()
+        stack.enter_context(Pulse("deliveries", DELIVERY_SECONDS, lambda: delivery.queue_due(engine)))
+        care = Care(ledger, engine, delivery, workers, settings.worker.idle_seconds)
+        stack.enter_context(Pulse("care", CARE_SECONDS, *care.beats))
+        yield host
+
+
+def _engine(settings: Settings, destinations: Iterable[str]) -> Engine:
+    return Engine(
+        settings.data.database,
+        executor_id=settings.engine.executor_id,
+        lock_folder=lock_folder_of(settings),
+        queues=[Queue(MODEL_QUEUE, settings.worker.slots), *(Queue(delivery_queue(name), 1) for name in destinations)],
+        poll_seconds=settings.engine.poll_seconds,
+    )

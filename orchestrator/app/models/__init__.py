@@ -1,0 +1,1 @@
+"""What a model author asks for: find, create, try and check a model."""

@@ -1,0 +1,84 @@
+"""Which model a person means: by its name, or by the folder that it lies in."""
+
+from __future__ import annotations
+
+import tomllib
+from contextlib import closing
+from pathlib import Path
+
+from orchestrator.app.batch import run
+from orchestrator.app.installation.connections import start_workers
+from orchestrator.config import Settings
+from orchestrator.domain.errors import UserError
+from orchestrator.sdk.entry_points import GROUP
+from orchestrator.worker import ModelSource, Workers, discover
+
+MANIFEST, PROJECT = "model.toml", "pyproject.toml"
+
+
+def locate(what: str, settings: Settings) -> tuple[str, Settings]:
+    """Return the model's name, and the settings with its place where ``what`` is a folder or a model.toml.
+
+    A folder holds a model.toml, or the pyproject.toml of a package with a model, installed or not.
+    Raises UserError, ManifestError.
+    """
+    path = Path(what)
+    folder = path.parent if path.name in (MANIFEST, PROJECT) else path
+    if what and (folder / MANIFEST).is_file():
+        return _of_manifest(folder, settings)
+    if what and (folder / PROJECT).is_file():
+        return _of_package(folder, settings)
+    if what and path.is_dir():
+        raise UserError(f"{path} holds no {MANIFEST}, nor the {PROJECT} of a package with a model")
+    if "/" in what:
+        raise UserError(f"there is no folder {path}")
+    return what, settings
+
+
+def source_of(what: str, settings: Settings) -> ModelSource:
+    """Return where the model comes from.
+
+    Raises UserError, ManifestError, UnknownRecord.
+    """
+    name, effective = locate(what, settings)
+    with closing(start_workers(effective)) as workers:
+        return workers.catalogued(name).source
+
+
+def _of_manifest(folder: Path, settings: Settings) -> tuple[str, Settings]:
+    from orchestrator.worker import read_manifest
+
+    manifest = read_manifest(folder / MANIFEST)
+    return manifest.name, run.with_folders(settings, rules=None, models=[folder], plugins=())
+
+
+def _of_package(folder: Path, settings: Settings) -> tuple[str, Settings]:
+    place = _package(folder)
+    sources = discover([], [place], entry_points=False)
+    with closing(Workers(sources, sandbox=settings.worker.sandbox, weights=settings.models.weights)) as workers:
+        names, faults = list(workers.models()), [each.error for each in workers.listing() if each.error]
+    if len(names) != 1:
+        found = "; ".join(faults) or f"it registers {', '.join(names) or 'no model'}; name the one you mean"
+        raise UserError(f"{folder}: {found}")
+    return names[0], run.with_folders(settings, rules=None, models=(), plugins=[place])
+
+
+def _package(folder: Path) -> Path:
+    """Return the module that the project's entry point names.
+
+    Raises UserError.
+    """
+    project = folder / PROJECT
+    try:
+        points = tomllib.loads(project.read_text())["project"]["entry-points"][GROUP]
+        module = str(next(iter(points.values()))).partition(":")[0]
+    except (tomllib.TOMLDecodeError, KeyError, StopIteration, AttributeError):
+        raise UserError(
+            f'{project} names no model: it needs [project.entry-points.{GROUP}] with name = "module"'
+        ) from None
+    parts = module.split(".")
+    for root in (folder, folder / "src"):
+        for place in (root.joinpath(*parts), root.joinpath(*parts).with_suffix(".py")):
+            if (place / "__init__.py").is_file() or (place.suffix == ".py" and place.is_file()):
+                return place
+    raise UserError(f"{project} names the module {module}, which is neither in {folder} nor in {folder / 'src'}")

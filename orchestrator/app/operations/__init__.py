@@ -1,0 +1,1 @@
+"""What people order: retry, cancel, judge, retract, backfill, replay, explain."""

@@ -1,0 +1,127 @@
+"""What other rules would have done with the series of the last days, beside what was done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from orchestrator.app.installation.connections import load_plugins, past_archive, start_workers
+from orchestrator.app.installation.ledger import ledger_of
+from orchestrator.app.operations.explain import rules_in_force
+from orchestrator.config import Settings
+from orchestrator.domain.ports import FoundSeries, Searchable
+from orchestrator.domain.series import Headers
+from orchestrator.jobs import Ledger
+from orchestrator.pipeline.fetching import utc_now
+from orchestrator.rules import KeptFacts, Rule, RuleSet, Verdict, judge, judge_kept
+
+
+@dataclass(frozen=True, slots=True)
+class RuleReplay:
+    """What one rule would do, by Series Instance UID; each series stands in one list at most.
+
+    fires: as it did. new: it did not, and now would. gone: it did, and now would not. open: what decides is not known.
+    """
+
+    rule: str
+    fires: tuple[str, ...]
+    new: tuple[str, ...]
+    gone: tuple[str, ...]
+    open: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The rules of a file asked again. unknown: series of which the ledger kept no facts."""
+
+    series: int
+    unknown: int
+    rules: tuple[RuleReplay, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One series: which rules matched then, and what a rule says now."""
+
+    series_uid: str
+    matched: frozenset[str]
+    judge: Callable[[Rule], Verdict]
+
+
+def replay(settings: Settings, rules_file: Path | None, *, days: int, archive: str | None = None) -> Replay:
+    """Return what the rules would do with the series of the last days.
+
+    archive: ask it, by study date, instead of the ledger; it answers less than the images say.
+    Raises RulesError, UserError, ArchiveUnavailable, ArchiveRefused.
+    """
+    rules = rules_in_force(settings, rules_file)
+    with closing(ledger_of(settings)) as ledger:
+        if archive is None:
+            return _replayed(rules, *_received(ledger, days))
+        return _replayed(rules, list(_held(ledger, settings, archive, days)), unknown=0)
+
+
+def _received(ledger: Ledger, days: int) -> tuple[list[_Case], int]:
+    """Return the series that came in the last days, and of how many no facts were kept."""
+    asked = list(ledger.asked_series(utc_now() - timedelta(days=days)))
+    cases = [_case(each.series_uid, each.explanation, each.facts) for each in asked if each.facts is not None]
+    return cases, len(asked) - len(cases)
+
+
+def _case(series_uid: str, explanation: str, facts: KeptFacts) -> _Case:
+    return _Case(series_uid, _matched(explanation), lambda rule: judge_kept(rule, facts))
+
+
+def _held(ledger: Ledger, settings: Settings, name: str, days: int) -> Iterator[_Case]:
+    with closing(start_workers(settings)) as workers:
+        archive, _ = past_archive(settings, load_plugins(workers), name)
+    for series in _found(archive, days):
+        record = ledger.series(series.series_uid)
+        matched = _matched(record.explanation if record is not None else "")
+        yield _Case(series.series_uid, matched, partial(_judged, headers={**series.headers, "Source": (name,)}))
+
+
+def _judged(rule: Rule, *, headers: Headers) -> Verdict:
+    return judge(rule, headers, lambda keyword: any(str(value).strip() for value in headers.get(keyword, ())))
+
+
+def _found(archive: Searchable, days: int) -> Iterator[FoundSeries]:
+    """Yield the series of the last days' studies, day by day: few archives answer for a month at once."""
+    today = utc_now().astimezone().date()
+    for number in range(days + 1):
+        yield from archive.find({"StudyDate": f"{today - timedelta(days=number):%Y%m%d}"})
+
+
+def _matched(explanation: str) -> frozenset[str]:
+    """Return the names of the rules that matched, from the JSON that the ledger keeps."""
+    told: Mapping[str, list[dict[str, object]]] = json.loads(explanation) if explanation else {}
+    return frozenset(str(rule["rule"]) for rule in told.get("rules", []) if rule["matched"])
+
+
+def _replayed(rules: RuleSet, cases: Collection[_Case], unknown: int) -> Replay:
+    before = frozenset[str]().union(*(case.matched for case in cases))
+    removed = sorted(before - {rule.name for rule in rules.rules})
+    told = [_rule(rule, cases) for rule in rules.rules]
+    told += [_removed(name, cases) for name in removed]
+    return Replay(len(cases) + unknown, unknown, tuple(told))
+
+
+def _rule(rule: Rule, cases: Collection[_Case]) -> RuleReplay:
+    lists: dict[str, list[str]] = {"fires": [], "new": [], "gone": [], "open": []}
+    for case in cases:
+        did, would = rule.name in case.matched, case.judge(rule)
+        if would is None:
+            lists["open"].append(case.series_uid)
+        elif would or did:
+            lists["gone" if not would else "fires" if did else "new"].append(case.series_uid)
+    return RuleReplay(rule.name, **{name: tuple(uids) for name, uids in lists.items()})
+
+
+def _removed(name: str, cases: Collection[_Case]) -> RuleReplay:
+    gone = tuple(case.series_uid for case in cases if name in case.matched)
+    return RuleReplay(name, (), (), gone, ())

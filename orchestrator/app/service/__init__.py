@@ -1,0 +1,1 @@
+"""``orchestrator serve``: the supervisor and its roles."""

@@ -1,0 +1,1 @@
+"""The role engine: its loop and the work beside it."""

@@ -1,0 +1,188 @@
+"""The role ``watcher``: looks at archives, takes what rules could want, and works off backfills."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from orchestrator.app.installation.connections import connected, load_plugins, past_archive, start_workers
+from orchestrator.app.installation.paths import doorbell_of, lock_folder_of, spool_of
+from orchestrator.app.service.shutdown import Stop
+from orchestrator.archive import Ringer, Spool, SpoolInbox
+from orchestrator.config import ArchiveSettings, Settings
+from orchestrator.domain.errors import OrchestratorError, SettingsError
+from orchestrator.domain.ports import Readable, Watchable
+from orchestrator.hooks import HostPlugins
+from orchestrator.jobs import Ledger, ProcessLock, describe, role_lock
+from orchestrator.pipeline.backfilling import Backfilling, PastArchive
+from orchestrator.pipeline.fetching import Fetching, utc_now
+from orchestrator.pipeline.watching import Watch
+from orchestrator.rules import WatchedRules
+
+log = logging.getLogger(__name__)
+
+ORTHANC_LOOK_SECONDS = 1.0
+LOOK_SECONDS = 10.0
+FIRST_WAIT_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 60.0
+FORGET_SECONDS = 3600.0
+STANDBY_SECONDS = 5.0
+END_SECONDS = 10.0
+
+
+def watch(settings: Settings) -> None:
+    """Look at the watched archives and work off backfills until told to end.
+
+    One process does so for a database; a second one stands by and takes over when the first has ended.
+    Raises SettingsError where an archive cannot be watched, OrchestratorError where another process took over.
+    """
+    stop = Stop()
+    lock = role_lock(settings.data.database, lock_folder_of(settings), "watcher")
+    if _comes_up(lock, stop):
+        try:
+            with _opened(settings) as tools:
+                _run(tools, lock, stop)
+        finally:
+            lock.release()
+
+
+def _comes_up(lock: ProcessLock, stop: Stop) -> bool:
+    """Return True once no other process watches, False where this one is told to end before."""
+    wait = 0.0
+    while not stop.wait(wait):
+        if lock.acquire():
+            return True
+        if not wait:
+            log.warning("another process watches for this database; this one stands by and takes over when it ends")
+        wait = STANDBY_SECONDS
+    return False
+
+
+def _run(tools: _Tools, lock: ProcessLock, stop: Stop) -> None:
+    settings = tools.settings
+    watches = [tools.watch(item) for item in watched_items(settings)]
+    tools.ledger.resume_fetches()
+    threads = [_thread(partial(_follow, one, stop), one.name) for one in watches]
+    threads.append(_thread(partial(_work_off, tools.backfilling(), stop), "backfill"))
+    log.info("the watcher is ready; it watches: %s", ", ".join(one.name for one in watches) or "nothing")
+    forgets_at = time.monotonic()
+    while not stop.wait(STANDBY_SECONDS):
+        if not lock.keep():
+            raise OrchestratorError("the database was restarted, and another process watches for it now")
+        if time.monotonic() >= forgets_at:
+            tools.ledger.forget_fetches(utc_now() - timedelta(days=settings.data.retain_days))
+            forgets_at += FORGET_SECONDS
+    deadline = time.monotonic() + END_SECONDS  # what is being fetched then is fetched again
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def watched_items(settings: Settings) -> Iterator[ArchiveSettings]:
+    """Yield the archives that this role watches; a folder's files are followed by the engine, where they lie."""
+    return (item for item in settings.archives if item.watch and not item.url.startswith("file:"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Tools:
+    """What every thread is built from; each has an archive object of its own, since a call may take minutes."""
+
+    settings: Settings
+    plugins: HostPlugins
+    ledger: Ledger
+    rules: WatchedRules
+    spool: Spool
+    ringer: Ringer
+
+    def watch(self, item: ArchiveSettings) -> Watch:
+        """Return the watch of one archive.
+
+        Raises SettingsError.
+        """
+        archive = connected(item, self.plugins, self.settings)
+        if not isinstance(archive, Watchable) or not isinstance(archive, Readable):
+            raise SettingsError(
+                f"archive {item.name!r} cannot be watched: {item.url.partition(':')[0]} tells nothing of what is new; "
+                "let it send its images to the receiver, and take watch = true away"
+            )
+        seconds = item.look_seconds or (ORTHANC_LOOK_SECONDS if item.url.startswith("orthanc") else LOOK_SECONDS)
+        return Watch(
+            archive,
+            self.ledger,
+            self.rules.current,
+            self.fetching(archive, item.name),
+            look_seconds=seconds,
+            verdicts=item.verdicts,
+        )
+
+    def backfilling(self) -> Backfilling:
+        """Return what works off the backfills of all archives."""
+        roomy = Spool(self.spool.folder, minimum_free_mb=2 * self.settings.receiver.minimum_free_mb)
+        return Backfilling(self.ledger, self.rules.current, self.past, check_space=roomy.check_space)
+
+    def past(self, name: str) -> PastArchive:
+        """Return an archive to backfill from.
+
+        Raises UserError where the settings name no such archive, or it cannot be asked.
+        """
+        archive, item = past_archive(self.settings, self.plugins, name)
+        return PastArchive(archive, self.fetching(archive, name), is_watched=item.watch)
+
+    def fetching(self, archive: Readable, name: str) -> Fetching:
+        """Return the way of its series into the spool."""
+        return Fetching(archive, self.ledger, partial(self._inbox, name))
+
+    def _inbox(self, source: str, series_uid: str) -> SpoolInbox:
+        return SpoolInbox(self.spool, source=source, series_uid=series_uid, tell=self.ringer.ring)
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[_Tools]:
+    with ExitStack() as stack:
+        ledger = stack.enter_context(closing(Ledger.open(settings.data.database)))
+        ringer = stack.enter_context(closing(Ringer(doorbell_of(settings))))
+        with closing(start_workers(settings)) as workers:  # asked for what they declare; nothing runs here
+            plugins = load_plugins(workers)
+            rules = WatchedRules(settings.rules.file, extra_facts=plugins.facts)
+        yield _Tools(settings, plugins, ledger, rules, spool_of(settings), ringer)
+
+
+def _thread(run: Callable[[], None], name: str) -> threading.Thread:
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def _follow(one: Watch, stop: Stop) -> None:
+    """Take turns until told to end; what fails is tried again, later and later."""
+    wait, again = 0.0, FIRST_WAIT_SECONDS
+    while not stop.wait(wait):
+        try:
+            wait, again = one.turn(), FIRST_WAIT_SECONDS
+        except Exception as fault:  # noqa: BLE001  # the archive's thread must not end: told, tried again
+            wait, again = again, min(2 * again, LONGEST_WAIT_SECONDS)
+            _tell(one, fault)
+
+
+def _tell(one: Watch, fault: Exception) -> None:
+    reason = str(fault) if isinstance(fault, OrchestratorError) else describe(fault)
+    log.warning("the watch of %s waits: %s", one.name, reason)
+    try:
+        one.waits(reason)
+    except Exception as error:  # noqa: BLE001  # the ledger itself may be the fault; the log has told
+        log.warning("that the watch of %s waits is not in the ledger: %s", one.name, describe(error))
+
+
+def _work_off(backfilling: Backfilling, stop: Stop) -> None:
+    wait = 0.0
+    while not stop.wait(wait):
+        try:
+            wait = backfilling.turn()
+        except Exception as fault:  # noqa: BLE001  # the thread must not end: told, tried again
+            log.warning("backfills wait: %s", describe(fault))
+            wait = LONGEST_WAIT_SECONDS

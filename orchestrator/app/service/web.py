@@ -1,0 +1,105 @@
+"""The review pages over a ledger: pictures drawn from the delivered objects, orders given to the desk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from orchestrator.app.installation.connections import load_plugins, start_workers
+from orchestrator.app.installation.paths import doorbell_of, spool_of
+from orchestrator.app.installation.write_options import options_of
+from orchestrator.app.operations.jobs import Desk
+from orchestrator.app.service.ohif import ohif_of
+from orchestrator.archive import Ringer, Stow, storage_classes
+from orchestrator.config import Settings
+from orchestrator.dicom import Overlay, parameters
+from orchestrator.domain.reading import Reading, SecondReader
+from orchestrator.domain.records import ReviewRecord
+from orchestrator.jobs import Client, Ledger
+from orchestrator.web import ModelCardText, Take, create_app
+from orchestrator.web import serve as serve_pages
+from orchestrator.worker import Workers
+
+CARD = "MODEL_CARD.md"
+
+
+class ResultPictures:
+    """Opens the overlay of a result from its source files and the objects that were written."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def open(self, job_key: str) -> Overlay:
+        """Return the overlay.
+
+        Raises OrchestratorError or OSError where a file is gone or broken.
+        """
+        job = self._ledger.job(job_key)
+        sources = [row.path for row in self._ledger.series_instances(job.series_uid, job.revision)]
+        return Overlay.open(sources, [item.path for item in self._ledger.objects(job.key)])
+
+    def parameters(self, job_key: str) -> Mapping[str, str]:
+        """Return how the result was computed, as its SR says it.
+
+        Raises OrchestratorError or OSError where a file is gone or broken.
+        """
+        return parameters(self._ledger.objects(job_key))
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[FastAPI]:
+    """Give the review pages for the ledger that the settings name."""
+    with ExitStack() as stack:
+        ledger = stack.enter_context(closing(Ledger.open(settings.data.database)))
+        client = stack.enter_context(closing(Client(settings.data.database)))
+        with closing(start_workers(settings)) as workers:  # only to read the models' cards
+            cards, plugins = model_cards(workers), load_plugins(workers)
+        desk = Desk(ledger, client, destinations=options_of(settings))
+
+        def told(before: ReviewRecord, after: ReviewRecord) -> None:
+            plugins.review_changed(ledger.job(after.job_key), before, after)
+
+        yield create_app(
+            ledger,
+            pictures=ResultPictures(ledger),
+            models=cards,
+            retry=lambda key, by: desk.retry(key, by=by),
+            cancel=lambda key, by: desk.cancel(key, by=by),
+            on_review=told,
+            reading=Reading(SecondReader(settings.review.second_reader), settings.review.blinded),
+            take=stack.enter_context(taking(settings)),
+            ohif_viewer=stack.enter_context(ohif_of(settings)),
+            archives={item.name: item.watch for item in settings.archives},
+        )
+
+
+@contextmanager
+def taking(settings: Settings) -> Iterator[Take | None]:
+    """Give what takes images that are pushed over HTTP and rings for them, None where the settings want none."""
+    if not settings.web.stow or not settings.receiver.enabled:
+        yield None
+        return
+    with closing(Ringer(doorbell_of(settings))) as ringer:
+        yield Stow(spool_of(settings), storage_classes(settings.receiver.accept), ringer.ring).take
+
+
+def model_cards(workers: Workers) -> Mapping[str, ModelCardText]:
+    """Return each model's description and its card, empty where it ships none."""
+    return {
+        name: ModelCardText(description, _card(workers.catalogued(name).source.folders))
+        for name, description in workers.models().items()
+    }
+
+
+def _card(folders: tuple[Path, ...]) -> str:
+    found = (folder / CARD for folder in folders)
+    return next((card.read_text(encoding="utf-8") for card in found if card.is_file()), "")
+
+
+def show(settings: Settings) -> None:
+    """Serve the review pages until told to end."""
+    with opened(settings) as app:
+        serve_pages(app, host=settings.web.host, port=settings.web.port)
