@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.dcmtk import free_port, wait_for_port
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 
 T = TypeVar("T")
 _SETTINGS = """

@@ -24,7 +24,7 @@ from orchestrator.domain.fetching import (
 from orchestrator.domain.job import ENDED, JobState
 from orchestrator.domain.ports import FoundSeries, Readable, Searchable
 from orchestrator.domain.records import SeriesState
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.fetching import Clock, Fetching, utc_now
 from orchestrator.rules import Rule, RuleSet, may_match, to_query
 

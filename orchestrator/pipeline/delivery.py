@@ -29,7 +29,7 @@ from orchestrator.domain.job import LEAVING, JobState
 from orchestrator.domain.ports import ObjectReference
 from orchestrator.domain.records import ARRIVED, SETTLED, DeliveryRecord, DeliveryState, JobRecord, Note, ObjectRecord
 from orchestrator.domain.series import StudyIdentity
-from orchestrator.jobs import Client, describe, frames
+from orchestrator.engine import Client, describe, frames
 from orchestrator.pipeline.outlet import Outlet, may_be_tried
 from orchestrator.pipeline.parts import Destination, Parts, reference
 from orchestrator.pipeline.queueing import delivery_queue

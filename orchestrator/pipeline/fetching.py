@@ -11,7 +11,7 @@ from orchestrator.archive import SpoolInbox
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
 from orchestrator.domain.fetching import FetchRecord, FetchState
 from orchestrator.domain.ports import FoundSeries, Readable
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 
 log = logging.getLogger(__name__)
 

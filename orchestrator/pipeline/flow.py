@@ -44,7 +44,8 @@ from orchestrator.domain.records import JobRecord, ObjectRecord
 from orchestrator.domain.result import Result
 from orchestrator.domain.series import Instance, Series
 from orchestrator.domain.volume import Volume
-from orchestrator.jobs import StoredInstance, describe, frames, step
+from orchestrator.engine import describe, frames, step
+from orchestrator.ledger import StoredInstance
 from orchestrator.pipeline.parts import Parts
 from orchestrator.pipeline.queueing import unused_key
 

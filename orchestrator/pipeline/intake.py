@@ -20,7 +20,8 @@ from orchestrator.domain.errors import UnreadableFile
 from orchestrator.domain.fetching import FetchState
 from orchestrator.domain.records import SeriesRecord, SeriesState
 from orchestrator.domain.series import HeaderValue, Instance
-from orchestrator.jobs import Ledger, describe, frames
+from orchestrator.engine import describe, frames
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.completion import Completion, Due, Step
 from orchestrator.pipeline.routing import Routing
 

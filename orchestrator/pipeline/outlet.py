@@ -15,7 +15,7 @@ from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnav
 from orchestrator.domain.job import Priority
 from orchestrator.domain.records import DeliveryRecord, DestinationRecord, Note
 from orchestrator.domain.result import Urgency
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.parts import Destination
 
 AHEAD = 8

@@ -17,7 +17,7 @@ from orchestrator.domain.ports import Archive, Committing, ObjectReference, Runn
 from orchestrator.domain.records import JobRecord, ObjectRecord
 from orchestrator.domain.result import Result
 from orchestrator.domain.series import Headers, Series
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.rules import RuleSet
 
 

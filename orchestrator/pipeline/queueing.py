@@ -10,7 +10,8 @@ from orchestrator.domain.job import JobState
 from orchestrator.domain.records import JobRecord
 
 if TYPE_CHECKING:
-    from orchestrator.jobs import Client, Ledger
+    from orchestrator.engine import Client
+    from orchestrator.ledger import Ledger
 
 MODEL_QUEUE = "models"
 

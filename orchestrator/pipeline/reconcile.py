@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from orchestrator.domain.errors import ForbiddenTransition, UnknownRecord
 from orchestrator.domain.job import ENDED, JobState
 from orchestrator.domain.records import DeliveryRecord, DeliveryState
-from orchestrator.jobs import Engine, FlowState, FlowStatus, Ledger
+from orchestrator.engine import Engine, FlowState, FlowStatus
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.delivery import Delivery
 from orchestrator.pipeline.queueing import queue_job
 from orchestrator.worker import Workers

@@ -11,7 +11,7 @@ from orchestrator.domain.job import JobState, Priority, Purpose, job_key
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.records import JobRecord, SeriesRecord, SeriesState
 from orchestrator.domain.series import Headers, Instance, Series, series_digest
-from orchestrator.jobs import Client
+from orchestrator.engine import Client
 from orchestrator.pipeline.parts import Parts
 from orchestrator.pipeline.queueing import queue_job, unused_key
 from orchestrator.rules import Match, kept_facts

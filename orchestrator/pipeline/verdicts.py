@@ -27,7 +27,7 @@ from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.records import JobRecord, ObjectKind, ObjectRecord, ReviewRecord
 from orchestrator.domain.review import CLOSED, ReviewState
 from orchestrator.domain.series import Instance
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.parts import Destination
 
 IGNORED, LATE, NO_AGREEMENT = "verdict-ignored", "verdict-late", "verdict-without-agreement"

@@ -15,7 +15,7 @@ from typing import Protocol
 from orchestrator.domain.fetching import WATCHING, FetchRecord, FetchState
 from orchestrator.domain.ports import Change, Readable, Watchable
 from orchestrator.domain.series import Headers
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.fetching import Clock, Fetching, utc_now
 from orchestrator.rules import RuleSet
 

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.reading import ONE_READER, Reading
 from orchestrator.domain.records import ReviewRecord
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.web import assets
 from orchestrator.web.dicomweb import ohif_pages, proxy, stow
 from orchestrator.web.ohif import Ohif

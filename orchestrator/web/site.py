@@ -16,7 +16,7 @@ from orchestrator.archive import Verdict
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.reading import Reading
 from orchestrator.domain.records import ObjectRecord, ReviewRecord
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.web.ohif import Ohif
 from orchestrator.web.pictures import Gallery
 from orchestrator.web.security.permissions import May

@@ -29,7 +29,7 @@ from orchestrator.domain.records import (
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import RejectReason, ReviewState
 from orchestrator.domain.series import Headers
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.rules import default_rules
 from orchestrator.web import ModelCardText
 

@@ -13,7 +13,7 @@ from orchestrator.domain.job import Priority
 from orchestrator.domain.records import JobRecord, ObjectKind, ObjectRecord, ReviewRecord, SeriesRecord, SeriesState
 from orchestrator.domain.review import ReviewState
 from orchestrator.domain.series import Instance
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 
 NOON = datetime(2026, 3, 2, 12, 0, 0, 123456, tzinfo=UTC)
 STUDY = "1.2.826.0.1.1"

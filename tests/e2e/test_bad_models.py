@@ -14,7 +14,7 @@ from pydicom import dcmread
 
 from orchestrator.app.batch.run import STATE_FOLDER
 from orchestrator.domain.job import JobState
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from tests.data.faults import ct
 from tests.data.models import BRIGHT, rule, write_model
 from tests.parts.dcmtk import storescu

@@ -14,7 +14,7 @@ from orchestrator.config import load_settings
 from orchestrator.domain.job import JobState
 from orchestrator.domain.ports import ObjectReference
 from orchestrator.domain.records import DeliveryState, ObjectRecord
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from tests.parts.service import run_command
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("demo-orthanc")]

@@ -12,8 +12,9 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, build_context, evt
 from pynetdicom.association import Association
 
-from orchestrator.archive.commitment.transactions import PUSH_MODEL, PUSH_MODEL_INSTANCE, commitment_request
+from orchestrator.archive.commitment.transactions import commitment_request
 from orchestrator.archive.dimse.peer import Turnstile
+from orchestrator.archive.protocol.negotiation import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from orchestrator.domain.ports import ObjectReference
 
 Reports = list[tuple[int, Dataset]]

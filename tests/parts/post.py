@@ -13,7 +13,7 @@ from orchestrator.dicom import Grid, WriteOptions, read_instance
 from orchestrator.domain.job import JobState, Priority
 from orchestrator.domain.records import SeriesState
 from orchestrator.domain.result import Result
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.delivery import Delivery
 from orchestrator.pipeline.parts import Destination, Folders, Parts
 from tests.data.records import NOON, add_jobs, job_record, key_of, series_record

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from orchestrator.domain.job import ENDED, JobState
 from orchestrator.domain.records import JobRecord
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from tests.parts.dcmtk import free_port
 
 T = TypeVar("T")

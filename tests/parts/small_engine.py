@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from orchestrator.jobs import Engine, Queue, durable, step
+from orchestrator.engine import Engine, Queue, durable, step
 
 QUEUE = "models"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import DeliveryState, JobRecord, ObjectRecord, SeriesRecord
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 
 UNMATCHED = "unmatched"
 STAGES = ("complete", "read", "infer", "write", "deliver")

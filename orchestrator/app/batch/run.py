@@ -13,11 +13,12 @@ from orchestrator.app.batch.outcome import Outcome, outcomes
 from orchestrator.app.installation import host as hosting
 from orchestrator.archive import FolderArchive, connect
 from orchestrator.config import Settings
+from orchestrator.database import database_faults
 from orchestrator.dicom import read_instance
 from orchestrator.domain.errors import PluginError, UnreadableFile, UserError
 from orchestrator.domain.job import ENDED, JobState
 from orchestrator.domain.series import Instance
-from orchestrator.jobs import Ledger, database_faults
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.parts import Destination
 
 STATE_FOLDER = ".orchestrator"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from orchestrator.app.conformance.layout import name_of, page, table, uids
-from orchestrator.archive.commitment.transactions import PUSH_MODEL
 from orchestrator.archive.dimse.query import FIND, PROPOSED
 from orchestrator.archive.dimse.retrieve import GET, MOVE, TRANSFER_SYNTAXES
 from orchestrator.archive.protocol.command import Status
@@ -13,6 +12,7 @@ from orchestrator.archive.protocol.dataset import IMPLEMENTATION_CLASS_UID, IMPL
 from orchestrator.archive.protocol.negotiation import (
     ANNOUNCED_PDU_BYTES,
     COMMITMENT_ENCODINGS,
+    PUSH_MODEL,
     STORAGE_CLASSES,
     VERIFICATION,
     file_encodings,

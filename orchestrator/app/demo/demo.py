@@ -18,7 +18,7 @@ from orchestrator.app.models import try_out
 from orchestrator.config import Settings
 from orchestrator.domain.records import ObjectRecord
 from orchestrator.domain.unit import shown_unit
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.rules import default_rules
 from orchestrator.worker import pull
 

@@ -17,7 +17,7 @@ from orchestrator.archive import connect
 from orchestrator.config import ArchiveSettings, DestinationSettings, Settings
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.records import ObjectRecord, SeriesState
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 
 QUIET_SECONDS = 3.0
 PATIENCE_SECONDS = 600.0

@@ -21,7 +21,7 @@ from orchestrator.domain.errors import OrchestratorError, SettingsError
 from orchestrator.domain.fetching import WATCHING, FetchState
 from orchestrator.domain.records import DeliveryState
 from orchestrator.hooks import HostPlugins
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.fetching import utc_now
 from orchestrator.rules import WatchedRules
 from orchestrator.worker import Device, Workers, cage_layers, check_ready, onnx_runs_on_gpus, weights_folder

@@ -18,8 +18,9 @@ from orchestrator.dicom import prewarm
 from orchestrator.domain.errors import SettingsError
 from orchestrator.domain.hours import Hours
 from orchestrator.domain.ports import Archive, Committing
+from orchestrator.engine import Engine, Queue, durable
 from orchestrator.hooks import HostPlugins
-from orchestrator.jobs import Engine, Ledger, Queue, durable
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.delivery import Delivery
 from orchestrator.pipeline.flow import Inference
 from orchestrator.pipeline.parts import Destination, Folders, Parts

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestrator.app.installation.settings import settings_of
 from orchestrator.config import Settings
+from orchestrator.database import database_faults
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.records import (
     DeliveryRecord,
@@ -18,7 +19,7 @@ from orchestrator.domain.records import (
     ReviewRecord,
     SeriesRecord,
 )
-from orchestrator.jobs import Ledger, database_faults
+from orchestrator.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from orchestrator.app.batch.outcome import Outcome
 from orchestrator.app.installation.connections import start_workers
 from orchestrator.config import Settings
 from orchestrator.dicom import Overlay
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 
 RULE = """[[rule]]
 name  = "try {name}"

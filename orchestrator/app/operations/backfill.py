@@ -18,7 +18,7 @@ from orchestrator.domain.fetching import (
     FetchState,
 )
 from orchestrator.domain.hours import Hours
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.fetching import utc_now
 
 ENDED = frozenset({BackfillState.DONE, BackfillState.CANCELLED})

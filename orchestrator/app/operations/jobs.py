@@ -12,13 +12,15 @@ from orchestrator.app.installation.ledger import ledger_of
 from orchestrator.app.installation.settings import settings_of
 from orchestrator.app.installation.write_options import options_of
 from orchestrator.config import Settings
+from orchestrator.database import database_faults
 from orchestrator.dicom import WriteOptions
 from orchestrator.domain.errors import ForbiddenTransition, UserError
 from orchestrator.domain.job import LEAVING, MOVES, JobState
 from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.records import ARRIVED, SETTLED, DeliveryRecord, DeliveryState, JobRecord, ReviewRecord
 from orchestrator.domain.review import ReviewState
-from orchestrator.jobs import Client, Ledger, database_faults
+from orchestrator.engine import Client
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.queueing import queue_job
 
 

@@ -16,7 +16,7 @@ from orchestrator.app.operations.explain import rules_in_force
 from orchestrator.config import Settings
 from orchestrator.domain.ports import FoundSeries, Searchable
 from orchestrator.domain.series import Headers
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.fetching import utc_now
 from orchestrator.rules import KeptFacts, Rule, RuleSet, Verdict, judge, judge_kept
 

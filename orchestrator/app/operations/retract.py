@@ -13,13 +13,14 @@ from pathlib import Path
 from orchestrator.app.installation.connections import connected, load_plugins, start_workers
 from orchestrator.app.installation.ledger import ledger_of
 from orchestrator.app.installation.settings import settings_of
+from orchestrator.database import database_faults
 from orchestrator.dicom import identity_of
 from orchestrator.domain.errors import ArchiveError, UserError
 from orchestrator.domain.job import JobState
 from orchestrator.domain.ports import Archive
 from orchestrator.domain.records import ARRIVED, JobRecord, RetractionRecord, ReviewRecord
 from orchestrator.domain.review import ReviewState
-from orchestrator.jobs import Ledger, database_faults
+from orchestrator.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)

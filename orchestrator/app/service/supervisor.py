@@ -48,7 +48,7 @@ def play(role: Role, settings: Settings) -> None:
 
         receive(settings)
         return
-    from orchestrator.jobs import database_faults
+    from orchestrator.database import database_faults
 
     with database_faults():
         if role is Role.ENGINE:

@@ -18,8 +18,9 @@ from orchestrator.archive import Ringer, Spool, SpoolInbox
 from orchestrator.config import ArchiveSettings, Settings
 from orchestrator.domain.errors import OrchestratorError, SettingsError
 from orchestrator.domain.ports import Readable, Watchable
+from orchestrator.engine import ProcessLock, describe, role_lock
 from orchestrator.hooks import HostPlugins
-from orchestrator.jobs import Ledger, ProcessLock, describe, role_lock
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.backfilling import Backfilling, PastArchive
 from orchestrator.pipeline.fetching import Fetching, utc_now
 from orchestrator.pipeline.watching import Watch

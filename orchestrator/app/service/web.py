@@ -18,7 +18,8 @@ from orchestrator.config import Settings
 from orchestrator.dicom import Overlay, parameters
 from orchestrator.domain.reading import Reading, SecondReader
 from orchestrator.domain.records import ReviewRecord
-from orchestrator.jobs import Client, Ledger
+from orchestrator.engine import Client
+from orchestrator.ledger import Ledger
 from orchestrator.web import ModelCardText, Take, create_app
 from orchestrator.web import serve as serve_pages
 from orchestrator.worker import Workers

@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from pynetdicom.dsutils import encode
 
 from orchestrator.archive.commitment.pending_reports import Asked, Reference
-from orchestrator.archive.commitment.transactions import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from orchestrator.archive.protocol.command import Element, Request, Status
+from orchestrator.archive.protocol.negotiation import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from orchestrator.archive.spool.spool import Spool, SpooledFile
 from orchestrator.domain.errors import UnreadableFile
 

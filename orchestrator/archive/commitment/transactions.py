@@ -23,9 +23,6 @@ from orchestrator.archive.spool.durable import DurableFolders, sync_folder, writ
 from orchestrator.domain.errors import UnreadableFile
 from orchestrator.domain.ports import ObjectReference
 
-PUSH_MODEL = "1.2.840.10008.1.20.1"
-PUSH_MODEL_INSTANCE = "1.2.840.10008.1.20.1.1"
-"""Storage Commitment Push Model SOP Class and its one well-known instance (PS3.4 J.3.5)."""
 REQUEST_COMMITMENT = 1
 """Action Type ID of the N-ACTION (PS3.4 table J.3-1)."""
 DUPLICATE_TRANSACTION = 0x0131

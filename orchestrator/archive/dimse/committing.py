@@ -10,8 +10,6 @@ from pynetdicom.association import Association
 
 from orchestrator.archive.commitment.transactions import (
     DUPLICATE_TRANSACTION,
-    PUSH_MODEL,
-    PUSH_MODEL_INSTANCE,
     REQUEST_COMMITMENT,
     Commitments,
     Outcome,
@@ -21,6 +19,7 @@ from orchestrator.archive.commitment.transactions import (
 )
 from orchestrator.archive.dimse.peer import SUCCESS, Peer, listen
 from orchestrator.archive.protocol.command import Status
+from orchestrator.archive.protocol.negotiation import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable, UnreadableFile
 from orchestrator.domain.ports import ObjectReference
 

@@ -19,9 +19,11 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.presentation import AllStoragePresentationContexts, PresentationContext
 
-from orchestrator.archive.commitment.transactions import PUSH_MODEL
 from orchestrator.archive.protocol.dataset import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 
+PUSH_MODEL = "1.2.840.10008.1.20.1"
+PUSH_MODEL_INSTANCE = "1.2.840.10008.1.20.1.1"
+"""Storage Commitment Push Model SOP Class and its one well-known instance (PS3.4 J.3.5)."""
 VERIFICATION = "1.2.840.10008.1.1"
 ANNOUNCED_PDU_BYTES = 128 << 10
 """The longest P-DATA-TF that we ask for unless told otherwise; longer ones gain nothing."""

@@ -12,13 +12,9 @@ from pynetdicom.dsutils import decode
 
 from orchestrator.archive.commitment.pending_reports import Asked, Owed, Reference
 from orchestrator.archive.commitment.report import encoding, report_on
-from orchestrator.archive.commitment.transactions import (
-    PUSH_MODEL_INSTANCE,
-    REQUEST_COMMITMENT,
-    Commitments,
-    read_outcome,
-)
+from orchestrator.archive.commitment.transactions import REQUEST_COMMITMENT, Commitments, read_outcome
 from orchestrator.archive.protocol.command import Command, Element, Status
+from orchestrator.archive.protocol.negotiation import PUSH_MODEL_INSTANCE
 from orchestrator.archive.protocol.uid import is_uid
 from orchestrator.archive.receiver.operations import Refusal, refusal
 from orchestrator.archive.spool.spool import Spool

@@ -12,8 +12,8 @@ from pynetdicom import build_context
 
 from orchestrator.archive.commitment.pending_reports import Asked, Owed
 from orchestrator.archive.commitment.report import report_on
-from orchestrator.archive.commitment.transactions import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from orchestrator.archive.dimse.peer import Peer
+from orchestrator.archive.protocol.negotiation import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from orchestrator.archive.receiver.admission import Known
 from orchestrator.archive.spool.spool import Spool
 from orchestrator.domain.errors import ArchiveError

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from orchestrator.archive.commitment.pending_reports import Owed
-from orchestrator.archive.commitment.transactions import PUSH_MODEL, Commitments
+from orchestrator.archive.commitment.transactions import Commitments
 from orchestrator.archive.protocol.command import Command, Element, Request, Status
+from orchestrator.archive.protocol.negotiation import PUSH_MODEL
 from orchestrator.archive.receiver.commitment import Ask, Hear
 from orchestrator.archive.receiver.operations import Echo, Operation, Refusal, Store
 from orchestrator.archive.spool.arrival import Arrival

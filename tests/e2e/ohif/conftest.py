@@ -26,7 +26,7 @@ from orchestrator.domain.job import JobState
 from orchestrator.domain.records import JobRecord, ObjectKind, SeriesRecord, SeriesState
 from orchestrator.domain.result import Result, Segment
 from orchestrator.domain.series import series_digest
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.testing import Patient
 from orchestrator.web import Ohif, Server, create_app
 from tests.data.series import ct_series, enhanced_ct

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 from orchestrator.domain.reading import ONE_READER, Reading
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.web import Pictures, Server, create_app
 from tests.data.reading_room import CARDS, Drawings, ReadingRoom, fill
 

@@ -22,7 +22,7 @@ from orchestrator.domain.model import Accepts, ModelDescription
 from orchestrator.domain.records import JobRecord, SeriesRecord, SeriesState
 from orchestrator.domain.result import Finding, HeatMap, Result, Segment, Urgency
 from orchestrator.domain.series import series_digest
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.testing import SyntheticSeries, synthetic_series
 from orchestrator.web import Pictures
 from tests.docs.pages import ROOT, blocks

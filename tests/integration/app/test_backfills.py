@@ -13,7 +13,7 @@ from orchestrator.app.operations import backfill
 from orchestrator.config import Settings
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.fetching import BackfillDay, BackfillRecord, FetchRecord, FetchState
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 
 RULES = '[[rule]]\nname = "bones"\nmodel = "bone-volume"\n\n[rule.when]\nModality = "CT"\n'
 ORDER: dict[str, Any] = {

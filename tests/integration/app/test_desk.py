@@ -16,7 +16,8 @@ from orchestrator.domain.job import JobState
 from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.records import DeliveryState, Note, ObjectKind
 from orchestrator.domain.review import ReviewState
-from orchestrator.jobs import Client, Ledger
+from orchestrator.engine import Client
+from orchestrator.ledger import Ledger
 from tests.data.records import NOON, add_jobs, add_results, job_record, key_of, object_record, verdict
 
 KEY = key_of("job")

@@ -12,7 +12,7 @@ from pydicom import dcmread
 from orchestrator.app.operations.replay import Replay, replay
 from orchestrator.config import Settings
 from orchestrator.domain.series import Headers
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.rules import kept_facts, parse_rules
 from tests.data.objects import write_instance
 from tests.data.records import series_record

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.app.service.engine.deferred_events import record_untold
 from orchestrator.archive import UntoldEvent, UntoldEvents
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 
 EVENT = UntoldEvent("commitment-unreported", "1.2.3", "CT1 was not told")
 

@@ -12,7 +12,7 @@ import pytest
 from orchestrator.app.doctor.installation import Health, abandoned_checks, watch_check
 from orchestrator.config import Settings
 from orchestrator.domain.fetching import FetchRecord
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 
 
 def now() -> datetime:

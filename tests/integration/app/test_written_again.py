@@ -17,7 +17,8 @@ from orchestrator.app.operations.jobs import Desk
 from orchestrator.config import Settings, load_settings
 from orchestrator.dicom import read_instance
 from orchestrator.domain.job import JobState
-from orchestrator.jobs import Client, Ledger
+from orchestrator.engine import Client
+from orchestrator.ledger import Ledger
 from tests.data.series import ct_series
 from tests.parts.dicom_peer import peer_that
 

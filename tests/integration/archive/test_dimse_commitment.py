@@ -12,7 +12,8 @@ from pydicom.dataset import Dataset
 from pynetdicom import evt
 
 from orchestrator.archive import Commitments, Owed
-from orchestrator.archive.commitment.transactions import PUSH_MODEL, PUSH_MODEL_INSTANCE, Outcome, transaction_uid
+from orchestrator.archive.commitment.transactions import Outcome, transaction_uid
+from orchestrator.archive.protocol.negotiation import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
 from orchestrator.domain.ports import ObjectReference
 from tests.data.objects import write_instances

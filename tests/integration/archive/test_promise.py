@@ -12,7 +12,8 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittle
 from pynetdicom import AE, build_context, build_role, evt
 
 from orchestrator.archive import Commitments, Known, Owed
-from orchestrator.archive.commitment.transactions import PUSH_MODEL, PUSH_MODEL_INSTANCE, Outcome, commitment_request
+from orchestrator.archive.commitment.transactions import Outcome, commitment_request
+from orchestrator.archive.protocol.negotiation import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from orchestrator.domain.ports import ObjectReference
 from tests.data.objects import instance, write_instances
 from tests.integration.archive.conftest import Station, debts, wait_until

@@ -16,7 +16,7 @@ from orchestrator.domain.fetching import BackfillRecord, BackfillState, FetchRec
 from orchestrator.domain.hours import Hours
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import SeriesState
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.backfilling import Backfilling, PastArchive
 from orchestrator.pipeline.fetching import Fetching
 from orchestrator.rules import parse_rules

@@ -12,7 +12,8 @@ import pytest
 
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import DeliveryRecord, DeliveryState
-from orchestrator.jobs import FlowState, FlowStatus, Ledger
+from orchestrator.engine import FlowState, FlowStatus
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.delivery import Delivery
 from orchestrator.pipeline.reconcile import DIED, UNTOLD, Care
 from tests.data.records import add_jobs, job_record, key_of

@@ -22,7 +22,7 @@ from orchestrator.domain.ports import ObjectReference
 from orchestrator.domain.records import DeliveryRecord, DeliveryState, SeriesState
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.series import StudyIdentity
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.outlet import MOST_FAILURES
 from orchestrator.pipeline.parts import Destination
 from tests.data.records import NOON, SERIES, add_jobs, job_record, key_of, object_record

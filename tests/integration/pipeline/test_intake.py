@@ -12,7 +12,7 @@ import pytest
 from orchestrator.domain.errors import ArchiveUnavailable
 from orchestrator.domain.records import SeriesRecord
 from orchestrator.domain.series import Instance
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.intake import Intake, Received
 from tests.data.faults import ct
 from tests.data.objects import write_instance

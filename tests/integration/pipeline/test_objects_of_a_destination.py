@@ -18,7 +18,7 @@ from orchestrator.dicom.objects.write_options import WORDS, distinct
 from orchestrator.domain.job import JobState, Priority
 from orchestrator.domain.records import DeliveryState, ObjectKind
 from orchestrator.domain.result import Result
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.parts import Destination
 from tests.data.records import key_of
 from tests.data.series import ct_series

@@ -21,7 +21,7 @@ from orchestrator.archive import FolderArchive, connect
 from orchestrator.dicom import Syntax, WriteOptions
 from orchestrator.dicom.seg.segmentation import LABEL_MAP_STORAGE
 from orchestrator.domain.job import JobState, Priority
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.parts import Destination
 from tests.data.faults import change
 from tests.data.records import key_of

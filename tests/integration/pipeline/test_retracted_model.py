@@ -13,7 +13,7 @@ import pytest
 from orchestrator.domain.job import JobState
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.records import RetractionRecord
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.flow import Inference
 from orchestrator.pipeline.parts import Folders, Parts
 from tests.data.records import NOON, add_jobs, job_record, key_of

@@ -12,7 +12,7 @@ import pytest
 from orchestrator.archive import Announced, Arrival, Closed, Note, Spool, SpoolInbox
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, StorageFull
 from orchestrator.domain.fetching import WATCHING, FetchRecord, FetchState
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.fetching import Fetching
 from orchestrator.pipeline.watching import Watch
 from orchestrator.rules import parse_rules

@@ -23,7 +23,7 @@ from orchestrator.domain.job import JobState
 from orchestrator.domain.records import DeliveryState, JobRecord, ObjectKind, RetractionRecord
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import ReviewState
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.parts import Destination
 from tests.data.faults import change
 from tests.data.records import key_of

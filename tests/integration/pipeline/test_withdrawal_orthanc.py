@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.archive import connect
 from orchestrator.domain.records import DeliveryState, RetractionRecord
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.parts import Destination
 from tests.data.series import ct_series
 from tests.parts.dcmtk import free_port

@@ -10,7 +10,7 @@ import pytest
 from pydicom import dcmread
 
 from orchestrator.app.batch.run import STATE_FOLDER
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from tests.data.faults import ct
 from tests.data.models import rule
 from tests.integration.remote.conftest import MANIFEST, SEGMENT

@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator.archive import dicomweb_peer
 from orchestrator.archive.http.client import Access
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.web import Ohif, create_app
 from orchestrator.web.dicomweb.proxy import ROOT
 from tests.data.reading_room import Drawings, ReadingRoom, uid

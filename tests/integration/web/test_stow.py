@@ -18,7 +18,7 @@ from pydicom.uid import generate_uid
 
 from orchestrator.archive import Arrival, Closed, Note, Spool, Stow, storage_classes
 from orchestrator.archive.http.multipart import Outgoing
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 from orchestrator.web import Server, create_app
 from tests.data.objects import write_instance, write_instances
 from tests.data.reading_room import Drawings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from orchestrator.archive import UntoldEvent, UntoldEvents
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 
 LOOK_SECONDS = 5.0
 

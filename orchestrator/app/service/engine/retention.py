@@ -11,7 +11,7 @@ from orchestrator.archive import Spool
 from orchestrator.domain.errors import UnknownRecord
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import SeriesState
-from orchestrator.jobs import Ledger
+from orchestrator.ledger import Ledger
 
 DAY_SECONDS = 86_400.0
 SETTLED = frozenset({JobState.DONE, JobState.SUPERSEDED, JobState.NOT_APPLICABLE, JobState.UNSUPPORTED})

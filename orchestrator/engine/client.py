@@ -1,0 +1,208 @@
+"""The engine as seen from any process: queue a flow, ask about it, run it again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Self
+
+from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowStatus
+from dbos import error as dbos_error
+
+from orchestrator.database import Database, parse_url
+from orchestrator.domain.errors import ForbiddenTransition, UnknownRecord
+from orchestrator.domain.job import Priority
+
+APPLICATION = "orchestrator"
+STEPS_VERSION = "1"
+"""Raised only when the steps of a flow change: work in flight under another version is left alone."""
+_QUEUE = "queue"  # the attribute that remembers a flow's queue, which a parked flow has lost
+
+logging.getLogger("dbos").addHandler(logging.NullHandler())  # else it would print to the console on its own
+
+
+class FlowState(StrEnum):
+    """Where a flow is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    RAISED = "raised"
+    PARKED = "parked"  # its process died too often while it ran
+    CANCELLED = "cancelled"
+
+
+_STATES = {
+    "ENQUEUED": FlowState.QUEUED,
+    "DELAYED": FlowState.QUEUED,
+    "PENDING": FlowState.RUNNING,
+    "SUCCESS": FlowState.FINISHED,
+    "ERROR": FlowState.RAISED,
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": FlowState.PARKED,
+    "CANCELLED": FlowState.CANCELLED,
+}
+_ACTIVE = [status for status, state in _STATES.items() if state in {FlowState.QUEUED, FlowState.RUNNING}]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowStatus:
+    """One flow: how often it was started, and why it ended where that was no success."""
+
+    flow: str
+    key: str
+    state: FlowState
+    attempts: int
+    error: str
+    executor_id: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """True where nothing more happens to it by itself."""
+        return self.state not in {FlowState.QUEUED, FlowState.RUNNING}
+
+
+class Client:
+    """Queues flows and tells about them; runs none. Thread-safe; connects at the first use."""
+
+    def __init__(self, database_url: str) -> None:
+        self._url = parse_url(database_url).render_as_string(hide_password=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        if "_dbos" in self.__dict__:
+            self._dbos.destroy()
+            del self.__dict__["_dbos"]
+
+    def enqueue(self, flow: str, key: str, *args: object, queue: str, priority: Priority) -> bool:
+        """Return True where the flow was queued, False where this flow and key were queued before.
+
+        A flow and a key run once for ever, whatever came of it; ``again`` is the way to a second run.
+        """
+        options = EnqueueOptions(
+            workflow_name=flow,
+            workflow_id=flow_id(flow, key),
+            workflow_id_reuse_policy="reject",
+            queue_name=queue,
+            priority=priority.rank,
+            app_version=STEPS_VERSION,
+            attributes={_QUEUE: queue},
+        )
+        try:
+            self._dbos.enqueue(options, *args)
+        except dbos_error.DBOSWorkflowIDInUseError:
+            return False
+        return True
+
+    def again(self, flow: str, key: str) -> None:
+        """Queue a flow that ended once more, from its first step and with all its attempts; any number of times.
+
+        Raises UnknownRecord; ForbiddenTransition where it is queued or running.
+        """
+        status = self._found(flow, key)
+        if status is None:
+            raise UnknownRecord(f"{flow} of {key} was never queued")
+        try:
+            self._dbos.rewind_workflow(status.workflow_id, application_version=STEPS_VERSION, queue_name=_queue(status))
+        except dbos_error.DBOSException:
+            raise ForbiddenTransition(f"{flow} of {key} is queued or running already") from None
+
+    def status(self, flow: str, key: str) -> FlowStatus | None:
+        """Return how the flow stands, None where it was never queued."""
+        found = self._found(flow, key)
+        return None if found is None else _status(found)
+
+    def wait(self, flow: str, key: str, timeout_seconds: float) -> FlowStatus:
+        """Return how the flow stands once it ended.
+
+        Raises UnknownRecord where it was never queued, TimeoutError.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            status = self.status(flow, key)
+            if status is None:
+                raise UnknownRecord(f"{flow} of {key} was never queued")
+            if status.ended:
+                return status
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{flow} of {key} is still {status.state} after {timeout_seconds:g} s")
+            time.sleep(0.02)
+
+    def parked(self) -> tuple[FlowStatus, ...]:
+        """Return the flows that are tried no more because their process died each time."""
+        return self._listed("MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+
+    def running(self) -> tuple[FlowStatus, ...]:
+        """Return the flows that were started and have not ended, with their executor, alive or not."""
+        return self._listed("PENDING")
+
+    def stranded(self) -> tuple[FlowStatus, ...]:
+        """Return the flows that wait for a program with another STEPS_VERSION."""
+        found = self._dbos.list_workflows(status=_ACTIVE, load_input=False, load_output=False)
+        return tuple(_status(each) for each in found if each.app_version != STEPS_VERSION)
+
+    def idle(self) -> bool:
+        """Return whether no flow is queued or running in this database."""
+        return not self._dbos.list_workflows(status=_ACTIVE, limit=1, load_input=False, load_output=False)
+
+    @cached_property
+    def _dbos(self) -> DBOSClient:
+        prepare(self._url)
+        return DBOSClient(
+            system_database_url=self._url, serializer=DBOSPortableJSONSerializer(), application_name=APPLICATION
+        )
+
+    def _found(self, flow: str, key: str) -> WorkflowStatus | None:
+        found = self._dbos.list_workflows(workflow_ids=[flow_id(flow, key)], load_input=False)
+        return found[0] if found else None
+
+    def _requeue(self, flows: Iterable[FlowStatus]) -> None:
+        """Queue flows that are marked as running but do not run, with all their attempts."""
+        for flow in flows:
+            found = self._found(flow.flow, flow.key)
+            if found is not None:
+                self._dbos.resume_workflow(found.workflow_id, queue_name=_queue(found))
+
+    def _listed(self, status: str) -> tuple[FlowStatus, ...]:
+        found = self._dbos.list_workflows(status=status, app_version=STEPS_VERSION, load_input=False)
+        return tuple(_status(each) for each in found)
+
+
+def flow_id(flow: str, key: str) -> str:
+    """Return the name of this run for ever."""
+    return f"{flow}:{key}"
+
+
+def _queue(found: WorkflowStatus) -> str | None:
+    return (found.attributes or {}).get(_QUEUE)
+
+
+def prepare(url: str) -> None:
+    """Make or update the engine's own tables; the database may be one that nobody used before."""
+    database = Database(url)  # sets WAL, which the engine leaves off and which makes it 2.8 times faster
+    try:
+        with database.reading():
+            pass
+    finally:
+        database.close()
+    logging.getLogger("dbos").setLevel(logging.WARNING)
+    DBOS.migrate(url)
+
+
+def _status(found: WorkflowStatus) -> FlowStatus:
+    flow, _, key = found.workflow_id.partition(":")
+    state = _STATES[found.status]
+    attempts: Any = found.recovery_attempts
+    error = str(found.error) if found.error else ""
+    if state is FlowState.PARKED:
+        error = f"the process ended during each of {attempts - 1} attempts"
+    return FlowStatus(flow, key, state, attempts or 0, error, found.executor_id or "")

@@ -1,0 +1,227 @@
+"""Deliveries: the way of one job's objects, or of a note that rejects them, to one destination."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestrator.database import insert_new
+from orchestrator.domain.errors import ForbiddenTransition
+from orchestrator.domain.job import Priority
+from orchestrator.domain.records import ARRIVED, DELIVERY_MOVES, DeliveryRecord, DeliveryState, Note, SeriesState
+from orchestrator.ledger import tables
+from orchestrator.ledger.events import kind_of, moved, write_event
+from orchestrator.ledger.repository import SHORT, Pages, columns, lock_job, now, only, records, values
+from orchestrator.ledger.series import lock_series_state
+
+FURTHEST = timedelta(days=3)
+"""No attempt is ever put off for so long."""
+
+
+class DeliveryPages(Pages):
+    """A delivery waits for the release of its series, then for its next attempt; a note only for the attempt."""
+
+    def add_delivery(self, job_key: str, destination: str) -> bool:
+        """Return True where the delivery is new or was discarded; it is due at once where the series is released.
+
+        Raises UnknownRecord.
+        """
+        with self._database.writing() as connection:
+            job = lock_job(connection, job_key)
+            # the lock on the series makes a release that happens now come before or after this, never between
+            state = lock_series_state(connection, job.series_uid, job.revision)
+            due = now() if state is SeriesState.RELEASED else None
+            record = DeliveryRecord(job_key=job_key, destination=destination, next_attempt_at=due)
+            return open_delivery(connection, record)
+
+    def deliveries(self, job_key: str) -> tuple[DeliveryRecord, ...]:
+        """Return the deliveries of the job's result by destination; notes that reject it are none of them."""
+        with self._database.reading() as connection:
+            return deliveries_of(connection, job_key)
+
+    def delivery(self, job_key: str, destination: str, note: Note = Note.NONE) -> DeliveryRecord:
+        """Return the delivery of the job's result, or of a note that rejects it, to one destination.
+
+        Raises UnknownRecord.
+        """
+        query = delivery_query().where(is_delivery(job_key, destination, note))
+        with self._database.reading() as connection:
+            return only(records(connection, DeliveryRecord, query), _unknown(job_key, destination))
+
+    def release_deliveries(self, series_uid: str, revision: int, at: datetime) -> int:
+        """Return how many waiting deliveries of the revision became due at ``at``; those due before stay so."""
+        table, jobs = tables.deliveries, tables.jobs
+        of_series = sa.select(jobs.c.key).where(jobs.c.series_uid == series_uid, jobs.c.revision == revision)
+        held = sa.and_(table.c.state == DeliveryState.WAITING, table.c.next_attempt_at.is_(None))
+        update = sa.update(table).where(held, table.c.job_key.in_(of_series)).values(next_attempt_at=at)
+        with self._database.writing() as connection:
+            return connection.execute(update).rowcount
+
+    def due_deliveries(
+        self, now: datetime, limit: int = 50, *, destination: str | None = None
+    ) -> tuple[DeliveryRecord, ...]:
+        """Return the waiting deliveries whose next attempt is due, by the job's priority, then by its age."""
+        jobs = tables.jobs
+        query = delivery_query().join(jobs, jobs.c.key == tables.deliveries.c.job_key).where(_is_due(now))
+        if destination is not None:
+            query = query.where(tables.deliveries.c.destination == destination)
+        query = query.order_by(priority_rank(), jobs.c.created_at, jobs.c.key).limit(limit)
+        with self._database.reading() as connection:
+            return records(connection, DeliveryRecord, query)
+
+    def due_destinations(self, now: datetime) -> frozenset[str]:
+        """Return the destinations to which a delivery is due."""
+        with self._database.reading() as connection:
+            return frozenset(
+                connection.scalars(sa.select(tables.deliveries.c.destination).distinct().where(_is_due(now)))
+            )
+
+    def sending_deliveries(self, limit: int = 50) -> tuple[DeliveryRecord, ...]:
+        """Return the deliveries that are on their way now."""
+        query = delivery_query().where(tables.deliveries.c.state == DeliveryState.SENDING).limit(limit)
+        with self._database.reading() as connection:
+            return records(connection, DeliveryRecord, query)
+
+    def postpone_delivery(
+        self, job_key: str, destination: str, until: datetime, reason: str, note: Note = Note.NONE
+    ) -> None:
+        """Let a waiting delivery wait longer, for a reason that is no failure; nothing where it waits no more.
+
+        Raises UnknownRecord.
+        """
+        with self._database.writing() as connection:
+            before = _lock_delivery(connection, job_key, destination, note)
+            if before.state is DeliveryState.WAITING:
+                update = sa.update(tables.deliveries).where(is_delivery(job_key, destination, note))
+                connection.execute(update.values(next_attempt_at=until, error=reason))
+                tell_of_delivery(connection, before, reason)
+
+    def recall_deliveries(self, destination: str, at: datetime) -> int:
+        """Return how many released deliveries that were to wait for longer are due at ``at`` now."""
+        table = tables.deliveries
+        later = sa.and_(table.c.state == DeliveryState.WAITING, table.c.next_attempt_at > at)
+        update = sa.update(table).where(table.c.destination == destination, later).values(next_attempt_at=at)
+        with self._database.writing() as connection:
+            return connection.execute(update).rowcount
+
+    def note_sent(
+        self, job_key: str, destination: str, at: datetime, *, sent: Collection[str], note: Note = Note.NONE
+    ) -> None:
+        """Keep that the destination took these objects (SOP Instance UIDs), which it may confirm later."""
+        update = sa.update(tables.deliveries).where(is_delivery(job_key, destination, note))
+        with self._database.writing() as connection:
+            connection.execute(update.values(sent_at=at, sent=tuple(sent)))
+
+    def move_delivery(
+        self,
+        job_key: str,
+        destination: str,
+        state: DeliveryState,
+        *,
+        error: str = "",
+        next_attempt_at: datetime | None = None,
+        confirmed_by: str = "",
+        attempts: int | None = None,
+        failing_since: datetime | None = None,
+        note: Note = Note.NONE,
+    ) -> DeliveryRecord:
+        """Return the delivery in its new state; next_attempt_at, attempts and failing_since stay where None.
+
+        What was given up and waits again has not failed yet.
+        Raises UnknownRecord; ForbiddenTransition where DELIVERY_MOVES lacks the move.
+        """
+        with self._database.writing() as connection:
+            before = _lock_delivery(connection, job_key, destination, note)
+            _check_move(before, state)
+            after = replace(
+                before,
+                state=state,
+                error=error,
+                next_attempt_at=next_attempt_at or before.next_attempt_at,
+                attempts=before.attempts if attempts is None else attempts,
+                failing_since=failing_since or (None if _is_taken_up(before, state) else before.failing_since),
+            )
+            if state in ARRIVED:
+                after = replace(after, confirmed_at=now(), confirmed_by=confirmed_by)
+            update_delivery(connection, after)
+            tell_of_delivery(connection, after, moved(before.state, state, error))
+            return after
+
+
+def priority_rank() -> sa.ColumnElement[int]:
+    """Return the job's place in the order of work, 1 = first."""
+    return sa.case({priority: priority.rank for priority in Priority}, value=tables.jobs.c.priority)
+
+
+def open_delivery(connection: sa.Connection, record: DeliveryRecord) -> bool:
+    """Return True where the delivery is new or was discarded, and is under way from now on."""
+    if not insert_new(connection, tables.deliveries, values(record)):
+        before = _lock_delivery(connection, record.job_key, record.destination, record.note)
+        if before.state is not DeliveryState.DISCARDED:
+            return False
+        # its attempts stay: each attempt is a flow that runs once
+        update_delivery(connection, replace(record, attempts=before.attempts))
+    tell_of_delivery(connection, record)
+    return True
+
+
+def deliveries_of(connection: sa.Connection, job_key: str, *, notes: bool = False) -> tuple[DeliveryRecord, ...]:
+    """Return the deliveries of a job's result, or those of notes that reject it, by destination."""
+    table = tables.deliveries
+    kind = table.c.note != Note.NONE if notes else table.c.note == Note.NONE
+    query = delivery_query().where(table.c.job_key == job_key, kind)
+    return records(connection, DeliveryRecord, query.order_by(table.c.destination, table.c.note))
+
+
+def update_delivery(connection: sa.Connection, record: DeliveryRecord) -> None:
+    """Put the record in the place of the row that it is of."""
+    where = is_delivery(record.job_key, record.destination, record.note)
+    connection.execute(sa.update(tables.deliveries).where(where).values(**values(record)))
+
+
+def tell_of_delivery(connection: sa.Connection, record: DeliveryRecord, said: str = "") -> None:
+    """Write the event of a delivery; one of a note tells so: ``note.confirmed``."""
+    what = f"{record.note} to" if record.note else "to"
+    text = f"{what} {record.destination}" + (f": {said}" if said else "")
+    write_event(connection, kind_of("note" if record.note else "delivery", record.state), record.job_key, text)
+
+
+def _lock_delivery(connection: sa.Connection, job_key: str, destination: str, note: Note) -> DeliveryRecord:
+    query = delivery_query().where(is_delivery(job_key, destination, note)).with_for_update()
+    return only(records(connection, DeliveryRecord, query), _unknown(job_key, destination))
+
+
+def _unknown(job_key: str, destination: str) -> str:
+    return f"job {job_key[:SHORT]} has no delivery to {destination}"
+
+
+def _check_move(before: DeliveryRecord, state: DeliveryState) -> None:
+    if state not in DELIVERY_MOVES[before.state]:
+        way = f"the delivery of job {before.job_key[:SHORT]} to {before.destination}"
+        raise ForbiddenTransition(f"{way} is {before.state} and cannot become {state}")
+
+
+def _is_taken_up(before: DeliveryRecord, state: DeliveryState) -> bool:
+    given_up = {DeliveryState.PARKED, DeliveryState.DISCARDED}
+    return before.state in given_up and state is DeliveryState.WAITING
+
+
+def _is_due(now: datetime) -> sa.ColumnElement[bool]:
+    """Return the condition; an attempt further away than any is ever put off was timed by a clock that went wrong."""
+    at = tables.deliveries.c.next_attempt_at
+    return sa.and_(tables.deliveries.c.state == DeliveryState.WAITING, sa.or_(at <= now, at > now + FURTHEST))
+
+
+def is_delivery(job_key: str, destination: str, note: Note) -> sa.ColumnElement[bool]:
+    """Return the condition that names one delivery."""
+    table = tables.deliveries
+    return sa.and_(table.c.job_key == job_key, table.c.destination == destination, table.c.note == note)
+
+
+def delivery_query() -> sa.Select[Any]:
+    """Return the query for all deliveries."""
+    return sa.select(*columns(DeliveryRecord, tables.deliveries))

@@ -1,0 +1,197 @@
+"""Jobs and the objects they wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestrator.database import insert_new
+from orchestrator.domain.errors import ForbiddenTransition, UnknownRecord
+from orchestrator.domain.job import JobState, move
+from orchestrator.domain.records import JobRecord, Note, ObjectRecord
+from orchestrator.domain.result import Urgency
+from orchestrator.ledger import tables
+from orchestrator.ledger.events import kind_of, moved, write_event
+from orchestrator.ledger.repository import (
+    SHORT,
+    Pages,
+    columns,
+    count_by,
+    job_query,
+    lock_job,
+    now,
+    only,
+    records,
+    values,
+)
+from orchestrator.ledger.reviews import supersede_review
+from orchestrator.ledger.series import lock_series_state
+
+SHORTEST_PREFIX = 6
+"""Digits of a job key that a person must give."""
+
+
+class WorkPages(Pages):
+    """Jobs only ever move along orchestrator.domain.job.MOVES."""
+
+    def add_job(self, record: JobRecord) -> bool:
+        """Return True where the job is new; one with the same key stays as it is.
+
+        Raises UnknownRecord where the ledger lacks the revision of the series.
+        """
+        with self._database.writing() as connection:
+            lock_series_state(connection, record.series_uid, record.revision)
+            if not insert_new(connection, tables.jobs, values(record)):
+                return False
+            text = f"{record.model} {record.model_version} by rule {record.rule}, {record.priority}"
+            write_event(connection, kind_of("job", record.state), record.key, text)
+            return True
+
+    def job(self, key: str) -> JobRecord:
+        """Return the job with this key, or the only one whose key begins with it (6 digits at least).
+
+        Raises UnknownRecord.
+        """
+        column = tables.jobs.c.key
+        with self._database.reading() as connection:
+            found = records(connection, JobRecord, job_query(column == key))
+            if not found and len(key) >= SHORTEST_PREFIX:
+                query = job_query(column.startswith(key.lower(), autoescape=True)).limit(2)
+                found = records(connection, JobRecord, query)
+        if len(found) > 1:
+            raise UnknownRecord(f"several jobs begin with {key}; give more of the key")
+        return only(found, f"no job {key} in the ledger; give the key or its first {SHORTEST_PREFIX} digits or more")
+
+    def jobs(
+        self,
+        *,
+        states: Collection[JobState] = (),
+        series_uid: str | None = None,
+        study_uid: str | None = None,
+        model: str | None = None,
+        limit: int = 200,
+    ) -> tuple[JobRecord, ...]:
+        """Return the jobs that meet all that is given, the newest first."""
+        table = tables.jobs
+        wanted = {"series_uid": series_uid, "study_uid": study_uid, "model": model}
+        query = job_query(*(table.c[name] == value for name, value in wanted.items() if value is not None))
+        if states:
+            query = query.where(table.c.state.in_(states))
+        with self._database.reading() as connection:
+            return records(connection, JobRecord, query.order_by(table.c.created_at.desc(), table.c.key).limit(limit))
+
+    def count_jobs(self) -> Mapping[JobState, int]:
+        """Return how many jobs are in each state; every state is there."""
+        with self._database.reading() as connection:
+            return dict.fromkeys(JobState, 0) | count_by(connection, tables.jobs.c.state)
+
+    def move_job(self, key: str, state: JobState, *, reason: str = "", by: str = "host") -> JobRecord:
+        """Return the job in its new state; the event is written with it or not at all.
+
+        The result of a superseded job waits for no verdict any more.
+
+        Raises UnknownRecord; ForbiddenTransition where the job is in another state by now.
+        """
+        with self._database.writing() as connection:
+            return change_state(connection, lock_job(connection, key), state, reason=reason, by=by)
+
+    def note_job(
+        self,
+        key: str,
+        *,
+        device: str | None = None,
+        urgency: Urgency | None = None,
+        seconds: Mapping[str, float] | None = None,
+        findings: Sequence[Mapping[str, object]] | None = None,
+        measurements: Sequence[Mapping[str, object]] | None = None,
+        attempts: int | None = None,
+    ) -> JobRecord:
+        """Return the job with what was learned about it; None leaves a field, seconds are merged by name.
+
+        Raises UnknownRecord.
+        """
+        told: dict[str, Any] = {"device": device, "urgency": urgency, "attempts": attempts}
+        told |= {"findings": _entries(findings), "measurements": _entries(measurements)}
+        with self._database.writing() as connection:
+            before = lock_job(connection, key)
+            changes = {name: value for name, value in told.items() if value is not None}
+            after = replace(before, **changes, seconds={**before.seconds, **(seconds or {})}, updated_at=now())
+            update_job(connection, after)
+            return after
+
+    def put_objects(self, job_key: str, objects: Sequence[ObjectRecord], *, replace: bool = False) -> None:
+        """Keep the objects that the job wrote; the same ones again change nothing.
+
+        replace: these take the place of the job's objects until now, and were sent nowhere yet; that the
+            host wrote the others stays known.
+        Raises UnknownRecord.
+        """
+        with self._database.writing() as connection:
+            lock_job(connection, job_key)
+            if replace:
+                connection.execute(sa.update(tables.objects).where(_of_result(job_key)).values(replaced=True))
+                theirs = sa.and_(tables.deliveries.c.job_key == job_key, tables.deliveries.c.note == Note.NONE)
+                connection.execute(sa.update(tables.deliveries).where(theirs).values(sent_at=None, sent=None))
+            for position, written in enumerate(objects):
+                put_object(connection, values(written) | {"job_key": job_key, "position": position})
+
+    def objects(self, job_key: str, form: str = "") -> tuple[ObjectRecord, ...]:
+        """Return the job's objects of one form in the order they were put: of the first where it has none of that."""
+        found = self.objects_of_all_forms(job_key)
+        forms = [written.form for written in found]
+        shown = form if form in forms else next(iter(forms), form)
+        return tuple(written for written in found if written.form == shown)
+
+    def objects_of_all_forms(self, job_key: str) -> tuple[ObjectRecord, ...]:
+        """Return all that the job wrote, the result once for each form, in the order it was put."""
+        with self._database.reading() as connection:
+            return objects_of(connection, job_key)
+
+
+def change_state(
+    connection: sa.Connection, before: JobRecord, state: JobState, *, reason: str = "", by: str = "host"
+) -> JobRecord:
+    """Return the locked job in its new state; part of the transaction that moves it.
+
+    Raises ForbiddenTransition.
+    """
+    try:
+        move(before.state, state)
+    except ForbiddenTransition as forbidden:
+        raise ForbiddenTransition(f"job {before.key[:SHORT]}: {forbidden}") from None
+    after = replace(before, state=state, reason=reason, updated_at=now())
+    update_job(connection, after)
+    write_event(connection, kind_of("job", state), after.key, moved(before.state, state, reason), by)
+    if state is JobState.SUPERSEDED:
+        supersede_review(connection, after.key, after.updated_at)
+    return after
+
+
+def update_job(connection: sa.Connection, record: JobRecord) -> None:
+    """Put the record in the place of the row that it is of."""
+    connection.execute(sa.update(tables.jobs).where(tables.jobs.c.key == record.key).values(**values(record)))
+
+
+def objects_of(connection: sa.Connection, job_key: str) -> tuple[ObjectRecord, ...]:
+    """Return all objects of a job's result in the order they were put; notes that reject it are none of them."""
+    table = tables.objects
+    query = sa.select(*columns(ObjectRecord, table)).order_by(table.c.position)
+    return records(connection, ObjectRecord, query.where(_of_result(job_key), table.c.replaced.is_(False)))
+
+
+def _of_result(job_key: str) -> sa.ColumnElement[bool]:
+    return sa.and_(tables.objects.c.job_key == job_key, tables.objects.c.note == Note.NONE)
+
+
+def put_object(connection: sa.Connection, row: dict[str, Any]) -> None:
+    """Keep an object; one that was put before counts again."""
+    if not insert_new(connection, tables.objects, row | {"replaced": False}):
+        mine = sa.and_(tables.objects.c.sop_uid == row["sop_uid"], tables.objects.c.job_key == row["job_key"])
+        connection.execute(sa.update(tables.objects).where(mine).values(**row, replaced=False))
+
+
+def _entries(given: Sequence[Mapping[str, object]] | None) -> tuple[Mapping[str, object], ...] | None:
+    return None if given is None else tuple(given)

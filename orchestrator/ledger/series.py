@@ -1,0 +1,224 @@
+"""Series as they arrived: one row for each revision, and its instances."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestrator.database import insert_all, insert_new
+from orchestrator.domain.errors import ForbiddenTransition
+from orchestrator.domain.records import SERIES_MOVES, ObjectRecord, SeriesRecord, SeriesState
+from orchestrator.domain.series import HeaderValue, Instance
+from orchestrator.ledger import tables
+from orchestrator.ledger.events import kind_of, moved, write_event
+from orchestrator.ledger.repository import Pages, columns, now, only, records, values
+
+_AT_ONCE = 1000
+"""UIDs in one query; both databases bound the number of parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInstance:
+    """One instance of a revision and where its file lies."""
+
+    sop_uid: str
+    sop_class: str
+    digest: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class AskedSeries:
+    """A series as the rules saw it when they were asked.
+
+    explanation: JSON of rules.Explanation. facts: by keyword, None where the values are not kept; the whole is None
+    in a series that an earlier version of this program took.
+    """
+
+    series_uid: str
+    explanation: str
+    facts: Mapping[str, Sequence[HeaderValue] | None] | None
+
+
+class SeriesPages(Pages):
+    """Revisions of series, and what the host itself wrote."""
+
+    def put_series(self, record: SeriesRecord, instances: Sequence[Instance]) -> bool:
+        """Return True where the revision is new; one that is there stays as it is."""
+        with self._database.writing() as connection:
+            if not insert_new(connection, tables.series, values(record)):
+                return False
+            insert_all(connection, tables.instances, [_instance_row(record, instance) for instance in instances])
+            text = f"revision {record.revision}: {record.instance_count} instances from {record.source or 'unknown'}"
+            write_event(connection, kind_of("series", record.state), record.series_uid, text)
+            return True
+
+    def series(self, series_uid: str, revision: int | None = None) -> SeriesRecord | None:
+        """Return a revision of the series, the newest unless one is named; None where there is none."""
+        query = _series_query().where(tables.series.c.series_uid == series_uid)
+        if revision is not None:
+            query = query.where(tables.series.c.revision == revision)
+        with self._database.reading() as connection:
+            newest = query.order_by(tables.series.c.revision.desc()).limit(1)
+            return next(iter(records(connection, SeriesRecord, newest)), None)
+
+    def series_instances(self, series_uid: str, revision: int) -> tuple[StoredInstance, ...]:
+        """Return the instances of a revision, by SOP Instance UID; none where there is no such revision."""
+        table = tables.instances
+        query = sa.select(*columns(StoredInstance, table)).order_by(table.c.sop_uid)
+        query = query.where(table.c.series_uid == series_uid, table.c.revision == revision)
+        with self._database.reading() as connection:
+            return records(connection, StoredInstance, query)
+
+    def list_series(
+        self,
+        *,
+        study_uid: str | None = None,
+        since: datetime | None = None,
+        state: SeriesState | None = None,
+        limit: int = 200,
+    ) -> tuple[SeriesRecord, ...]:
+        """Return revisions of series, the newest first; ``since``: first seen then or later."""
+        table = tables.series
+        query = _series_query().order_by(table.c.first_seen.desc(), table.c.series_uid, table.c.revision.desc())
+        if study_uid is not None:
+            query = query.where(table.c.study_uid == study_uid)
+        if since is not None:
+            query = query.where(table.c.first_seen >= since)
+        if state is not None:
+            query = query.where(table.c.state == state)
+        with self._database.reading() as connection:
+            return records(connection, SeriesRecord, query.limit(limit))
+
+    def move_series(
+        self, series_uid: str, revision: int, state: SeriesState, *, complete_by: str = "", at: datetime | None = None
+    ) -> SeriesRecord:
+        """Return the revision in its new state; the first release sets ``released_at``.
+
+        complete_by: how completeness was decided; empty leaves what was said before.
+        at: when it happened, now unless said.
+        Raises UnknownRecord; ForbiddenTransition where SERIES_MOVES lacks the move.
+        """
+        with self._database.writing() as connection:
+            before = _lock_series(connection, series_uid, revision)
+            if state not in SERIES_MOVES[before.state]:
+                message = f"series {series_uid} revision {revision} is {before.state} and cannot become {state}"
+                raise ForbiddenTransition(message)
+            after = replace(before, state=state, complete_by=complete_by or before.complete_by)
+            if state is SeriesState.RELEASED and before.released_at is None:
+                after = replace(after, released_at=at or now())
+            _update_series(connection, after)
+            text = f"revision {revision}: {moved(before.state, state, complete_by)}"
+            write_event(connection, kind_of("series", state), series_uid, text)
+            return after
+
+    def explain_series(
+        self,
+        series_uid: str,
+        revision: int,
+        *,
+        matched: bool,
+        explanation: str,
+        facts: Mapping[str, Sequence[HeaderValue] | None] | None = None,
+    ) -> None:
+        """Keep why the rules matched the revision or not.
+
+        facts: what the rules were asked about, so that other rules can be asked later; None for a keyword
+            whose values are not kept.
+        Raises UnknownRecord.
+        """
+        with self._database.writing() as connection:
+            before = _lock_series(connection, series_uid, revision)
+            _update_series(connection, replace(before, matched=matched, explanation=explanation))
+            if facts is not None:
+                kept = sa.update(tables.series).where(_is(series_uid, revision))
+                connection.execute(kept.values(facts=dict(facts)))
+
+    def asked_series(self, since: datetime, source: str | None = None) -> Iterator[AskedSeries]:
+        """Yield the newest revision of each series that rules were asked about since then, the oldest first."""
+        table = tables.series
+        newer = table.alias()
+        query = sa.select(*columns(AskedSeries, table)).where(table.c.first_seen >= since, table.c.explanation != "")
+        later = sa.exists().where(newer.c.series_uid == table.c.series_uid, newer.c.revision > table.c.revision)
+        query = query.where(~later).order_by(table.c.first_seen, table.c.series_uid)
+        if source is not None:
+            query = query.where(table.c.source == source)
+        with self._database.reading() as connection:
+            for row in connection.execution_options(yield_per=_AT_ONCE).execute(query).mappings():
+                yield AskedSeries(**row)
+
+    def wrote_series(self, series_uids: Collection[str]) -> frozenset[str]:
+        """Return those of the series that this host ever wrote."""
+        return self._among(tables.objects.c.series_uid, series_uids)
+
+    def wrote(self, sop_uids: Collection[str]) -> frozenset[str]:
+        """Return those of the SOP Instance UIDs that this host ever wrote, replaced ones too."""
+        return self._among(tables.objects.c.sop_uid, sop_uids)
+
+    def written(self, sop_uids: Collection[str]) -> tuple[ObjectRecord, ...]:
+        """Return what this host knows of those of the SOP Instance UIDs that it ever wrote, replaced ones too."""
+        table, rest, found = tables.objects, iter(sorted(sop_uids)), list[ObjectRecord]()
+        query = sa.select(*columns(ObjectRecord, table)).order_by(table.c.job_key, table.c.position)
+        with self._database.reading() as connection:
+            while some := list(islice(rest, _AT_ONCE)):
+                found += records(connection, ObjectRecord, query.where(table.c.sop_uid.in_(some)))
+        return tuple(found)
+
+    def wrote_in(self, study_uids: Collection[str]) -> frozenset[str]:
+        """Return those of the studies in which this host ever wrote a result."""
+        jobs, rest, found = tables.jobs, iter(study_uids), set[str]()
+        query = sa.select(jobs.c.study_uid).join(tables.objects, tables.objects.c.job_key == jobs.c.key).distinct()
+        with self._database.reading() as connection:
+            while some := list(islice(rest, _AT_ONCE)):
+                found.update(connection.scalars(query.where(jobs.c.study_uid.in_(some))))
+        return frozenset(found)
+
+    def _among(self, column: sa.Column[str], uids: Collection[str]) -> frozenset[str]:
+        rest, found = iter(uids), set[str]()
+        with self._database.reading() as connection:
+            while some := list(islice(rest, _AT_ONCE)):
+                found.update(connection.scalars(sa.select(column).where(column.in_(some))))
+        return frozenset(found)
+
+
+def lock_series_state(connection: sa.Connection, series_uid: str, revision: int) -> SeriesState:
+    """Return the revision's state, which nobody changes before this transaction ends.
+
+    Raises UnknownRecord.
+    """
+    return _lock_series(connection, series_uid, revision).state
+
+
+def _lock_series(connection: sa.Connection, series_uid: str, revision: int) -> SeriesRecord:
+    query = _series_query().where(_is(series_uid, revision)).with_for_update(key_share=True)
+    return only(records(connection, SeriesRecord, query), f"no series {series_uid} revision {revision} in the ledger")
+
+
+def _update_series(connection: sa.Connection, record: SeriesRecord) -> None:
+    where = _is(record.series_uid, record.revision)
+    connection.execute(sa.update(tables.series).where(where).values(**values(record)))
+
+
+def _is(series_uid: str, revision: int) -> sa.ColumnElement[bool]:
+    return sa.and_(tables.series.c.series_uid == series_uid, tables.series.c.revision == revision)
+
+
+def _series_query() -> sa.Select[Any]:
+    return sa.select(*columns(SeriesRecord, tables.series))
+
+
+def _instance_row(record: SeriesRecord, instance: Instance) -> dict[str, object]:
+    return {
+        "series_uid": record.series_uid,
+        "revision": record.revision,
+        "sop_uid": instance.sop_uid,
+        "sop_class": instance.sop_class,
+        "digest": instance.digest,
+        "path": instance.path,
+    }
