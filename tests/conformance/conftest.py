@@ -7,8 +7,8 @@ from functools import cache
 
 import pytest
 
-from tests.parts.kinds import KINDS
-from tests.parts.written import Written
+from tests.parts.dicom.kinds import KINDS
+from tests.parts.dicom.written import Written
 
 
 @pytest.fixture(scope="session")

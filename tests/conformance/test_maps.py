@@ -14,9 +14,9 @@ from orchestrator.domain.model import Geometry
 from orchestrator.domain.records import ObjectKind
 from orchestrator.domain.result import HeatMap
 from tests.data.projection import us_cine
-from tests.parts.kinds import MAPPED
-from tests.parts.validators import read_map
-from tests.parts.written import Written, everything_and_maps, write_result
+from tests.parts.dicom.kinds import MAPPED
+from tests.parts.dicom.validators import read_map
+from tests.parts.dicom.written import Written, everything_and_maps, write_result
 
 Kinds = Callable[[str], Written]
 REGULAR = [kind for kind in MAPPED if kind not in {"maps with missing slices", "maps of radiographs"}]

@@ -20,8 +20,8 @@ from orchestrator.domain.concepts import codes
 from orchestrator.domain.records import ObjectKind
 from orchestrator.domain.result import Measurement, Result
 from tests.data.series import ct_series
-from tests.parts.kinds import KINDS, PLACED, SEGMENTED, UNPLACED
-from tests.parts.validators import (
+from tests.parts.dicom.kinds import KINDS, PLACED, SEGMENTED, UNPLACED
+from tests.parts.dicom.validators import (
     KNOWN,
     LABEL_MAP_KNOWN,
     assert_consistent,
@@ -30,7 +30,7 @@ from tests.parts.validators import (
     read_masks,
     read_report,
 )
-from tests.parts.written import Written, everything, everything_and_maps, one_segment, write_result
+from tests.parts.dicom.written import Written, everything, everything_and_maps, one_segment, write_result
 
 Kinds = Callable[[str], Written]
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -219,7 +219,8 @@ def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
     images = ct_series(tmp_path / "in", slices=4)
     here = [record.sha256 for record in write_result(images, everything_and_maps, tmp_path / "here").objects]
     script = (
-        "import sys; from pathlib import Path; from tests.parts.written import everything_and_maps, write_result\n"
+        "import sys; from pathlib import Path\n"
+        "from tests.parts.dicom.written import everything_and_maps, write_result\n"
         "images = sorted(Path(sys.argv[1]).iterdir())\n"
         "print(*(record.sha256 for record in write_result(images, everything_and_maps, Path(sys.argv[2])).objects))"
     )

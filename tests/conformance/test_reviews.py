@@ -14,8 +14,8 @@ from orchestrator.dicom.objects.storage import encoded
 from orchestrator.domain.records import Note, ObjectKind, ReviewRecord
 from orchestrator.domain.review import RejectReason, ReviewState
 from tests.data.series import ct_series
-from tests.parts.validators import assert_consistent, assert_same_patient, assert_valid
-from tests.parts.written import MODEL, Written, everything, job, write_result
+from tests.parts.dicom.validators import assert_consistent, assert_same_patient, assert_valid
+from tests.parts.dicom.written import MODEL, Written, everything, job, write_result
 
 VERDICT = ReviewRecord(
     job_key="ab" * 32,

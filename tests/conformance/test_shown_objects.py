@@ -20,9 +20,9 @@ from orchestrator.domain.records import ObjectKind
 from orchestrator.domain.result import Finding, Region, Result
 from tests.data.projection import LESION, cr_image
 from tests.data.series import ct_series
-from tests.parts.kinds import with_every_object
-from tests.parts.validators import assert_consistent, assert_same_patient, assert_valid
-from tests.parts.written import Written, one_segment, write_result
+from tests.parts.dicom.kinds import with_every_object
+from tests.parts.dicom.validators import assert_consistent, assert_same_patient, assert_valid
+from tests.parts.dicom.written import Written, one_segment, write_result
 
 Kinds = Callable[[str], Written]
 SHOWN = (ObjectKind.SC, ObjectKind.KO, ObjectKind.PR)

@@ -10,14 +10,16 @@ import pytest
 from orchestrator.domain.job import ENDED, JobState
 
 REACHED = {
-    JobState.DONE: "test_service.py::test_a_pushed_series_comes_back_as_seg_and_sr_in_the_archive",
-    JobState.SUPERSEDED: "test_service.py::test_a_late_image_makes_a_new_revision_and_supersedes_the_older_result",
-    JobState.NOT_APPLICABLE: "test_bad_models.py::test_each_model_ends_in_its_named_state_and_says_why",
-    JobState.UNSUPPORTED: "test_bad_input.py::test_what_no_model_can_be_given_is_unsupported_and_says_why",
-    JobState.FAILED: "test_archives.py::test_a_cancelled_job_leaves_the_worklist_and_is_delivered_once_when_retried",
-    JobState.PARKED: "test_archives.py::"
+    JobState.DONE: "service/test_service.py::test_a_pushed_series_comes_back_as_seg_and_sr_in_the_archive",
+    JobState.SUPERSEDED: "service/test_service.py::"
+    "test_a_late_image_makes_a_new_revision_and_supersedes_the_older_result",
+    JobState.NOT_APPLICABLE: "batch/test_bad_models.py::test_each_model_ends_in_its_named_state_and_says_why",
+    JobState.UNSUPPORTED: "batch/test_bad_input.py::test_what_no_model_can_be_given_is_unsupported_and_says_why",
+    JobState.FAILED: "service/test_archives.py::"
+    "test_a_cancelled_job_leaves_the_worklist_and_is_delivered_once_when_retried",
+    JobState.PARKED: "service/test_archives.py::"
     "test_a_refused_result_is_parked_holds_up_no_other_destination_and_goes_by_retry",
-    JobState.HELD: "test_archives.py::test_a_held_series_runs_when_a_person_releases_it",
+    JobState.HELD: "service/test_archives.py::test_a_held_series_runs_when_a_person_releases_it",
 }
 
 

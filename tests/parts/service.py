@@ -16,7 +16,7 @@ from typing import TypeVar
 from orchestrator.domain.job import ENDED, JobState
 from orchestrator.domain.records import JobRecord
 from orchestrator.ledger import Ledger
-from tests.parts.dcmtk import free_port
+from tests.parts.archive.dcmtk import free_port
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 150.0  # until a test gives up waiting, on a busy machine too; no test claims anything of the time
@@ -92,7 +92,7 @@ class Service:
 
     def ready(self) -> None:
         """Wait until images are taken and the engine says that it is ready."""
-        from tests.parts.dcmtk import echoscu
+        from tests.parts.archive.dcmtk import echoscu
 
         wait_for(lambda: echoscu(self.port).returncode == 0, "the receiver answers")
         wait_for(lambda: "the engine is ready" in self.log, "the engine is ready")

@@ -30,10 +30,10 @@ from orchestrator.ledger import Ledger
 from orchestrator.testing import Patient
 from orchestrator.web import Ohif, Server, create_app
 from tests.data.series import ct_series, enhanced_ct
-from tests.parts.dcmtk import free_port
+from tests.parts.archive.dcmtk import free_port
+from tests.parts.archive.orthanc import orthanc
+from tests.parts.dicom.written import Written, box, everything, image_by_image, job, nothing, write_result
 from tests.parts.ohif import ohif
-from tests.parts.orthanc import orthanc
-from tests.parts.written import Written, box, everything, image_by_image, job, nothing, write_result
 
 PICTURES = Path(__file__).parents[3] / "docs" / "pictures"
 SEEN = PICTURES.parents[1] / "test-output"

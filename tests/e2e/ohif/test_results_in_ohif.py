@@ -15,8 +15,8 @@ from pydicom import Dataset, dcmread
 
 from orchestrator.domain.records import ObjectKind
 from tests.e2e.ohif.conftest import CASES, GREEN, MAGENTA, ORANGE, PATIENCE_MS, Case, Hospital
+from tests.parts.dicom.written import MODEL
 from tests.parts.service import wait_for
-from tests.parts.written import MODEL
 
 WITH_SEGMENTS = [name for name in CASES if "segment" in name]
 WITH_PLACES = [*WITH_SEGMENTS, "with and without a place"]

@@ -16,7 +16,7 @@ from orchestrator.domain.records import ObjectKind
 from orchestrator.domain.result import Finding, Result, Segment, Urgency
 from tests.data.series import ct_series
 from tests.e2e.web.conftest import PICTURES
-from tests.parts.written import Written, write_result
+from tests.parts.dicom.written import Written, write_result
 
 COLOUR = (255, 90, 60)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.archive import Arrival, Closed, Owed, Receiver, Spool, UntoldEvents
-from tests.parts.modality import Reports
+from tests.parts.archive.modality import Reports
 
 
 @dataclass

@@ -14,7 +14,7 @@ from orchestrator.app.demo.sample_downloads import Source
 from orchestrator.app.demo.samples import AVERAGE_T1, HEAD_CT, RADIOGRAPH, write_samples
 from orchestrator.domain.errors import PackageError
 from orchestrator.testing import read_series
-from tests.parts.validators import complaints_of
+from tests.parts.dicom.validators import complaints_of
 
 SERIES = {"mr-head": 176, "us": 1, "cr-chest": 1, "ct-head": None}
 

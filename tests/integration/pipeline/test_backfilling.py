@@ -22,7 +22,7 @@ from orchestrator.pipeline.fetching import Fetching
 from orchestrator.rules import parse_rules
 from tests.data.objects import write_instance
 from tests.data.records import job_record, key_of, series_record
-from tests.parts.scripted_archive import ScriptedArchive
+from tests.parts.archive.scripted_archive import ScriptedArchive
 
 RULES = parse_rules('[[rule]]\nname = "bones"\nmodel = "m"\n\n[rule.when]\nModality = "CT"\n')
 FIRST, SECOND = date(2026, 3, 1), date(2026, 3, 2)

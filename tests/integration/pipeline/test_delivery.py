@@ -26,7 +26,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.pipeline.outlet import MOST_FAILURES
 from orchestrator.pipeline.parts import Destination
 from tests.data.records import NOON, SERIES, add_jobs, job_record, key_of, object_record
-from tests.parts.post import SECOND, Post
+from tests.parts.archive.post import SECOND, Post
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 

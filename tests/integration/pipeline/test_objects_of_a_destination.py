@@ -22,9 +22,9 @@ from orchestrator.ledger import Ledger
 from orchestrator.pipeline.parts import Destination
 from tests.data.records import key_of
 from tests.data.series import ct_series
-from tests.parts.dicom_peer import connected, peer_that
-from tests.parts.post import Post, finish
-from tests.parts.written import everything, nothing
+from tests.parts.archive.dicom_peer import connected, peer_that
+from tests.parts.archive.post import Post, finish
+from tests.parts.dicom.written import everything, nothing
 
 MINUTE = timedelta(minutes=1)
 KEY = key_of("one")

@@ -26,8 +26,8 @@ from orchestrator.pipeline.parts import Destination
 from tests.data.faults import change
 from tests.data.records import key_of
 from tests.data.series import ct_series
-from tests.parts.dcmtk import dcmqrscp, free_port, storescu
-from tests.parts.post import Post, finish
+from tests.parts.archive.dcmtk import dcmqrscp, free_port, storescu
+from tests.parts.archive.post import Post, finish
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 USUAL = WriteOptions()

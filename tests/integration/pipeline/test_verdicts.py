@@ -29,8 +29,8 @@ from orchestrator.pipeline.parts import Destination
 from orchestrator.pipeline.verdicts import IGNORED, LATE, NO_AGREEMENT, TrustedSources, Verdicts
 from tests.data.records import NOON, series_record
 from tests.data.series import ct_series
-from tests.parts.reading import edited, rejected, saved, verified
-from tests.parts.written import Written, box, everything, job, write_result
+from tests.parts.dicom.reading import edited, rejected, saved, verified
+from tests.parts.dicom.written import Written, box, everything, job, write_result
 
 KEY = "ab" * 32
 IMAGING_MEASUREMENTS = "126010"

@@ -18,7 +18,7 @@ from orchestrator.pipeline.watching import Watch
 from orchestrator.rules import parse_rules
 from tests.data.objects import write_instance
 from tests.data.records import add_jobs, job_record, key_of, object_record
-from tests.parts.scripted_archive import ScriptedArchive
+from tests.parts.archive.scripted_archive import ScriptedArchive
 
 RULES = parse_rules('[[rule]]\nname = "ct"\nmodel = "m"\n\n[rule.when]\nModality = "CT"\nSource = "pacs"\n')
 LOOK_SECONDS = 10.0

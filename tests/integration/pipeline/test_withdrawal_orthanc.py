@@ -13,10 +13,10 @@ from orchestrator.domain.records import DeliveryState, RetractionRecord
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.parts import Destination
 from tests.data.series import ct_series
-from tests.parts.dcmtk import free_port
-from tests.parts.orthanc import Orthanc, orthanc
-from tests.parts.post import Post
-from tests.parts.results import add_result
+from tests.parts.archive.dcmtk import free_port
+from tests.parts.archive.orthanc import Orthanc, orthanc
+from tests.parts.archive.post import Post
+from tests.parts.dicom.results import add_result
 
 pytestmark = pytest.mark.xdist_group("archives")
 

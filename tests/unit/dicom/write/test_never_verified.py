@@ -19,7 +19,7 @@ from orchestrator.domain.errors import InvalidResult
 from orchestrator.domain.records import ObjectKind
 from orchestrator.domain.result import Finding, Measurement, Presence, Region, Result, Segment, Urgency
 from tests.data.series import ct_series
-from tests.parts.written import MODEL, write_result
+from tests.parts.dicom.written import MODEL, write_result
 
 SHAPE = (2, 8, 8)
 words = st.sampled_from(["VERIFIED", "FINAL", "VerificationFlag", "(0040,A493)", "accepted by Dr^House"])

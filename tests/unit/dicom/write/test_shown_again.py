@@ -16,7 +16,7 @@ from orchestrator.dicom.objects.write_options import WORDS, advice, distinct, fi
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.records import ObjectKind
 from orchestrator.domain.result import Finding, Region, Result, Segment
-from tests.parts.written import MODEL, Written, everything, write_result
+from tests.parts.dicom.written import MODEL, Written, everything, write_result
 
 ALL = WriteOptions(objects=frozenset(WORDS.values()))
 OLDER = replace(ALL, label_map=True, comprehensive_3d=False)
