@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from orchestrator.dicom.view.summary import summarize as summarize
     from orchestrator.dicom.write.readdress import readdress as readdress
     from orchestrator.dicom.write.write import prewarm as prewarm
-    from orchestrator.dicom.write.write import write as write
+    from orchestrator.dicom.write.write import write_objects as write_objects
 
 _READING = {
     "FrameReference": "read.grid",
@@ -77,7 +77,7 @@ _WRITING = {
     "reject": "review.rejection",
     "summarize": "view.summary",
     "withdraw": "review.rejection",
-    "write": "write.write",
+    "write_objects": "write.write",
 }
 _PLACES = _READING | _WRITING
 

@@ -24,7 +24,7 @@ from orchestrator.dicom import (
     plan,
     read_instance,
     summarize,
-    write,
+    write_objects,
 )
 from orchestrator.dicom.read.grid import Grid
 from orchestrator.domain.errors import (
@@ -113,7 +113,7 @@ class Inference:
         objects: list[ObjectRecord] = []
         for options in self._parts.forms:
             earlier = predecessors.get(options.form)
-            objects += write(kept, job=job, model=model, folder=folder, options=options, predecessor=earlier)
+            objects += write_objects(kept, job=job, model=model, folder=folder, options=options, predecessor=earlier)
             objects += keep_extra(extra, grid=kept[0][0], job_key=key, folder=folder, options=options)
         self._parts.ledger.put_objects(key, objects, replace=True)
         summary = summarize(self._parts.ledger.objects(key))

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydicom.uid import UID
 
 from orchestrator import __version__
-from orchestrator.dicom import Syntax, WriteOptions, gather, plan, read_instance, write
+from orchestrator.dicom import Syntax, WriteOptions, gather, plan, read_instance, write_objects
 from orchestrator.dicom.objects.write_options import LABEL_MAP_STORAGE, WORDS
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.job import Priority
@@ -93,7 +93,7 @@ def _written(images: SyntheticSeries, series: Series, folder: Path, options: Wri
         created_at=MADE_AT,
         updated_at=MADE_AT,
     )
-    return write([(grid, result)], job=job, model=MODEL, folder=folder / "objects", options=options)
+    return write_objects([(grid, result)], job=job, model=MODEL, folder=folder / "objects", options=options)
 
 
 def _images(series: Series) -> list[ObjectReference]:

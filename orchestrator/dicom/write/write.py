@@ -42,7 +42,7 @@ from orchestrator.domain.result import Result
 from orchestrator.domain.series import StudyIdentity
 
 
-def write(
+def write_objects(
     findings: Sequence[tuple[Grid, Result]],
     *,
     job: JobRecord,

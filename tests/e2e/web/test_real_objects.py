@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from orchestrator.app.service.web import ResultPictures
-from orchestrator.dicom import WriteOptions, gather, plan, read_instance, summarize, write
+from orchestrator.dicom import WriteOptions, gather, plan, read_instance, summarize, write_objects
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.job import JobState, Priority, job_key
 from orchestrator.domain.model import Accepts, ModelDescription
@@ -105,7 +105,9 @@ def written(
     ledger.add_job(job)
     (grid,) = plan(series, Accepts())
     (folder / "out").mkdir()
-    objects = write([(grid, result_of(made))], job=job, model=MODEL, folder=folder / "out", options=WriteOptions())
+    objects = write_objects(
+        [(grid, result_of(made))], job=job, model=MODEL, folder=folder / "out", options=WriteOptions()
+    )
     summary = summarize(objects)
     ledger.put_objects(job.key, objects)
     ledger.note_job(

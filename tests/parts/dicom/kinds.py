@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.dicom import Syntax, WriteOptions, write
+from orchestrator.dicom import Syntax, WriteOptions, write_objects
 from orchestrator.dicom.objects.write_options import WORDS
 from orchestrator.domain.model import Geometry
 from tests.data.enhanced import enhanced_ct, enhanced_mr
@@ -104,7 +104,7 @@ def with_every_object(kind: str, at: Path) -> Written:
     """Return the objects of a kind, with those that a destination gets only where it is set to."""
     done = KINDS[kind](at)
     options = WriteOptions(objects=frozenset(WORDS.values()))
-    objects = write(
+    objects = write_objects(
         list(zip(done.grids, done.results, strict=True)), job=job(), model=MODEL, folder=at, options=options
     )
     return replace(done, objects=objects)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydicom import Dataset, dcmread
 
-from orchestrator.dicom import Grid, WriteOptions, gather, plan, read_instance, write
+from orchestrator.dicom import Grid, WriteOptions, gather, plan, read_instance, write_objects
 from orchestrator.domain.job import JobState
 from orchestrator.domain.model import Accepts, Empty, ModelDescription
 from orchestrator.domain.records import JobRecord, SeriesState
@@ -71,7 +71,7 @@ def write_result(
     earlier = post.ledger.settle_predecessors(key)
     folder = post.outbox / key
     written = [
-        write(found, job=job, model=model, folder=folder, options=each, predecessor=earlier.get(each.form))
+        write_objects(found, job=job, model=model, folder=folder, options=each, predecessor=earlier.get(each.form))
         for each in forms
     ]
     post.ledger.put_objects(key, [item for objects in written for item in objects], replace=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from pydicom import Dataset, dcmread
 
-from orchestrator.dicom import Grid, WriteOptions, gather, plan, read_instance, write
+from orchestrator.dicom import Grid, WriteOptions, gather, plan, read_instance, write_objects
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.job import Priority
 from orchestrator.domain.model import Accepts, Empty, Geometry, ModelDescription
@@ -200,7 +200,7 @@ def write_result(
     accepts = Accepts(geometry=geometry, gantry_tilt=True)
     grids = plan(gather([read_instance(path) for path in sources]), accepts)
     results = [result_of(grid) for grid in grids]
-    objects = write(
+    objects = write_objects(
         list(zip(grids, results, strict=True)),
         job=job(**values),
         model=model,

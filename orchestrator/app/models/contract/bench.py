@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.app.models.contract.given import Given, declared, seen
-from orchestrator.dicom import Grid, WriteOptions, check_intended, fill, gather, plan, read_instance, write
+from orchestrator.dicom import Grid, WriteOptions, check_intended, fill, gather, plan, read_instance, write_objects
 from orchestrator.domain.job import Priority, job_key
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.records import JobRecord, ObjectRecord
@@ -108,7 +108,7 @@ class Bench:
         """
         folder.mkdir(parents=True, exist_ok=True)
         findings = [(part.grid, part.result) for part in answer.parts]
-        return write(findings, job=self._job(answer), model=self.model, folder=folder, options=WriteOptions())
+        return write_objects(findings, job=self._job(answer), model=self.model, folder=folder, options=WriteOptions())
 
     def _job(self, answer: Answer) -> JobRecord:
         now, series = datetime.now(UTC), answer.series

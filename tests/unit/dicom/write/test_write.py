@@ -13,7 +13,17 @@ import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 
-from orchestrator.dicom import Grid, Syntax, WriteOptions, gather, identity_of, plan, read_instance, summarize, write
+from orchestrator.dicom import (
+    Grid,
+    Syntax,
+    WriteOptions,
+    gather,
+    identity_of,
+    plan,
+    read_instance,
+    summarize,
+    write_objects,
+)
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.errors import InvalidResult, UnsupportedInput
 from orchestrator.domain.model import Accepts, Empty, Geometry
@@ -46,7 +56,7 @@ def contents(objects: tuple[ObjectRecord, ...]) -> list[tuple[str, bytes]]:
 def write_again(ct: list[Path], folder: Path, result_of: Callable[[Grid], Result] = everything, **values: Any) -> Any:
     grid = plan(gather([read_instance(path) for path in ct]), Accepts())[0]
     given = {"job": job(), "model": MODEL, "folder": folder, "options": WriteOptions()} | values
-    return write([(grid, result_of(grid))], **given)
+    return write_objects([(grid, result_of(grid))], **given)
 
 
 def test_the_same_job_twice_gives_the_same_bytes(ct: list[Path], tmp_path: Path) -> None:
