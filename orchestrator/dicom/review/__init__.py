@@ -1,1 +1,1 @@
-"""Reads a radiologist's documents and writes verdicts and rejection notes."""
+"""Verdicts of radiologists in DICOM: reads their documents, writes attestations and rejection notes."""

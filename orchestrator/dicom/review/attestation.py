@@ -1,7 +1,7 @@
-"""A radiologist's verdict as DICOM: a verified SR that follows the AI's.
+"""Writes the attestation of an accepted result: a verified SR that succeeds the AI's SR.
 
-Nothing sends these before people can log in: a verdict becomes an attestation only for an authenticated
-person, and never on research content. No stored instance is ever edited.
+An attestation needs an authenticated person and content of an approved product, never research content.
+The AI's own SR stays unchanged.
 """
 
 from __future__ import annotations
@@ -28,38 +28,38 @@ _TITLE = "AI result, accepted by a physician"
 
 
 def attest(report: Path, verdict: ReviewRecord) -> Dataset:
-    """Return a new, verified SR with the contents of the AI's, which it names as its predecessor (PS3.3 C.17.2.2).
+    """Return a new, verified SR with the content of the AI's SR, its predecessor (PS3.3 C.17.2.2).
 
-    Its title says that it is an accepted AI result, so that nobody takes it for the radiologist's report.
-    Raises ForbiddenTransition for a verdict that accepts nothing, names no person and organization, or is
-    on research content; ConformanceError.
+    The title says that this is an accepted AI result, not the radiologist's report.
+    Raises ForbiddenTransition where the verdict is not "accepted", where person or organization is missing, or where
+    the content is not that of an approved product; ConformanceError.
     """
-    written = dcmread(report)
-    _check_attestable(written, verdict)
-    clock = verdict_clock(verdict, written)
-    attested = copy.deepcopy(written)
-    attested.VerificationFlag, attested.PreliminaryFlag = "VERIFIED", "FINAL"
-    attested.VerifyingObserverSequence = [_observer(verdict, clock)]
-    attested.PredecessorDocumentsSequence = [predecessor_item(written)]
-    attested.SeriesDescription = f"{_TITLE}: {written.get('ManufacturerModelName', '')}"[:64].strip()
-    attested.ContributingEquipmentSequence[0].ContributionDescription = "AI inference, accepted by a physician"
-    for item in attested.ContentSequence:
+    original = dcmread(report)
+    _check_attestable(original, verdict)
+    clock = verdict_clock(verdict, original)
+    attestation = copy.deepcopy(original)
+    attestation.VerificationFlag, attestation.PreliminaryFlag = "VERIFIED", "FINAL"
+    attestation.VerifyingObserverSequence = [_observer(verdict, clock)]
+    attestation.PredecessorDocumentsSequence = [predecessor_item(original)]
+    attestation.SeriesDescription = f"{_TITLE}: {original.get('ManufacturerModelName', '')}"[:64].strip()
+    attestation.ContributingEquipmentSequence[0].ContributionDescription = "AI inference, accepted by a physician"
+    for item in attestation.ContentSequence:
         if item.ValueType == "TEXT" and item.TextValue == UNVERIFIED_STATEMENT:
             item.TextValue = f"{_TITLE}."
-    provenance.stamp(attested, clock, verdict_uids(verdict, [reference_to(written)]), "attestation")
-    check_attestation(attested, patient_and_study(written))
-    return attested
+    provenance.stamp(attestation, clock, verdict_uids(verdict, [reference_to(original)]), "attestation")
+    check_attestation(attestation, patient_and_study(original))
+    return attestation
 
 
-def _check_attestable(written: Dataset, verdict: ReviewRecord) -> None:
+def _check_attestable(original: Dataset, verdict: ReviewRecord) -> None:
     if verdict.state is not ReviewState.ACCEPTED:
-        raise ForbiddenTransition(f"a verdict {verdict.state} attests nothing; only accepted does")
+        raise ForbiddenTransition(f"the verdict is {verdict.state}; only an accepted result can be attested")
     if not verdict.by.strip() or not verdict.organization.strip():
-        raise ForbiddenTransition("an attestation names the person and the organization; one of them is missing")
-    qualification = written.get("ContentQualification")
+        raise ForbiddenTransition("an attestation needs a person and an organization; one of them is missing")
+    qualification = original.get("ContentQualification")
     if qualification != "PRODUCT":
-        found = f"SR {written.SOPInstanceUID} is {qualification}"
-        raise ForbiddenTransition(f"{found}; only that of an approved product can be attested")
+        content = f"the content of SR {original.SOPInstanceUID} is {qualification or 'not qualified'}"
+        raise ForbiddenTransition(f"{content}; only PRODUCT content can be attested")
 
 
 def _observer(verdict: ReviewRecord, clock: Clock) -> Dataset:
@@ -72,7 +72,7 @@ def _observer(verdict: ReviewRecord, clock: Clock) -> Dataset:
 
 
 def person(verdict: ReviewRecord) -> sr.ObserverContext:
-    """Return who gave the verdict, as an observer (TID 1003)."""
+    """Return the person who gave the verdict as an observer context (TID 1003)."""
     return sr.ObserverContext(
         observer_type=codes.DCM.Person,
         observer_identifying_attributes=sr.PersonObserverIdentifyingAttributes(
@@ -82,21 +82,21 @@ def person(verdict: ReviewRecord) -> sr.ObserverContext:
 
 
 def person_name(text: str) -> str:
-    """Return a name as PN: as it is where it has components, else "given family" turned round (PS3.5 6.2.1)."""
+    """Return a name as PN (PS3.5 6.2.1): unchanged where it has components, else "given family" as family^given."""
     clean = provenance.text_of(text).replace("=", " ")
     if "^" in clean or " " not in clean:
         return clean if "^" in clean else f"{clean}^"
-    given, family = clean.rsplit(" ", 1)
-    return f"{family}^{given}"
+    given_name, family_name = clean.rsplit(" ", 1)
+    return f"{family_name}^{given_name}"
 
 
 def verdict_clock(verdict: ReviewRecord, header: Dataset) -> Clock:
-    """Return the time of a verdict as objects on this source state it."""
+    """Return the time of a verdict in the time zone of the object it is about."""
     return Clock.of(verdict.at, str(header.get("TimezoneOffsetFromUTC") or ""))
 
 
-def verdict_uids(verdict: ReviewRecord, about: Iterable[Dataset], *more: str) -> Uids:
-    """Return UIDs that follow from the verdict and from what the object made of it is about."""
-    told = [dataset.to_json() for dataset in about]
-    said = (verdict.state, verdict.by, verdict.organization, verdict.reason, verdict.comment, verdict.at.isoformat())
-    return Uids(verdict.job_key, "\n".join((*told, *said, *more)))
+def verdict_uids(verdict: ReviewRecord, subjects: Iterable[Dataset], *details: str) -> Uids:
+    """Return UIDs derived from the verdict and from the objects it is about: the same verdict gives the same UIDs."""
+    content = [dataset.to_json() for dataset in subjects]
+    facts = (verdict.state, verdict.by, verdict.organization, verdict.reason, verdict.comment, verdict.at.isoformat())
+    return Uids(verdict.job_key, "\n".join((*content, *facts, *details)))

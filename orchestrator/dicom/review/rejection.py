@@ -1,4 +1,4 @@
-"""Notes that reject objects in an archive (IHE IOCM): key object selections that list them and say why (TID 2010)."""
+"""Writes rejection notes (IHE IOCM): key object selections that list objects to hide, with the reason (TID 2010)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _QUALITY_REASONS: dict[RejectReason, PydicomCode] = {
     RejectReason.INCOMPLETE: own_code("incomplete", "Finding or outline is incomplete"),
     RejectReason.NOT_USEFUL: own_code("not-useful", "Not useful"),
 }
-"""CID 7011 is extensible and knows only faults of acquisition."""
+"""Own codes: CID 7011 is extensible and has only faults of the acquisition."""
 _SUPERSEDED = own_code("superseded", "Superseded by a newer result")
 _SAFETY_REASONS = {
     RejectReason.WRONG_PATIENT: "wrong patient",
@@ -48,17 +48,17 @@ _LONGEST_TEXT = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Said:
-    """What a note says. reason: for (113001, DCM) only; by: who says so, as TID 1002 has it."""
+class _NoteContent:
+    """Texts and codes of one note. reason: for (113001, DCM) only. observer: the author (TID 1002)."""
 
     series: str
     reason: PydicomCode | None
     text: str
-    by: sr.ObserverContext
+    observer: sr.ObserverContext
 
     @property
     def title(self) -> PydicomCode:
-        """(113001, DCM) where there is a reason of quality, else (113037, DCM): a matter of patient safety."""
+        """(113001, DCM) where a quality reason is given, else (113037, DCM), patient safety."""
         titles = codes.cid7010
         title: PydicomCode = (
             titles.RejectedForPatientSafetyReasons if self.reason is None else titles.RejectedForQualityReasons
@@ -67,31 +67,33 @@ class _Said:
 
 
 def reject(objects: Sequence[Path], reason: RejectReason, verdict: ReviewRecord) -> Dataset:
-    """Return the note by which a person rejects all objects of a result.
+    """Return the rejection note of a person for all objects of a result.
 
-    (113001, DCM) Rejected for Quality Reasons with its reason; (113037, DCM) Rejected for Patient Safety
-    Reasons for a wrong patient, side or geometry. Raises ForbiddenTransition for a verdict that rejects
-    nothing or names no person; ConformanceError.
+    The title is (113037, DCM) Rejected for Patient Safety Reasons for a wrong patient, side or geometry,
+    else (113001, DCM) Rejected for Quality Reasons.
+    Raises ForbiddenTransition where the verdict does not reject or names no person; ConformanceError.
     """
-    if verdict.state not in {ReviewState.REJECTED, ReviewState.CORRECTED, ReviewState.SUPERSEDED} or not verdict.by:
-        raise ForbiddenTransition(f"a verdict {verdict.state} of {verdict.by or 'nobody'} rejects nothing")
-    written = [dcmread(path, stop_before_pixels=True) for path in objects]
-    first = written[0]
-    said = _Said(
+    if verdict.state not in {ReviewState.REJECTED, ReviewState.CORRECTED, ReviewState.SUPERSEDED}:
+        raise ForbiddenTransition(f"the verdict is {verdict.state}; only a rejected or replaced result gets a note")
+    if not verdict.by:
+        raise ForbiddenTransition("a rejection note needs the person who gave the verdict; the name is missing")
+    headers = [dcmread(path, stop_before_pixels=True) for path in objects]
+    first = headers[0]
+    content = _NoteContent(
         series="Rejected AI result",
         reason=None if reason.concerns_safety else _QUALITY_REASONS[reason],
         text=": ".join(filter(None, (_SAFETY_REASONS.get(reason), verdict.comment))),
-        by=person(verdict),
+        observer=person(verdict),
     )
-    made = Dataset()
+    origin = Dataset()
     for keyword in ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions"):
-        made[keyword] = first[keyword]
-    made.SeriesNumber = int(first.SeriesNumber) + 1
-    made.ContentQualification = first.ContentQualification
-    made.ContributingEquipmentSequence = first.ContributingEquipmentSequence
-    references = [reference_to(each) for each in written]
+        origin[keyword] = first[keyword]
+    origin.SeriesNumber = int(first.SeriesNumber) + 1
+    origin.ContentQualification = first.ContentQualification
+    origin.ContributingEquipmentSequence = first.ContributingEquipmentSequence
+    references = [reference_to(each) for each in headers]
     uids = verdict_uids(verdict, references)
-    return _note(said, references, made, patient_and_study(first), verdict_clock(verdict, first), uids)
+    return _build_note(content, references, origin, patient_and_study(first), verdict_clock(verdict, first), uids)
 
 
 def withdraw(
@@ -105,63 +107,74 @@ def withdraw(
     study: Headers | None = None,
     newer: str = "",
 ) -> ObjectRecord:
-    """Return the note, stored in the folder, by which the host withdraws objects of a job from an archive.
+    """Write the note by which the host withdraws objects of a job from an archive; return its record.
 
-    Superseded: (113001, DCM) with the reason (superseded, 99ORCH), said by the host. Retracted: (113037, DCM) with
-    the reason in words, said by the person who ordered it; ``verdict`` is what the ledger holds of either.
-    Patient and study are those of the objects' files; ``identity``, as the archive holds them now, takes their
-    place, and suffices where the files are gone; ``study``, what the archive answers of the study, then completes it.
-    newer: what took their place, in words.
-    Raises UnreadableFile where nobody says whose the objects are; ConformanceError.
+    A superseded result: (113001, DCM) with the reason (superseded, 99ORCH); the host is the observer.
+    A retracted result: (113037, DCM) with the reason as text; the person who ordered it is the observer.
+
+    verdict: the review of the job in the ledger.
+    identity: patient and study as the archive has them now; it overrides the files, and is enough without files.
+    study: more study attributes from the archive, used where the files are gone.
+    newer: the result that replaces this one, in words.
+    Raises UnreadableFile where neither files nor archive give the identity; ConformanceError.
     """
     header = _first_header(objects)
     if header is None and identity is None:
-        raise UnreadableFile("the objects' files are gone, and the destination cannot be asked whose they are")
+        raise UnreadableFile(
+            "patient and study of the objects are unknown: their files are gone and the destination cannot be queried"
+        )
     model = ModelDescription(name=job.model, version=job.model_version, digest=job.model_digest)
-    own = _of_study(study or {}) if header is None else header
-    clock = verdict_clock(verdict, own)
-    made = provenance.equipment(model)
-    made.SeriesNumber = provenance.series_number(model, f"KO {note}")
-    made.ContentQualification = own.get("ContentQualification") or provenance.qualification(model, "")
-    made.ContributingEquipmentSequence = [provenance.contribution(model, clock)]
-    modules = patient_and_study(own, _if_other(identity, header))
+    source = _study_header(study or {}) if header is None else header
+    clock = verdict_clock(verdict, source)
+    origin = provenance.equipment(model)
+    origin.SeriesNumber = provenance.series_number(model, f"KO {note}")
+    origin.ContentQualification = source.get("ContentQualification") or provenance.qualification(model, "")
+    origin.ContributingEquipmentSequence = [provenance.contribution(model, clock)]
+    modules = patient_and_study(source, _changed_identity(identity, header))
     references = [_reference(item) for item in objects]
-    said = _superseded(newer) if note is Note.SUPERSEDED else _retracted(verdict)
-    uids = verdict_uids(verdict, [modules, made, *references], note, said.text)
-    return store(_note(said, references, made, modules, clock, uids), job.key, folder)
+    content = _superseded(newer) if note is Note.SUPERSEDED else _retracted(verdict)
+    uids = verdict_uids(verdict, [modules, origin, *references], note, content.text)
+    return store(_build_note(content, references, origin, modules, clock, uids), job.key, folder)
 
 
-def _superseded(newer: str) -> _Said:
+def _superseded(newer: str) -> _NoteContent:
     host = sr.DeviceObserverIdentifyingAttributes(
         uid=derived_uid("device", provenance.HOST), name=provenance.HOST, manufacturer_name=provenance.HOST
     )
-    by = sr.ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=host)
-    return _Said(series="Superseded AI result", reason=_SUPERSEDED, text=f"Superseded: {newer}", by=by)
+    observer = sr.ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=host)
+    return _NoteContent(
+        series="Superseded AI result", reason=_SUPERSEDED, text=f"Superseded: {newer}", observer=observer
+    )
 
 
-def _retracted(verdict: ReviewRecord) -> _Said:
+def _retracted(verdict: ReviewRecord) -> _NoteContent:
     text = f"The model was retracted: {verdict.comment}"
-    return _Said(series="Retracted AI result", reason=None, text=text, by=person(verdict))
+    return _NoteContent(series="Retracted AI result", reason=None, text=text, observer=person(verdict))
 
 
-def _note(
-    said: _Said, references: Sequence[Dataset], made: Dataset, modules: Dataset, clock: Clock, uids: Uids
+def _build_note(
+    content: _NoteContent,
+    references: Sequence[Dataset],
+    origin: Dataset,
+    modules: Dataset,
+    clock: Clock,
+    uids: Uids,
 ) -> Dataset:
-    """Return the note, checked; made: the equipment, the series' number and the qualification."""
-    listed = evidence(references)
+    """Return the note, checked against the rules. origin: equipment, series number and qualification."""
+    headers = evidence(references)
     note: Dataset = KeyObjectSelectionDocument(
-        evidence=listed,
-        content=_selection(said, listed),
+        evidence=headers,
+        content=_selection(content, headers),
         series_instance_uid=uids.of("rejection", "series"),
-        series_number=made.SeriesNumber,
+        series_number=origin.SeriesNumber,
         sop_instance_uid=uids.of("rejection"),
         instance_number=1,
-        manufacturer=made.Manufacturer,
+        manufacturer=origin.Manufacturer,
         specific_character_set=CHARACTER_SET,
-        series_description=provenance.text_of(f"{said.series}: {made.ManufacturerModelName}"),
+        series_description=provenance.text_of(f"{content.series}: {origin.ManufacturerModelName}"),
     )
-    _tidy(note, said.reason)
-    note.update(made)
+    _correct_content(note, content.reason)
+    note.update(origin)
     note.update(modules)
     name_coding_schemes(note)
     provenance.stamp(note, clock, uids, "rejection")
@@ -169,19 +182,19 @@ def _note(
     return note
 
 
-def _selection(said: _Said, references: Sequence[Dataset]) -> KeyObjectSelection:
-    of_person = said.by.observer_type == codes.DCM.Person
+def _selection(content: _NoteContent, references: Sequence[Dataset]) -> KeyObjectSelection:
+    is_person = content.observer.observer_type == codes.DCM.Person
     return KeyObjectSelection(
-        document_title=said.title,
+        document_title=content.title,
         referenced_objects=references,
-        observer_person_context=said.by if of_person else None,
-        observer_device_context=None if of_person else said.by,
-        description=said.text[:_LONGEST_TEXT] or None,
+        observer_person_context=content.observer if is_person else None,
+        observer_device_context=None if is_person else content.observer,
+        description=content.text[:_LONGEST_TEXT] or None,
     )
 
 
-def _tidy(note: Dataset, reason: PydicomCode | None) -> None:
-    """Put the reason (113011, DCM) first and take the concept names off references, as TID 2010 has them."""
+def _correct_content(note: Dataset, reason: PydicomCode | None) -> None:
+    """Follow TID 2010 where highdicom does not: the reason (113011, DCM) comes first, references have no name."""
     for item in note.ContentSequence:
         if item.ValueType in {"IMAGE", "COMPOSITE"} and "ConceptNameCodeSequence" in item:
             del item.ConceptNameCodeSequence
@@ -193,31 +206,31 @@ def _tidy(note: Dataset, reason: PydicomCode | None) -> None:
 
 
 def _first_header(objects: Sequence[ObjectRecord]) -> Dataset | None:
-    """Return the header of the first object whose file is still there."""
+    """Return the header of the first object whose file still exists, None where all files are gone."""
     for item in objects:
         with suppress(OSError, InvalidDicomError):
             return dcmread(item.path, stop_before_pixels=True)
     return None
 
 
-def _of_study(answered: Headers) -> Dataset:
-    """Return a header of what an archive answers of a study beside its identity."""
+def _study_header(attributes: Headers) -> Dataset:
+    """Return a header with the study attributes that an archive returned."""
     header = Dataset()
     for keyword in ("StudyDate", "StudyTime", "StudyID", "StudyDescription"):
-        if keyword in answered:
-            setattr(header, keyword, str(answered[keyword][0]))
+        if keyword in attributes:
+            setattr(header, keyword, str(attributes[keyword][0]))
     return header
 
 
-def _if_other(identity: StudyIdentity | None, header: Dataset | None) -> StudyIdentity | None:
-    """Return the identity where it differs from what the header says: the same patient's stays as it is written."""
+def _changed_identity(identity: StudyIdentity | None, header: Dataset | None) -> StudyIdentity | None:
+    """Return the identity where it differs from the header, else None: an equal identity keeps its spelling."""
     if identity is None or header is None:
         return identity
     return identity if study_identity(header).differences(identity) else None
 
 
 def _reference(item: ObjectRecord) -> Dataset:
-    """Return a reference; by rows and columns highdicom tells images from other objects."""
+    """Return a reference; highdicom takes an object with Rows and Columns for an image."""
     header = reference_of(item)
     if item.kind in _IMAGES or "Image Storage" in UID(item.sop_class).name:
         header.Rows = header.Columns = 1

@@ -1,6 +1,6 @@
-"""What an SR, a SEG or a key object selection says about other objects, as a radiologist leaves it in the archive.
+"""Reads the SR, SEG or key object selection by which a radiologist states a verdict in the archive.
 
-Reading only: whose object it is, whether it counts, and for which result, is decided in ``pipeline.verdicts``.
+This module only reads. ``pipeline.verdicts`` decides whether a statement counts, and for which result.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ REJECTIONS = {
     "113037": "Rejected for Patient Safety Reasons",
     "113038": "Incorrect Modality Worklist Entry",
 }
-"""Titles of a rejection note that judge what they name (CID 7010, IHE IOCM).
+"""Titles of rejection notes that are a verdict (CID 7010, IHE IOCM), by code.
 
-(113039, DCM) Data Retention Policy Expired is one too; it says that objects are old, not that they are wrong.
+(113039, DCM) Data Retention Policy Expired is not listed: it says that objects are old, not that they are wrong.
 """
 _PER_FRAME = 0x52009230
 _TITLE_MODIFIER, _PERSON_NAME, _ORGANIZATION = "113011", "121008", "121009"
@@ -42,11 +42,13 @@ _TITLE_MODIFIER, _PERSON_NAME, _ORGANIZATION = "113011", "121008", "121009"
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What one object says.
+    """What one SR, SEG or KO states about other objects.
 
-    kind: SR, SEG or KO. judges: it is of a kind that can be a verdict: a verified SR, a SEG, a rejection note.
-    predecessors: SOP Instance UIDs of the documents that it takes the place of; references: of all else it names.
-    by, organization: who verified or rejected, empty where it does not say. reason: why it rejects, as coded.
+    judges: whether the object can be a verdict: a verified SR, a SEG or a rejection note.
+    predecessors: SOP Instance UIDs of the documents that this one replaces.
+    references: SOP Instance UIDs of all other objects that it names.
+    by, organization: who verified or rejected; empty where not given.
+    reason: the code of the rejection, empty for other objects.
     """
 
     kind: ObjectKind
@@ -62,7 +64,7 @@ class Statement:
 
 
 def kind_of(sop_class: str) -> ObjectKind | None:
-    """Return which kind of statement objects of a class are, None where they are none."""
+    """Return SR, SEG or KO for a SOP class, None for any other class."""
     if sop_class in _SEGMENTATIONS:
         return ObjectKind.SEG
     if sop_class == _KEY_OBJECTS:
@@ -76,9 +78,9 @@ def states(instance: Instance) -> bool:
 
 
 def read_statement(path: Path) -> Statement:
-    """Return what the object in a file says.
+    """Return the statement of the object in a file.
 
-    Raises UnreadableFile where it is no SR, SEG or KO, or breaks the rules of its kind.
+    Raises UnreadableFile where the object is not an SR, SEG or KO, or breaks the rules of its kind.
     """
     with as_unreadable("SR, SEG or KO"):
         return statement(read_whole(path))
@@ -86,36 +88,36 @@ def read_statement(path: Path) -> Statement:
 
 @contextmanager
 def as_unreadable(what: str) -> Iterator[None]:
-    """Raise UnreadableFile for whatever goes wrong: others write objects that break in ways of their own.
+    """Raise UnreadableFile for any exception in the block: objects of others can break in any way.
 
-    Its text names the kind of fault only: the fault itself could quote what it found.
+    The message names only the type of the exception, because its text could quote patient data.
     """
     try:
         with quiet():
             yield
     except OrchestratorError:
         raise
-    except Exception as fault:  # noqa: BLE001  # whatever it is, that it cannot be read is all there is to say
-        raise UnreadableFile(f"it cannot be read as {what} ({type(fault).__name__})") from None
+    except Exception as fault:  # noqa: BLE001  # pydicom and highdicom raise exceptions of any type
+        raise UnreadableFile(f"the file cannot be read as {what} ({type(fault).__name__})") from None
 
 
-def statement(written: Dataset) -> Statement:
-    """Return what an object says.
+def statement(dataset: Dataset) -> Statement:
+    """Return the statement of an object.
 
-    Raises ValueError where it is of another class; AttributeError and the like where required attributes lack.
+    Raises ValueError for another SOP class; AttributeError and others where required attributes are missing.
     """
-    kind = kind_of(str(written.SOPClassUID))
+    kind = kind_of(str(dataset.SOPClassUID))
     if kind is ObjectKind.SEG:
-        return _read(written, kind, judges=True, references=frozenset(_references(written)))
+        return _build(dataset, kind, judges=True, references=frozenset(_references(dataset)))
     if kind is ObjectKind.KO:
-        return _selection(written)
+        return _selection(dataset)
     if kind is ObjectKind.SR:
-        return _report(written)
-    raise ValueError("neither SR nor SEG nor KO")
+        return _report(dataset)
+    raise ValueError("the object is not an SR, SEG or KO")
 
 
-def _read(
-    written: Dataset,
+def _build(
+    dataset: Dataset,
     kind: ObjectKind,
     *,
     judges: bool,
@@ -126,9 +128,9 @@ def _read(
 ) -> Statement:
     return Statement(
         kind=kind,
-        sop_uid=str(written.SOPInstanceUID),
-        series_uid=str(written.SeriesInstanceUID),
-        identity=study_identity(written),
+        sop_uid=str(dataset.SOPInstanceUID),
+        series_uid=str(dataset.SeriesInstanceUID),
+        identity=study_identity(dataset),
         judges=judges,
         predecessors=predecessors,
         references=references,
@@ -138,36 +140,36 @@ def _read(
     )
 
 
-def _report(written: Dataset) -> Statement:
-    predecessors = {uid for item in written.get("PredecessorDocumentsSequence", []) for uid in _references(item)}
-    return _read(
-        written,
+def _report(dataset: Dataset) -> Statement:
+    predecessors = {uid for item in dataset.get("PredecessorDocumentsSequence", []) for uid in _references(item)}
+    return _build(
+        dataset,
         ObjectKind.SR,
-        judges=written.get("VerificationFlag") == "VERIFIED",
+        judges=dataset.get("VerificationFlag") == "VERIFIED",
         predecessors=frozenset(predecessors),
-        references=frozenset(_references(written)) - predecessors,
-        who=_verifier(written),
+        references=frozenset(_references(dataset)) - predecessors,
+        who=_verifier(dataset),
     )
 
 
-def _selection(written: Dataset) -> Statement:
-    """Return what a key object selection says: what its content names counts (TID 2010), not its evidence."""
-    title = sr_tree.concept(written)
-    named = {uid for item in sr_tree.children(written) for uid in _references(item)}
-    return _read(
-        written,
+def _selection(dataset: Dataset) -> Statement:
+    """Return the statement of a key object selection; its content counts (TID 2010), not its evidence."""
+    title = sr_tree.concept(dataset)
+    uids = {uid for item in sr_tree.children(dataset) for uid in _references(item)}
+    return _build(
+        dataset,
         ObjectKind.KO,
-        judges=_scheme(written.ConceptNameCodeSequence[0]) == "DCM" and title in REJECTIONS,
-        references=frozenset(named),
-        who=_observer(written),
-        reason=_reason(written),
+        judges=_scheme(dataset.ConceptNameCodeSequence[0]) == "DCM" and title in REJECTIONS,
+        references=frozenset(uids),
+        who=_observer(dataset),
+        reason=_reason(dataset),
     )
 
 
 def _references(item: Dataset) -> Iterator[str]:
-    """Yield the SOP Instance UIDs that an item and all below it refer to.
+    """Yield the SOP Instance UIDs that an item and all items below it refer to.
 
-    What frames refer to stands at the top too (Common Instance Reference, PS3.3 C.12.2), once and not a thousand times.
+    Per-frame groups are skipped: Common Instance Reference (PS3.3 C.12.2) lists the same UIDs once.
     """
     for tag in item.keys() - {_PER_FRAME}:
         element = item[tag]
@@ -178,41 +180,41 @@ def _references(item: Dataset) -> Iterator[str]:
             yield str(element.value)
 
 
-def _verifier(written: Dataset) -> tuple[str, str]:
-    """Return name and organisation of the last who verified the document (PS3.3 C.17.2)."""
-    observers = list(written.get("VerifyingObserverSequence", []))
+def _verifier(dataset: Dataset) -> tuple[str, str]:
+    """Return name and organization of the last person who verified the document (PS3.3 C.17.2)."""
+    observers = list(dataset.get("VerifyingObserverSequence", []))
     if not observers:
         return "", ""
     last = max(observers, key=lambda each: str(each.get("VerificationDateTime", "")))
     return shown_name(last.get("VerifyingObserverName")), text_of(str(last.get("VerifyingOrganization") or ""))
 
 
-def _observer(written: Dataset) -> tuple[str, str]:
-    """Return name and organisation of the person who selected the objects (TID 1003)."""
-    items = {sr_tree.concept(item): item for item in sr_tree.children(written)}
+def _observer(dataset: Dataset) -> tuple[str, str]:
+    """Return name and organization of the person who selected the objects (TID 1003)."""
+    items = {sr_tree.concept(item): item for item in sr_tree.children(dataset)}
     name = items[_PERSON_NAME].get("PersonName") if _PERSON_NAME in items else None
     organization = items[_ORGANIZATION].get("TextValue") if _ORGANIZATION in items else None
     return shown_name(name), text_of(str(organization or ""))
 
 
-def _reason(written: Dataset) -> str:
-    """Return why objects are rejected: the title's modifier (113011, DCM), else the title itself."""
-    modifiers = [item for item in sr_tree.children(written) if sr_tree.concept(item) == _TITLE_MODIFIER]
-    coded = modifiers[0].ConceptCodeSequence[0] if modifiers else written.ConceptNameCodeSequence[0]
-    value, scheme = sr_tree.value_of(coded), _scheme(coded)
+def _reason(dataset: Dataset) -> str:
+    """Return the reason of a rejection: the title modifier (113011, DCM), else the title."""
+    modifiers = [item for item in sr_tree.children(dataset) if sr_tree.concept(item) == _TITLE_MODIFIER]
+    code = modifiers[0].ConceptCodeSequence[0] if modifiers else dataset.ConceptNameCodeSequence[0]
+    value, scheme = sr_tree.value_of(code), _scheme(code)
     if scheme == OWN_SCHEME and value in set(RejectReason):
         return value
-    meaning = REJECTIONS.get(value) or text_of(str(coded.get("CodeMeaning") or "")) or "no meaning given"
+    meaning = REJECTIONS.get(value) or text_of(str(code.get("CodeMeaning") or "")) or "no meaning given"
     return f"{meaning} ({value}, {scheme})"
 
 
-def _scheme(coded: Dataset) -> str:
-    return str(coded.get("CodingSchemeDesignator") or "")
+def _scheme(code: Dataset) -> str:
+    return str(code.get("CodingSchemeDesignator") or "")
 
 
 def shown_name(name: object) -> str:
-    """Return a person's name (PS3.5 6.2, PN) as people write it: prefix, given, middle, family name, suffix."""
-    spelt = PersonName(str(name or ""))
-    parts = next((group for group in (spelt.alphabetic, spelt.ideographic, spelt.phonetic) if group), "").split("^")
+    """Return a PN (PS3.5 6.2) as people write it: prefix, given, middle and family name, suffix."""
+    parsed = PersonName(str(name or ""))
+    parts = next((group for group in (parsed.alphabetic, parsed.ideographic, parsed.phonetic) if group), "").split("^")
     family, given, middle, prefix, suffix = (*parts, *[""] * 5)[:5]
     return text_of(" ".join(filter(None, (prefix, given, middle, family, suffix))))

@@ -98,9 +98,9 @@ def fractions(seg: Dataset) -> None:
     ("change", "why"),
     [
         (another_size, "8 x 16 pixels"),
-        (another_image, "1 of its source images are none of the model's"),
+        (another_image, "1 source image is not among the model's"),
         (no_image, "names 0 source images"),
-        (another_place, "another ImagePositionPatient"),
+        (another_place, "ImagePositionPatient of frame"),
         (other_names, "no segment has"),
         (fractions, "fractional"),
     ],
