@@ -72,6 +72,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def wheel_from_sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel that is built from the source distribution, as a packager builds it."""
+    folder = tmp_path_factory.mktemp("sdist")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (sdist,) = folder.iterdir()
+    return build(sdist, tmp_path_factory.mktemp("wheel-from-sdist"))
+
+
+@pytest.fixture(scope="session")
 def installation(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """With exactly the distributions that the wheel asks for, linked from this environment."""
     folder = tmp_path_factory.mktemp("installation")

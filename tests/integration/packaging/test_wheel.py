@@ -50,6 +50,11 @@ def test_nothing_is_there_that_belongs_to_the_checkout(names: frozenset[str]) ->
     assert not [name for name in names if "__pycache__" in name or name.startswith(("tests/", "benchmarks/", "docs/"))]
 
 
+def test_the_sdist_builds_the_same_wheel(names: frozenset[str], wheel: Path, wheel_from_sdist: Path) -> None:
+    assert wheel_from_sdist.name == wheel.name
+    assert frozenset(zipfile.ZipFile(wheel_from_sdist).namelist()) == names
+
+
 def test_the_command_runs_from_the_wheel(installation: Installation) -> None:
     assert installation.run("orchestrator", "--version").strip() == orchestrator.__version__
     place = installation.run("python", "-c", "import orchestrator; print(orchestrator.__file__)")
