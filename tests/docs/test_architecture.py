@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 
 import pytest
 
@@ -32,5 +33,25 @@ def test_what_the_tour_names_is_there(path: str, names: tuple[str, ...]) -> None
     assert set(names) <= _defined(path)
 
 
-def test_the_tour_has_many_stops() -> None:
+def test_the_tour_has_at_most_fifteen_stops() -> None:
+    assert [int(number) for number in re.findall(r"^\| (\d+) \w+ \|", TOUR, re.MULTILINE)] == [*range(1, 16)]
     assert sum(len(names) for _, names in PLACES) > 20
+
+
+def test_every_room_is_described() -> None:
+    described = dict(re.findall(r"^\| `(\w+)` \|.*?\|(.*)\|$", TOUR, re.MULTILINE))
+    assert described.keys() == set(_rooms_below("orchestrator"))
+    for room, folders in described.items():
+        assert set(re.findall(r"`(\w+)`", folders)) == set(_rooms_below(f"orchestrator/{room}"))
+
+
+def test_the_orders_are_those_of_the_contracts() -> None:
+    contracts = tomllib.loads(text_of("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    for contract in contracts:
+        if contract["type"] == "layers":
+            order = " > ".join(contract["layers"]).replace("orchestrator.", "")
+            assert order in " ".join(TOUR.split()), contract["name"]
+
+
+def _rooms_below(folder: str) -> list[str]:
+    return [place.parent.name for place in (ROOT / folder).glob("*/__init__.py")]
