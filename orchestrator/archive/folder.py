@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -18,10 +17,10 @@ from orchestrator.archive.protocol.uid import is_uid
 from orchestrator.archive.query.fetch import Fetched
 from orchestrator.archive.query.identity import ATTRIBUTES, one_patient, study_identity
 from orchestrator.archive.query.matching import SERIES_KEYS, STUDY_KEYS, checked, found_series, matches, values
-from orchestrator.archive.spool.durable import DurableFolders, write_durably
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, UnreadableFile
 from orchestrator.domain.ports import FoundSeries, Inbox, ObjectReference
 from orchestrator.domain.series import Headers, StudyIdentity
+from orchestrator.durable import DurableFolders, write_durably
 
 _WANTED = [*ATTRIBUTES, "SeriesInstanceUID", "SOPInstanceUID"]
 _ANSWERED = ["SpecificCharacterSet", *STUDY_KEYS, *SERIES_KEYS]
@@ -202,7 +201,7 @@ class FolderArchive:
                 return
             raise ArchiveRefused(f"{self} holds other content under {target.stem}; nothing is overwritten")
         self._folders.make(target.parent)
-        write_durably(target.with_name(f".{uuid4().hex}.part"), content, target)
+        write_durably(target, content)
 
     def _target(self, path: Path) -> Path:
         header = _header(path)

@@ -15,12 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from orchestrator.archive.protocol.command import Status
 from orchestrator.archive.protocol.uid import is_uid, shown
 from orchestrator.archive.spool.deferred_events import UntoldEvent, UntoldEvents
-from orchestrator.archive.spool.durable import DurableFolders, sync_folder, write_durably
+from orchestrator.durable import DurableFolders, sync_folder, write_durably
 
 UNREPORTED, REFUSED, UNREADABLE = "commitment-unreported", "commitment-refused", "commitment-unreadable"
 """Kinds of the events in which a debt ends that was not paid."""
@@ -97,7 +96,7 @@ class Owed:
         self._folder.parent.mkdir(parents=True, exist_ok=True)
         with self._lock:
             self._folders.make(self._folder)
-            write_durably(self._folder / f".{uuid4().hex}.part", _content(asked), path)
+            write_durably(path, _content(asked))
             self._owed[path.name] = asked
 
     def owes(self, asked: Asked) -> bool:

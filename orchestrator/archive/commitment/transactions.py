@@ -14,14 +14,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from pydicom.dataset import Dataset
 
 from orchestrator.archive.protocol.uid import is_uid
-from orchestrator.archive.spool.durable import DurableFolders, sync_folder, write_durably
 from orchestrator.domain.errors import UnreadableFile
 from orchestrator.domain.ports import ObjectReference
+from orchestrator.durable import DurableFolders, sync_folder, write_durably
 
 REQUEST_COMMITMENT = 1
 """Action Type ID of the N-ACTION (PS3.4 table J.3-1)."""
@@ -115,8 +114,7 @@ class Commitments:
             return False
         if DUPLICATE_TRANSACTION not in outcome.failed.values():
             content = json.dumps({"committed": sorted(outcome.committed), "failed": dict(outcome.failed)})
-            target = self._answer(outcome.transaction_uid)
-            write_durably(target.with_name(f".{uuid4().hex}.part"), content.encode(), target)
+            write_durably(self._answer(outcome.transaction_uid), content.encode())
         return True
 
     def outcome(self, transaction: str) -> Outcome | None:

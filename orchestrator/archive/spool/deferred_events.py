@@ -7,9 +7,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from uuid import uuid4
 
-from orchestrator.archive.spool.durable import DurableFolders, write_durably
+from orchestrator.durable import DurableFolders, write_durably
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +37,7 @@ class UntoldEvents:
         self._folder.parent.mkdir(parents=True, exist_ok=True)
         self._folders.make(self._folder)
         content = json.dumps(asdict(event)).encode()
-        write_durably(self._folder / f".{uuid4().hex}.part", content, self._folder / f"{name}.json")
+        write_durably(self._folder / f"{name}.json", content)
 
     def take(self, record: Callable[[UntoldEvent], object]) -> None:
         """Have each event recorded, then removed; after a kill in between it comes once more.

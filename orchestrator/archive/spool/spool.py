@@ -22,8 +22,8 @@ from pydicom.filereader import read_file_meta_info
 from orchestrator.archive.protocol.dataset import Identity, file_header, read_identity, source_in
 from orchestrator.archive.protocol.uid import is_uid, shown
 from orchestrator.archive.spool.arrival import Arrival
-from orchestrator.archive.spool.durable import DurableFolders, sync_folder
 from orchestrator.domain.errors import StorageFull, UnreadableFile
+from orchestrator.durable import DurableFolders, sync_content, sync_file, sync_folder
 
 _DIGEST_DIGITS = 12
 _BYTES_BETWEEN_CHECKS = 16 << 20
@@ -267,7 +267,7 @@ class Incoming:
         target = self._spool._place(identity, self._digest.hexdigest())
         duplicate = target.exists()
         if not duplicate:
-            os.fdatasync(self._file.fileno())
+            sync_content(self._file)
             self._spool._publish(self._path, target)
         return self._arrival(target, identity, duplicate=duplicate)
 
@@ -383,7 +383,6 @@ def _touch_after(target: Path, others: Collection[str]) -> None:
     """Make a file newer than those beside it: times tick in milliseconds and clocks go backwards."""
     latest = max((target.parent / name).stat().st_mtime_ns for name in others)
     filed = max(time.time_ns(), latest + 1)
-    with target.open("rb") as file:
-        os.utime(file.fileno(), ns=(filed, filed))
-        os.fsync(file.fileno())
+    os.utime(target, ns=(filed, filed))
+    sync_file(target)
     os.utime(target.parent)  # a scan of what changed sees it, though no name is new

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from io import BytesIO
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.uid import UID, ParametricMapStorage
 
 from orchestrator.domain.records import ObjectKind, ObjectRecord
+from orchestrator.durable import write_durably
 
 _KINDS = {kind.value: kind for kind in ObjectKind}
 
@@ -39,7 +39,8 @@ def store(written: Dataset, job_key: str, folder: Path, form: str = "", kind: Ob
     """
     content = encoded(written)
     path = folder / f"{written.SOPInstanceUID}.dcm"
-    _put(path, content)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_durably(path, content, mode=0o666)
     return ObjectRecord(
         sop_uid=str(written.SOPInstanceUID),
         job_key=job_key,
@@ -58,19 +59,3 @@ def _kind(written: Dataset) -> ObjectKind:
     if written.SOPClassUID == ParametricMapStorage:
         return ObjectKind.PM
     return _KINDS.get(written.Modality, ObjectKind.OTHER)
-
-
-def _put(path: Path, content: bytes) -> None:
-    """Put content at a path so that after a crash the file is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestrator.durable import write_durably
 from orchestrator.worker.process.process import PACKAGE
 from orchestrator.worker.protocol.digest import digest
 from orchestrator.worker.sources.discovery import ModelSource
@@ -34,9 +34,7 @@ class Descriptions:
         path = self._path(source)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(f".{os.getpid()}")
-            part.write_text(json.dumps(report))
-            part.replace(path)
+            write_durably(path, json.dumps(report).encode(), mode=0o666)
         except OSError:
             return
 

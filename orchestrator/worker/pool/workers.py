@@ -28,6 +28,7 @@ from orchestrator.domain.plugin import PluginListing
 from orchestrator.domain.ports import Prediction
 from orchestrator.domain.remote import ModelServers
 from orchestrator.domain.volume import Volume
+from orchestrator.durable import sync_file, write_durably
 from orchestrator.worker.catalogue.cache import Descriptions
 from orchestrator.worker.catalogue.catalogue import (
     CataloguedModel,
@@ -45,7 +46,7 @@ from orchestrator.worker.pool.warm import WarmModel
 from orchestrator.worker.process.launch import Launcher
 from orchestrator.worker.process.process import Sandbox
 from orchestrator.worker.protocol import exchange
-from orchestrator.worker.protocol.result import Answer, durable, read_result
+from orchestrator.worker.protocol.result import Answer, read_result
 from orchestrator.worker.sources.discovery import ModelSource
 from orchestrator.worker.sources.environment import check_ready, is_ready
 
@@ -285,10 +286,8 @@ class Workers:
         output = folder / "output"
         prediction = _prediction(folder, told)
         for name in ("result.json", "masks.raw", "maps.raw"):
-            durable(output / name)
-        (output / "prediction.part").write_text(json.dumps(told))
-        durable(output / "prediction.part")
-        (output / "prediction.part").replace(output / "prediction.json")
+            sync_file(output / name)
+        write_durably(output / "prediction.json", json.dumps(told).encode(), mode=0o666)
         return prediction
 
 

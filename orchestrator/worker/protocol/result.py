@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -190,12 +189,3 @@ def first_fault(invalid: ValidationError) -> str:
     """Return the first fault in words, without the value that is at fault."""
     error = invalid.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(map(str, error['loc'])) or 'as a whole'}: {error['msg']}"
-
-
-def durable(path: Path) -> None:
-    """Return when the file's bytes are on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,6 +13,7 @@ import orchestrator
 from orchestrator.app.models.contract.clause import Mark, Report
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.model import Accepts, Geometry, Intended
+from orchestrator.durable import write_durably
 
 BEGIN = "[//]: # (orchestrator models check: begin)"
 END = "[//]: # (orchestrator models check: end)"
@@ -48,9 +49,7 @@ def write_card(path: Path, report: Report) -> None:
         text = before + _rendered("checked", report) + after
     else:
         text = _rendered("card", report)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(text.encode())
-    part.replace(path)
+    write_durably(path, text.encode(), mode=0o666)
 
 
 def _around(path: Path) -> tuple[str, str]:

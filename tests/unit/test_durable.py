@@ -1,13 +1,15 @@
-"""Folders are made once, each durable in its parent; what is remembered of them stays small."""
+"""Files are whole or as they were; folders are made once, each durable in its parent."""
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from orchestrator.archive.spool import durable
-from orchestrator.archive.spool.durable import DurableFolders
+from orchestrator import durable
+from orchestrator.durable import DurableFolders, write_durably
 
 
 @pytest.fixture
@@ -44,3 +46,23 @@ def test_many_folders_are_made_and_few_are_remembered(
         folders.make(tmp_path / str(number))
     assert len(list(tmp_path.iterdir())) == 50
     assert len(folders._made) <= 8
+
+
+def test_a_file_is_written_whole_with_the_mode_that_was_asked_for(tmp_path: Path) -> None:
+    for mode in (0o600, 0o644):
+        write_durably(tmp_path / "file", b"content", mode=mode)
+        assert (tmp_path / "file").read_bytes() == b"content"
+        assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_disk_that_is_full_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    write_durably(tmp_path / "file", b"before")
+    monkeypatch.setattr(os, "fdatasync", full)
+    with pytest.raises(OSError, match="no space"):
+        write_durably(tmp_path / "file", b"after")
+    assert (tmp_path / "file").read_bytes() == b"before"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

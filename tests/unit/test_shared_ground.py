@@ -1,0 +1,40 @@
+"""What every room needs exists once: no other module does it by itself."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import orchestrator
+
+PACKAGE = Path(orchestrator.__file__).parent
+
+ONCE = {
+    "durable.py": {"os.fsync", "os.fdatasync"},
+}
+"""Module below the package -> what it alone may name."""
+
+
+def names(tree: ast.AST) -> Iterator[str]:
+    """Yield every dotted name of two parts, and every name imported from a module, as such a name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield f"{node.value.id}.{node.attr}"
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.fixture(scope="module")
+def named() -> dict[str, set[str]]:
+    """Return module -> the names in it."""
+    files = {path.relative_to(PACKAGE).as_posix(): path for path in PACKAGE.rglob("*.py")}
+    return {name: set(names(ast.parse(path.read_text()))) for name, path in files.items()}
+
+
+@pytest.mark.parametrize("module", ONCE)
+def test_one_module_alone_does_it(module: str, named: dict[str, set[str]]) -> None:
+    assert ONCE[module] <= named[module]
+    assert not {other for other, found in named.items() if other != module and found & ONCE[module]}
