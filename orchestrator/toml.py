@@ -1,4 +1,4 @@
-"""TOML files that people write: their values, the line of each, and all their faults in one message."""
+"""Reads TOML files that people write: values, the line of each value, and all faults in one message."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 SIZE_LIMIT_BYTES = 256 * 1024
 LINE_LIMIT_CHARACTERS = 4096
-# a dotted key of 100,000 parts does not end in tomllib, one of 2,000 takes its time
+# tomllib needs quadratic time for dotted keys: seconds for 2,000 parts
 _DEEP_KEY = re.compile(r"""[\s\[]*(?:(?:[\w-]+|"[^"]*"|'[^']*')\s*\.\s*){32}""")
-_FAULTS_LISTED = 50
-_FAULTS_WITH_HINT = 20  # a hint compares the word with some 5,000 keywords
+_MOST_FAULTS = 50
+_MOST_HINTS = 20  # a hint compares the word with about 5,000 keywords
 
 Key = tuple[str | int, ...]
-"""Where a value stands: ``("rule", 0, "when", "Modality")``."""
+"""Path of a value, such as ``("rule", 0, "when", "Modality")``."""
 
 _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 
 
 @cache
 def _parser() -> tree_sitter.Parser:
-    import tree_sitter  # where there is no file to read, nobody waits for it
+    import tree_sitter  # imported late: commands that read no file start faster
     import tree_sitter_toml
 
     return tree_sitter.Parser(tree_sitter.Language(tree_sitter_toml.language()))
@@ -56,7 +56,7 @@ class Document:
 def read(path: Path, error: type[UserError]) -> Document:
     """Return the parsed file.
 
-    Raises ``error`` for a file that cannot be read, is too large or is no TOML.
+    Raises ``error`` for a file that cannot be read, is larger than 256 KB or is not TOML.
     """
     try:
         with path.open("rb") as file:
@@ -73,9 +73,9 @@ def read(path: Path, error: type[UserError]) -> Document:
 
 
 def parse(text: str, name: str, error: type[UserError]) -> Document:
-    """Return the parsed text; ``name`` stands before the line in messages.
+    """Return the parsed text; messages begin with ``name`` and the line.
 
-    Raises ``error`` for a line that is too long or a key that is too deep, and for what is no TOML.
+    Raises ``error`` for text that is not TOML, a line that is too long or a key with too many parts.
     """
     for number, line in enumerate(text.split("\n"), start=1):
         if len(line) > LINE_LIMIT_CHARACTERS:
@@ -90,16 +90,26 @@ def parse(text: str, name: str, error: type[UserError]) -> Document:
         raise error(f"{name}: tables or arrays are nested too deeply.") from None
     except ValueError as fault:  # a date such as 2024-02-31, a number of more than 4,300 digits
         raise error(f"{name}: {fault}.") from None
-    return Document(name, text, values, _Lines().of(text))
+    return Document(name, text, values, _LineIndex().of(text))
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:
-    """Return `` - did you mean 'x'?`` for the nearest known word, whatever its case, else nothing."""
+    """Return `` Did you mean 'x'?`` with the nearest known word, whatever its case; empty where none is near."""
     if len(word) > 64:
         return ""
-    by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return f" - did you mean {by_lower[near[0]]!r}?" if near else ""
+    wrong = word.lower()
+    by_lower = {name.lower(): name for name in sorted(known)}
+    cutoff = 0.5 if len(word) < 3 else 0.6  # of two letters one must be right
+    near = difflib.get_close_matches(wrong, by_lower, n=8, cutoff=cutoff)
+    if not near:
+        return ""
+    best = max(sorted(near), key=lambda name: _similarity(wrong, name))
+    return f" Did you mean {by_lower[best]!r}?"
+
+
+def _similarity(word: str, name: str) -> tuple[float, bool]:
+    """Return the ratio of letters in common, and whether the words begin alike."""
+    return difflib.SequenceMatcher(None, name, word).ratio(), name[:1] == word[:1]
 
 
 @dataclass(slots=True)
@@ -110,10 +120,11 @@ class Faults:
     _sentences: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, key: Key, sentence: str, word: str = "", known: Collection[str] = ()) -> None:
-        """Note a fault at ``key``; with ``word``, a hint at the nearest known one ends the sentence."""
-        if word and len(self._sentences) < _FAULTS_WITH_HINT:
-            sentence += did_you_mean(word, known)
-        self._sentences.append((self.document.line(key), sentence if sentence.endswith("?") else f"{sentence}."))
+        """Add a fault at ``key``. With a misspelt ``word``, the message suggests the nearest known one."""
+        message = sentence if sentence.endswith((".", "?")) else f"{sentence}."
+        if word and len(self._sentences) < _MOST_HINTS:
+            message += did_you_mean(word, known)
+        self._sentences.append((self.document.line(key), message))
 
     def __len__(self) -> int:
         return len(self._sentences)
@@ -123,17 +134,17 @@ class Faults:
             yield f"{self.document.name}:{line}: {sentence}"
 
     def raise_as(self, error: type[UserError]) -> None:
-        """Raise one ``error`` that lists every fault in the order of the file, if there is any."""
+        """Raise one ``error`` with all faults in the order of the file, if there are any."""
         if self._sentences:
-            raise error(listed(list(self)))
+            raise error(join_faults(list(self)))
 
 
-def listed(faults: list[str]) -> str:
-    """Return the faults one a line, cut where nobody would read on."""
-    shown = faults[:_FAULTS_LISTED]
-    if len(faults) > len(shown):
-        shown.append(f"... and {len(faults) - len(shown)} more.")
-    return "\n".join(shown)
+def join_faults(faults: list[str]) -> str:
+    """Return the first 50 faults, one a line, and the number of the others."""
+    lines = faults[:_MOST_FAULTS]
+    if len(faults) > len(lines):
+        lines.append(f"... and {len(faults) - len(lines)} more.")
+    return "\n".join(lines)
 
 
 def _syntax_fault(message: str, text: str, name: str) -> str:
@@ -142,12 +153,12 @@ def _syntax_fault(message: str, text: str, name: str) -> str:
     return f"{name}:{line}: {_AT_LINE.sub('', message).removesuffix(' (at end of document)')}."
 
 
-class _Lines:
-    """Walks the syntax tree once and notes where each key and array element begins."""
+class _LineIndex:
+    """Walks the syntax tree once and records the line of each key and array element."""
 
     def __init__(self) -> None:
         self._lines: dict[Key, int] = {}
-        self._elements: dict[Key, int] = {}  # [[array of tables]] -> how many came so far
+        self._elements: dict[Key, int] = {}  # [[array of tables]] -> number of its elements so far
 
     def of(self, text: str) -> Mapping[Key, int]:
         for node in _parser().parse(text.encode("utf-8", "replace")).root_node.named_children:
@@ -160,26 +171,26 @@ class _Lines:
     def _table(self, node: tree_sitter.Node) -> None:
         header, *pairs = node.named_children
         path: Key = ()
-        for part in _parts(header):
+        for part in _split_key(header):
             path = (*self._newest(path), part)
-            self._note(path, header)
+            self._record(path, header)
         if node.type == "table_array_element":
             self._elements[path] = self._elements.get(path, 0) + 1
         path = self._newest(path)
-        self._note(path, header)
+        self._record(path, header)
         for pair in pairs:
             if pair.type == "pair":
                 self._pair(path, pair)
 
     def _newest(self, path: Key) -> Key:
-        """Return the path, into the last element where it is an array of tables."""
+        """Return the path; for an array of tables, the path of its last element."""
         return (*path, self._elements[path] - 1) if path in self._elements else path
 
     def _pair(self, path: Key, node: tree_sitter.Node) -> None:
         key, *values = node.named_children
-        for part in _parts(key):
+        for part in _split_key(key):
             path = (*path, part)
-            self._note(path, key)
+            self._record(path, key)
         for value in values:
             self._value(path, value)
 
@@ -191,22 +202,22 @@ class _Lines:
         elif node.type == "array":
             elements = (child for child in node.named_children if child.type != "comment")
             for index, element in enumerate(elements):
-                self._note((*path, index), element)
+                self._record((*path, index), element)
                 self._value((*path, index), element)
 
-    def _note(self, path: Key, node: tree_sitter.Node) -> None:
+    def _record(self, path: Key, node: tree_sitter.Node) -> None:
         self._lines.setdefault(path, node.start_point.row + 1)
 
 
-def _parts(key: tree_sitter.Node) -> list[str]:
+def _split_key(key: tree_sitter.Node) -> list[str]:
     parts: list[str] = []
     while key.type == "dotted_key":  # a.b.c is ((a.b).c)
         key, last = key.named_children
-        parts.append(_plain(last))
-    return [_plain(key), *reversed(parts)]
+        parts.append(_unquote(last))
+    return [_unquote(key), *reversed(parts)]
 
 
-def _plain(key: tree_sitter.Node) -> str:
+def _unquote(key: tree_sitter.Node) -> str:
     text = (key.text or b"").decode()
     if key.type != "quoted_key":
         return text

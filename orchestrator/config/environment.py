@@ -91,7 +91,7 @@ def _variable(name: str, text: str) -> Variable:
         secret = read_secret(Path(text)).get_secret_value()
         return Variable(name, _key(plain), _value(field, secret))
     names = [variable_name(key) for key, _, _ in fields()]
-    raise LookupError(f"there is no such setting{did_you_mean(name, names) or '.'}")
+    raise LookupError(f"there is no such setting.{did_you_mean(name, names)}")
 
 
 def _key(name: str) -> Key:

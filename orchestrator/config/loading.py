@@ -15,7 +15,7 @@ from orchestrator.config.environment import Variable, fields, section_type, vari
 from orchestrator.config.settings import Settings
 from orchestrator.config.values import holds_password
 from orchestrator.domain.errors import SettingsError
-from orchestrator.toml import Document, Faults, Key, listed, read
+from orchestrator.toml import Document, Faults, Key, join_faults, read
 
 _MAY_BE_SECRET = ("password", "url", "database", "username")
 
@@ -43,7 +43,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
         for error in fault.errors(include_url=False, include_input=False):
             _report(error, values, by_key, file_faults, environment_faults)
     if file_faults or environment_faults or settings is None:
-        raise SettingsError(listed([*file_faults, *environment_faults]))
+        raise SettingsError(join_faults([*file_faults, *environment_faults]))
     return settings
 
 

@@ -14,7 +14,7 @@ from orchestrator.domain.series import Headers, Instance, Series, series_digest
 from orchestrator.engine import Client
 from orchestrator.pipeline.parts import Parts
 from orchestrator.pipeline.queueing import queue_job, unused_key
-from orchestrator.rules import Match, kept_facts
+from orchestrator.rules import Match, select_ledger_facts
 
 UNDELIVERED = frozenset(JobState) - {JobState.DONE, JobState.SUPERSEDED}
 
@@ -102,7 +102,7 @@ class Routing:
             series.revision,
             matched=bool(matches),
             explanation=explanation.to_json(hide_identity=True),
-            facts=kept_facts(facts),
+            facts=select_ledger_facts(facts),
         )
         for job in self._jobs(series, matches):
             self._parts.ledger.add_job(job)

@@ -132,7 +132,7 @@ class Watch:
     def _unwanted(self, change: Change, rules: RuleSet) -> str:
         """Return why no rule could be for the series, empty where one could."""
         headers = {**change.series.headers, "Source": (self.name,)}
-        return "" if rules.may_match(headers) else rules.why_unwanted(headers)
+        return "" if rules.may_match(headers) else rules.explain_mismatch(headers)
 
     def _may_judge(self, changes: Sequence[Change], ours: Collection[str]) -> frozenset[str]:
         """Return the series that may hold a verdict: documents and segmentations of a study with a result of ours.

@@ -1,32 +1,32 @@
-"""Which series go to which models: rules that people write, explained to people."""
+"""Rules: decide which model runs on a series, and explain the decision."""
 
+from orchestrator.rules.evaluation import Ternary, evaluate, evaluate_from_ledger, may_match
 from orchestrator.rules.explanation import ConditionExplanation, Explanation, RuleExplanation
-from orchestrator.rules.identity import identifies
-from orchestrator.rules.kept import KeptFacts, kept_facts
+from orchestrator.rules.identity import is_identifying
+from orchestrator.rules.ledger_facts import LedgerFacts, select_ledger_facts
 from orchestrator.rules.loading import default_rules, load_rules, parse_rules
-from orchestrator.rules.partial import Verdict, judge, judge_kept, may_match
 from orchestrator.rules.query import to_query
 from orchestrator.rules.rule import Match, Rule
+from orchestrator.rules.rules_file import RulesFile
 from orchestrator.rules.ruleset import RuleSet
-from orchestrator.rules.watched import WatchedRules
 
 __all__ = [
     "ConditionExplanation",
     "Explanation",
-    "KeptFacts",
+    "LedgerFacts",
     "Match",
     "Rule",
     "RuleExplanation",
     "RuleSet",
-    "Verdict",
-    "WatchedRules",
+    "RulesFile",
+    "Ternary",
     "default_rules",
-    "identifies",
-    "judge",
-    "judge_kept",
-    "kept_facts",
+    "evaluate",
+    "evaluate_from_ledger",
+    "is_identifying",
     "load_rules",
     "may_match",
     "parse_rules",
+    "select_ledger_facts",
     "to_query",
 ]

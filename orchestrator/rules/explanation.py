@@ -1,4 +1,4 @@
-"""Why each rule did or did not match a series, condition by condition, for people and as JSON."""
+"""Explains for each rule, condition by condition, why it matches a series or not; as text and as JSON."""
 
 from __future__ import annotations
 
@@ -8,66 +8,72 @@ from dataclasses import dataclass
 
 from orchestrator.domain.series import Headers, HeaderValue
 from orchestrator.rules.conditions import Condition, values_of
-from orchestrator.rules.identity import identifies
+from orchestrator.rules.identity import is_identifying
 from orchestrator.rules.rule import Rule
 
-_VALUES_SHOWN = 6
-_CHARACTERS_SHOWN = 64
+_MOST_VALUES = 6
+_MOST_CHARACTERS = 64
 _HIDDEN = "(hidden)"
 
 
 @dataclass(frozen=True, slots=True)
 class ConditionExplanation:
-    """One condition, the values that the series has, and which choice (empty = none) they fit."""
+    """One condition of a rule and the values of the series.
+
+    choices: what satisfies the condition; choice: the one that the values fit, empty where none does.
+    """
 
     keyword: str
-    wanted: tuple[str, ...]
-    found: tuple[HeaderValue, ...]
-    fitting: str
+    choices: tuple[str, ...]
+    values: tuple[HeaderValue, ...]
+    choice: str
 
     @classmethod
     def of(cls, condition: Condition, facts: Headers) -> ConditionExplanation:
         """Return the explanation of one condition."""
-        fitting = condition.fitting(facts)
-        wanted = tuple(str(choice) for choice in condition.choices)
-        found = values_of(facts, condition.keyword)
-        return cls(condition.keyword, wanted, found, str(fitting) if fitting else "")
+        choice = condition.find_choice(facts)
+        choices = tuple(str(each) for each in condition.choices)
+        values = values_of(facts, condition.keyword)
+        return cls(condition.keyword, choices, values, str(choice) if choice else "")
 
     @property
     def satisfied(self) -> bool:
         """True where a value fits."""
-        return bool(self.fitting)
+        return bool(self.choice)
 
     def line(self, *, excludes: bool, hide_identity: bool) -> str:
-        """Return it in one line with a tick or a cross; an excluding condition must not be satisfied."""
-        shown = self._without_identity() if hide_identity else self
-        found = _in_words(shown.found, ", ") or "absent"
+        """Return one line of text with a tick or a cross.
+
+        excludes: the condition stands in ``unless``, so that it must not be satisfied.
+        """
+        view = self._hide_identity() if hide_identity else self
+        values = _join(view.values, ", ") or "absent"
         if self.satisfied:
-            reason = "" if found == shown.fitting else f", fits {shown.fitting}"
+            reason = "" if values == view.choice else f", fits {view.choice}"
         else:
-            reason = "" if excludes else f", wanted {_in_words(shown.wanted, ' or ')}"
-        return f"{_mark(self.satisfied != excludes)} {self.keyword} is {found}{reason}"
+            reason = "" if excludes else f", expected {_join(view.choices, ' or ')}"
+        return f"{_mark(self.satisfied != excludes)} {self.keyword} is {values}{reason}"
 
     def to_json(self, hide_identity: bool) -> dict[str, object]:
         """Return keyword, wanted, found and satisfied."""
-        shown = self._without_identity() if hide_identity else self
-        found = [value if isinstance(value, int | float) else _clipped(value) for value in shown.found[:_VALUES_SHOWN]]
-        return {"keyword": self.keyword, "wanted": list(shown.wanted), "found": found, "satisfied": self.satisfied}
+        view = self._hide_identity() if hide_identity else self
+        values = [value if isinstance(value, int | float) else _clip(value) for value in view.values[:_MOST_VALUES]]
+        return {"keyword": self.keyword, "wanted": list(view.choices), "found": values, "satisfied": self.satisfied}
 
-    def _without_identity(self) -> ConditionExplanation:
-        """Return it without values that tell a person.
+    def _hide_identity(self) -> ConditionExplanation:
+        """Return the explanation without values that identify a person.
 
-        A satisfied rule that names a patient would tell the patient, so what it wants is hidden too.
+        The choices are hidden too: a satisfied condition on a patient's name reveals that name.
         """
-        if not identifies(self.keyword):
+        if not is_identifying(self.keyword):
             return self
-        found = (_HIDDEN,) if self.found else ()
-        return ConditionExplanation(self.keyword, (_HIDDEN,), found, _HIDDEN if self.fitting else "")
+        values = (_HIDDEN,) if self.values else ()
+        return ConditionExplanation(self.keyword, (_HIDDEN,), values, _HIDDEN if self.choice else "")
 
 
 @dataclass(frozen=True, slots=True)
 class RuleExplanation:
-    """One rule: its clauses (any of them), what it excludes (none of it) and the outcome."""
+    """One rule: its clauses (any must hold), its exclusions (none may hold) and the outcome."""
 
     rule: Rule
     when: tuple[tuple[ConditionExplanation, ...], ...]
@@ -75,19 +81,19 @@ class RuleExplanation:
 
     @classmethod
     def of(cls, rule: Rule, facts: Headers) -> RuleExplanation:
-        """Return the explanation of one rule; conditions after the first failure are looked at too."""
+        """Return the explanation of one rule; conditions after the first failure are included."""
         when = tuple(tuple(ConditionExplanation.of(condition, facts) for condition in clause) for clause in rule.when)
         unless = tuple(ConditionExplanation.of(condition, facts) for condition in rule.unless)
         return cls(rule, when, unless)
 
     @property
     def matched(self) -> bool:
-        """True where the rule is for the series."""
-        wanted = any(all(condition.satisfied for condition in clause) for clause in self.when)
-        return wanted and not any(condition.satisfied for condition in self.unless)
+        """True where the rule matches the series."""
+        selects = any(all(condition.satisfied for condition in clause) for clause in self.when)
+        return selects and not any(condition.satisfied for condition in self.unless)
 
     def lines(self, hide_identity: bool) -> Iterator[str]:
-        """Yield the block of text about this rule."""
+        """Yield the lines of text about this rule."""
         yield f"{_mark(self.matched)} {self.rule.name} -> {self._target()}"
         for number, clause in enumerate(self.when):
             if number:
@@ -100,7 +106,7 @@ class RuleExplanation:
             yield f"    {condition.line(excludes=True, hide_identity=hide_identity)}"
 
     def to_json(self, hide_identity: bool) -> dict[str, object]:
-        """Return the tree of this rule."""
+        """Return the explanation as a JSON object."""
         return {
             "rule": self.rule.name,
             "models": list(self.rule.models),
@@ -118,10 +124,10 @@ class RuleExplanation:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Every rule with its reasons, or in ``refused`` why no rule was asked at all."""
+    """The explanation of every rule. ``exclusion``: why no rule may match the series at all, empty where one may."""
 
     rules: tuple[RuleExplanation, ...]
-    refused: str = ""
+    exclusion: str = ""
 
     @property
     def matched(self) -> bool:
@@ -131,49 +137,53 @@ class Explanation:
     @property
     def matches(self) -> tuple[str, ...]:
         """The names of the rules that matched, in the order of the file."""
-        return tuple(explained.rule.name for explained in self.rules if explained.matched)
+        return tuple(each.rule.name for each in self.rules if each.matched)
 
     @property
     def held(self) -> bool:
         """True where a hold rule matched."""
-        return any(explained.matched and explained.rule.hold for explained in self.rules)
+        return any(each.matched and each.rule.hold for each in self.rules)
 
     def text(self, *, hide_identity: bool = True) -> str:
-        """Return one block per rule, each condition with a tick or a cross and the value found."""
-        if self.refused:
-            return self.refused
-        blocks = ["\n".join(explained.lines(hide_identity)) for explained in self.rules]
+        """Return one block of lines per rule; each condition has a tick or a cross and the values of the series."""
+        if self.exclusion:
+            return self.exclusion
+        blocks = ["\n".join(each.lines(hide_identity)) for each in self.rules]
         return "\n\n".join([self._summary(), *blocks])
 
     def to_json(self, *, hide_identity: bool = True) -> str:
-        """Return the whole tree as JSON text."""
+        """Return all rules as JSON text."""
         tree = {
             "matched": self.matched,
             "held": self.held,
-            "refused": self.refused,
-            "rules": [explained.to_json(hide_identity) for explained in self.rules],
+            "refused": self.exclusion,
+            "rules": [each.to_json(hide_identity) for each in self.rules],
         }
         return json.dumps(tree, ensure_ascii=False)
 
     def _summary(self) -> str:
         if not self.matched:
-            return f"None of the {len(self.rules)} rules matched."
-        held = "; the series is held for a person" if self.held else ""
-        return f"{len(self.matches)} of {len(self.rules)} rules matched{held}."
+            return f"No rule matched ({_count(len(self.rules))} checked)."
+        hold = "; the series is on hold until a person decides" if self.held else ""
+        return f"{len(self.matches)} of {_count(len(self.rules))} matched{hold}."
 
 
-def _mark(good: bool) -> str:
-    return "✓" if good else "✗"
+def _count(number: int) -> str:
+    return "1 rule" if number == 1 else f"{number} rules"
 
 
-def _in_words(values: Sequence[HeaderValue], between: str) -> str:
-    shown = [_clipped(value) for value in values[:_VALUES_SHOWN]]
-    more = len(values) - len(shown)
-    return between.join(shown) + (f" and {more} more" if more else "")
+def _mark(holds: bool) -> str:
+    return "✓" if holds else "✗"
 
 
-def _clipped(value: HeaderValue) -> str:
-    """Return the value on one line: control characters of a header must not reach a terminal."""
+def _join(values: Sequence[HeaderValue], separator: str) -> str:
+    texts = [_clip(value) for value in values[:_MOST_VALUES]]
+    rest = len(values) - len(texts)
+    return separator.join(texts) + (f" and {rest} more" if rest else "")
+
+
+def _clip(value: HeaderValue) -> str:
+    """Return the value on one line without control characters, which must not reach a terminal."""
     text = f"{value:g}" if isinstance(value, float) else str(value).strip()
     plain = "".join(character if character.isprintable() else " " for character in text)
-    return plain if len(plain) <= _CHARACTERS_SHOWN else f"{plain[:_CHARACTERS_SHOWN]}…"
+    return plain if len(plain) <= _MOST_CHARACTERS else f"{plain[:_MOST_CHARACTERS]}…"

@@ -1,10 +1,10 @@
-"""Keywords whose values say who the patient is, or who cared for them; explanations leave them out."""
+"""Keywords whose values identify a patient or the staff; explanations hide these values."""
 
 from __future__ import annotations
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-# PS3.15 table E.1-1, of which the attributes that name a person, a visit or an order
+# the attributes of PS3.15 table E.1-1 that identify a person, a visit or an order
 _IDENTIFYING = """
     AccessionNumber AdditionalPatientHistory AdmissionID AffectedSOPInstanceUID CountryOfResidence
     FillerOrderNumberImagingServiceRequest ImageComments InsurancePlanIdentification
@@ -19,8 +19,8 @@ _IDENTIFYING = """
 """
 
 
-def identifies(keyword: str) -> bool:
-    """Return whether a value of the keyword may tell a person; every person name (VR PN) does."""
+def is_identifying(keyword: str) -> bool:
+    """Return whether a value of the keyword may identify a person; every person name (VR PN) does."""
     if keyword in _IDENTIFYING.split():
         return True
     tag = tag_for_keyword(keyword)

@@ -1,4 +1,4 @@
-"""What rules can ask for: DICOM keywords, facts of this host and facts that plugins add."""
+"""Keywords that rules may use: DICOM keywords, facts of this host and facts of plugins."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from functools import cache
 from pydicom.datadict import dictionary_VR, keyword_dict, keyword_for_tag
 
 from orchestrator.domain.errors import RulesError
-from orchestrator.rules.kinds import VR_KINDS, Kind
+from orchestrator.rules.values import VR_KINDS, Kind
 
 
 @dataclass(frozen=True, slots=True)
 class HostFact:
-    """A fact that the host finds out about a series; ``values`` lists all that there can be, if so few."""
+    """A fact about a series that the host computes; ``values`` lists every possible value where there are few."""
 
     name: str
     kind: Kind
@@ -68,67 +68,70 @@ TERMS: Mapping[str, tuple[str, ...]] = {
     "LossyImageCompression": ("00", "01"),
     **{fact.name: fact.values for fact in HOST_FACTS.values() if fact.values},
 }
-"""Values beyond which there is nothing to find, so that ``Modality = "MRI"`` is a fault and not silently false."""
+"""All values that a keyword can have, so that ``Modality = "MRI"`` is a fault and not silently false."""
 
 
-_NOT_OF_THE_IMAGE = (0x0000, 0x0002, 0x0004)
+_GROUPS_OUTSIDE_IMAGES = (0x0000, 0x0002, 0x0004)
 """Groups of network messages, file meta information and DICOMDIR (PS3.6 tables 7-1 and 8-1, PS3.7 E)."""
 
 _NESTED = (
     "CodeMeaning CodeValue CodingSchemeDesignator CodingSchemeVersion ReferencedSOPClassUID ReferencedSOPInstanceUID"
 )
-"""Keywords that stand in items of sequences only, of which series have no facts (PS3.3 8.8 and 10.8)."""
+"""Keywords that occur only inside sequences, which give a series no facts (PS3.3 8.8 and 10.8)."""
 
 
 class Keywords:
-    """The keywords one rules file may use: DICOM's, the host's and ``extra_facts`` (name -> kind) of plugins."""
+    """The keywords that a rules file may use; ``extra_facts`` are those of plugins (name -> kind)."""
 
     def __init__(self, extra_facts: Mapping[str, str]) -> None:
-        """Raise RulesError for a plugin's fact that hides a keyword or is of no known kind."""
+        """Raise RulesError for a fact of a plugin that has the name of a keyword or an unknown kind."""
         self._facts = {fact.name: fact.kind for fact in HOST_FACTS.values()}
         for name, kind in extra_facts.items():
             if name in self._facts or name in keyword_dict:
-                raise RulesError(f"a plugin adds the fact {name!r}, but that name has a meaning already.")
+                raise RulesError(
+                    f"A plugin adds the fact {name!r}, but that name is in use. Rename the fact in the plugin."
+                )
             if kind not in list(Kind):
-                raise RulesError(f"a plugin adds the fact {name!r} of the kind {kind!r}; kinds are {', '.join(Kind)}.")
+                raise RulesError(
+                    f"A plugin adds the fact {name!r} of the unknown kind {kind!r}. Use one of {', '.join(Kind)}."
+                )
             self._facts[name] = Kind(kind)
 
     def kind(self, keyword: str) -> Kind:
-        """Return what the keyword holds.
+        """Return the kind of the keyword's values.
 
-        Raises LookupError for an unknown one and ValueError, with a sentence, for one that rules
-        cannot compare.
+        Raises LookupError for an unknown keyword, and ValueError with a sentence for one that rules cannot compare.
         """
         if keyword in self._facts:
             return self._facts[keyword]
         if not keyword or keyword not in keyword_dict:  # retired elements have an empty keyword
             raise LookupError(keyword)
-        if not _is_of_the_image(keyword):
-            raise ValueError(f"{keyword!r} is not in the image itself, and nothing would ever satisfy it")
+        if not _is_image_attribute(keyword):
+            raise ValueError(f"{keyword!r} is not an attribute of the image itself, so the rule would never match")
         vr = dictionary_VR(keyword_dict[keyword])
         if vr not in VR_KINDS:
-            raise ValueError(f"{keyword!r} has the VR {vr}: sequences and binary values cannot be compared")
+            raise ValueError(f"{keyword!r} has the VR {vr}; rules cannot compare sequences and binary values")
         return VR_KINDS[vr]
 
     def names(self) -> frozenset[str]:
-        """Return every name that can be asked for."""
-        return _comparable() | self._facts.keys()
+        """Return every name that a rule may use."""
+        return _comparable_keywords() | self._facts.keys()
 
 
 @cache
-def _comparable() -> frozenset[str]:
+def _comparable_keywords() -> frozenset[str]:
     return frozenset(
-        name for name, tag in keyword_dict.items() if _is_of_the_image(name) and dictionary_VR(tag) in VR_KINDS
+        name for name, tag in keyword_dict.items() if _is_image_attribute(name) and dictionary_VR(tag) in VR_KINDS
     )
 
 
-def _is_of_the_image(keyword: str) -> bool:
-    return keyword_dict[keyword] >> 16 not in _NOT_OF_THE_IMAGE and keyword not in _NESTED.split()
+def _is_image_attribute(keyword: str) -> bool:
+    return keyword_dict[keyword] >> 16 not in _GROUPS_OUTSIDE_IMAGES and keyword not in _NESTED.split()
 
 
-def keyword_of_tag(written: str) -> str:
-    """Return the keyword of a tag written as (0008,0060) or 00080060, else an empty text."""
-    digits = written.strip("() ").replace(",", "").replace(" ", "")
+def find_keyword(tag: str) -> str:
+    """Return the keyword of a tag such as (0008,0060) or 00080060, empty for any other text."""
+    digits = tag.strip("() ").replace(",", "").replace(" ", "")
     try:
         return keyword_for_tag(int(digits, 16)) if len(digits) == 8 else ""
     except ValueError:

@@ -1,4 +1,4 @@
-"""A rule as archive queries for backfill: they find every series of the rule, and more to be checked here."""
+"""Turns a rule into archive queries for a backfill; they find every series that the rule matches, and some others."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from orchestrator.rules.conditions import Choice, Condition, Pattern, Range
 from orchestrator.rules.rule import Clause, Rule
 
 PUSHED_DOWN = ("Modality", "StudyDate", "StudyInstanceUID", "SeriesInstanceUID")
-"""Keywords that archives match reliably: required keys of study and series (PS3.4 C.6.2.1), always set in one way.
+"""Keywords that archives match reliably: required keys of study and series (PS3.4 C.6.2.1).
 
-Not BodyPartExamined and its like: optional keys, compared by archives in upper and lower case, typed by people.
+BodyPartExamined and the like are left out: they are optional keys, people type them, and archives compare their case.
 """
 
 
 def to_query(rule: Rule) -> list[dict[str, str]]:
     """Return matching keys for QIDO-RS or C-FIND, one dictionary per query; their union is a superset.
 
-    ``[{}]`` means that nothing of the rule can be asked of an archive. ``unless`` is never pushed down.
+    ``[{}]`` means that an archive can match nothing of the rule. ``unless`` is never part of a query.
     """
     queries: list[dict[str, str]] = []
     for clause in rule.when:
@@ -29,14 +29,14 @@ def to_query(rule: Rule) -> list[dict[str, str]]:
 
 
 def _queries(clause: Clause) -> Iterator[dict[str, str]]:
-    """Yield one query per combination: an archive takes one value per key, lists of UIDs apart."""
+    """Yield one query per combination of values: an archive takes one value per key, except lists of UIDs."""
     keys = {condition.keyword: values for condition in clause if (values := _values(condition))}
     for combination in product(*keys.values()):
         yield dict(zip(keys, combination, strict=True))
 
 
 def _values(condition: Condition) -> list[str]:
-    """Return what to ask for, nothing where one choice cannot be asked for."""
+    """Return the values to query, none where one of the choices cannot be queried."""
     if condition.keyword not in PUSHED_DOWN:
         return []
     values = [_value(choice) for choice in condition.choices]
@@ -53,5 +53,5 @@ def _value(choice: Choice) -> str:
 
 
 def _date(ordinal: float) -> str:
-    """Return the day as DICOM writes it, empty for the open end of a range (PS3.4 C.2.2.2.5)."""
+    """Return the day in DICOM form, empty for the open end of a range (PS3.4 C.2.2.2.5)."""
     return "" if math.isinf(ordinal) else date.fromordinal(int(ordinal)).isoformat().replace("-", "")

@@ -1,4 +1,4 @@
-"""The tables of docs/reference/rules.md, made from what the code really knows."""
+"""Generates the tables of docs/reference/rules.md from the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rule: for which series, which models, how urgently, or held for a person."""
+"""A rule: which series it matches, which models run on them, with which priority, or whether they are held."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class Rule:
     description: str = ""
 
     def matches(self, facts: Headers) -> bool:
-        """Return whether the rule is for a series with these facts."""
-        wanted = any(all(condition.satisfied_by(facts) for condition in clause) for clause in self.when)
-        return wanted and not any(condition.satisfied_by(facts) for condition in self.unless)
+        """Return whether the rule matches a series with these facts."""
+        selects = any(all(condition.is_satisfied_by(facts) for condition in clause) for clause in self.when)
+        return selects and not any(condition.is_satisfied_by(facts) for condition in self.unless)
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A rule that is for a series.
+    """A rule that matches a series.
 
-    hold: the series waits for a person; where any hold rule matches, every match of the series has it.
-    held_by: the name of the hold rule, empty where none matched.
+    hold: no model runs until a person decides. Where one hold rule matches, all matches of the series have it.
+    held_by: name of the hold rule, empty where none matched.
     """
 
     rule: str

@@ -196,10 +196,12 @@ def wanted(condition: Condition) -> str:
 
 def nearest_miss(rule: Mapping[str, Any]) -> str:
     """Return why a rule did not match: what excludes the series, else what the nearest alternative lacks."""
-    vetoes = [f"{each['keyword']} is {found(each)}, which it excludes" for each in rule["unless"] if each["satisfied"]]
+    vetoes = [
+        f"{each['keyword']} is {found(each)}, which the rule excludes" for each in rule["unless"] if each["satisfied"]
+    ]
     lacks = [[each for each in clause if not each["satisfied"]] for clause in rule["when"]]
     nearest = min(lacks, key=len, default=[])
-    return "; ".join([*vetoes, *(f"{each['keyword']} is {found(each)}, wanted {wanted(each)}" for each in nearest)])
+    return "; ".join([*vetoes, *(f"{each['keyword']} is {found(each)}, expected {wanted(each)}" for each in nearest)])
 
 
 def fetch(record: FetchRecord) -> str:

@@ -23,7 +23,7 @@ from orchestrator.domain.records import DeliveryState
 from orchestrator.hooks import HostPlugins
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.fetching import utc_now
-from orchestrator.rules import WatchedRules
+from orchestrator.rules import RulesFile
 from orchestrator.worker import Device, Workers, cage_layers, check_ready, onnx_runs_on_gpus, weights_folder
 
 LONGEST_BETWEEN_LOOKS = timedelta(minutes=5)
@@ -102,7 +102,7 @@ def _rules(settings: Settings, workers: Workers, plugins: HostPlugins) -> Check:
     """Return whether the service would take the rules: they may name its models and the facts of its plugins only."""
 
     def count() -> str:
-        rules = WatchedRules(settings.rules.file, models=workers.models(), extra_facts=plugins.facts)
+        rules = RulesFile(settings.rules.file, models=workers.models(), extra_facts=plugins.facts)
         return f"{len(rules.current().rules)} rules without a fault"
 
     return _tried("rules", count, "orchestrator rules check shows each fault with its line")

@@ -27,7 +27,7 @@ from orchestrator.pipeline.parts import Destination, Folders, Parts
 from orchestrator.pipeline.queueing import MODEL_QUEUE, delivery_queue
 from orchestrator.pipeline.reconcile import CARE_SECONDS, Care
 from orchestrator.pipeline.routing import Routing
-from orchestrator.rules import WatchedRules
+from orchestrator.rules import RulesFile
 from orchestrator.worker import Workers
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Host:
     engine: Engine
     workers: Workers
     plugins: HostPlugins
-    rules: WatchedRules
+    rules: RulesFile
     parts: Parts
     routing: Routing
     delivery: Delivery
@@ -92,7 +92,7 @@ def opened(settings: Settings, destinations: Mapping[str, Destination] | None = 
         workers = stack.enter_context(closing(start_workers(settings, servers)))
         tell_refused(workers)
         plugins = load_plugins(workers)
-        rules = WatchedRules(settings.rules.file, models=workers.models(), extra_facts=plugins.facts)
+        rules = RulesFile(settings.rules.file, models=workers.models(), extra_facts=plugins.facts)
         if destinations is None:
             destinations = destinations_of(settings, plugins)
         parts = Parts(

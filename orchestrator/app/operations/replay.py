@@ -18,7 +18,7 @@ from orchestrator.domain.ports import FoundSeries, Searchable
 from orchestrator.domain.series import Headers
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.fetching import utc_now
-from orchestrator.rules import KeptFacts, Rule, RuleSet, Verdict, judge, judge_kept
+from orchestrator.rules import LedgerFacts, Rule, RuleSet, Ternary, evaluate, evaluate_from_ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class _Case:
 
     series_uid: str
     matched: frozenset[str]
-    judge: Callable[[Rule], Verdict]
+    judge: Callable[[Rule], Ternary]
 
 
 def replay(settings: Settings, rules_file: Path | None, *, days: int, archive: str | None = None) -> Replay:
@@ -73,8 +73,8 @@ def _received(ledger: Ledger, days: int) -> tuple[list[_Case], int]:
     return cases, len(asked) - len(cases)
 
 
-def _case(series_uid: str, explanation: str, facts: KeptFacts) -> _Case:
-    return _Case(series_uid, _matched(explanation), lambda rule: judge_kept(rule, facts))
+def _case(series_uid: str, explanation: str, facts: LedgerFacts) -> _Case:
+    return _Case(series_uid, _matched(explanation), lambda rule: evaluate_from_ledger(rule, facts))
 
 
 def _held(ledger: Ledger, settings: Settings, name: str, days: int) -> Iterator[_Case]:
@@ -86,8 +86,8 @@ def _held(ledger: Ledger, settings: Settings, name: str, days: int) -> Iterator[
         yield _Case(series.series_uid, matched, partial(_judged, headers={**series.headers, "Source": (name,)}))
 
 
-def _judged(rule: Rule, *, headers: Headers) -> Verdict:
-    return judge(rule, headers, lambda keyword: any(str(value).strip() for value in headers.get(keyword, ())))
+def _judged(rule: Rule, *, headers: Headers) -> Ternary:
+    return evaluate(rule, headers, lambda keyword: any(str(value).strip() for value in headers.get(keyword, ())))
 
 
 def _found(archive: Searchable, days: int) -> Iterator[FoundSeries]:

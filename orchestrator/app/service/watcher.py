@@ -24,7 +24,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.pipeline.backfilling import Backfilling, PastArchive
 from orchestrator.pipeline.fetching import Fetching, utc_now
 from orchestrator.pipeline.watching import Watch
-from orchestrator.rules import WatchedRules
+from orchestrator.rules import RulesFile
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class _Tools:
     settings: Settings
     plugins: HostPlugins
     ledger: Ledger
-    rules: WatchedRules
+    rules: RulesFile
     spool: Spool
     ringer: Ringer
 
@@ -149,7 +149,7 @@ def _opened(settings: Settings) -> Iterator[_Tools]:
         ringer = stack.enter_context(closing(Ringer(doorbell_of(settings))))
         with closing(start_workers(settings)) as workers:  # asked for what they declare; nothing runs here
             plugins = load_plugins(workers)
-            rules = WatchedRules(settings.rules.file, extra_facts=plugins.facts)
+            rules = RulesFile(settings.rules.file, extra_facts=plugins.facts)
         yield _Tools(settings, plugins, ledger, rules, spool_of(settings), ringer)
 
 

@@ -143,7 +143,7 @@ def test_faulty_settings_stop_every_command_with_all_faults_and_lines(command: C
     for arguments in (["jobs", "list"], ["serve"], ["config", "check"]):
         ended = command(*arguments)
         assert ended.status == 2
-        assert "orchestrator.toml:3: 'prot' is no setting of [receiver] - did you mean 'port'?" in ended.err
+        assert "orchestrator.toml:3: 'prot' is no setting of [receiver]. Did you mean 'port'?" in ended.err
         assert "orchestrator.toml:4: quiet_seconds should be a valid number" in ended.err
         assert "orchestrator.toml:7: such a url names AE title, host and port" in ended.err
 
@@ -154,7 +154,7 @@ def test_a_misspelt_variable_of_the_environment_is_told(
     monkeypatch.setenv("ORCHESTRATOR_RECEIVER__PROT", "11112")
     ended = command("config", "check")
     assert ended.status == 2
-    assert "did you mean 'ORCHESTRATOR_RECEIVER__PORT'" in ended.err
+    assert "Did you mean 'ORCHESTRATOR_RECEIVER__PORT'" in ended.err
 
 
 def test_settings_that_are_not_there_are_named(command: Command, nowhere: Path) -> None:
@@ -202,7 +202,7 @@ def test_run_refuses_a_rule_for_a_model_that_is_not_there(command: Command, nowh
     (nowhere / "rules.toml").write_text(rule("lungs", "bone-volum", Modality="CT"))
     ended = command("run", "input", "out", "--rules", "rules.toml")
     assert ended.status == 2
-    assert "rules.toml:3: no model is named 'bone-volum' - did you mean 'bone-volume'?" in ended.err
+    assert "rules.toml:3: no model is named 'bone-volum'. Did you mean 'bone-volume'?" in ended.err
 
 
 def test_run_takes_further_models_and_plugins(command: Command, nowhere: Path) -> None:
@@ -223,13 +223,13 @@ def test_rules_check_tells_all_faults_with_their_lines(command: Command, nowhere
     ended = command("rules", "check", "rules.toml")
     assert ended.status == 2
     assert ended.err.splitlines() == [
-        "error: rules.toml:4: no model is named 'bone-volum' - did you mean 'bone-volume'?",
-        "rules.toml:6: 'Modalty' is no DICOM keyword - did you mean 'Modality'?",
-        "rules.toml:7: SliceThickness: 'three' is no number; write 3 or 2.5 without quotes.",
-        "rules.toml:9: the rule has no [rule.when]; for every series it is InstanceCount = { min = 1 }.",
-        "rules.toml:9: the rule does nothing: give it a model, or hold = true.",
-        "rules.toml:10: another rule is named 'lungs' already.",
-        "rules.toml:11: 'modell' is no key of a rule - did you mean 'model'?",
+        "error: rules.toml:4: no model is named 'bone-volum'. Did you mean 'bone-volume'?",
+        "rules.toml:6: 'Modalty' is not a DICOM keyword. Did you mean 'Modality'?",
+        "rules.toml:7: SliceThickness: 'three' is not a valid number; write 3 or 2.5 without quotes.",
+        "rules.toml:9: the rule has no [rule.when]; to match every series, write InstanceCount = { min = 1 } there.",
+        "rules.toml:9: the rule has no effect; add a model, or hold = true.",
+        "rules.toml:10: another rule has the name 'lungs'.",
+        "rules.toml:11: 'modell' is not a key of a rule. Did you mean 'model'?",
     ]
 
 
@@ -251,7 +251,7 @@ def test_rules_explain_a_folder_says_what_was_found_and_wanted(command: Command,
     assert ended.status == 0
     assert f"series {Phantom(seed='input').uid('series', 'CT')}" in ended.out
     assert "✓ bones -> bone-volume (routine)" in ended.out
-    assert "✗ Modality is CT, wanted MR" in ended.out
+    assert "✗ Modality is CT, expected MR" in ended.out
 
 
 def test_rules_explain_a_series_that_was_received(command: Command, finished: Site) -> None:
@@ -499,7 +499,7 @@ def test_serve_does_not_start_on_faulty_rules(nowhere: Path) -> None:
     )
     ended = run_command("serve", "--settings", nowhere / "orchestrator.toml")
     assert ended.returncode == 2
-    assert "did you mean 'Modality'" in ended.stderr
+    assert "Did you mean 'Modality'" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -328,7 +328,7 @@ def test_a_series_that_is_not_fetched_has_its_reason(post: Post) -> None:
     post.turn()
     assert (post.record("1.2.1").state, post.record("1.2.1").error) == (
         FetchState.UNWANTED,
-        "ct: Modality is MR, wanted CT",
+        "ct: Modality is MR, expected CT",
     )
 
 

@@ -59,12 +59,12 @@ def test_a_table_of_a_list_is_changed_or_added_by_its_number(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("ORCHESTRATOR_RECEIVER__PRT", "did you mean 'ORCHESTRATOR_RECEIVER__PORT'?"),
-        ("ORCHESTRATOR_RECEIVER_PORT", "did you mean 'ORCHESTRATOR_RECEIVER__PORT'?"),
+        ("ORCHESTRATOR_RECEIVER__PRT", "Did you mean 'ORCHESTRATOR_RECEIVER__PORT'?"),
+        ("ORCHESTRATOR_RECEIVER_PORT", "Did you mean 'ORCHESTRATOR_RECEIVER__PORT'?"),
         ("ORCHESTRATOR_RECEIVER", "there is no such setting"),
         ("ORCHESTRATOR_", "there is no such setting"),
-        ("ORCHESTRATOR_ARCHIVE__NAME", "did you mean 'ORCHESTRATOR_ARCHIVE__0__NAME'?"),
-        ("ORCHESTRATOR_RECEIVER__0__PORT", "did you mean 'ORCHESTRATOR_RECEIVER__PORT'?"),
+        ("ORCHESTRATOR_ARCHIVE__NAME", "Did you mean 'ORCHESTRATOR_ARCHIVE__0__NAME'?"),
+        ("ORCHESTRATOR_RECEIVER__0__PORT", "Did you mean 'ORCHESTRATOR_RECEIVER__PORT'?"),
         ("ORCHESTRATOR_ARCHIVE__1__NAME", "number 1 is not there"),
         ("ORCHESTRATOR_RECEIVER__PORT__FILE", "there is no such setting"),
     ],

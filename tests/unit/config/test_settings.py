@@ -103,10 +103,10 @@ def test_a_path_may_begin_at_home(file: Path, monkeypatch: pytest.MonkeyPatch) -
         (
             "[receiver]\nquiet_second = 3",
             2,
-            "'quiet_second' is no setting of [receiver] - did you mean 'quiet_seconds'?",
+            "'quiet_second' is no setting of [receiver]. Did you mean 'quiet_seconds'?",
         ),
-        ("[recever]\nport = 3", 1, "'recever' is no setting - did you mean 'receiver'?"),
-        (f"[[archives]]\n{REMOTE}", 1, "did you mean 'archive'?"),
+        ("[recever]\nport = 3", 1, "'recever' is no setting. Did you mean 'receiver'?"),
+        (f"[[archives]]\n{REMOTE}", 1, "Did you mean 'archive'?"),
         (f"[archive]\n{REMOTE}", 1, "archive is written [[archive]], in two brackets"),
         ("receiver = 3", 1, "receiver is a table: [receiver]"),
         ("[[receiver]]\nport = 3", 1, "receiver is a table: [receiver]"),

@@ -34,11 +34,11 @@ FACTS = {
 def test_the_text_says_for_each_condition_what_was_found_and_why_not() -> None:
     assert parse_rules(TEXT).explain(FACTS).text(hide_identity=False) == "\n".join(
         [
-            "None of the 1 rules matched.",
+            "No rule matched (1 rule checked).",
             "",
             "✗ thin chest CT -> lung (urgent)",
             "    ✓ Modality is CT",
-            "    ✗ SliceThickness is 5, wanted at most 3",
+            "    ✗ SliceThickness is 5, expected at most 3",
             "  or",
             "    ✓ PatientID is 67890",
             "  unless",
@@ -51,7 +51,7 @@ def test_the_text_says_for_each_condition_what_was_found_and_why_not() -> None:
 def test_a_hold_is_said_in_the_first_line() -> None:
     rules = parse_rules('[[rule]]\nname = "phantoms"\nhold = true\nwhen.Modality = "CT"')
     first, _, rule, *_ = rules.explain({"Modality": ("CT",)}).text().splitlines()
-    assert first == "1 of 1 rules matched; the series is held for a person."
+    assert first == "1 of 1 rule matched; the series is on hold until a person decides."
     assert rule == "✓ phantoms -> hold"
 
 
@@ -70,14 +70,14 @@ def test_nothing_identifying_is_told_unless_asked_for(written) -> None:  # type:
     ["PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "OtherPatientIDs", "ReferringPhysicianName"],
 )
 def test_names_and_numbers_of_people_are_identifying(keyword: str) -> None:
-    assert identity.identifies(keyword)
+    assert identity.is_identifying(keyword)
 
 
 @pytest.mark.parametrize(
     "keyword", ["Modality", "PatientAge", "PatientSex", "StudyDate", "SeriesDescription", "Source"]
 )
 def test_what_explains_a_decision_is_shown(keyword: str) -> None:
-    assert not identity.identifies(keyword)
+    assert not identity.is_identifying(keyword)
 
 
 def test_every_identifying_keyword_is_a_keyword() -> None:

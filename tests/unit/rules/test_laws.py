@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.errors import RulesError
 from orchestrator.domain.series import Headers, HeaderValue
-from orchestrator.rules import Rule, RuleSet, judge, parse_rules, to_query
+from orchestrator.rules import Rule, RuleSet, evaluate, parse_rules, to_query
 
 # the machine may be busy with other tests
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
@@ -103,13 +103,13 @@ def test_what_an_archive_left_out_never_contradicts_the_images(rule: Rule, serie
     answered = {keyword: values for keyword, values in series.items() if keyword not in left_out}
     matched = bool(RuleSet((rule,)).match(series))
     assert RuleSet((rule,)).may_match(answered) or not matched
-    assert judge(rule, answered, lambda keyword: keyword not in left_out) in {matched, None}
+    assert evaluate(rule, answered, lambda keyword: keyword not in left_out) in {matched, None}
 
 
 @UNHURRIED
 @given(rules(), facts())
 def test_with_all_facts_known_the_judgement_is_the_match(rule: Rule, series: Headers) -> None:
-    assert judge(rule, series, lambda _: True) is bool(RuleSet((rule,)).match(series))
+    assert evaluate(rule, series, lambda _: True) is bool(RuleSet((rule,)).match(series))
 
 
 @UNHURRIED

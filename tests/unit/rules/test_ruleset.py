@@ -107,8 +107,8 @@ def test_what_a_machine_wrote_and_what_is_no_image_matches_no_rule(facts: dict[s
     explanation = rules.explain(facts)
     assert not rules.match(facts)
     assert not explanation.matched
-    assert explanation.refused
-    assert explanation.text() == explanation.refused
+    assert explanation.exclusion
+    assert explanation.text() == explanation.exclusion
 
 
 def test_rules_carry_their_text_and_its_digest() -> None:
@@ -120,5 +120,5 @@ def test_rules_carry_their_text_and_its_digest() -> None:
 def test_a_rule_is_found_by_name_with_a_hint_at_the_nearest() -> None:
     rules = default_rules()
     assert rules.rule("T1-weighted head MR").models == ("brain-mask",)
-    with pytest.raises(RulesError, match="did you mean 'T1-weighted head MR'"):
+    with pytest.raises(RulesError, match="Did you mean 'T1-weighted head MR'"):
         rules.rule("T1 weighted head")

@@ -142,15 +142,15 @@ def test_faults_come_in_the_order_of_the_file() -> None:
     faults = Faults(parsed("a = 1\nb = 2\n"))
     faults.add(("b",), "second")
     faults.add(("a",), "first", "colour", ["color", "shape"])
-    with pytest.raises(UserError, match=r"^file\.toml:1: first - did you mean 'color'\?\nfile\.toml:2: second\.$"):
+    with pytest.raises(UserError, match=r"^file\.toml:1: first\. Did you mean 'color'\?\nfile\.toml:2: second\.$"):
         faults.raise_as(UserError)
 
 
 @pytest.mark.parametrize(
     ("word", "hint"),
     [
-        ("MODALTY", " - did you mean 'Modality'?"),
-        ("modality", " - did you mean 'Modality'?"),
+        ("MODALTY", " Did you mean 'Modality'?"),
+        ("modality", " Did you mean 'Modality'?"),
         ("xyz", ""),
         ("M" * 99, ""),
     ],

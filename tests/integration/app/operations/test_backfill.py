@@ -47,7 +47,7 @@ def test_an_order_is_kept_and_listed(settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"rule": "bnes"}, "no rule is named 'bnes' - did you mean 'bones'"),
+        ({"rule": "bnes"}, "No rule is named 'bnes'. Did you mean 'bones'"),
         ({"archive": "pst"}, r"no \[\[archive\]\] named 'pst'; there are: past"),
         ({"hours": "at night"}, "names no hours"),
         ({"first": date(2027, 1, 1)}, "the first one comes after the last one"),

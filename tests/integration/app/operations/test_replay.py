@@ -13,7 +13,7 @@ from orchestrator.app.operations.replay import Replay, replay
 from orchestrator.config import Settings
 from orchestrator.domain.series import Headers
 from orchestrator.ledger import Ledger
-from orchestrator.rules import kept_facts, parse_rules
+from orchestrator.rules import parse_rules, select_ledger_facts
 from tests.data.objects import write_instance
 from tests.data.records import series_record
 
@@ -57,7 +57,7 @@ def seen(settings: Settings) -> None:
         for uid, facts in SEEN.items():
             ledger.put_series(series_record(series_uid=uid, first_seen=datetime.now(UTC)), ())
             ledger.explain_series(
-                uid, 1, matched=True, explanation=OLD.explain(facts).to_json(), facts=kept_facts(facts)
+                uid, 1, matched=True, explanation=OLD.explain(facts).to_json(), facts=select_ledger_facts(facts)
             )
         ledger.put_series(series_record(series_uid="1.4", first_seen=datetime.now(UTC)), ())
         ledger.explain_series("1.4", 1, matched=False, explanation=OLD.explain({}).to_json())

@@ -14,7 +14,7 @@ def test_a_series_without_a_match_says_which_condition_failed(visitor, room: Rea
     room.series("localizer", modality="CT", facts={"Modality": ("CT",), "ImageType": ("ORIGINAL", "LOCALIZER")})
     text = html.unescape(visitor.get("/series").text)
     assert "Why did no AI run here?" in text
-    assert "ImageType is ORIGINAL, LOCALIZER, which it excludes" in text
+    assert "ImageType is ORIGINAL, LOCALIZER, which the rule excludes" in text
 
 
 def test_a_matched_series_says_why(visitor, room: ReadingRoom):
@@ -69,7 +69,7 @@ def fetch(series_uid: str, state: FetchState, error: str = "") -> FetchRecord:
 @pytest.mark.parametrize(
     ("state", "error", "said"),
     [
-        (FetchState.UNWANTED, "head CT: Modality is MR, wanted CT", "head CT: Modality is MR, wanted CT"),
+        (FetchState.UNWANTED, "head CT: Modality is MR, expected CT", "head CT: Modality is MR, expected CT"),
         (FetchState.UNWANTED, "", "No rule could be for it."),
         (FetchState.WAITING, "pacs hands out nothing", "pacs hands out nothing"),
         (FetchState.WAITING, "", "Waits until nothing more of it comes."),

@@ -92,7 +92,7 @@ def test_a_window_is_two_ends_or_center_and_width(window: Window) -> None:
 
 
 FAULTS = [
-    ('name = "liver"', 'nam = "liver"', ":1: 'name' is missing", ":2: unknown key 'nam' - did you mean 'name'?"),
+    ('name = "liver"', 'nam = "liver"', ":1: 'name' is missing", ":2: unknown key 'nam'. Did you mean 'name'?"),
     ('name = "liver"', 'name = "Liver 2"', ":2: name: "),
     ("contract = 1", "contract = 2", ":1: contract: "),
     ('"onnx"', '"tensorflow"', ':4: expected runtime = "onnx", "torchscript", '),
@@ -102,14 +102,14 @@ FAULTS = [
     ("spacing = [1.5, 1.5, 3.0]", "spacing = [1.5]", ":9: input.spacing: expected one number for each axis"),
     ("spacing = [1.5, 1.5, 3.0]", "spacing = [1.5, -1, 3.0]", ":9: input.spacing: "),
     ('"RAS"', '"RAL"', ":10: input.orientation: expected three letters"),
-    ("width = 400", "widht = 400", ":11: unknown key 'widht' - did you mean 'width'?"),
+    ("width = 400", "widht = 400", ":11: unknown key 'widht'. Did you mean 'width'?"),
     ("center = 50, width = 400", "min = 3, max = 2", ":11: input.window: expected {min, max} with min below max"),
     ('"softmax"', '"softmx"', ":14: output.activation: "),
     ('type = "liver"', 'type = "livr"', ":18: segment.type: no coded concept is named 'livr' - did you mean 'liver'"),
     ('label = "Lesion"', 'label = "Liver"', ":21: two segments have the label 'Liver'"),
     ('["4147007", "SCT", "Mass"]', '["4147007", "SCT"]', ":22: segment.type: expected a plain name"),
     ('segment = "Liver"', 'segment = "Spleen"', ":27: no [[segment]] has the label 'Spleen'"),
-    ("[output]", "[outptu]", ":13: unknown key 'outptu' - did you mean 'output'?"),
+    ("[output]", "[outptu]", ":13: unknown key 'outptu'. Did you mean 'output'?"),
     ("patch = [96, 96, 96]", "neighbours = -1", ":12: input.neighbours: "),
     ("patch = [96, 96, 96]", "colour = true\nneighbours = 1", ":13: neighbours are channels of grey images: give n"),
     ("patch = [96, 96, 96]", "patch = [96, 96, 96]\nsize = [9, 9, 9]", ":7: input: give spacing or size, not both"),
@@ -271,7 +271,7 @@ AFTER = "[output]\n"
     [
         (DETECTION.replace("[[finding]]\nname", '[[segment]]\nlabel = "x"\ntype'), ":11: a network that detects gives"),
         (DETECTION.replace('boxes = "b"', ""), ":7: 'boxes' is missing"),
-        (DETECTION.replace("scores", "score"), ":9: unknown key 'score' - did you mean 'scores'?"),
+        (DETECTION.replace("scores", "score"), ":9: unknown key 'score'. Did you mean 'scores'?"),
         (DETECTION.replace('scores = "s"', ""), ":10: labels go with one score for each box: name the output of the"),
         (DETECTION.replace('labels = "l"', 'layout = "columns"'), ":10: layout is for boxes and scores in one output"),
         (DETECTION.replace('labels = "l"', 'order = "xywh"'), ":10: detection.order: "),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.domain.series import Headers
-from orchestrator.rules import judge, judge_kept, kept_facts, parse_rules
+from orchestrator.rules import evaluate, evaluate_from_ledger, parse_rules, select_ledger_facts
 
 RULES = parse_rules("""
 [[rule]]
@@ -44,12 +44,12 @@ def test_a_series_is_passed_over_only_where_the_answer_excludes_it(headers: Head
 )
 def test_what_is_not_known_leaves_it_open(known: set[str], verdict: bool | None) -> None:
     facts: Headers = {"Modality": ("CT",), "BodyPartExamined": ("CHEST",), "SliceThickness": (1.0,)}
-    assert judge(RULES.rules[0], facts, known.__contains__) is verdict
+    assert evaluate(RULES.rules[0], facts, known.__contains__) is verdict
 
 
 def test_a_keyword_that_is_known_to_be_absent_decides() -> None:
     facts: Headers = {"Modality": ("CT",), "BodyPartExamined": ("CHEST",)}
-    assert judge(RULES.rules[0], facts, lambda _: True) is False
+    assert evaluate(RULES.rules[0], facts, lambda _: True) is False
 
 
 def test_kept_facts_name_nobody_and_say_what_they_do_not_keep() -> None:
@@ -66,19 +66,19 @@ def test_kept_facts_name_nobody_and_say_what_they_do_not_keep() -> None:
         "SeriesDescription": ("a\0b",),
     }
     told: Headers = {"Modality": ("CT",), "EchoTime": (3.5,), "PatientSex": ("O",), "Source": ("pacs",)}
-    assert kept_facts({**facts, **told}) == dict.fromkeys(facts) | told
+    assert select_ledger_facts({**facts, **told}) == dict.fromkeys(facts) | told
 
 
 @pytest.mark.parametrize(
     ("age", "kept"), [("089Y", True), ("090Y", False), ("003M", True), ("Doe", False), ("", False), ("120Y", False)]
 )
 def test_an_age_is_kept_that_many_people_have(age: str, kept: bool) -> None:
-    assert (kept_facts({"PatientAge": (age,)})["PatientAge"] is not None) is kept
+    assert (select_ledger_facts({"PatientAge": (age,)})["PatientAge"] is not None) is kept
 
 
 def test_a_series_of_which_nobody_says_that_it_holds_images_is_left_open() -> None:
     (rule,) = parse_rules('[[rule]]\nname = "r"\nmodel = "m"\n[rule.when]\nStudyDate = { min = "20260101" }\n').rules
-    assert judge(rule, {"StudyDate": ("20260301",)}, {"StudyDate"}.__contains__) is None
+    assert evaluate(rule, {"StudyDate": ("20260301",)}, {"StudyDate"}.__contains__) is None
 
 
 @pytest.mark.parametrize(
@@ -93,4 +93,6 @@ def test_a_series_of_which_nobody_says_that_it_holds_images_is_left_open() -> No
 )
 def test_kept_facts_decide_what_they_can(condition: str, verdict: bool | None) -> None:
     (rule,) = parse_rules(f'[[rule]]\nname = "r"\nmodel = "m"\n\n[rule.when]\n{condition}\n').rules
-    assert judge_kept(rule, kept_facts({"PatientName": ("Doe^Jane",), "Modality": ("CT",)})) is verdict
+    assert (
+        evaluate_from_ledger(rule, select_ledger_facts({"PatientName": ("Doe^Jane",), "Modality": ("CT",)})) is verdict
+    )

@@ -1,4 +1,4 @@
-"""A rules file that a person may change while the host runs."""
+"""The rules file, read again when somebody changes it while the host runs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from orchestrator.rules.loading import default_rules, load_rules
 from orchestrator.rules.ruleset import RuleSet
 
 SETTLED_SECONDS = 1.0
-"""A file younger than this may still be half written: cut between two rules it would look sound."""
+"""A file that changed more recently may be half written: cut between two rules it would still look valid."""
 
 _Stamp = tuple[int, int, int]
 
 
-class WatchedRules:
-    """The rules in force: those of the newest version of the file without faults."""
+class RulesFile:
+    """The rules in force: those of the newest valid version of the file."""
 
     def __init__(
         self,
@@ -27,33 +27,33 @@ class WatchedRules:
         models: Collection[str] | None = None,
         extra_facts: Mapping[str, str] | None = None,
     ) -> None:
-        """Read the file; None stands for the shipped rules.
+        """Read the file; None means the shipped rules.
 
-        Raises RulesError: the host does not start on faulty rules.
+        Raises RulesError for a file with faults, so that the host does not start.
         """
         self._path = path
         self._models = models
         self._extra_facts = extra_facts
         self._lock = threading.Lock()
         self._fault: str | None = None
-        self._stamp = self._look()
+        self._stamp = self._read_stamp()
         self._rules = default_rules() if path is None else self._read(path)
 
     @property
     def fault(self) -> str | None:
-        """What is wrong with the file as it is now, None where it is the one in force."""
+        """What is wrong with the present version of the file, None where its rules are in force."""
         return self._fault
 
     def current(self) -> RuleSet:
-        """Return the rules in force, after a look at whether the file has changed."""
+        """Return the rules in force; reads the file again if it has changed."""
         with self._lock:
-            stamp = self._look()
-            if self._path is not None and stamp != self._stamp and not _is_fresh(stamp):
+            stamp = self._read_stamp()
+            if self._path is not None and stamp != self._stamp and not _is_recent(stamp):
                 self._stamp = stamp
-                self._take(self._path)
+                self._reload(self._path)
             return self._rules
 
-    def _take(self, path: Path) -> None:
+    def _reload(self, path: Path) -> None:
         try:
             self._rules, self._fault = self._read(path), None
         except RulesError as fault:
@@ -62,8 +62,8 @@ class WatchedRules:
     def _read(self, path: Path) -> RuleSet:
         return load_rules(path, models=self._models, extra_facts=self._extra_facts)
 
-    def _look(self) -> _Stamp | None:
-        """Return what changes when the file does; None where it is gone."""
+    def _read_stamp(self) -> _Stamp | None:
+        """Return time, size and inode of the file, which change with it; None where the file is missing."""
         try:
             status = self._path.stat() if self._path else None
         except OSError:
@@ -71,5 +71,5 @@ class WatchedRules:
         return (status.st_mtime_ns, status.st_size, status.st_ino) if status else None
 
 
-def _is_fresh(stamp: _Stamp | None) -> bool:
+def _is_recent(stamp: _Stamp | None) -> bool:
     return stamp is not None and 0 <= time.time() - stamp[0] / 1e9 < SETTLED_SECONDS

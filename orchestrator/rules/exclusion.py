@@ -1,11 +1,11 @@
-"""Which series no rule may match, whatever it says: a model must never feed on what a model wrote."""
+"""Excludes series that no rule may match: series without images, and results of AI, so that no AI reads an AI."""
 
 from __future__ import annotations
 
 from orchestrator.domain.series import Headers
 from orchestrator.rules.conditions import values_of
 
-_NO_IMAGES = {
+_MODALITIES_WITHOUT_IMAGES = {
     "ANN": "annotations",
     "ASMT": "an assessment",
     "FID": "fiducials",
@@ -18,7 +18,7 @@ _NO_IMAGES = {
     "SR": "a structured report",
 }
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
-_NO_IMAGE_CLASSES = {
+_CLASSES_WITHOUT_IMAGES = {
     "11.": "a presentation state",
     "66.": "a segmentation or registration",
     "67": "a real world value mapping",
@@ -29,20 +29,17 @@ _NO_IMAGE_CLASSES = {
 }
 
 
-def refusal(facts: Headers) -> str:
-    """Return in one sentence why no rule may match the series, empty where one may."""
+def find_exclusion(facts: Headers) -> str:
+    """Return a sentence that says why no rule may match the series, empty where one may."""
     for modality in values_of(facts, "Modality"):
-        if str(modality).strip().upper() in _NO_IMAGES:
-            return _no_images(_NO_IMAGES[str(modality).strip().upper()])
+        if content := _MODALITIES_WITHOUT_IMAGES.get(str(modality).strip().upper()):
+            return _sentence(content)
     for uid in values_of(facts, "SOPClassUID"):
-        for ending, what in _NO_IMAGE_CLASSES.items():
+        for ending, content in _CLASSES_WITHOUT_IMAGES.items():
             if _is_in_family(str(uid).strip(), _STORAGE + ending):
-                return _no_images(what)
+                return _sentence(content)
     if "yes" in values_of(facts, "MachineWritten"):
-        return (
-            "This host or another AI wrote these objects, or they are no images; "
-            "no rule matches them, so that no model feeds on a model."
-        )
+        return "This host or another AI wrote these objects, or they are no images. Rules apply to images only."
     return ""
 
 
@@ -50,5 +47,5 @@ def _is_in_family(uid: str, family: str) -> bool:
     return uid.startswith(family) if family.endswith(".") else uid == family
 
 
-def _no_images(what: str) -> str:
-    return f"The series holds {what}, no images; no rule matches it."
+def _sentence(content: str) -> str:
+    return f"The series holds {content}, not images. Rules apply to images only."

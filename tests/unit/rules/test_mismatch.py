@@ -30,28 +30,28 @@ Modality = "MR"
 @pytest.mark.parametrize(
     ("headers", "said"),
     [
-        ({"Modality": ("US",)}, "head: Modality is US, wanted CT. jane: Modality is US, wanted MR"),
+        ({"Modality": ("US",)}, "head: Modality is US, expected CT. jane: Modality is US, expected MR"),
         (
             {"Modality": ("CT",), "ImageType": ("LOCALIZER",)},
-            "head: ImageType is LOCALIZER, which it excludes. jane: Modality is CT, wanted MR",
+            "head: ImageType is LOCALIZER, which the rule excludes. jane: Modality is CT, expected MR",
         ),
-        ({"Modality": ("SR",)}, "The series holds a structured report, no images; no rule matches it."),
+        ({"Modality": ("SR",)}, "The series holds a structured report, not images. Rules apply to images only."),
     ],
 )
 def test_it_is_told_what_speaks_against_each_rule(headers: dict[str, tuple[str, ...]], said: str) -> None:
     assert not RULES.may_match(headers)
-    assert RULES.why_unwanted(headers) == said
+    assert RULES.explain_mismatch(headers) == said
 
 
 def test_no_name_of_a_patient_is_told() -> None:
-    told = RULES.why_unwanted({"Modality": ("MR",), "PatientName": ("Roe^Richard",)})
+    told = RULES.explain_mismatch({"Modality": ("MR",), "PatientName": ("Roe^Richard",)})
     assert "(hidden)" in told
     assert "Roe" not in told
     assert "Doe" not in told
 
 
 def test_without_rules_that_is_the_reason() -> None:
-    assert RuleSet(()).why_unwanted({"Modality": ("CT",)}) == "there are no rules"
+    assert RuleSet(()).explain_mismatch({"Modality": ("CT",)}) == "there are no rules"
 
 
 @given(
@@ -66,4 +66,4 @@ def test_without_rules_that_is_the_reason() -> None:
     )
 )
 def test_what_is_unwanted_has_a_reason(headers: dict[str, tuple[str, ...]]) -> None:
-    assert RULES.may_match(headers) or RULES.why_unwanted(headers)
+    assert RULES.may_match(headers) or RULES.explain_mismatch(headers)
