@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
+from orchestrator.backoff import Backoff
 from orchestrator.domain.errors import InvalidResult, RemoteFailed, RemoteUnavailable
 from orchestrator.domain.remote import RemoteCall, RemoteModel, ServedModel, ServedTensor
 from orchestrator.model_servers.egress import Egress, Kind, Parcel, Profile, Reply
@@ -27,8 +28,9 @@ PROFILE: Profile = "voxels"
 BINARY = "binary_tensor_data"
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
-BACKOFF_SECONDS = (0.5, 1.0, 2.0)
-"""Waits between the attempts at a server that cannot be reached or is not ready."""
+RETRIES = Backoff(0.5, 2.0)
+MOST_RETRIES = 3
+"""Of a server that cannot be reached or is not ready."""
 
 UNAVAILABLE = frozenset({429, 502, 503, 504})
 LARGEST_STATEMENT = 1 << 20
@@ -175,11 +177,11 @@ class InferenceServers:
 
 def _patiently(ask: Callable[[], _T]) -> _T:
     """Return the answer; what is unavailable is asked again, a few times."""
-    for seconds in BACKOFF_SECONDS:
+    for failures in range(1, MOST_RETRIES + 1):
         try:
             return ask()
         except RemoteUnavailable:
-            time.sleep(seconds)
+            time.sleep(RETRIES.seconds(failures))
     return ask()
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
+from orchestrator.backoff import Backoff
 from orchestrator.domain.errors import ArchiveError, OrchestratorError, StorageFull, UserError
 from orchestrator.domain.fetching import (
     WATCHING,
@@ -31,8 +32,7 @@ from orchestrator.rules import Rule, RuleSet, may_match, to_query
 IN_FLIGHT = 32
 """Series of one backfill that are fetched and whose results have not left: so much of the disk it takes at once."""
 IDLE_SECONDS = 1.0
-FIRST_WAIT_SECONDS = 1.0
-LONGEST_WAIT_SECONDS = 300.0
+WAITS = Backoff(1.0, 300.0)
 NOTHING_CAME = timedelta(hours=6)
 _UNDONE = frozenset({JobState.FAILED, JobState.PARKED})
 _S = FetchState
@@ -60,7 +60,7 @@ class _Pace:
     """When a backfill is looked at again: later and later while it cannot get on."""
 
     next_turn: float = 0.0
-    wait_seconds: float = FIRST_WAIT_SECONDS
+    failures: int = 0
 
 
 class Backfilling:
@@ -130,12 +130,12 @@ class Backfilling:
         except (ArchiveError, StorageFull, UserError, OSError) as fault:
             reason = str(fault) if isinstance(fault, OrchestratorError) else f"{type(fault).__name__} of this machine"
             self._ledger.backfill_waits(order.number, reason)
-            pace.next_turn = time.monotonic() + pace.wait_seconds
-            pace.wait_seconds = min(2 * pace.wait_seconds, LONGEST_WAIT_SECONDS)
+            pace.failures += 1
+            pace.next_turn = time.monotonic() + WAITS.seconds(pace.failures)
             return False
         if stepped and order.error:
             self._ledger.backfill_waits(order.number, "")
-        pace.wait_seconds = FIRST_WAIT_SECONDS
+        pace.failures = 0
         return stepped
 
     def _past(self, order: BackfillRecord) -> PastArchive:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+from orchestrator.backoff import Backoff
 from orchestrator.dicom import identity_of, readdress
 from orchestrator.dicom.objects.write_options import advice, in_words
 from orchestrator.domain.errors import (
@@ -37,15 +38,8 @@ from orchestrator.pipeline.withdrawal import Withdrawal
 
 log = logging.getLogger(__name__)
 
-FIRST_WAIT_SECONDS = 2.0
-LONGEST_WAIT_SECONDS = 600.0
+RETRIES = Backoff(2.0, 600.0)
 NOTHING_THERE = "nothing of the result is there that a note would have to reject"
-
-
-def wait_seconds(attempts: int) -> float:
-    """Return how long to wait after so many attempts: 2, 4, 8 ... at most 600 s."""
-    doublings = min(attempts - 1, 32)  # days of outage make thousands of attempts, and 2.0 ** 1024 overflows
-    return min(FIRST_WAIT_SECONDS * 2.0**doublings, LONGEST_WAIT_SECONDS)
 
 
 class Delivery:
@@ -280,7 +274,7 @@ class Delivery:
         if now - failing_since > timedelta(hours=hours):
             self.park(row, f"given up after {hours:g} h: {reason}", attempt)
             return
-        later = now + timedelta(seconds=wait_seconds(attempt))
+        later = now + timedelta(seconds=RETRIES.seconds(attempt))
         told: dict[str, Any] = {"error": reason, "next_attempt_at": later, "attempts": attempt}
         self._move(row, DeliveryState.WAITING, **told, failing_since=failing_since)
 

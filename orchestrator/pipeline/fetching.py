@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.archive import SpoolInbox
+from orchestrator.backoff import Backoff
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
 from orchestrator.domain.fetching import FetchRecord, FetchState
 from orchestrator.domain.ports import FoundSeries, Readable
@@ -16,8 +17,7 @@ from orchestrator.ledger import Ledger
 log = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
-FIRST_RETRY_SECONDS = 5.0
-LONGEST_RETRY_SECONDS = 3600.0
+RETRIES = Backoff(5.0, 3600.0)
 TRIES = 3
 """An archive that answers all but for one series so many times refuses that series, whatever it says."""
 
@@ -88,8 +88,7 @@ class Fetching:
 
     def _later(self, begun: FetchRecord, error: str, told: str = "") -> FetchRecord:
         """Return the fetch with its next attempt later and later, so that it holds up no other."""
-        waits = min(FIRST_RETRY_SECONDS * 2 ** (begun.attempts - 1), LONGEST_RETRY_SECONDS)
-        due_at = self._clock() + timedelta(seconds=waits)
+        due_at = self._clock() + timedelta(seconds=RETRIES.seconds(begun.attempts))
         later = replace(begun, state=FetchState.WAITING, due_at=due_at, error=error)
         self._ledger.put_fetches([later])
         if error != told:

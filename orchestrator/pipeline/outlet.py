@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
+from orchestrator.backoff import Backoff
 from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable, Unconfirmed
 from orchestrator.domain.job import Priority
 from orchestrator.domain.records import DeliveryRecord, DestinationRecord, Note
@@ -24,15 +25,13 @@ AHEAD = 8
 MOST_FAILURES = 3
 """Attempts without an answer, one after the other, that make a destination count as away."""
 
-FIRST_TRIAL_SECONDS = 10.0
-LONGEST_TRIAL_SECONDS = 300.0
+TRIALS = Backoff(10.0, 300.0)
 MINUTE = timedelta(minutes=1)
 
 
 def trial_wait(failures: int) -> timedelta:
     """Return how long a destination that is away is left alone after its last failure: 10, 20, 40 ... 300 s."""
-    doublings = min(max(0, failures - MOST_FAILURES), 16)  # days of outage make many, and 2 ** 1024 overflows
-    return timedelta(seconds=min(FIRST_TRIAL_SECONDS * 2.0**doublings, LONGEST_TRIAL_SECONDS))
+    return timedelta(seconds=TRIALS.seconds(failures - MOST_FAILURES + 1))
 
 
 def may_be_tried(record: DestinationRecord, at: datetime) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from orchestrator.backoff import Backoff
 from orchestrator.domain.fetching import WATCHING, FetchRecord, FetchState
 from orchestrator.domain.ports import Change, Readable, Watchable
 from orchestrator.domain.series import Headers
@@ -19,9 +20,8 @@ from orchestrator.ledger import Ledger
 from orchestrator.pipeline.fetching import Clock, Fetching, utc_now
 from orchestrator.rules import RuleSet
 
-MOST_DOUBLINGS = 6
-"""A series that grows after each fetch is fetched after 1, 2, 4 ... 64 times the looks' distance, not ever again."""
-
+LONGEST_PATIENCE = 64
+"""A series that grows after each fetch is fetched after 1, 2, 4 ... 64 times the looks' distance."""
 
 _OURS = "This host wrote the series."
 _STATING = frozenset({"SR", "SEG", "KO"})
@@ -55,6 +55,7 @@ class Watch:
         self._rules = rules
         self._fetching = fetching
         self._look_seconds = look_seconds
+        self._backoff = Backoff(look_seconds, look_seconds * LONGEST_PATIENCE)
         self._verdicts = verdicts
         self._clock = clock
         self._next_look = time.monotonic()
@@ -149,8 +150,8 @@ class Watch:
 
     def _patience(self, before: FetchRecord | None) -> datetime:
         """Return when a series that changed now may be fetched, unless it changes again before."""
-        doublings = min(before.fetches, MOST_DOUBLINGS) if before else 0
-        return self._clock() + timedelta(seconds=self._look_seconds * 2**doublings)
+        fetches = before.fetches if before else 0
+        return self._clock() + timedelta(seconds=self._backoff.seconds(fetches + 1))
 
     def _after(self, change: Change, before: FetchRecord | None, *, unwanted: str, due_at: datetime) -> FetchRecord:
         """Return how the series stands after a change. unwanted: why it is not to be fetched, empty where it is."""

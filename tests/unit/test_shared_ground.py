@@ -38,3 +38,24 @@ def named() -> dict[str, set[str]]:
 def test_one_module_alone_does_it(module: str, named: dict[str, set[str]]) -> None:
     assert ONCE[module] <= named[module]
     assert not {other for other, found in named.items() if other != module and found & ONCE[module]}
+
+
+def doubles(node: ast.AST) -> bool:
+    """Return whether the node computes a wait: two to the power of a variable, or ``min`` of something doubled."""
+    match node:
+        case ast.BinOp(left=ast.Constant(value=2), op=ast.Pow(), right=exponent):
+            return not isinstance(exponent, ast.Constant)
+        case ast.Call(func=ast.Name(id="min"), args=args):
+            return any(
+                isinstance(each, ast.BinOp)
+                and isinstance(each.op, ast.Mult)
+                and any(isinstance(side, ast.Constant) and side.value == 2 for side in (each.left, each.right))
+                for each in args
+            )
+    return False
+
+
+def test_waits_are_computed_in_one_module() -> None:
+    files = {path.relative_to(PACKAGE).as_posix(): path for path in PACKAGE.rglob("*.py")}
+    trees = {name: ast.walk(ast.parse(path.read_text())) for name, path in files.items()}
+    assert {name for name, nodes in trees.items() if any(map(doubles, nodes))} == {"backoff.py"}

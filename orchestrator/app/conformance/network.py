@@ -17,7 +17,7 @@ from orchestrator.archive.protocol.negotiation import (
     VERIFICATION,
     file_encodings,
 )
-from orchestrator.archive.receiver.commitment_reports import WAITS_SECONDS
+from orchestrator.archive.receiver.commitment_reports import RETRIES
 from orchestrator.config import Settings
 from orchestrator.dicom.objects.write_options import Syntax, every_class
 
@@ -104,15 +104,15 @@ def receiver(settings: Settings) -> str:
 
 
 def _promises(days: int) -> str:
-    *first, last = (f"{seconds:g} s" for seconds in WAITS_SECONDS)
     return page(
         "Storage commitment as provider, where the setting is on: it commits to what lies on its disk at that moment; "
         f"instances lie there for {days} days.",
         "An N-ACTION is answered with success when the request is durable on disk. The N-EVENT-REPORT follows on the "
         "same association while that is open, else on one that the host opens, in the role of SCP, to the address that "
-        f"`[[sender]]` names: tried again after {', '.join(first)} and then every {last}, over restarts too, for "
-        f"{days} days at most. Any answer ends it; one that is a failure, and a sender that was never reached, are in "
-        "the audit trail. A sender that asks again under the same Transaction UID before it was told gets one report, "
+        f"`[[sender]]` names: tried again after {RETRIES.first_seconds:g} s, then after twice as long each time up to "
+        f"{RETRIES.longest_seconds:g} s, over restarts too, for {days} days at most. "
+        "Any answer ends it; one that is a failure, and a sender that was never reached, are in the audit trail. A "
+        "sender that asks again under the same Transaction UID before it was told gets one report, "
         "about what it asked last.",
     )
 

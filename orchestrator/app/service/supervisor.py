@@ -17,13 +17,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from orchestrator.app.service.shutdown import Stop
+from orchestrator.backoff import Backoff
 from orchestrator.config import Settings
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.2
-RESTART_SECONDS = 1.0
-LONGEST_RESTART_SECONDS = 30.0
+RESTARTS = Backoff(1.0, 30.0)
 STEADY_SECONDS = 60.0
 USER_FAULT = 2
 END_SECONDS = 20.0
@@ -91,14 +91,14 @@ class _Watched:
 
     process: subprocess.Popen[bytes]
     started_at: float = field(default_factory=time.monotonic)
-    wait_seconds: float = RESTART_SECONDS
+    ends: int = 1
 
     def may_start(self) -> bool:
         now = time.monotonic()
-        if now < self.started_at + self.wait_seconds:
+        if now < self.started_at + RESTARTS.seconds(self.ends):
             return False
         stayed_up = now - self.started_at > STEADY_SECONDS
-        self.wait_seconds = RESTART_SECONDS if stayed_up else min(self.wait_seconds * 2, LONGEST_RESTART_SECONDS)
+        self.ends = 1 if stayed_up else self.ends + 1
         self.started_at = now
         return True
 

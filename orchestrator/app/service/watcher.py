@@ -15,6 +15,7 @@ from orchestrator.app.installation.connections import connected, load_plugins, p
 from orchestrator.app.installation.paths import doorbell_of, lock_folder_of, spool_of
 from orchestrator.app.service.shutdown import Stop
 from orchestrator.archive import Ringer, Spool, SpoolInbox
+from orchestrator.backoff import Backoff
 from orchestrator.config import ArchiveSettings, Settings
 from orchestrator.domain.errors import OrchestratorError, SettingsError
 from orchestrator.domain.ports import Readable, Watchable
@@ -30,8 +31,7 @@ log = logging.getLogger(__name__)
 
 ORTHANC_LOOK_SECONDS = 1.0
 LOOK_SECONDS = 10.0
-FIRST_WAIT_SECONDS = 1.0
-LONGEST_WAIT_SECONDS = 60.0
+WAITS = Backoff(1.0, 60.0)
 FORGET_SECONDS = 3600.0
 STANDBY_SECONDS = 5.0
 END_SECONDS = 10.0
@@ -161,12 +161,13 @@ def _thread(run: Callable[[], None], name: str) -> threading.Thread:
 
 def _follow(one: Watch, stop: Stop) -> None:
     """Take turns until told to end; what fails is tried again, later and later."""
-    wait, again = 0.0, FIRST_WAIT_SECONDS
+    wait, failures = 0.0, 0
     while not stop.wait(wait):
         try:
-            wait, again = one.turn(), FIRST_WAIT_SECONDS
+            wait, failures = one.turn(), 0
         except Exception as fault:  # noqa: BLE001  # the archive's thread must not end: told, tried again
-            wait, again = again, min(2 * again, LONGEST_WAIT_SECONDS)
+            failures += 1
+            wait = WAITS.seconds(failures)
             _tell(one, fault)
 
 
@@ -186,4 +187,4 @@ def _work_off(backfilling: Backfilling, stop: Stop) -> None:
             wait = backfilling.turn()
         except Exception as fault:  # noqa: BLE001  # the thread must not end: told, tried again
             log.warning("backfills wait: %s", describe(fault))
-            wait = LONGEST_WAIT_SECONDS
+            wait = WAITS.longest_seconds

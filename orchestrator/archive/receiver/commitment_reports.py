@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from pynetdicom import build_context
@@ -16,9 +16,10 @@ from orchestrator.archive.dimse.peer import Peer
 from orchestrator.archive.protocol.negotiation import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from orchestrator.archive.receiver.admission import Known
 from orchestrator.archive.spool.spool import Spool
+from orchestrator.backoff import Backoff
 from orchestrator.domain.errors import ArchiveError
 
-WAITS_SECONDS = (10.0, 60.0, 600.0)
+RETRIES = Backoff(10.0, 600.0)
 _LIMIT_SECONDS = 10.0
 _DAY_SECONDS = 86_400.0
 _log = logging.getLogger(__name__)
@@ -48,18 +49,18 @@ class Reporter:
         senders: Collection[Known],
         *,
         limit_seconds: float,
-        waits_seconds: Sequence[float] = WAITS_SECONDS,
+        retries: Backoff = RETRIES,
     ) -> None:
         """Bring nothing yet.
 
         limit_seconds: from the request on, until an attempt that fails is the last one.
-        waits_seconds: after each attempt that fails; the last of them again and again.
+        retries: how long to wait after attempts that fail.
         """
         self._spool = spool
         self._owed = owed
         self._errands = {sender.ae_title: _Errand(sender) for sender in senders if sender.host}
         self._limit_seconds = limit_seconds
-        self._waits = waits_seconds
+        self._retries = retries
         self._ended = threading.Event()
         self._lock = threading.Lock()
 
@@ -118,7 +119,7 @@ class Reporter:
         """Return how long to wait before the next round, None = until there is something to bring."""
         if not errand.waiting:
             return None
-        return self._waits[min(max(errand.failures, 1), len(self._waits)) - 1]
+        return self._retries.seconds(errand.failures)
 
     def _round(self, errand: _Errand) -> None:
         """Bring what waits, up to the first that does not arrive; that one comes last in the next round."""

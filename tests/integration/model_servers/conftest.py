@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from orchestrator.backoff import Backoff
 from orchestrator.domain.ports import Prediction
 from orchestrator.domain.volume import Volume
 from orchestrator.model_servers import client
@@ -87,7 +88,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait little between the attempts at a server that is not there."""
-    monkeypatch.setattr(client, "BACKOFF_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr(client, "RETRIES", Backoff(0.01, 0.01))
 
 
 @pytest.fixture

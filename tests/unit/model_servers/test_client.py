@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from orchestrator.backoff import Backoff
 from orchestrator.domain.errors import InvalidResult, RemoteFailed, RemoteUnavailable
 from orchestrator.domain.remote import RemoteCall, RemoteModel
 from orchestrator.model_servers import client
@@ -62,7 +63,7 @@ def output(shape: Sequence[int], datatype: str = "FP32", name: str = "y", **more
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "BACKOFF_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(client, "RETRIES", Backoff(0.0, 0.0))
 
 
 @given(arrays.arrays(np.float32, SHAPES, elements=st.floats(width=32, allow_nan=False, allow_infinity=False)))
@@ -127,7 +128,7 @@ def test_what_may_pass_is_asked_again(status: int) -> None:
 
 
 def test_after_some_attempts_it_is_unavailable_with_what_the_server_said() -> None:
-    way = Way(*[Reply(503, {}, b'{"error": "busy\\u0007 with others\\nfor long"}')] * 3)
+    way = Way(*[Reply(503, {}, b'{"error": "busy\\u0007 with others\\nfor long"}')] * (1 + client.MOST_RETRIES))
     with pytest.raises(RemoteUnavailable, match=r"model bone at http://triton:8000 answers 503: busy with others$"):
         servers(way).infer(call())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from pynetdicom import evt
 from orchestrator.archive import Known, Owed, Spool, Tls, UntoldEvents
 from orchestrator.archive.commitment.pending_reports import Asked, Reference
 from orchestrator.archive.receiver.commitment_reports import Reporter
+from orchestrator.backoff import Backoff
 from tests.integration.archive.conftest import Station, debts, wait_until
 from tests.parts.archive.dcmtk import free_port
 from tests.parts.archive.modality import Reports, ask, associated, leave_at_the_report, listening
@@ -52,9 +53,11 @@ def reporter(tmp_path: Path, owed: Owed) -> Iterator[Callable[..., Reporter]]:
     """Return a function that makes a reporter which may try for a minute."""
     made: list[Reporter] = []
 
-    def reporting(*senders: Known, limit_seconds: float = 60.0, waits_seconds: Sequence[float] = (0.2,)) -> Reporter:
+    def reporting(*senders: Known, limit_seconds: float = 60.0, wait_seconds: float = 0.2) -> Reporter:
         spool = Spool(tmp_path / "spool")
-        made.append(Reporter(spool, owed, senders, limit_seconds=limit_seconds, waits_seconds=waits_seconds))
+        made.append(
+            Reporter(spool, owed, senders, limit_seconds=limit_seconds, retries=Backoff(wait_seconds, wait_seconds))
+        )
         return made[-1]
 
     yield reporting
