@@ -1,4 +1,4 @@
-"""Settings from a file, the environment and secret files, checked and frozen."""
+"""Settings from a file, the environment and secret files; checked when read, then immutable."""
 
 from orchestrator.config.loading import load_settings
 from orchestrator.config.receiving import EntitySettings, ReceiverSettings, ReceiverTlsSettings, SenderSettings

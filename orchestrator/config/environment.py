@@ -1,4 +1,4 @@
-"""Settings from the environment: ORCHESTRATOR_RECEIVER__PORT is ``port`` of ``[receiver]``."""
+"""Reads settings from environment variables: ORCHESTRATOR_RECEIVER__PORT is ``port`` of ``[receiver]``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from orchestrator.toml import Key, did_you_mean
 
 PREFIX = "ORCHESTRATOR_"
 
-# what Kubernetes sets for a service named orchestrator or orchestrator-..., and docker links with it
+# variables that Kubernetes and docker links set for a service named orchestrator or orchestrator-...
 _SERVICE_LINK = re.compile(
     r"ORCHESTRATOR(_[A-Z0-9]+)*_"
     r"(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9]+)*|PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)"
@@ -29,7 +29,7 @@ _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://.*")
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One environment variable that is meant for us; ``key`` is where its value goes."""
+    """One environment variable of this system; ``key`` is the setting that it sets."""
 
     name: str
     key: Key
@@ -37,17 +37,17 @@ class Variable:
 
 
 def variables(environ: Mapping[str, str]) -> tuple[list[Variable], list[str]]:
-    """Return the variables that set something, and one sentence for each that is wrong."""
-    found: list[Variable] = []
+    """Return the variables that set something, and one sentence for each faulty one."""
+    settings: list[Variable] = []
     faults: list[str] = []
     for name in sorted(environ):
         if not name.startswith(PREFIX) or _is_service_link(name, environ[name]):
             continue
         try:
-            found.append(_variable(name, environ[name]))
+            settings.append(_variable(name, environ[name]))
         except (LookupError, ValueError) as fault:
             faults.append(f"{name}: {fault.args[0]}")
-    return found, faults + _given_twice(found)
+    return settings, faults + _find_duplicates(settings)
 
 
 def variable_name(key: Key) -> str:
@@ -78,7 +78,7 @@ def _is_service_link(name: str, value: str) -> bool:
 
 
 def _variable(name: str, text: str) -> Variable:
-    """Return the variable with its value as JSON would hold it.
+    """Return the variable with its value as a JSON value.
 
     Raises LookupError for an unknown name, ValueError for a secret that cannot be read.
     """
@@ -105,23 +105,23 @@ def _pattern(key: Key) -> Key:
 
 
 def _value(field: FieldInfo, text: str) -> Any:
-    """Return the text as the field's type; what does not fit is left for the settings to refuse."""
+    """Return the text as a value of the field's type; a text that does not fit is refused later, by the settings."""
     annotation: Any = field.annotation
     if annotation is SecretStr:
         return text
-    given: Any = text
+    value: Any = text
     if get_origin(annotation) is tuple:
-        given = [part.strip() for part in text.split(",") if part.strip()]
+        value = [part.strip() for part in text.split(",") if part.strip()]
     try:
-        return to_jsonable_python(TypeAdapter(annotation).validate_python(given))
+        return to_jsonable_python(TypeAdapter(annotation).validate_python(value))
     except ValidationError:
-        return given
+        return value
 
 
-def _given_twice(found: list[Variable]) -> list[str]:
+def _find_duplicates(settings: list[Variable]) -> list[str]:
     first: dict[Key, str] = {}
     return [
-        f"{variable.name}: {first[variable.key]} says the same; set one of them."
-        for variable in found
+        f"{variable.name}: {first[variable.key]} sets the same setting; remove one of them."
+        for variable in settings
         if first.setdefault(variable.key, variable.name) != variable.name
     ]

@@ -1,4 +1,4 @@
-"""Reads the settings; every fault in the file and the environment is found and reported together."""
+"""Reads the settings; reports all faults of the file and the environment together."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _MAY_BE_SECRET = ("password", "url", "database", "username")
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Return the settings of a file (None = no file) with what the environment says over them.
+    """Return the settings of a file (None = no file); environment variables take precedence.
 
-    Relative paths start at the file's folder, without a file at the working directory.
-    Raises SettingsError that lists every fault, with its line in the file or its variable.
+    Relative paths start at the file's folder, or at the working directory where there is no file.
+    Raises SettingsError that lists every fault with its line or its variable.
     """
     document = read(path, SettingsError) if path else Document("the settings", "", {}, {})
     base = path.resolve().parent if path else Path.cwd()
-    given, environment_faults = variables(environ)
+    environment, environment_faults = variables(environ)
     file_faults = Faults(document)
     _refuse_secrets(document.values, file_faults)
     values = _with_tables(document.values)
-    environment_faults += list(_overlay(values, given))
-    by_key = {variable.key: variable.name for variable in given}
+    environment_faults += list(_overlay(values, environment))
+    by_key = {variable.key: variable.name for variable in environment}
     settings = None
     try:
         settings = Settings.model_validate_json(
@@ -48,29 +48,29 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
 
 
 def _with_tables(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a deep copy in which every table is there: defaults then start at the right folder too."""
-    copy: dict[str, Any] = json.loads(json.dumps(values, default=_no_setting))
+    """Return a deep copy that has every table, so that relative defaults start at the right folder too."""
+    copy: dict[str, Any] = json.loads(json.dumps(values, default=_mark_moment))
     for name, field in Settings.model_fields.items():
         _, is_list = section_type(field)
         copy.setdefault(field.alias or name, [] if is_list else {})
     return copy
 
 
-def _no_setting(moment: object) -> dict[str, str]:
-    """Return what every setting refuses, for dates and times: JSON has none, and no setting is one."""
+def _mark_moment(moment: object) -> dict[str, str]:
+    """Return a date or time as a table, since JSON has none; every setting but a day refuses it."""
     return {"moment": str(moment)}
 
 
-def _overlay(values: dict[str, Any], given: Sequence[Variable]) -> Iterator[str]:
-    """Put the environment's values over the file's; yield a sentence for each that has no place."""
-    for variable in given:
+def _overlay(values: dict[str, Any], environment: Sequence[Variable]) -> Iterator[str]:
+    """Replace values of the file by those of the environment; yield a sentence for each index that is out of range."""
+    for variable in environment:
         *outer, last = variable.key
         table: Any = values
         for part in outer:
             if isinstance(part, int) and isinstance(table, list) and part == len(table):
                 table.append({})
             if isinstance(part, int) and (not isinstance(table, list) or part >= len(table)):
-                yield f"{variable.name}: number {part} is not there; the first is 0 and none may be left out."
+                yield f"{variable.name}: there is no table number {part}; count from 0 without gaps."
                 break
             table = table[part]
         else:
@@ -79,7 +79,7 @@ def _overlay(values: dict[str, Any], given: Sequence[Variable]) -> Iterator[str]
 
 
 def _refuse_secrets(values: Mapping[str, Any], faults: Faults) -> None:
-    """Report passwords in the file, of their own or inside a URL."""
+    """Report passwords in the file, in a setting or inside a URL."""
     for (outer, *_, name), _, field in fields():
         tables = values.get(str(outer))
         for index, table in enumerate(tables if isinstance(tables, list) else [tables]):
@@ -87,7 +87,9 @@ def _refuse_secrets(values: Mapping[str, Any], faults: Faults) -> None:
                 continue
             key: Key = (outer, index, name) if isinstance(tables, list) else (outer, name)
             if field.annotation is SecretStr:
-                faults.add(key, f"{name} does not belong in this file; write it to a file and name that: {name}_file")
+                faults.add(
+                    key, f"{name} does not belong in this file; write it to another file and set {name}_file to that"
+                )
             elif isinstance(table[str(name)], str) and name in _MAY_BE_SECRET and holds_password(table[str(name)]):
                 faults.add(key, f"the password in {name} does not belong in this file; write it to a file of its own")
 
@@ -100,12 +102,12 @@ def _report(
     environment_faults: list[str],
 ) -> None:
     key: Key = error["loc"]
-    known = [str(known[-1]) for known, _, _ in fields() if known[0] == key[0]] if len(key) > 1 else _TABLES
-    sentence = _sentence(error, key, _found(values, key))
+    names = [str(field[-1]) for field, _, _ in fields() if field[0] == key[0]] if len(key) > 1 else _TABLES
+    sentence = _sentence(error, key, _describe_value(values, key))
     if key in by_key:
         environment_faults.append(f"{by_key[key]}: {sentence}.")
     elif error["type"] == "extra_forbidden":
-        file_faults.add(key, sentence, str(key[-1]), known)
+        file_faults.add(key, sentence, str(key[-1]), names)
     else:
         file_faults.add(key, sentence)
 
@@ -113,31 +115,31 @@ def _report(
 _TABLES = [field.alias or name for name, field in Settings.model_fields.items()]
 
 
-def _sentence(error: ErrorDetails, key: Key, found: str) -> str:
-    """Return what is wrong in words of the file, not of pydantic."""
+def _sentence(error: ErrorDetails, key: Key, value: str) -> str:
+    """Return the fault in the words of the settings file, not of pydantic."""
     name = str(key[-1]) if key else "the file"
     match error["type"]:
         case "extra_forbidden":
-            return f"{name!r} is no setting" + (f" of [{key[0]}]" if len(key) > 1 else "")
+            return f"{name!r} is not a setting" + (f" of [{key[0]}]" if len(key) > 1 else "")
         case "missing":
-            return f"[[{key[0]}]] needs {name}, or set {variable_name(key)}"
+            return f"[[{key[0]}]] needs {name}; write it here, or set {variable_name(key)}"
         case "value_error":
             return str(error["ctx"]["error"])
         case "model_type" | "model_attributes_type":
-            return f"{key[0]} is a table: [{key[0]}]"
+            return f"{key[0]} is a table; write [{key[0]}]"
         case "tuple_type" if len(key) == 1:
-            return f"{name} is written [[{name}]], in two brackets"
+            return f"{name} is a list of tables; write [[{name}]]"
         case "string_pattern_mismatch":
-            return f"{name} is a word of letters, digits, dot, dash and underscore, 64 at most{found}"
-    return f"{_place(key)} {error['msg'].replace('Input should', 'should')}{found}"
+            return f"{name} may have letters, digits, dot, dash and underscore only, 64 at most{value}"
+    return f"{_name_of(key)} {error['msg'].replace('Input should', 'should')}{value}"
 
 
-def _place(key: Key) -> str:
+def _name_of(key: Key) -> str:
     return f"{key[-2]}, number {key[-1] + 1}," if isinstance(key[-1], int) else str(key[-1])
 
 
-def _found(values: Any, key: Key) -> str:
-    """Return the value in words where it cannot be a secret."""
+def _describe_value(values: Any, key: Key) -> str:
+    """Return ``, found VALUE``, empty where the value may be a secret."""
     if any(part in _MAY_BE_SECRET for part in key):
         return ""
     try:

@@ -1,4 +1,4 @@
-"""The settings of what takes images that others push."""
+"""Settings of the receiver: DICOM ports, AE titles, senders."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ class ReceiverSettings(Section):
 
     @field_validator("host")
     @classmethod
-    def _knows_its_senders(cls, host: str, info: ValidationInfo) -> str:
+    def _check_host(cls, host: str, info: ValidationInfo) -> str:
         if info.data.get("enabled") and info.data.get("allow") == () and not is_loopback(host):
             raise ValueError(
-                f"host {host} lets anybody on the network send; "
-                'name the senders, as in allow = ["CT1"], or listen on 127.0.0.1'
+                f"host {host} lets everybody on the network send images; "
+                'list the senders, such as allow = ["CT1"], or write 127.0.0.1'
             )
         return host
 
@@ -108,26 +108,26 @@ class ReceiverTlsSettings(Section):
 
     @field_validator("certificate_file", "key_file")
     @classmethod
-    def _is_there(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+    def _require_file(cls, file: Path | None, info: ValidationInfo) -> Path | None:
         if info.data.get("enabled") and file is None:
-            raise ValueError("with enabled = true the certificate_file and key_file of this host are needed")
+            raise ValueError("enabled = true needs certificate_file and key_file of this host")
         return file
 
     @field_validator("require_certificate")
     @classmethod
-    def _knows_whose(cls, require: bool, info: ValidationInfo) -> bool:
+    def _check_authorities(cls, require: bool, info: ValidationInfo) -> bool:
         if require and info.data.get("enabled") and "ca_file" in info.data and info.data["ca_file"] is None:
             raise ValueError(
-                "require_certificate needs ca_file, the authorities whose certificates are good; "
-                "without certificates of senders write require_certificate = false"
+                "require_certificate = true needs ca_file with the trusted authorities; "
+                "if senders have no certificates, write require_certificate = false"
             )
         return require
 
     @field_validator("only")
     @classmethod
-    def _leaves_a_port(cls, only: bool, info: ValidationInfo) -> bool:
+    def _check_ports(cls, only: bool, info: ValidationInfo) -> bool:
         if only and info.data.get("enabled") is False:
-            raise ValueError("only = true needs enabled = true, or nothing could be received")
+            raise ValueError("only = true needs enabled = true; otherwise no port is open")
         return only
 
 

@@ -1,4 +1,4 @@
-"""The tables of docs/reference/settings.md, made from the settings themselves."""
+"""Generates the tables of docs/reference/settings.md from the settings."""
 
 from __future__ import annotations
 

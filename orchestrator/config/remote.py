@@ -1,4 +1,4 @@
-"""The settings of the archives that the host knows: those it takes from, and those that results go to."""
+"""Settings of archives and destinations."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _WITHOUT_TLS = {
     "dimse": "write dimse+tls://",
     "orthanc+http": "write orthanc+https://",
     "dicomweb+http": "write dicomweb+https://",
-    "file": "leave it away",
+    "file": "remove it",
 }
 
 
 ObjectWord = Literal["seg", "sr", "parametric-map", "key-image", "key-object", "presentation"]
-"""What the settings call the kinds of objects."""
+"""Kinds of objects, as the settings name them."""
 
 
 class RemoteSettings(Section):
@@ -58,36 +58,36 @@ class RemoteSettings(Section):
 
     @field_validator("username")
     @classmethod
-    def _is_of_use(cls, username: str, info: ValidationInfo) -> str:
+    def _check_username(cls, username: str, info: ValidationInfo) -> str:
         if username and "url" in info.data and split_url(info.data["url"]).scheme in ("dimse", "dimse+tls", "file"):
-            raise ValueError("dimse and file urls take no username and password")
+            raise ValueError("dimse and file urls have no login; remove username and password")
         return username
 
     @field_validator("ca_file", "certificate_file")
     @classmethod
-    def _is_for_tls(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+    def _check_tls(cls, file: Path | None, info: ValidationInfo) -> Path | None:
         scheme = split_url(info.data["url"]).scheme if file and "url" in info.data else ""
         if scheme in _WITHOUT_TLS:
             raise ValueError(
-                f"{scheme} urls go without TLS, so {info.field_name} would do nothing; {_WITHOUT_TLS[scheme]}"
+                f"{info.field_name} has no effect, since {scheme} urls have no TLS; {_WITHOUT_TLS[scheme]}"
             )
         return file
 
     @field_validator("key_file")
     @classmethod
-    def _goes_with_a_certificate(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+    def _check_pair(cls, key: Path | None, info: ValidationInfo) -> Path | None:
         if (key is None) != (info.data.get("certificate_file") is None):
-            raise ValueError("certificate_file and key_file go together")
+            raise ValueError("certificate_file and key_file must be set together")
         return key
 
     @field_validator("password")
     @classmethod
-    def _comes_from_a_file(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
+    def _read_password(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
         file = info.data.get("password_file")
         if file is None:
             return password
         if password.get_secret_value():
-            raise ValueError("give either password or password_file, not both")
+            raise ValueError("set either password or password_file, not both")
         return read_secret(file)
 
 
@@ -128,9 +128,9 @@ class ArchiveSettings(RemoteSettings):
 
     @field_validator("verdicts")
     @classmethod
-    def _is_watched(cls, verdicts: bool, info: ValidationInfo) -> bool:
+    def _check_verdicts(cls, verdicts: bool, info: ValidationInfo) -> bool:
         if verdicts and info.data.get("watch") is False:
-            raise ValueError("verdicts = true needs watch = true: nobody looks for verdicts in an archive otherwise")
+            raise ValueError("verdicts = true needs watch = true; otherwise the host never reads the archive")
         return verdicts
 
 
@@ -182,19 +182,19 @@ class DestinationSettings(RemoteSettings):
 
     @field_validator("objects")
     @classmethod
-    def _say_what_every_result_says(cls, objects: Sequence[ObjectWord]) -> Sequence[ObjectWord]:
+    def _check_objects(cls, objects: Sequence[ObjectWord]) -> Sequence[ObjectWord]:
         if not {"sr", "key-image"} & set(objects):
             raise ValueError(
-                "where nothing is found there is only a report or a key image: "
-                'add "sr", or "key-image" where it takes no report'
+                "a negative result is only a report or a key image; "
+                'add "sr", or "key-image" if the destination takes no reports'
             )
         return objects
 
     @field_validator("confirm")
     @classmethod
-    def _can_be_read_back(cls, confirm: str, info: ValidationInfo) -> str:
+    def _check_confirm(cls, confirm: str, info: ValidationInfo) -> str:
         if confirm == "readback" and info.data.get("ask") is False:
             raise ValueError(
-                'what cannot be asked cannot be read back; beside ask = false write confirm = "none" or "commitment"'
+                'confirm = "readback" needs ask = true; with ask = false write confirm = "none" or "commitment"'
             )
         return confirm

@@ -1,4 +1,4 @@
-"""What the tables of the settings file have in common."""
+"""Base class of the tables of the settings file."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """One table of the settings file: frozen, and refusing keys that it does not know.
+    """One table of the settings file: immutable, without unknown keys.
 
-    Relative paths start at the folder given as validation context ``{"base": Path}``, else at the
-    working directory. Defaults are treated like written values.
+    Relative paths start at the folder in the validation context ``{"base": Path}``, else at the working directory.
+    Defaults are validated like values of the file.
     """
 
     model_config = ConfigDict(
@@ -20,5 +20,5 @@ class Section(BaseModel):
         allow_inf_nan=False,
         validate_by_name=True,  # Settings(archives=...) in code; a file has [[archive]]
         validate_by_alias=True,
-        defer_build=True,  # built when first read: a command that reads none does not wait for it
+        defer_build=True,  # built at first use: commands that read no settings start faster
     )

@@ -1,4 +1,4 @@
-"""The settings of the host; each field's description is its line in the reference."""
+"""All settings of the host; the description of a field is its line in docs/reference/settings.md."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from orchestrator.config.values import (
 )
 
 
-class _Named(Protocol):
+class _HasName(Protocol):
     name: str
 
 
@@ -55,9 +55,9 @@ class DataSettings(Section):
 
     @field_validator("database")
     @classmethod
-    def _is_complete(cls, database: str, info: ValidationInfo) -> str:
+    def _complete_database(cls, database: str, info: ValidationInfo) -> str:
         folder, password_file = info.data.get("folder"), info.data.get("database_password_file")
-        if folder is None:  # its own fault is reported
+        if folder is None:  # reported already
             return database
         return database_url(database, folder, password_file, base_folder(info))
 
@@ -73,7 +73,7 @@ class RulesSettings(Section):
 
 
 def _weights_folder() -> Path:
-    import platformdirs  # only where the settings name no folder
+    import platformdirs  # imported late: most settings files name a folder
 
     return platformdirs.user_data_path("radiology-orchestrator") / "weights"
 
@@ -115,14 +115,14 @@ class WebSettings(Section):
 
     @field_validator("host")
     @classmethod
-    def _stays_on_this_machine(cls, host: str, info: ValidationInfo) -> str:
+    def _check_host(cls, host: str, info: ValidationInfo) -> str:
         if info.data.get("enabled") and not is_loopback(host):
-            raise ValueError(f"host {host} would show results to anybody; until there is a login write 127.0.0.1")
+            raise ValueError(f"host {host} would show results to everybody; write 127.0.0.1 until there is a login")
         return host
 
 
 def _machine_name() -> str:
-    """Return the host name as a plain word: the same after each restart."""
+    """Return the host name with safe characters only; the same after each restart."""
     return re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:64] or "orchestrator"
 
 
@@ -207,47 +207,45 @@ class Settings(Section):
 
     @field_validator("archives", "destinations", "egress")
     @classmethod
-    def _have_names_of_their_own(cls, remotes: Sequence[_Named]) -> Sequence[_Named]:
+    def _check_names(cls, remotes: Sequence[_HasName]) -> Sequence[_HasName]:
         names = Counter(remote.name for remote in remotes)
-        twice = [name for name, count in names.items() if count > 1]
-        if twice:
-            raise ValueError(f"the name {twice[0]!r} is given twice")
+        duplicates = [name for name, count in names.items() if count > 1]
+        if duplicates:
+            raise ValueError(f"two tables have the name {duplicates[0]!r}")
         return remotes
 
     @field_validator("entities")
     @classmethod
-    def _have_titles_of_their_own(
-        cls, entities: Sequence[EntitySettings], info: ValidationInfo
-    ) -> Sequence[EntitySettings]:
+    def _check_titles(cls, entities: Sequence[EntitySettings], info: ValidationInfo) -> Sequence[EntitySettings]:
         receiver = info.data.get("receiver")
         titles = Counter(entity.ae_title for entity in entities) + Counter([receiver.ae_title] if receiver else [])
-        twice = [title for title, count in titles.items() if count > 1]
-        if twice:
-            raise ValueError(f"the AE title {twice[0]!r} is given twice")
+        duplicates = [title for title, count in titles.items() if count > 1]
+        if duplicates:
+            raise ValueError(f"two tables have the AE title {duplicates[0]!r}")
         return entities
 
     @field_validator("senders")
     @classmethod
-    def _are_named_once(cls, senders: Sequence[SenderSettings]) -> Sequence[SenderSettings]:
-        twice = [title for title, count in Counter(sender.ae_title for sender in senders).items() if count > 1]
-        if twice:
-            raise ValueError(f"the sender {twice[0]!r} is given twice")
+    def _check_senders(cls, senders: Sequence[SenderSettings]) -> Sequence[SenderSettings]:
+        duplicates = [title for title, count in Counter(sender.ae_title for sender in senders).items() if count > 1]
+        if duplicates:
+            raise ValueError(f"two [[sender]] tables have the AE title {duplicates[0]!r}")
         return senders
 
     @field_validator("receiver_tls")
     @classmethod
-    def _has_another_port(cls, tls: ReceiverTlsSettings, info: ValidationInfo) -> ReceiverTlsSettings:
+    def _check_tls_port(cls, tls: ReceiverTlsSettings, info: ValidationInfo) -> ReceiverTlsSettings:
         receiver = info.data.get("receiver")
         if receiver and receiver.enabled and tls.enabled and not tls.only and tls.port and tls.port == receiver.port:
-            raise ValueError(f"port {tls.port} is that of [receiver]; TLS needs one of its own")
+            raise ValueError(f"[receiver] uses port {tls.port} already; choose another port for TLS")
         return tls
 
     @field_validator("web")
     @classmethod
-    def _has_a_port_of_its_own(cls, web: WebSettings, info: ValidationInfo) -> WebSettings:
+    def _check_web_port(cls, web: WebSettings, info: ValidationInfo) -> WebSettings:
         receiver = info.data.get("receiver")
         if receiver and receiver.enabled and web.enabled and web.port and web.port == receiver.port:
-            raise ValueError(f"port {web.port} is the receiver's already")
+            raise ValueError(f"[receiver] uses port {web.port} already; choose another port for the pages")
         return web
 
     def shown(self) -> str:

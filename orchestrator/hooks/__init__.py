@@ -1,4 +1,4 @@
-"""Host plugins: trusted code that runs in the host itself."""
+"""Host plugins: trusted code that runs in the process of the host."""
 
 from orchestrator.hooks.host_plugins import HostPlugins
 from orchestrator.hooks.loading import load_all

@@ -1,4 +1,4 @@
-"""Asks and tells the host plugins, each by itself: one that raises takes nothing from the others."""
+"""Calls the hooks of the host plugins one by one, so that an error in one plugin does not affect the others."""
 
 from __future__ import annotations
 
@@ -28,87 +28,87 @@ class HostPlugins:
     """All host plugins of one installation."""
 
     def __init__(self, manager: pluggy.PluginManager, listing: tuple[PluginListing, ...]) -> None:
-        """Raise PluginError where two plugins declare one fact."""
+        """Raise PluginError if two plugins declare the same fact."""
         self._manager = manager
         self.listing = listing
-        self._declared = self._ask_for_facts()
+        self._facts = self._collect_facts()
 
     @classmethod
     def load(cls, listing: Iterable[PluginListing], built_in: Mapping[str, object] | None = None) -> HostPlugins:
-        """Return the host plugins among those listed; see ``listing`` for the ones that could not be loaded.
+        """Return the host plugins of the listing. Their own ``listing`` gives the error of each that failed to load.
 
-        built_in: the host's own, by name; asked after the others.
+        built_in: plugins of the host itself, by name; plugins of others take precedence.
         """
-        manager, loaded = load_all(listing, built_in)
-        for plugin in loaded:
+        manager, plugins = load_all(listing, built_in)
+        for plugin in plugins:
             if plugin.error:
-                log.warning("the plugin %s (%s) is refused: %s", plugin.name, plugin.origin, plugin.error)
-        return cls(manager, loaded)
+                log.warning("plugin %s (%s) not loaded: %s", plugin.name, plugin.origin, plugin.error)
+        return cls(manager, plugins)
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """The names of the facts that plugins add, each with its kind."""
-        return {name: kind for name, (_, kind) in self._declared.items()}
+        """The facts of plugins: name -> kind."""
+        return {name: kind for name, (_, kind) in self._facts.items()}
 
     def connect_archive(self, url: str, settings: Mapping[str, Any]) -> Archive | None:
-        """Return the archive that the first plugin knowing the URL's scheme gives; None where none does.
+        """Return the archive from the first plugin that knows the URL's scheme, None where no plugin does.
 
         Raises PluginError.
         """
-        for plugin, archive in self._asked("connect_archive", url=url, settings=settings):
+        for plugin, archive in self._call_each("connect_archive", url=url, settings=settings):
             if archive is not None:
-                log.debug("the plugin %s connects an archive", plugin)
+                log.debug("plugin %s connected an archive", plugin)
                 return archive  # type: ignore[no-any-return]
         return None
 
     def series_facts(self, series: Series) -> Headers:
-        """Return the facts that plugins add for rules.
+        """Return the facts of plugins for rules.
 
-        Raises PluginError for one that raises, gives what it did not declare, or gives no plain value.
+        Raises PluginError if a plugin raises, returns an undeclared fact, or a value that is neither text nor number.
         """
         facts: dict[str, tuple[HeaderValue, ...]] = {}
-        for plugin, given in self._asked("series_facts", series=series, headers=series.facts):
-            for name, value in dict(given or {}).items():
-                if self._declared.get(name, ("", ""))[0] != plugin:
-                    raise PluginError(f"the plugin {plugin} gives the fact {name!r}, which it does not declare")
-                facts[name] = _values(plugin, name, value)
+        for plugin, answer in self._call_each("series_facts", series=series, headers=series.facts):
+            for name, value in dict(answer or {}).items():
+                if self._facts.get(name, ("", ""))[0] != plugin:
+                    raise PluginError(f"plugin {plugin} returned the fact {name!r}, which it does not declare")
+                facts[name] = _check_values(plugin, name, value)
         return facts
 
     def extra_objects(self, job: JobRecord, result: Result, sources: Sequence[Path]) -> list[Any]:
-        """Return further datasets to send with a result.
+        """Return additional datasets to send with a result.
 
-        Raises PluginError; the attempt has failed then.
+        Raises PluginError; the attempt then fails.
         """
-        given = self._asked("extra_objects", job=job, result=result, sources=sources)
-        return [dataset for _, datasets in given for dataset in datasets or ()]
+        answers = self._call_each("extra_objects", job=job, result=result, sources=sources)
+        return [dataset for _, datasets in answers for dataset in datasets or ()]
 
     def result_delivered(self, job: JobRecord, objects: Sequence[ObjectRecord]) -> None:
-        """Tell that an archive confirmed the objects; what a plugin raises is logged only."""
-        self._tell("result_delivered", job=job, objects=objects)
+        """Notify plugins that an archive confirmed the objects; errors of plugins are only logged."""
+        self._notify("result_delivered", job=job, objects=objects)
 
     def review_changed(self, job: JobRecord, before: ReviewRecord, after: ReviewRecord) -> None:
-        """Tell of a verdict; what a plugin raises is logged only."""
-        self._tell("review_changed", job=job, before=before, after=after)
+        """Notify plugins of a verdict; errors of plugins are only logged."""
+        self._notify("review_changed", job=job, before=before, after=after)
 
     def register_commands(self, cli: typer.Typer) -> None:
-        """Let plugins add commands; what one raises is logged only."""
-        self._tell("register_commands", cli=cli)
+        """Let plugins add commands; errors of plugins are only logged."""
+        self._notify("register_commands", cli=cli)
 
-    def _ask_for_facts(self) -> dict[str, tuple[str, str]]:
+    def _collect_facts(self) -> dict[str, tuple[str, str]]:
         """Return name -> (plugin, kind)."""
-        declared: dict[str, tuple[str, str]] = {}
-        for plugin, facts in self._asked("declare_facts"):
+        owners: dict[str, tuple[str, str]] = {}
+        for plugin, facts in self._call_each("declare_facts"):
             for name, kind in dict(facts or {}).items():
-                if name in declared:
-                    raise PluginError(f"the plugins {declared[name][0]} and {plugin} both add the fact {name!r}")
-                declared[name] = (plugin, str(kind))
-        return declared
+                if name in owners:
+                    raise PluginError(f"plugins {owners[name][0]} and {plugin} both declare the fact {name!r}")
+                owners[name] = (plugin, str(kind))
+        return owners
 
     def _implementations(self, hook: str) -> list[pluggy.HookImpl]:
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
         return caller.get_hookimpls()
 
-    def _asked(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
+    def _call_each(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
         for implementation in self._implementations(hook):
             try:
                 answer = _call(implementation, arguments)
@@ -116,33 +116,33 @@ class HostPlugins:
                 raise
             except Exception as raised:
                 raise PluginError(
-                    f"the plugin {implementation.plugin_name} raised {type(raised).__name__} in {hook}"
+                    f"plugin {implementation.plugin_name} raised {type(raised).__name__} in {hook}"
                 ) from raised
             yield implementation.plugin_name, answer
 
-    def _tell(self, hook: str, **arguments: Any) -> None:
+    def _notify(self, hook: str, **arguments: Any) -> None:
         for implementation in self._implementations(hook):
             try:
                 _call(implementation, arguments)
-            except Exception as raised:  # noqa: BLE001 - an observer's fault is its own; the job has long succeeded
-                log.error("the plugin %s raised %s in %s", implementation.plugin_name, _where(raised), hook)
+            except Exception as raised:  # noqa: BLE001 - an observer never affects the job, which is done already
+                log.error("plugin %s raised %s in %s; ignored", implementation.plugin_name, _describe(raised), hook)
 
 
 def _call(implementation: pluggy.HookImpl, arguments: Mapping[str, Any]) -> Any:
-    """Call with the arguments that the implementation names, as pluggy does."""
+    """Call the implementation with the arguments that it names, as pluggy does."""
     return implementation.function(*(arguments[name] for name in implementation.argnames))
 
 
-def _where(raised: Exception) -> str:
-    """Return the exception's type and place; its message may hold what must not be logged."""
+def _describe(raised: Exception) -> str:
+    """Return type and place of the exception, without its message, which may contain patient data."""
     frame = traceback.extract_tb(raised.__traceback__)[-1]
     return f"{type(raised).__name__} at {frame.filename}:{frame.lineno}"
 
 
-def _values(plugin: str, name: str, value: Any) -> tuple[HeaderValue, ...]:
+def _check_values(plugin: str, name: str, value: Any) -> tuple[HeaderValue, ...]:
     values = tuple(value) if isinstance(value, (list, tuple, set, frozenset)) else (value,)
     if not all(isinstance(each, (str, int, float)) and not isinstance(each, bool) for each in values):
         raise PluginError(
-            f"the plugin {plugin} gives the fact {name!r} as {type(value).__name__}, expected text or numbers"
+            f"plugin {plugin} returned the fact {name!r} as {type(value).__name__}, expected text or numbers"
         )
     return values

@@ -1,4 +1,4 @@
-"""All that a plugin author imports."""
+"""The public interface for authors of plugins."""
 
 from orchestrator.domain.code import Code
 from orchestrator.domain.concepts import codes

@@ -1,4 +1,4 @@
-"""Which plugins are installed, without importing any of them."""
+"""Finds installed plugins through entry points, without importing them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ GROUP = "orchestrator"
 
 @dataclass(frozen=True, slots=True)
 class InstalledPlugin:
-    """An entry point.
+    """One plugin that an installed package registers as an entry point.
 
-    value: ``package.module`` or ``package.module:object``; error: why it is refused, else empty.
+    value: ``package.module`` or ``package.module:object``; error: why the plugin is refused, empty if it is not.
     """
 
     name: str
@@ -24,34 +24,34 @@ class InstalledPlugin:
 
     @property
     def origin(self) -> str:
-        """Where it came from, for people."""
+        """Where the plugin came from, in words."""
         return f"entry point of {self.distribution} {self.version}"
 
     @property
     def package(self) -> str:
-        """The outermost package that it lies in."""
+        """The top-level package of the plugin."""
         return self.value.partition(":")[0].partition(".")[0]
 
 
 def installed_plugins() -> tuple[InstalledPlugin, ...]:
-    """Return all entry points of the group; those that share a name are refused, naming each distribution."""
-    found: dict[str, dict[tuple[str, str], InstalledPlugin]] = defaultdict(dict)
+    """Return all plugins; plugins that share a name are refused, with the distributions in the error."""
+    by_name: dict[str, dict[tuple[str, str], InstalledPlugin]] = defaultdict(dict)
     for point in metadata.entry_points(group=GROUP):
         distribution, version = (point.dist.name, point.dist.version) if point.dist else ("?", "?")
         plugin = InstalledPlugin(point.name, point.value, distribution, version)
-        found[point.name].setdefault((distribution, point.value), plugin)  # once, though a path may be listed twice
-    return tuple(plugin for same in found.values() for plugin in _refused(list(same.values())))
+        by_name[point.name].setdefault((distribution, point.value), plugin)  # the import path may list a folder twice
+    return tuple(plugin for same in by_name.values() for plugin in _refuse_duplicates(list(same.values())))
 
 
-def _refused(same: list[InstalledPlugin]) -> list[InstalledPlugin]:
+def _refuse_duplicates(same: list[InstalledPlugin]) -> list[InstalledPlugin]:
     if len(same) == 1:
         return same
     owners = " and ".join(sorted(f"{plugin.distribution} {plugin.version}" for plugin in same))
-    error = f"the plugin name {same[0].name!r} is used by {owners}; uninstall one"
+    error = f"{owners} both have a plugin named {same[0].name!r}; uninstall one of them"
     return [InstalledPlugin(p.name, p.value, p.distribution, p.version, error) for p in same]
 
 
 def load_installed(name: str) -> object:
-    """Import the installed plugin of that name and return it; only for plugins that the host trusts."""
+    """Import and return the installed plugin of that name; only for plugins that the host trusts."""
     (point,) = {(point.name, point.value): point for point in metadata.entry_points(group=GROUP, name=name)}.values()
     return point.load()

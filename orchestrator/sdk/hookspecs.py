@@ -1,4 +1,4 @@
-"""The hooks of contract 1; these docstrings are their reference."""
+"""Hook specifications of contract version 1; their docstrings are the reference."""
 
 from __future__ import annotations
 
@@ -36,72 +36,71 @@ HOST_HOOKS = frozenset(
 
 
 class Model(Protocol):
-    """What a model plugin registers.
+    """A model that a plugin registers.
 
-    Besides these, a model may have ``description``, ``manufacturer``, ``licence``,
-    ``intended: Intended``, ``accepts: Accepts``, ``resources: Resources``, ``empty: Empty``,
-    ``qualification``, ``parameters: dict[str, str]``, and ``load(weights: Path | None, device: str)``,
-    called once before the first ``predict`` with the folder of its pulled weights (None where its
-    manifest names none) and ``cpu`` or ``cuda:0``, the only GPU that it sees. A model that loads
-    elsewhere says so by its attribute ``device``; what it says stands in the SR. What the class leaves
-    out, ``name`` and ``version`` too, a model.toml given to ``register`` may say.
+    Optional attributes: ``description``, ``manufacturer``, ``licence``, ``intended: Intended``, ``accepts: Accepts``,
+    ``resources: Resources``, ``empty: Empty``, ``qualification``, ``parameters: dict[str, str]``.
+    Optional method: ``load(weights: Path | None, device: str)``, called once before the first ``predict``.
+    weights: the folder of the pulled weights, None where the manifest has none.
+    device: ``cpu`` or ``cuda:0``, the only GPU that the process sees.
+    A model that runs on another device sets its attribute ``device``; the SR names that device.
+    The model.toml given to ``register`` may supply what the class leaves out, ``name`` and ``version`` too.
     """
 
     name: str
     version: str
 
     def predict(self, volume: Volume) -> Result:
-        """Return what the model finds in the volume; segments' masks have the volume's shape.
+        """Return the result for the volume; masks of segments have the shape of the volume.
 
-        Raise UnsupportedInput("why") for a volume that the model must not judge, and NotApplicable("why")
-        for a sound one that it has nothing to say about.
+        Raise UnsupportedInput("why") for a volume that the model cannot handle, and NotApplicable("why")
+        for a valid volume that the model does not apply to.
         """
 
 
 class Register(Protocol):
-    """Takes one model; ``manifest`` names a model.toml that says the rest about it."""
+    """Registers one model; ``manifest`` is the path of a model.toml with its remaining attributes."""
 
     def __call__(self, model: Model, manifest: Path | None = None) -> None:
-        """Take the model."""
+        """Register the model."""
 
 
 @hookspec
 def register_models(register: Register) -> None:
-    """Call ``register(model)`` for each model. Runs once, in the worker process only."""
+    """Call ``register(model)`` for each model. Called once, in the model process only."""
 
 
 @hookspec(firstresult=True)
 def connect_archive(url: str, settings: Mapping[str, Any]) -> Archive | None:
-    """Return an archive for a URL scheme of yours, None for any other. Once per archive at start."""
+    """Return an archive for a URL scheme of your plugin, None for other schemes. Called once per archive at start."""
 
 
 @hookspec
 def declare_facts() -> Mapping[str, str]:
-    """Return the names of your facts with their kinds (text, number, date ...), so that rules may use them."""
+    """Return the names and kinds (text, number, date ...) of your facts, so that rules may use them."""
 
 
 @hookspec
 def series_facts(series: Series, headers: Headers) -> Mapping[str, Any]:
-    """Return facts that rules can ask for, before matching; a tuple where there are several values.
+    """Return facts for rules; a tuple where a fact has several values. Called before rules are matched.
 
-    Each name must be declared. Two plugins giving one name is an error; so is whatever this raises:
-    the series then waits and the administrator is told.
+    Each name must be declared by one plugin only. If this raises, the series waits and the log says why.
     """
 
 
 @hookspec
 def extra_objects(job: JobRecord, result: Result, sources: Sequence[Path]) -> Sequence[Any]:
-    """Return further pydicom Datasets to send with the result. If it raises, the attempt fails."""
+    """Return additional pydicom Datasets to send with the result. If this raises, the attempt fails."""
 
 
 @hookspec
 def result_delivered(job: JobRecord, objects: Sequence[ObjectRecord]) -> None:
-    """Be told that an archive confirmed the objects. Whatever it raises is logged only."""
+    """Called when an archive has confirmed the objects. Errors are only logged."""
 
 
 @hookspec
 def review_changed(job: JobRecord, before: ReviewRecord, after: ReviewRecord) -> None:
-    """Be told of a verdict. Whatever it raises is logged only."""
+    """Called after a verdict. Errors are only logged."""
 
 
 @hookspec

@@ -84,7 +84,7 @@ def _registered(plugin: object, name: str) -> Plugin:
     manager.register(plugin, name)
     hooks = tuple(sorted(caller.name for caller in manager.get_hookcallers(plugin) or ()))
     if not hooks:
-        raise LookupError("it implements no hook; is a function missing its @hookimpl?")
+        raise LookupError("the plugin has no hook; decorate its functions with @hookimpl")
     manager.check_pending()
     models: dict[str, Model] = {}
     manifests: dict[str, Path] = {}

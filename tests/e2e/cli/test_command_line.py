@@ -143,9 +143,9 @@ def test_faulty_settings_stop_every_command_with_all_faults_and_lines(command: C
     for arguments in (["jobs", "list"], ["serve"], ["config", "check"]):
         ended = command(*arguments)
         assert ended.status == 2
-        assert "orchestrator.toml:3: 'prot' is no setting of [receiver]. Did you mean 'port'?" in ended.err
+        assert "orchestrator.toml:3: 'prot' is not a setting of [receiver]. Did you mean 'port'?" in ended.err
         assert "orchestrator.toml:4: quiet_seconds should be a valid number" in ended.err
-        assert "orchestrator.toml:7: such a url names AE title, host and port" in ended.err
+        assert "orchestrator.toml:7: url needs AE title, host and port" in ended.err
 
 
 def test_a_misspelt_variable_of_the_environment_is_told(
@@ -311,7 +311,7 @@ def test_plugins_shows_one_that_is_broken_and_what_is_wrong(command: Command, no
     (nowhere / "orchestrator.toml").write_text('[models]\nplugins = ["plugins"]\n')
     listed = {plugin["name"]: plugin for plugin in command("plugins", "--json").json}
     assert "No module named 'nothing_of_that_name'" in listed["broken"]["error"]
-    assert "is a function missing its @hookimpl?" in listed["empty"]["error"]
+    assert "decorate its functions with @hookimpl" in listed["empty"]["error"]
     assert listed["bone-volume"]["error"] == ""
     assert listed["archives"]["hooks"] == ["connect_archive"]
 

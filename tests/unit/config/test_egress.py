@@ -36,15 +36,15 @@ def test_the_last_day_comes_from_the_environment_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "named"),
     [
-        ("expires = 2030-12-31T10:00:00", "no day"),
-        ("expires = 7", "no day"),
+        ("expires = 2030-12-31T10:00:00", "not a day"),
+        ("expires = 7", "not a day"),
         ('kind = "mail"', "kind"),
         ('profile = "everything"', "profile"),
         ('purpose = ""', "purpose"),
-        ('url = "ftp://triton"', "url is http://host:port"),
+        ('url = "ftp://triton"', "url must be http://host:port"),
         ('url = "http://user@triton"', "no user"),
-        ('url = "http://triton/a/../b"', "url is http://host:port"),
-        ('token = "x"', "'token' is no setting of [egress]"),
+        ('url = "http://triton/a/../b"', "url must be http://host:port"),
+        ('token = "x"', "'token' is not a setting of [egress]"),
     ],
 )
 def test_a_faulty_row_is_named_with_its_line(tmp_path: Path, line: str, named: str) -> None:
@@ -56,5 +56,5 @@ def test_a_faulty_row_is_named_with_its_line(tmp_path: Path, line: str, named: s
 
 
 def test_two_rows_have_two_names(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="'triton' is given twice"):
+    with pytest.raises(SettingsError, match="two tables have the name 'triton'"):
         _read(tmp_path, ROW + ROW)

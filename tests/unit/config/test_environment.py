@@ -65,7 +65,7 @@ def test_a_table_of_a_list_is_changed_or_added_by_its_number(tmp_path: Path) -> 
         ("ORCHESTRATOR_", "there is no such setting"),
         ("ORCHESTRATOR_ARCHIVE__NAME", "Did you mean 'ORCHESTRATOR_ARCHIVE__0__NAME'?"),
         ("ORCHESTRATOR_RECEIVER__0__PORT", "Did you mean 'ORCHESTRATOR_RECEIVER__PORT'?"),
-        ("ORCHESTRATOR_ARCHIVE__1__NAME", "number 1 is not there"),
+        ("ORCHESTRATOR_ARCHIVE__1__NAME", "there is no table number 1"),
         ("ORCHESTRATOR_RECEIVER__PORT__FILE", "there is no such setting"),
     ],
 )
@@ -106,7 +106,7 @@ def test_a_port_that_only_looks_like_a_service_link_is_a_fault(name: str, value:
     [
         ("ORCHESTRATOR_RECEIVER__PORT", "abc", "port should be a valid integer, found 'abc'."),
         ("ORCHESTRATOR_RECEIVER__ENABLED", "perhaps", "enabled should be a valid boolean, found 'perhaps'."),
-        ("ORCHESTRATOR_WEB__HOST", "0.0.0.0", "host 0.0.0.0 would show results to anybody"),
+        ("ORCHESTRATOR_WEB__HOST", "0.0.0.0", "host 0.0.0.0 would show results to everybody"),
     ],
 )
 def test_a_fault_names_the_variable(name: str, value: str, sentence: str) -> None:
@@ -121,4 +121,7 @@ def test_any_setting_can_be_read_from_a_file(tmp_path: Path) -> None:
 def test_a_setting_given_twice_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "port").write_text("1234")
     fault = fault_of(ORCHESTRATOR_RECEIVER__PORT="1", ORCHESTRATOR_RECEIVER__PORT_FILE=str(tmp_path / "port"))
-    assert fault == "ORCHESTRATOR_RECEIVER__PORT_FILE: ORCHESTRATOR_RECEIVER__PORT says the same; set one of them."
+    assert (
+        fault
+        == "ORCHESTRATOR_RECEIVER__PORT_FILE: ORCHESTRATOR_RECEIVER__PORT sets the same setting; remove one of them."
+    )

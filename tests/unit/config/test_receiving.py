@@ -42,14 +42,14 @@ def test_tls_is_mutual_and_beside_the_plain_port_unless_told_otherwise(tmp_path:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("[receiver_tls]\nenabled = true", "certificate_file and key_file of this host are needed"),
-        (TLS, "require_certificate needs ca_file"),
+        ("[receiver_tls]\nenabled = true", "needs certificate_file and key_file"),
+        (TLS, "require_certificate = true needs ca_file"),
         ("[receiver_tls]\nonly = true", "only = true needs enabled = true"),
-        (TLS + "require_certificate = false\nport = 11112", "port 11112 is that of [receiver]"),
-        ('[[sender]]\nae_title = "A"\n[[sender]]\nae_title = "A"', "the sender 'A' is given twice"),
+        (TLS + "require_certificate = false\nport = 11112", "[receiver] uses port 11112 already"),
+        ('[[sender]]\nae_title = "A"\n[[sender]]\nae_title = "A"', "two [[sender]] tables have the AE title 'A'"),
         ('[[sender]]\nae_title = "A"\ncertificate = "sha256:AB:CD"', "64 hexadecimal digits"),
         ('[[archive]]\nname = "a"\nurl = "dimse://A@h:104"\nverdicts = true', "verdicts = true needs watch = true"),
-        ('[receiver]\naccept = "everything"', "'everything' is no SOP class"),
+        ('[receiver]\naccept = "everything"', "'everything' is not a SOP Class UID"),
     ],
 )
 def test_what_cannot_work_is_refused_with_what_to_do(tmp_path: Path, text: str, fault: str) -> None:

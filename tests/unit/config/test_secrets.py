@@ -74,8 +74,8 @@ def test_a_secret_in_the_settings_file_is_refused_and_not_repeated(file: Path, t
     [
         (ARCHIVE + 'password_file = "none"', "cannot be read: No such file or directory"),
         (ARCHIVE + 'password_file = "empty"', "is empty"),
-        (ARCHIVE + 'password_file = "binary"', "it is no text"),
-        ('[data]\ndatabase = "postgresql://h/n"\ndatabase_password_file = "secret"', "names a user and no password"),
+        (ARCHIVE + 'password_file = "binary"', "it is not UTF-8 text"),
+        ('[data]\ndatabase = "postgresql://h/n"\ndatabase_password_file = "secret"', "needs a user and no password"),
     ],
 )
 def test_a_secret_that_cannot_be_used_is_one_sentence(file: Path, text: str, sentence: str) -> None:
@@ -86,7 +86,7 @@ def test_a_secret_that_cannot_be_used_is_one_sentence(file: Path, text: str, sen
 
 def test_a_password_is_given_once(file: Path) -> None:
     fault = fault_of(file, ARCHIVE + 'password_file = "secret"', ORCHESTRATOR_ARCHIVE__0__PASSWORD="x")
-    assert fault == "ORCHESTRATOR_ARCHIVE__0__PASSWORD: give either password or password_file, not both."
+    assert fault == "ORCHESTRATOR_ARCHIVE__0__PASSWORD: set either password or password_file, not both."
 
 
 @pytest.mark.parametrize("key", ["token", "url", "username"])

@@ -54,13 +54,13 @@ def test_declared_facts_are_known_to_the_rules(plugins: Plugins) -> None:
 
 
 def test_two_plugins_with_one_fact_are_both_named(plugins: Plugins) -> None:
-    with pytest.raises(PluginError, match="one and two both add the fact 'Ward'"):
+    with pytest.raises(PluginError, match="plugins one and two both declare the fact 'Ward'"):
         plugins(one=FACTS, two=FACTS)
 
 
 def test_an_undeclared_fact_is_refused_by_name(plugins: Plugins) -> None:
     host = plugins(one="@hookimpl\ndef series_facts(series): return {'Ward': 1}")
-    with pytest.raises(PluginError, match="one gives the fact 'Ward', which it does not declare"):
+    with pytest.raises(PluginError, match="one returned the fact 'Ward', which it does not declare"):
         host.series_facts(SERIES)
 
 
@@ -74,7 +74,7 @@ def test_a_raising_fact_names_its_plugin_and_not_its_message(plugins: Plugins) -
     host = plugins(one="@hookimpl\ndef series_facts(series): raise KeyError('Doe^John')")
     with pytest.raises(PluginError) as raised:
         host.series_facts(SERIES)
-    assert str(raised.value) == "the plugin one raised KeyError in series_facts"
+    assert str(raised.value) == "plugin one raised KeyError in series_facts"
 
 
 def test_a_raising_observer_leaves_the_others_their_turn(
@@ -109,7 +109,7 @@ def test_extra_objects_of_all_plugins_are_sent(plugins: Plugins) -> None:
 @pytest.mark.parametrize(
     ("source", "error"),
     [
-        ("def result_delivered(job): pass", "it implements no hook; is a function missing its @hookimpl?"),
+        ("def result_delivered(job): pass", "the plugin has no hook; decorate its functions with @hookimpl"),
         ("@hookimpl\ndef result_delivred(job): pass", "unknown hooks result_delivred"),
         ("@hookimpl\ndef result_delivered(jobb): pass", "jobb"),
         ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),

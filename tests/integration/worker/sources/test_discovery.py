@@ -76,7 +76,7 @@ def test_two_models_of_one_name_are_both_refused_naming_both(tmp_path: Path) -> 
     ("source", "error"),
     [
         ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
-        ("def register_models(register): pass", "it implements no hook; is a function missing its @hookimpl?"),
+        ("def register_models(register): pass", "the plugin has no hook; decorate its functions with @hookimpl"),
         ("@hookimpl\ndef register_model(register): pass", "unknown hook 'register_model'"),
         ("@hookimpl\ndef register_models(register): register(object())", "has no method predict(volume)"),
         ("@hookimpl\ndef register_models(register): 1 / 0", "ZeroDivisionError"),
