@@ -3,13 +3,12 @@
 from orchestrator.archive.commitment.pending_reports import Owed
 from orchestrator.archive.commitment.transactions import Commitments
 from orchestrator.archive.connect import SCHEMES, connect, dicomweb_peer
-from orchestrator.archive.dimse.tls import Tls
 from orchestrator.archive.folder import FolderArchive
 from orchestrator.archive.http.certificate import ShownCertificate, own_certificate_end, shown_certificate
 from orchestrator.archive.http.multipart import BrokenMultipart, boundary_in
-from orchestrator.archive.http.tls import Credentials
 from orchestrator.archive.protocol.negotiation import storage_classes
 from orchestrator.archive.receiver.admission import Entity, Known
+from orchestrator.archive.receiver.credentials import Credentials
 from orchestrator.archive.receiver.server import Receiver
 from orchestrator.archive.receiver.stow import Stow, Verdict
 from orchestrator.archive.spool.arrival import Announced, Arrival, Closed, Note
@@ -39,7 +38,6 @@ __all__ = [
     "SpoolInbox",
     "SpooledFile",
     "Stow",
-    "Tls",
     "UntoldEvent",
     "UntoldEvents",
     "Verdict",

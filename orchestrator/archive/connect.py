@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from orchestrator.domain.errors import UserError
+from orchestrator.network.tls import TlsFiles
 
 if TYPE_CHECKING:
     from orchestrator.archive.commitment.transactions import Commitments
     from orchestrator.archive.dicomweb.archive import DicomwebArchive
-    from orchestrator.archive.dimse import DimseArchive, Tls, Ways
+    from orchestrator.archive.dimse import DimseArchive, Ways
     from orchestrator.archive.folder import FolderArchive
     from orchestrator.archive.http.client import Access, HttpPeer
     from orchestrator.archive.orthanc import OrthancArchive
@@ -59,9 +60,9 @@ def connect(
         raise UserError(f"{ae_title!r} is no AE title: up to 16 characters of ASCII without backslash")
     parts = urlsplit(url)
     if parts.scheme in ("dimse", "dimse+tls"):
-        from orchestrator.archive.dimse import Tls, Ways
+        from orchestrator.archive.dimse import Ways
 
-        tls = Tls(ca_file=ca_file, certificate_file=certificate_file, key_file=key_file)
+        tls = TlsFiles(ca_file=ca_file, certificate_file=certificate_file, key_file=key_file)
         ways = Ways(ask=ask, retrieve=retrieve, move_to=move_to, commitments=_commitments(folder))
         secured = tls if parts.scheme == "dimse+tls" else None
         return _dimse(name, _dimse_address(url, parts), ae_title, timeout_seconds, secured, ways)
@@ -100,7 +101,7 @@ def dicomweb_peer(url: str, *, name: str, access: Access) -> HttpPeer | None:
 
 
 def _dimse(
-    name: str, address: tuple[str, str, int], ae_title: str, timeout_seconds: float, tls: Tls | None, ways: Ways
+    name: str, address: tuple[str, str, int], ae_title: str, timeout_seconds: float, tls: TlsFiles | None, ways: Ways
 ) -> DimseArchive:
     from orchestrator.archive.dimse import DimseArchive, Peer
 

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from orchestrator.domain.errors import EgressRefused, RemoteFailed, RemoteTimeout, RemoteUnavailable
+from orchestrator.network.tls import TlsFiles, client_context
 
 if TYPE_CHECKING:
     import httpx
@@ -170,14 +170,13 @@ def _client(way: Exit, seconds: float) -> httpx.Client:
     return httpx.Client(verify=_tls(way.ca_file), timeout=timeout, follow_redirects=False, trust_env=False)
 
 
-@lru_cache
 def _tls(ca_file: Path | None) -> ssl.SSLContext:
     """Return what checks certificates against that authority alone, or against the machine's.
 
     Raises EgressRefused where the file holds none.
     """
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        return client_context(TlsFiles(ca_file=ca_file))
     except OSError as fault:
         raise EgressRefused(f"ca_file {ca_file} of [[egress]] is no certificate that can be read: {fault}") from None
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import orchestrator
 from orchestrator.app.conformance import network, objects
 from orchestrator.app.conformance.layout import page, table
-from orchestrator.archive.dimse.tls import SUITES
-from orchestrator.archive.http.tls import CIPHERS
 from orchestrator.config import Settings
 from orchestrator.dicom.objects.provenance import HOST
+from orchestrator.network.tls import CLIENT_CIPHERS, SERVER_CIPHERS
 
 _HEAD = f"""# DICOM Conformance Statement
 
@@ -69,14 +68,15 @@ def _security(settings: Settings) -> str:
     tls = settings.receiver_tls
     state = f"on, port {tls.port}" if tls.enabled else "off by these settings"
     asked = "must show a certificate (mutual authentication)" if tls.require_certificate else "need show no certificate"
+    suites = f"`{CLIENT_CIPHERS}` and those of TLS 1.3"
     rows = [
-        ("RECEIVER", f"{state}; senders {asked}", f"`{CIPHERS}` and those of TLS 1.3"),
+        ("RECEIVER", f"{state}; senders {asked}", f"`{SERVER_CIPHERS}` and those of TLS 1.3"),
         (
             "CLIENT, `dimse+tls`",
             "certificate and name of the archive are always checked",
-            f"`{SUITES}` and those of TLS 1.3",
+            suites,
         ),
-        ("DICOMweb user agent, `https`", "the same", "those of OpenSSL with TLS 1.2 or later"),
+        ("DICOMweb user agent, `https`", "the same", suites),
     ]
     return page(
         "Secure transport by TLS 1.2 and 1.3, by the Modified BCP 195 RFC 8996, 9325 TLS profile (PS3.15 B.12):",

@@ -8,9 +8,10 @@ from datetime import timedelta
 
 from orchestrator.app.installation.paths import doorbell_of, owed_of, spool_of
 from orchestrator.app.service.shutdown import Stop
-from orchestrator.archive import Commitments, Credentials, Entity, Known, Receiver, Ringer, Tls
+from orchestrator.archive import Commitments, Credentials, Entity, Known, Receiver, Ringer
 from orchestrator.config import SenderSettings, Settings
 from orchestrator.domain.errors import OrchestratorError
+from orchestrator.network.tls import TlsFiles
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def entities_of(settings: Settings) -> list[Entity]:
 def known_of(sender: SenderSettings, settings: Settings) -> Known:
     """Return what the receiver knows of one sender."""
     files = settings.receiver_tls
-    tls = Tls(ca_file=files.ca_file, certificate_file=files.certificate_file, key_file=files.key_file)
+    tls = TlsFiles(ca_file=files.ca_file, certificate_file=files.certificate_file, key_file=files.key_file)
     return Known(
         ae_title=sender.ae_title,
         certificate=sender.certificate,

@@ -2,6 +2,5 @@
 
 from orchestrator.archive.dimse.archive import DimseArchive, Ways
 from orchestrator.archive.dimse.peer import Peer
-from orchestrator.archive.dimse.tls import Tls
 
-__all__ = ["DimseArchive", "Peer", "Tls", "Ways"]
+__all__ = ["DimseArchive", "Peer", "Ways"]

@@ -14,10 +14,11 @@ from pynetdicom import AE, _config, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
-from orchestrator.archive.dimse.tls import NotingContext, Tls, named
+from orchestrator.archive.dimse.tls import NotingContext, named, noting_context
 from orchestrator.archive.protocol.dataset import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from orchestrator.archive.protocol.negotiation import ANNOUNCED_PDU_BYTES
 from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable
+from orchestrator.network.tls import TlsFiles
 
 _config.STORE_SEND_CHUNKED_DATASET = True  # a file's bytes go out as they are, never decoded and encoded again
 _config.LOG_HANDLER_LEVEL = "none"  # the standard lines quote identifiers, that is patients
@@ -48,7 +49,7 @@ class Peer:
         *,
         ae_title: str,
         timeout_seconds: float,
-        tls: Tls | None = None,
+        tls: TlsFiles | None = None,
     ) -> None:
         self.name = name
         self.timeout_seconds = timeout_seconds
@@ -139,10 +140,10 @@ class Peer:
         if self._tls is None:
             return None
         try:
-            return self._tls.context(sockets)
+            return noting_context(self._tls, sockets)
         except OSError as fault:  # ssl.SSLError is one
-            reason = fault.strerror or fault
-            raise ArchiveRefused(f"{self}: {self._tls.files()} cannot be used for TLS: {reason}") from None
+            reason, files = fault.strerror or fault, ", ".join(map(str, self._tls.named))
+            raise ArchiveRefused(f"{self}: {files} cannot be used for TLS: {reason}") from None
 
     def _not_established(self, association: Association, purpose: str, tls: NotingContext | None) -> ArchiveError:
         answer = association.acceptor.primitive

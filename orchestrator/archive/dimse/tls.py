@@ -1,16 +1,14 @@
-"""TLS towards an archive: BCP 195 (PS3.15 B.12), its certificate always checked, its name too."""
+"""How the TLS connection of an association went: pynetdicom tells only whether there is one."""
 
 from __future__ import annotations
 
 import socket
 import ssl
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable
+from orchestrator.network.tls import TlsFiles, prepared_client
 
-SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2 those that RFC 9325 recommends; all of TLS 1.3 are
 _CLIENT_CERTIFICATE_ALERTS = {
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "no certificate",
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "no certificate, or no cipher suite that it takes",
@@ -27,39 +25,15 @@ _OTHER_VERSIONS = {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "WRON
 _NO_TLS = {"WRONG_VERSION_NUMBER", "UNEXPECTED_MESSAGE", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
-    """Certificates for one archive.
+def noting_context(files: TlsFiles, sockets: list[socket.socket]) -> NotingContext:
+    """Return what one connection is made with; the files are read again each time, since certificates are renewed.
 
-    ca_file: PEM of the authority that signed the archive's, None for those that the machine trusts.
-    certificate_file, key_file: PEM of our own, for an archive that asks for one.
+    sockets: takes the connection's socket, to be closed in any case.
+    Raises OSError where a file is missing or holds none.
     """
-
-    ca_file: Path | None = None
-    certificate_file: Path | None = None
-    key_file: Path | None = None
-
-    def context(self, sockets: list[socket.socket]) -> NotingContext:
-        """Return what one connection is made with; the files are read anew, since certificates are renewed.
-
-        sockets: takes the connection's socket, to be closed in any case.
-        Raises OSError where a file is missing or holds none.
-        """
-        context = NotingContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and name
-        context.faults, context.sockets, context.shaken = [], sockets, False
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_ciphers(SUITES)
-        if self.ca_file is None:
-            context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-        else:
-            context.load_verify_locations(self.ca_file)
-        if self.certificate_file is not None:
-            context.load_cert_chain(self.certificate_file, self.key_file)
-        return context
-
-    def files(self) -> str:
-        """Return the names of the files, for a message."""
-        return ", ".join(str(path) for path in (self.ca_file, self.certificate_file, self.key_file) if path)
+    context = prepared_client(NotingContext(ssl.PROTOCOL_TLS_CLIENT), files)
+    context.faults, context.sockets, context.shaken = [], sockets, False
+    return context
 
 
 class _NotingSocket(ssl.SSLSocket):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from orchestrator.network.tls import TlsFiles, client_context
+
 _PARTIAL_CHAIN, _NO_CHECK_TIME = 0x80000, 0x200000
 """X509_V_FLAG_PARTIAL_CHAIN: it vouches for itself; X509_V_FLAG_NO_CHECK_TIME (OpenSSL, x509_vfy.h)."""
 
@@ -35,9 +37,7 @@ def shown_certificate(
 
     Raises OSError, of which ssl.SSLError is one.
     """
-    context = ssl.create_default_context(cafile=ca_file)
-    if certificate_file:
-        context.load_cert_chain(certificate_file, key_file)
+    context = client_context(TlsFiles(ca_file=ca_file, certificate_file=certificate_file, key_file=key_file))
     with (
         socket.create_connection((host, port), timeout_seconds) as connection,
         context.wrap_socket(connection, server_hostname=host) as secured,

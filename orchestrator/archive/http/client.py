@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from urllib.parse import quote, urlencode
 import httpx
 
 from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable
+from orchestrator.network.tls import TlsFiles, client_context
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines quote addresses, and a query may name a patient
 logging.getLogger("httpcore").setLevel(logging.WARNING)  # its lines quote headers, and one holds the password
@@ -90,11 +90,12 @@ class HttpPeer:
         return f"archive {self.name!r} ({self._root})"
 
     def _tls(self) -> ssl.SSLContext:
-        files = (self._access.ca_file, self._access.certificate_file, self._access.key_file)
+        access = self._access
+        files = TlsFiles(ca_file=access.ca_file, certificate_file=access.certificate_file, key_file=access.key_file)
         try:
-            return _context(files, tuple(path.stat().st_mtime_ns if path else 0 for path in files))
+            return client_context(files)
         except OSError as fault:
-            named = " or ".join(str(path) for path in files if path)
+            named = " or ".join(map(str, files.named))
             raise ArchiveRefused(f"{self}: {named} cannot be used for TLS: {fault.strerror or fault}") from None
 
 
@@ -244,13 +245,3 @@ def _tls_fault(fault: BaseException) -> ssl.SSLError | None:
 def _wished_wait(response: httpx.Response) -> str:
     wait = response.headers.get("Retry-After", "")
     return f" and asks to be left alone for {wait} s" if wait.isascii() and wait.isdigit() else ""
-
-
-@lru_cache(maxsize=64)
-def _context(files: tuple[Path | None, Path | None, Path | None], _changed_ns: tuple[int, ...]) -> ssl.SSLContext:
-    """Return what checks and shows certificates; a file that changes is read anew."""
-    ca_file, certificate_file, key_file = files
-    context = ssl.create_default_context(cafile=ca_file)
-    if certificate_file:
-        context.load_cert_chain(certificate_file, key_file)
-    return context

@@ -8,8 +8,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.archive.dimse.tls import Tls
 from orchestrator.archive.protocol.negotiation import Proposal, Rejection
+from orchestrator.network.tls import TlsFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Known:
     certificate: str = ""
     host: str = ""
     port: int = 0
-    tls: Tls | None = None
+    tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)

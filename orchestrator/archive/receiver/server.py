@@ -15,16 +15,17 @@ from pydicom.uid import UID
 
 from orchestrator.archive.commitment.pending_reports import Owed
 from orchestrator.archive.commitment.transactions import Commitments
-from orchestrator.archive.http.tls import Credentials, reason_of
 from orchestrator.archive.protocol.negotiation import ANNOUNCED_PDU_BYTES, Proposal, Rejection, storage_classes
 from orchestrator.archive.protocol.pdu import Abort, Pdu, PduConnection, ProtocolFault
 from orchestrator.archive.receiver.admission import Admission, Certificate, Entity, Known
 from orchestrator.archive.receiver.association import Association
 from orchestrator.archive.receiver.commitment_reports import Reporter
+from orchestrator.archive.receiver.credentials import Credentials
 from orchestrator.archive.receiver.services import Offered
 from orchestrator.archive.spool.arrival import Arrival, Closed
 from orchestrator.archive.spool.spool import Spool
 from orchestrator.domain.errors import SettingsError
+from orchestrator.network.tls import reason_of
 
 _NAMED_CLASSES = 1000
 _log = logging.getLogger(__name__)

@@ -11,10 +11,11 @@ import pytest
 from pydicom.uid import CTImageStorage, generate_uid
 from pynetdicom import evt
 
-from orchestrator.archive import Known, Owed, Spool, Tls, UntoldEvents
+from orchestrator.archive import Known, Owed, Spool, UntoldEvents
 from orchestrator.archive.commitment.pending_reports import Asked, Reference
 from orchestrator.archive.receiver.commitment_reports import Reporter
 from orchestrator.backoff import Backoff
+from orchestrator.network.tls import TlsFiles
 from tests.integration.archive.conftest import Station, debts, wait_until
 from tests.parts.archive.dcmtk import free_port
 from tests.parts.archive.modality import Reports, ask, associated, leave_at_the_report, listening
@@ -176,7 +177,7 @@ def test_a_sender_is_told_under_tls(
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority.certificate)
     context.load_cert_chain(theirs.certificate, theirs.key)
     context.verify_mode = ssl.CERT_REQUIRED
-    tls = Tls(ca_file=authority.certificate, certificate_file=ours.certificate, key_file=ours.key)
+    tls = TlsFiles(ca_file=authority.certificate, certificate_file=ours.certificate, key_file=ours.key)
     owed.keep(debt := asked())
     with listening("CT1", reports, port, tls=context):
         reporter(Known(ae_title="CT1", host="localhost", port=port, tls=tls)).later(debt)

@@ -1,4 +1,4 @@
-"""TLS for those who call us (PS3.15 B.12: BCP 195 with RFC 8996 and RFC 9325)."""
+"""What the receiver shows to callers under TLS and whom it believes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import ssl
 from pathlib import Path
 
 from orchestrator.domain.errors import SettingsError
+from orchestrator.network.tls import check_callers, file_state, reason_of, server_context
 
-CIPHERS = "ECDHE+AESGCM"  # RFC 9325 4.2 for TLS 1.2; those of TLS 1.3 are all good
 _log = logging.getLogger(__name__)
 
 
@@ -58,50 +58,24 @@ class Credentials:
 
     def _look(self) -> tuple[tuple[int, int, int] | None, ...]:
         files = (self._certificate_file, self._key_file, self._ca_file)
-        return tuple(_state_of(file) for file in files if file is not None)
+        return tuple(file_state(file) for file in files if file is not None)
 
     def _read(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_ciphers(CIPHERS)
-        # no session outlives what its certificate was checked against
-        context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-        context.num_tickets = 0
-        # an end without goodbye is not mistaken for the end of anything: PDUs have lengths, associations a release
-        context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
         try:
-            context.load_cert_chain(self._certificate_file, self._key_file, password=lambda: "")
-        except (OSError, ValueError) as fault:
+            context = server_context(self._certificate_file, self._key_file)
+        except OSError as fault:
             raise SettingsError(
                 f"[receiver_tls] {self._certificate_file} and {self._key_file} are no certificate with its key: "
                 f"{reason_of(fault)}"
             ) from None
         if self._ca_file is not None:
-            self._trust(context, self._ca_file)
+            self._check_callers(context, self._ca_file)
         return context
 
-    def _trust(self, context: ssl.SSLContext, ca_file: Path) -> None:
+    def _check_callers(self, context: ssl.SSLContext, ca_file: Path) -> None:
         try:
-            context.load_verify_locations(ca_file)
-        except (OSError, ValueError) as fault:
+            check_callers(context, ca_file, require_certificate=self._require)
+        except OSError as fault:
             raise SettingsError(
                 f"[receiver_tls] {ca_file} holds no authority's certificate: {reason_of(fault)}"
             ) from None
-        context.verify_mode = ssl.CERT_REQUIRED if self._require else ssl.CERT_OPTIONAL
-
-
-def reason_of(fault: Exception) -> str:
-    """Return in short what went wrong with a certificate or handshake, without what it was about."""
-    if isinstance(fault, ssl.SSLCertVerificationError):
-        return fault.verify_message
-    if isinstance(fault, ssl.SSLError):
-        return (fault.reason or "no TLS").replace("_", " ").lower()
-    return fault.strerror or type(fault).__name__ if isinstance(fault, OSError) else type(fault).__name__
-
-
-def _state_of(file: Path) -> tuple[int, int, int] | None:
-    try:
-        state = file.stat()
-    except OSError:
-        return None
-    return state.st_mtime_ns, state.st_size, state.st_ino
