@@ -111,9 +111,9 @@ def followed(service: Service, settings: Path) -> Iterator[tuple[float, int, int
     """Yield now and then: seconds, series done and in flight, MB of watcher and engine; until the backfill is done."""
     started = time.monotonic()
     print("seconds   done   in flight   watcher MB   engine MB", flush=True)
-    while service.ledger.backfill(1).state is BackfillState.RUNNING:
+    while service.ledger.backfills.get(1).state is BackfillState.RUNNING:
         time.sleep(REPORT_SECONDS)
-        fetches = service.ledger.backfill_progress(1).fetches
+        fetches = service.ledger.backfills.progress(1).fetches
         line = (
             time.monotonic() - started,
             fetches.get(FetchState.DONE, 0),
@@ -142,13 +142,13 @@ def report(service: Service, series: int, lines: list[tuple[float, int, int, int
     """Print what it comes to; SystemExit where a series has no result, or two."""
     seconds = lines[-1][0]
     settled = lines[len(lines) // 4]
-    jobs = service.ledger.jobs(states=[JobState.DONE], limit=2 * series + 10)
+    jobs = service.ledger.jobs.search(states=[JobState.DONE], limit=2 * series + 10)
     print(f"{series} series in {seconds:.0f} s: {series / seconds * 3600:,.0f} an hour")
     print(f"most in flight: {max(line[2] for line in lines)}")
     for name, column in (("watcher", 3), ("engine", 4)):
         print(f"{name}: {settled[column]} MB after a quarter of the time, {lines[-1][column]} MB at the end")
     if len(jobs) != series or len({job.series_uid for job in jobs}) != series:
-        for job in service.ledger.jobs(states=[*set(JobState) - {JobState.DONE}], limit=20):
+        for job in service.ledger.jobs.search(states=[*set(JobState) - {JobState.DONE}], limit=20):
             print(job.key[:12], job.series_uid, job.state, job.reason)
         raise SystemExit(f"{series} series have {len(jobs)} results")
     print("every series has one result")

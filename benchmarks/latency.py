@@ -90,7 +90,7 @@ def _push(service: Service, pacs: int, files: list[Path]) -> Waits:
 
 
 def _ended(service: Service, series_uid: str) -> JobRecord | None:
-    return next((job for job in service.ledger.jobs(series_uid=series_uid) if job.state in ENDED), None)
+    return next((job for job in service.ledger.jobs.search(series_uid=series_uid) if job.state in ENDED), None)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class Service:
 
     def event(self, kind: str, subject: str) -> datetime | None:
         """Return when the ledger says that it happened to the subject, first; None where it did not yet."""
-        return next((event.at for event in self.ledger.events(subject=subject) if event.kind == kind), None)
+        return next((event.at for event in self.ledger.events.after(subject=subject) if event.kind == kind), None)
 
     def received(self, series_uid: str) -> float:
         """Return when the last byte of the series' last instance was written, in seconds since 1970.

@@ -121,7 +121,7 @@ def cancel(number: Number, by: By = "command line", settings: SettingsFile = Non
 
 def _move(number: int, state: BackfillState, by: str, settings: Path | None) -> None:
     with ledgers.opened(settings) as ledger:
-        order = ledger.move_backfill(number, state, by=by)
+        order = ledger.backfills.move(number, state, by=by)
     console.print(f"backfill {order.number} is {order.state}", markup=False)
 
 

@@ -21,7 +21,7 @@ def command(
 ) -> None:
     """Show what happened to series, jobs, files and archives, the newest last; UIDs only, no patient data."""
     with ledgers.opened(settings) as ledger:
-        found = ledger.newest_events(beginning=subject, kind=kind, limit=limit)
+        found = ledger.events.newest(beginning=subject, kind=kind, limit=limit)
     if json:
         as_json(found)
         return

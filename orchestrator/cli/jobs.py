@@ -25,7 +25,7 @@ def list_jobs(
 ) -> None:
     """Show jobs, newest first."""
     with ledgers.opened(settings) as ledger:
-        jobs = ledger.jobs(states=state or (), limit=limit)
+        jobs = ledger.jobs.search(states=state or (), limit=limit)
         away = ledgers.destinations_away(ledger)
     if json:
         as_json(jobs)

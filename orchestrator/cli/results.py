@@ -46,7 +46,7 @@ def list_results(
 ) -> None:
     """Show results: urgent ones first, then the oldest."""
     with ledgers.opened(settings) as ledger:
-        results = ledger.results(Wanted(states=frozenset(state or ())))
+        results = ledger.results.search(Wanted(states=frozenset(state or ())))
     if json:
         as_json([{"job": job, "review": review} for job, review in results])
         return
@@ -91,7 +91,7 @@ def accept(key: Key, by: By, organization: Organization, comment: Comment = "", 
     from orchestrator.app.operations import jobs  # loads the engine's client
 
     with jobs.opened(settings) as office:
-        before = office.ledger.review(office.ledger.job(key).key)
+        before = office.ledger.reviews.newest(office.ledger.jobs.get(key).key)
         review = office.judge(key, ReviewState.ACCEPTED, by=by, organization=organization, reason="", comment=comment)
     console.print(f"result {review.job_key[:12]} is {review.state}{_instead_of(before)}", markup=False)
 
@@ -109,7 +109,7 @@ def reject(
     from orchestrator.app.operations import jobs  # loads the engine's client
 
     with jobs.opened(settings) as office:
-        before = office.ledger.review(office.ledger.job(key).key)
+        before = office.ledger.reviews.newest(office.ledger.jobs.get(key).key)
         review = office.judge(
             key, ReviewState.REJECTED, by=by, organization=organization, reason=reason.value, comment=comment
         )

@@ -25,16 +25,16 @@ from orchestrator.domain.job import JobState
 from orchestrator.ledger import tables
 from orchestrator.ledger.events import kind_of, moved, write_event
 from orchestrator.ledger.fetches import put_fetches
-from orchestrator.ledger.repository import Pages, columns, count_by, now, only, records, values
+from orchestrator.ledger.repository import Repository, columns, count_by, now, only, records, values
 
 LATELY = timedelta(hours=1)
 _AT_ONCE = 1000
 
 
-class BackfillPages(Pages):
+class BackfillRepository(Repository):
     """Backfills only ever move along orchestrator.domain.fetching.BACKFILL_MOVES."""
 
-    def add_backfill(self, order: BackfillRecord) -> BackfillRecord:
+    def add(self, order: BackfillRecord) -> BackfillRecord:
         """Return the order with the number that it has from now on."""
         row = values(order)
         del row["number"]
@@ -45,7 +45,7 @@ class BackfillPages(Pages):
             write_event(connection, kind_of("backfill", order.state), subject_of(number), text, order.by or "host")
         return replace(order, number=number)
 
-    def backfill(self, number: int) -> BackfillRecord:
+    def get(self, number: int) -> BackfillRecord:
         """Return the backfill with this number.
 
         Raises UnknownRecord.
@@ -53,7 +53,7 @@ class BackfillPages(Pages):
         with self._database.reading() as connection:
             return _one(connection, _query().where(tables.backfills.c.number == number), number)
 
-    def backfills(self, state: BackfillState | None = None) -> tuple[BackfillRecord, ...]:
+    def all(self, state: BackfillState | None = None) -> tuple[BackfillRecord, ...]:
         """Return all backfills, or those in a state, the oldest first."""
         query = _query().order_by(tables.backfills.c.number)
         if state is not None:
@@ -61,7 +61,7 @@ class BackfillPages(Pages):
         with self._database.reading() as connection:
             return records(connection, BackfillRecord, query)
 
-    def move_backfill(self, number: int, state: BackfillState, *, by: str = "host") -> BackfillRecord:
+    def move(self, number: int, state: BackfillState, *, by: str = "host") -> BackfillRecord:
         """Return the backfill in its new state; cancelled, nothing of it is fetched any more.
 
         Raises UnknownRecord, ForbiddenTransition.
@@ -82,7 +82,7 @@ class BackfillPages(Pages):
             write_event(connection, kind_of("backfill", state), subject_of(number), text, by)
             return replace(before, state=state, ended_at=ended, error="")
 
-    def backfill_waits(self, number: int, error: str) -> None:
+    def record_wait(self, number: int, error: str) -> None:
         """Keep why a backfill does not get on; an empty text where it does. The first reason is an event."""
         table = tables.backfills
         with self._database.writing() as connection:
@@ -91,7 +91,7 @@ class BackfillPages(Pages):
             if error and not before.error:
                 write_event(connection, "backfill-waits", subject_of(number), error)
 
-    def list_day(self, day: BackfillDay, fetches: Iterable[FetchRecord]) -> bool:
+    def put_day(self, day: BackfillDay, fetches: Iterable[FetchRecord]) -> bool:
         """Return True where the day was new; what it brings is then to be fetched, both or nothing."""
         with self._database.writing() as connection:
             if not insert_new(connection, tables.backfill_days, values(day)):
@@ -99,14 +99,14 @@ class BackfillPages(Pages):
             put_fetches(connection, fetches)
             return True
 
-    def backfill_days(self, number: int) -> tuple[BackfillDay, ...]:
+    def days(self, number: int) -> tuple[BackfillDay, ...]:
         """Return the days that were asked for."""
         table = tables.backfill_days
         query = sa.select(*columns(BackfillDay, table)).where(table.c.run == number).order_by(table.c.day)
         with self._database.reading() as connection:
             return records(connection, BackfillDay, query)
 
-    def last_begun(self, number: int) -> datetime | None:
+    def last_start(self, number: int) -> datetime | None:
         """Return when the newest fetch of a backfill began, None where none did."""
         fetches = tables.fetches.c
         with self._database.reading() as connection:
@@ -124,7 +124,7 @@ class BackfillPages(Pages):
                 found.update(connection.scalars(query.where(jobs.series_uid.in_(some))))
         return frozenset(found)
 
-    def backfill_progress(self, number: int) -> BackfillProgress:
+    def progress(self, number: int) -> BackfillProgress:
         """Return how far the backfill has come.
 
         Raises UnknownRecord.

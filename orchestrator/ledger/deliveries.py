@@ -15,17 +15,17 @@ from orchestrator.domain.job import Priority
 from orchestrator.domain.records import ARRIVED, DELIVERY_MOVES, DeliveryRecord, DeliveryState, Note, SeriesState
 from orchestrator.ledger import tables
 from orchestrator.ledger.events import kind_of, moved, write_event
-from orchestrator.ledger.repository import SHORT, Pages, columns, lock_job, now, only, records, values
+from orchestrator.ledger.repository import SHORT, Repository, columns, lock_job, now, only, records, values
 from orchestrator.ledger.series import lock_series_state
 
 FURTHEST = timedelta(days=3)
 """No attempt is ever put off for so long."""
 
 
-class DeliveryPages(Pages):
+class DeliveryRepository(Repository):
     """A delivery waits for the release of its series, then for its next attempt; a note only for the attempt."""
 
-    def add_delivery(self, job_key: str, destination: str) -> bool:
+    def add(self, job_key: str, destination: str) -> bool:
         """Return True where the delivery is new or was discarded; it is due at once where the series is released.
 
         Raises UnknownRecord.
@@ -38,12 +38,12 @@ class DeliveryPages(Pages):
             record = DeliveryRecord(job_key=job_key, destination=destination, next_attempt_at=due)
             return open_delivery(connection, record)
 
-    def deliveries(self, job_key: str) -> tuple[DeliveryRecord, ...]:
+    def of_job(self, job_key: str) -> tuple[DeliveryRecord, ...]:
         """Return the deliveries of the job's result by destination; notes that reject it are none of them."""
         with self._database.reading() as connection:
             return deliveries_of(connection, job_key)
 
-    def delivery(self, job_key: str, destination: str, note: Note = Note.NONE) -> DeliveryRecord:
+    def get(self, job_key: str, destination: str, note: Note = Note.NONE) -> DeliveryRecord:
         """Return the delivery of the job's result, or of a note that rejects it, to one destination.
 
         Raises UnknownRecord.
@@ -52,7 +52,7 @@ class DeliveryPages(Pages):
         with self._database.reading() as connection:
             return only(records(connection, DeliveryRecord, query), _unknown(job_key, destination))
 
-    def release_deliveries(self, series_uid: str, revision: int, at: datetime) -> int:
+    def release(self, series_uid: str, revision: int, at: datetime) -> int:
         """Return how many waiting deliveries of the revision became due at ``at``; those due before stay so."""
         table, jobs = tables.deliveries, tables.jobs
         of_series = sa.select(jobs.c.key).where(jobs.c.series_uid == series_uid, jobs.c.revision == revision)
@@ -61,9 +61,7 @@ class DeliveryPages(Pages):
         with self._database.writing() as connection:
             return connection.execute(update).rowcount
 
-    def due_deliveries(
-        self, now: datetime, limit: int = 50, *, destination: str | None = None
-    ) -> tuple[DeliveryRecord, ...]:
+    def due(self, now: datetime, limit: int = 50, *, destination: str | None = None) -> tuple[DeliveryRecord, ...]:
         """Return the waiting deliveries whose next attempt is due, by the job's priority, then by its age."""
         jobs = tables.jobs
         query = delivery_query().join(jobs, jobs.c.key == tables.deliveries.c.job_key).where(_is_due(now))
@@ -80,15 +78,13 @@ class DeliveryPages(Pages):
                 connection.scalars(sa.select(tables.deliveries.c.destination).distinct().where(_is_due(now)))
             )
 
-    def sending_deliveries(self, limit: int = 50) -> tuple[DeliveryRecord, ...]:
+    def sending(self, limit: int = 50) -> tuple[DeliveryRecord, ...]:
         """Return the deliveries that are on their way now."""
         query = delivery_query().where(tables.deliveries.c.state == DeliveryState.SENDING).limit(limit)
         with self._database.reading() as connection:
             return records(connection, DeliveryRecord, query)
 
-    def postpone_delivery(
-        self, job_key: str, destination: str, until: datetime, reason: str, note: Note = Note.NONE
-    ) -> None:
+    def postpone(self, job_key: str, destination: str, until: datetime, reason: str, note: Note = Note.NONE) -> None:
         """Let a waiting delivery wait longer, for a reason that is no failure; nothing where it waits no more.
 
         Raises UnknownRecord.
@@ -100,7 +96,7 @@ class DeliveryPages(Pages):
                 connection.execute(update.values(next_attempt_at=until, error=reason))
                 tell_of_delivery(connection, before, reason)
 
-    def recall_deliveries(self, destination: str, at: datetime) -> int:
+    def recall(self, destination: str, at: datetime) -> int:
         """Return how many released deliveries that were to wait for longer are due at ``at`` now."""
         table = tables.deliveries
         later = sa.and_(table.c.state == DeliveryState.WAITING, table.c.next_attempt_at > at)
@@ -108,7 +104,7 @@ class DeliveryPages(Pages):
         with self._database.writing() as connection:
             return connection.execute(update).rowcount
 
-    def note_sent(
+    def record_sent(
         self, job_key: str, destination: str, at: datetime, *, sent: Collection[str], note: Note = Note.NONE
     ) -> None:
         """Keep that the destination took these objects (SOP Instance UIDs), which it may confirm later."""
@@ -116,7 +112,7 @@ class DeliveryPages(Pages):
         with self._database.writing() as connection:
             connection.execute(update.values(sent_at=at, sent=tuple(sent)))
 
-    def move_delivery(
+    def move(
         self,
         job_key: str,
         destination: str,

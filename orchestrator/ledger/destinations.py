@@ -12,25 +12,25 @@ from orchestrator.database import insert_new
 from orchestrator.domain.records import DeliveryState, DestinationRecord
 from orchestrator.ledger import tables
 from orchestrator.ledger.events import write_event
-from orchestrator.ledger.repository import Pages, columns, count_by, records, values
+from orchestrator.ledger.repository import Repository, columns, count_by, records, values
 
 
-class DestinationPages(Pages):
+class DestinationRepository(Repository):
     """A destination that leaves attempts without an answer, one after the other, counts as away."""
 
-    def destination(self, name: str) -> DestinationRecord:
+    def get(self, name: str) -> DestinationRecord:
         """Return how the destination answered lately."""
         with self._database.reading() as connection:
             return next(iter(records(connection, DestinationRecord, _named(name))), DestinationRecord(name=name))
 
-    def destinations_away(self) -> tuple[DestinationRecord, ...]:
+    def unreachable(self) -> tuple[DestinationRecord, ...]:
         """Return those that do not answer, by name."""
         table = tables.destinations
         query = sa.select(*columns(DestinationRecord, table)).where(table.c.away_since.is_not(None))
         with self._database.reading() as connection:
             return records(connection, DestinationRecord, query.order_by(table.c.name))
 
-    def destination_failed(self, name: str, at: datetime, reason: str, *, most: int) -> DestinationRecord:
+    def record_failure(self, name: str, at: datetime, reason: str, *, most: int) -> DestinationRecord:
         """Return the record after an attempt without an answer; with ``most`` of them the destination is away."""
         with self._database.writing() as connection:
             before = _lock(connection, name)
@@ -42,7 +42,7 @@ class DestinationPages(Pages):
                 write_event(connection, "destination.away", name, f"{failures} attempts without an answer: {reason}")
             return after
 
-    def destination_answered(self, name: str) -> None:
+    def record_answer(self, name: str) -> None:
         """Keep that the destination answers."""
         with self._database.writing() as connection:
             before = _lock(connection, name)

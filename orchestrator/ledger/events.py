@@ -10,13 +10,13 @@ import sqlalchemy as sa
 
 from orchestrator.domain.records import EventRecord
 from orchestrator.ledger import tables
-from orchestrator.ledger.repository import Pages, columns, now, records
+from orchestrator.ledger.repository import Repository, columns, now, records
 
 _EVENTS_LOCK = 7_240_001
 """Advisory lock of PostgreSQL (the number means nothing)."""
 
 
-class EventPages(Pages):
+class EventRepository(Repository):
     """Events are only ever added."""
 
     def record(self, kind: str, subject: str, text: str, *, by: str = "host") -> EventRecord:
@@ -24,7 +24,7 @@ class EventPages(Pages):
         with self._database.writing() as connection:
             return write_event(connection, kind, subject, text, by)
 
-    def events(self, *, after: int = 0, subject: str | None = None, limit: int = 500) -> tuple[EventRecord, ...]:
+    def after(self, *, after: int = 0, subject: str | None = None, limit: int = 500) -> tuple[EventRecord, ...]:
         """Return the events with a higher sequence than ``after``, oldest first."""
         query = _events_query().where(tables.events.c.sequence > after).order_by(tables.events.c.sequence).limit(limit)
         if subject is not None:
@@ -32,7 +32,7 @@ class EventPages(Pages):
         with self._database.reading() as connection:
             return records(connection, EventRecord, query)
 
-    def newest_events(
+    def newest(
         self, *, beginning: str = "", subjects: Collection[str] = (), kind: str = "", limit: int = 50
     ) -> tuple[EventRecord, ...]:
         """Return the newest events, the oldest of them first.
@@ -50,7 +50,7 @@ class EventPages(Pages):
         with self._database.reading() as connection:
             return records(connection, EventRecord, query)[::-1]
 
-    def last_event(self) -> int:
+    def last_sequence(self) -> int:
         """Return the sequence of the newest event, 0 where there is none."""
         with self._database.reading() as connection:
             return connection.scalar(sa.select(sa.func.max(tables.events.c.sequence))) or 0

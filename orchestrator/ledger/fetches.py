@@ -1,9 +1,8 @@
-"""What is taken from archives: how each watch stands, and each series on its way here."""
+"""Fetches: each series that is taken from an archive, and how far it has come."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -11,10 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from orchestrator.database import upsert
-from orchestrator.domain.fetching import WATCHING, FetchRecord, FetchState, WatchRecord
+from orchestrator.domain.fetching import WATCHING, FetchRecord, FetchState
 from orchestrator.ledger import tables
-from orchestrator.ledger.events import write_event
-from orchestrator.ledger.repository import Pages, columns, count_by, records, values
+from orchestrator.ledger.repository import Repository, columns, count_by, records, values
 
 _AT_ONCE = 1000
 _S = FetchState
@@ -22,47 +20,15 @@ _GONE = frozenset({_S.FETCHED, _S.UNWANTED, _S.DONE, _S.FAILED, _S.CANCELLED})
 """States in which nothing is to be fetched."""
 
 
-class FetchPages(Pages):
+class FetchRepository(Repository):
     """One process writes here, the watcher; all others read."""
 
-    def watch(self, archive: str) -> WatchRecord:
-        """Return how the watch of an archive stands; one that was never looked at has an empty cursor."""
-        query = sa.select(*columns(WatchRecord, tables.watches)).where(tables.watches.c.archive == archive)
-        with self._database.reading() as connection:
-            found = records(connection, WatchRecord, query)
-        return found[0] if found else WatchRecord(archive=archive)
-
-    def looked(self, archive: str, cursor: str, fetches: Iterable[FetchRecord], at: datetime) -> None:
-        """Keep what one look found and where the next one begins: both or nothing."""
-        with self._database.writing() as connection:
-            put_fetches(connection, fetches)
-            before = _lock_watch(connection, archive)
-            upsert(connection, tables.watches, values(replace(before, cursor=cursor, looked_at=at)))
-
-    def watch_waits(self, archive: str, error: str, at: datetime) -> None:
-        """Keep why nothing can be taken from an archive; the first time since it went well there is an event."""
-        with self._database.writing() as connection:
-            before = _lock_watch(connection, archive)
-            after = replace(before, waits_since=before.waits_since or at, error=error)
-            upsert(connection, tables.watches, values(after))
-            if before.waits_since is None:
-                write_event(connection, "watch-waits", archive, error)
-
-    def watch_goes_on(self, archive: str) -> None:
-        """Keep that it goes well; where it did not, there is an event."""
-        with self._database.writing() as connection:
-            before = _lock_watch(connection, archive)
-            if before.waits_since is not None:
-                upsert(connection, tables.watches, values(replace(before, waits_since=None, error="")))
-                text = f"it waited since {before.waits_since:%Y-%m-%d %H:%M:%S} UTC"
-                write_event(connection, "watch-goes-on", archive, text)
-
-    def put_fetches(self, fetches: Iterable[FetchRecord]) -> None:
+    def put(self, fetches: Iterable[FetchRecord]) -> None:
         """Keep the fetches as they stand now."""
         with self._database.writing() as connection:
             put_fetches(connection, fetches)
 
-    def fetches(self, archive: str, series_uids: Collection[str], run: int = WATCHING) -> Mapping[str, FetchRecord]:
+    def find(self, archive: str, series_uids: Collection[str], run: int = WATCHING) -> Mapping[str, FetchRecord]:
         """Return what is known of these series, by UID."""
         table, rest = tables.fetches, iter(series_uids)
         query = _query().where(table.c.archive == archive, table.c.run == run)
@@ -72,14 +38,14 @@ class FetchPages(Pages):
                 found += records(connection, FetchRecord, query.where(table.c.series_uid.in_(some)))
         return {record.series_uid: record for record in found}
 
-    def study_fetches(self, study_uid: str, limit: int = 200) -> tuple[FetchRecord, ...]:
+    def of_study(self, study_uid: str, limit: int = 200) -> tuple[FetchRecord, ...]:
         """Return what is known of the series of a study in archives that are watched, those first that changed last."""
         table = tables.fetches
         query = _query().where(table.c.study_uid == study_uid, table.c.run == WATCHING)
         with self._database.reading() as connection:
             return records(connection, FetchRecord, query.order_by(table.c.changed_at.desc()).limit(limit))
 
-    def list_fetches(
+    def search(
         self, archive: str, run: int, state: FetchState, *, due_by: datetime | None = None, limit: int = 200
     ) -> tuple[FetchRecord, ...]:
         """Return the fetches in that state, those first that are due first; ``due_by``: only those due by then."""
@@ -90,14 +56,14 @@ class FetchPages(Pages):
         with self._database.reading() as connection:
             return records(connection, FetchRecord, query.order_by(table.c.due_at, table.c.series_uid).limit(limit))
 
-    def count_fetches(self, archive: str, run: int = WATCHING) -> Mapping[FetchState, int]:
+    def count(self, archive: str, run: int = WATCHING) -> Mapping[FetchState, int]:
         """Return how many fetches are in each state; every state is there."""
         table = tables.fetches
         with self._database.reading() as connection:
             found = count_by(connection, table.c.state, table.c.archive == archive, table.c.run == run)
         return dict.fromkeys(FetchState, 0) | found
 
-    def brought_by(self, archive: str, series_uid: str) -> FetchRecord | None:
+    def of_series(self, archive: str, series_uid: str) -> FetchRecord | None:
         """Return the newest fetch that brought images of the series, None where none did."""
         table = tables.fetches
         query = _query().where(table.c.archive == archive, table.c.series_uid == series_uid)
@@ -105,7 +71,7 @@ class FetchPages(Pages):
         with self._database.reading() as connection:
             return next(iter(records(connection, FetchRecord, query)), None)
 
-    def awaited(self, series_uids: Collection[str]) -> tuple[FetchRecord, ...]:
+    def pending(self, series_uids: Collection[str]) -> tuple[FetchRecord, ...]:
         """Return the fetches that are under way, or are to bring what an archive is known to hold of the series.
 
         What a backfill only means to fetch one day does not count before it has begun.
@@ -116,21 +82,21 @@ class FetchPages(Pages):
         with self._database.reading() as connection:
             return records(connection, FetchRecord, query)
 
-    def half_fetched(self) -> Mapping[str, int]:
+    def partial(self) -> Mapping[str, int]:
         """Return for each archive how many series its watch began to fetch and did not fetch whole."""
         table = tables.fetches
         begun = (table.c.run == WATCHING, table.c.attempts > 0, table.c.state.not_in(_GONE))
         with self._database.reading() as connection:
             return count_by(connection, table.c.archive, *begun)
 
-    def resume_fetches(self) -> None:
+    def resume(self) -> None:
         """Let what a killed process was fetching wait again; called by the one that starts to fetch."""
         table = tables.fetches
         with self._database.writing() as connection:
             begun = sa.update(table).where(table.c.state == FetchState.FETCHING)
             connection.execute(begun.values(state=FetchState.WAITING))
 
-    def forget_fetches(self, before: datetime) -> int:
+    def forget(self, before: datetime) -> int:
         """Return how many fetches were forgotten that ended before then; those of backfills stay."""
         table = tables.fetches
         old = sa.and_(table.c.run == WATCHING, table.c.state.in_(_GONE), table.c.changed_at < before)
@@ -142,12 +108,6 @@ def put_fetches(connection: sa.Connection, fetches: Iterable[FetchRecord]) -> No
     """Keep the fetches as they stand now."""
     for fetch in fetches:
         upsert(connection, tables.fetches, values(fetch))
-
-
-def _lock_watch(connection: sa.Connection, archive: str) -> WatchRecord:
-    query = sa.select(*columns(WatchRecord, tables.watches)).where(tables.watches.c.archive == archive)
-    found: Sequence[WatchRecord] = records(connection, WatchRecord, query.with_for_update())
-    return found[0] if found else WatchRecord(archive=archive)
 
 
 def _query() -> sa.Select[Any]:

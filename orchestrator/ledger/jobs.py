@@ -1,4 +1,4 @@
-"""Jobs and the objects they wrote."""
+"""Jobs: one revision of a series and one model each."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ import sqlalchemy as sa
 from orchestrator.database import insert_new
 from orchestrator.domain.errors import ForbiddenTransition, UnknownRecord
 from orchestrator.domain.job import JobState, move
-from orchestrator.domain.records import JobRecord, Note, ObjectRecord
+from orchestrator.domain.records import JobRecord
 from orchestrator.domain.result import Urgency
 from orchestrator.ledger import tables
 from orchestrator.ledger.events import kind_of, moved, write_event
 from orchestrator.ledger.repository import (
     SHORT,
-    Pages,
-    columns,
+    Repository,
     count_by,
     job_query,
     lock_job,
@@ -34,10 +33,10 @@ SHORTEST_PREFIX = 6
 """Digits of a job key that a person must give."""
 
 
-class WorkPages(Pages):
+class JobRepository(Repository):
     """Jobs only ever move along orchestrator.domain.job.MOVES."""
 
-    def add_job(self, record: JobRecord) -> bool:
+    def add(self, record: JobRecord) -> bool:
         """Return True where the job is new; one with the same key stays as it is.
 
         Raises UnknownRecord where the ledger lacks the revision of the series.
@@ -50,7 +49,7 @@ class WorkPages(Pages):
             write_event(connection, kind_of("job", record.state), record.key, text)
             return True
 
-    def job(self, key: str) -> JobRecord:
+    def get(self, key: str) -> JobRecord:
         """Return the job with this key, or the only one whose key begins with it (6 digits at least).
 
         Raises UnknownRecord.
@@ -65,7 +64,7 @@ class WorkPages(Pages):
             raise UnknownRecord(f"several jobs begin with {key}; give more of the key")
         return only(found, f"no job {key} in the ledger; give the key or its first {SHORTEST_PREFIX} digits or more")
 
-    def jobs(
+    def search(
         self,
         *,
         states: Collection[JobState] = (),
@@ -83,12 +82,12 @@ class WorkPages(Pages):
         with self._database.reading() as connection:
             return records(connection, JobRecord, query.order_by(table.c.created_at.desc(), table.c.key).limit(limit))
 
-    def count_jobs(self) -> Mapping[JobState, int]:
+    def count(self) -> Mapping[JobState, int]:
         """Return how many jobs are in each state; every state is there."""
         with self._database.reading() as connection:
             return dict.fromkeys(JobState, 0) | count_by(connection, tables.jobs.c.state)
 
-    def move_job(self, key: str, state: JobState, *, reason: str = "", by: str = "host") -> JobRecord:
+    def move(self, key: str, state: JobState, *, reason: str = "", by: str = "host") -> JobRecord:
         """Return the job in its new state; the event is written with it or not at all.
 
         The result of a superseded job waits for no verdict any more.
@@ -98,7 +97,7 @@ class WorkPages(Pages):
         with self._database.writing() as connection:
             return change_state(connection, lock_job(connection, key), state, reason=reason, by=by)
 
-    def note_job(
+    def annotate(
         self,
         key: str,
         *,
@@ -121,34 +120,6 @@ class WorkPages(Pages):
             after = replace(before, **changes, seconds={**before.seconds, **(seconds or {})}, updated_at=now())
             update_job(connection, after)
             return after
-
-    def put_objects(self, job_key: str, objects: Sequence[ObjectRecord], *, replace: bool = False) -> None:
-        """Keep the objects that the job wrote; the same ones again change nothing.
-
-        replace: these take the place of the job's objects until now, and were sent nowhere yet; that the
-            host wrote the others stays known.
-        Raises UnknownRecord.
-        """
-        with self._database.writing() as connection:
-            lock_job(connection, job_key)
-            if replace:
-                connection.execute(sa.update(tables.objects).where(_of_result(job_key)).values(replaced=True))
-                theirs = sa.and_(tables.deliveries.c.job_key == job_key, tables.deliveries.c.note == Note.NONE)
-                connection.execute(sa.update(tables.deliveries).where(theirs).values(sent_at=None, sent=None))
-            for position, written in enumerate(objects):
-                put_object(connection, values(written) | {"job_key": job_key, "position": position})
-
-    def objects(self, job_key: str, form: str = "") -> tuple[ObjectRecord, ...]:
-        """Return the job's objects of one form in the order they were put: of the first where it has none of that."""
-        found = self.objects_of_all_forms(job_key)
-        forms = [written.form for written in found]
-        shown = form if form in forms else next(iter(forms), form)
-        return tuple(written for written in found if written.form == shown)
-
-    def objects_of_all_forms(self, job_key: str) -> tuple[ObjectRecord, ...]:
-        """Return all that the job wrote, the result once for each form, in the order it was put."""
-        with self._database.reading() as connection:
-            return objects_of(connection, job_key)
 
 
 def change_state(
@@ -173,24 +144,6 @@ def change_state(
 def update_job(connection: sa.Connection, record: JobRecord) -> None:
     """Put the record in the place of the row that it is of."""
     connection.execute(sa.update(tables.jobs).where(tables.jobs.c.key == record.key).values(**values(record)))
-
-
-def objects_of(connection: sa.Connection, job_key: str) -> tuple[ObjectRecord, ...]:
-    """Return all objects of a job's result in the order they were put; notes that reject it are none of them."""
-    table = tables.objects
-    query = sa.select(*columns(ObjectRecord, table)).order_by(table.c.position)
-    return records(connection, ObjectRecord, query.where(_of_result(job_key), table.c.replaced.is_(False)))
-
-
-def _of_result(job_key: str) -> sa.ColumnElement[bool]:
-    return sa.and_(tables.objects.c.job_key == job_key, tables.objects.c.note == Note.NONE)
-
-
-def put_object(connection: sa.Connection, row: dict[str, Any]) -> None:
-    """Keep an object; one that was put before counts again."""
-    if not insert_new(connection, tables.objects, row | {"replaced": False}):
-        mine = sa.and_(tables.objects.c.sop_uid == row["sop_uid"], tables.objects.c.job_key == row["job_key"])
-        connection.execute(sa.update(tables.objects).where(mine).values(**row, replaced=False))
 
 
 def _entries(given: Sequence[Mapping[str, object]] | None) -> tuple[Mapping[str, object], ...] | None:

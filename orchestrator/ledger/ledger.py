@@ -1,44 +1,50 @@
-"""The ledger as one book of all its pages."""
+"""The ledger: one database, and a repository for each kind of record in it."""
 
 from __future__ import annotations
 
 from typing import Self
 
 from orchestrator.database import Database, database_faults
-from orchestrator.ledger.backfills import BackfillPages
-from orchestrator.ledger.deliveries import DeliveryPages
-from orchestrator.ledger.destinations import DestinationPages
-from orchestrator.ledger.events import EventPages
-from orchestrator.ledger.fetches import FetchPages
-from orchestrator.ledger.jobs import WorkPages
+from orchestrator.ledger.backfills import BackfillRepository
+from orchestrator.ledger.deliveries import DeliveryRepository
+from orchestrator.ledger.destinations import DestinationRepository
+from orchestrator.ledger.events import EventRepository
+from orchestrator.ledger.fetches import FetchRepository
+from orchestrator.ledger.jobs import JobRepository
 from orchestrator.ledger.migrations import migrate
-from orchestrator.ledger.results import ResultPages
-from orchestrator.ledger.reviews import ReviewPages
-from orchestrator.ledger.series import SeriesPages
-from orchestrator.ledger.withdrawals import WithdrawalPages
+from orchestrator.ledger.objects import ObjectRepository
+from orchestrator.ledger.results import ResultRepository
+from orchestrator.ledger.reviews import ReviewRepository
+from orchestrator.ledger.series import SeriesRepository
+from orchestrator.ledger.watches import WatchRepository
+from orchestrator.ledger.withdrawals import WithdrawalRepository
 
 
-class Ledger(
-    SeriesPages,
-    WorkPages,
-    DeliveryPages,
-    DestinationPages,
-    ReviewPages,
-    ResultPages,
-    WithdrawalPages,
-    EventPages,
-    FetchPages,
-    BackfillPages,
-):
+class Ledger:
     """Everything the host remembers; thread-safe, and safe beside other processes on the same database.
 
-    Each method is one short transaction; what it returned is durable. UIDs and digests only, no
-    patient data. Every change of state is an event in the same transaction.
+    Each method of a repository is one short transaction; what it returned is durable. UIDs and digests only,
+    no patient data. Every change of state is an event in the same transaction.
     """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.series = SeriesRepository(database)
+        self.jobs = JobRepository(database)
+        self.objects = ObjectRepository(database)
+        self.deliveries = DeliveryRepository(database)
+        self.destinations = DestinationRepository(database)
+        self.withdrawals = WithdrawalRepository(database)
+        self.results = ResultRepository(database)
+        self.reviews = ReviewRepository(database)
+        self.events = EventRepository(database)
+        self.watches = WatchRepository(database)
+        self.fetches = FetchRepository(database)
+        self.backfills = BackfillRepository(database)
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """Return the ledger at ``sqlite:///FILE`` or ``postgresql://…``, made or brought up to date first.
+        """Return the ledger at ``sqlite:///FILE`` or ``postgresql://…``, created or migrated first.
 
         Raises SettingsError for another URL and for a database of a newer version, DatabaseUnavailable.
         """

@@ -20,7 +20,7 @@ SHORT = 12
 """Digits of a job key that messages show."""
 
 
-class Pages:
+class Repository:
     """A part of the ledger; each public method is one short transaction of its own."""
 
     def __init__(self, database: Database) -> None:

@@ -15,13 +15,13 @@ from orchestrator.domain.review import ReviewState
 from orchestrator.domain.worklist import EVERY_RESULT, Order, Wanted
 from orchestrator.ledger import tables
 from orchestrator.ledger.deliveries import priority_rank
-from orchestrator.ledger.repository import Pages, columns, count_by
+from orchestrator.ledger.repository import Repository, columns, count_by
 
 
-class ResultPages(Pages):
+class ResultRepository(Repository):
     """A job that was cancelled after it had written its objects has no result."""
 
-    def results(
+    def search(
         self, wanted: Wanted = EVERY_RESULT, *, order: Order = Order.URGENCY, limit: int = 200, offset: int = 0
     ) -> tuple[tuple[JobRecord, ReviewRecord], ...]:
         """Return jobs with their newest verdict, in order, from the one at ``offset`` on."""
@@ -29,7 +29,7 @@ class ResultPages(Pages):
         with self._database.reading() as connection:
             return tuple(_result(row) for row in connection.execute(query))
 
-    def count_results(self, wanted: Wanted = EVERY_RESULT) -> Mapping[ReviewState, int]:
+    def count(self, wanted: Wanted = EVERY_RESULT) -> Mapping[ReviewState, int]:
         """Return how many of the results are in each state, those that are wanted or not; every state is there."""
         counted = self._count(tables.reviews.c.state, replace(wanted, states=frozenset()))
         return dict.fromkeys(ReviewState, 0) | counted

@@ -14,13 +14,13 @@ from orchestrator.domain.records import JobRecord, ReviewRecord
 from orchestrator.domain.review import CLOSED, REVIEW_MOVES, VERDICTS, WAITING, ReviewState, review_move
 from orchestrator.ledger import tables
 from orchestrator.ledger.events import kind_of, moved, write_event
-from orchestrator.ledger.repository import SHORT, Pages, columns, lock_job, only, records, values
+from orchestrator.ledger.repository import SHORT, Repository, columns, lock_job, only, records, values
 
 
-class ReviewPages(Pages):
+class ReviewRepository(Repository):
     """Verdicts only ever move along orchestrator.domain.review.REVIEW_MOVES."""
 
-    def open_review(self, job_key: str, at: datetime) -> None:
+    def open(self, job_key: str, at: datetime) -> None:
         """Make the job a result that waits for a verdict; one that has a review already stays as it is.
 
         Raises UnknownRecord.
@@ -32,18 +32,18 @@ class ReviewPages(Pages):
                 _insert(connection, review)
                 write_event(connection, kind_of("review", review.state), job_key, "waits for a verdict")
 
-    def review(self, job_key: str) -> ReviewRecord | None:
+    def newest(self, job_key: str) -> ReviewRecord | None:
         """Return the newest verdict on the job's result, None where the job has no result."""
         with self._database.reading() as connection:
             return next(iter(_newest(connection, job_key)), None)
 
-    def reviews(self, job_key: str) -> tuple[ReviewRecord, ...]:
+    def of_job(self, job_key: str) -> tuple[ReviewRecord, ...]:
         """Return every verdict on the job's result, oldest first."""
         query = _review_query().where(tables.reviews.c.job_key == job_key).order_by(tables.reviews.c.sequence)
         with self._database.reading() as connection:
             return records(connection, ReviewRecord, query)
 
-    def add_review(
+    def add(
         self,
         record: ReviewRecord,
         *,

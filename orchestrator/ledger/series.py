@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ import sqlalchemy as sa
 
 from orchestrator.database import insert_all, insert_new
 from orchestrator.domain.errors import ForbiddenTransition
-from orchestrator.domain.records import SERIES_MOVES, ObjectRecord, SeriesRecord, SeriesState
+from orchestrator.domain.records import SERIES_MOVES, SeriesRecord, SeriesState
 from orchestrator.domain.series import HeaderValue, Instance
 from orchestrator.ledger import tables
 from orchestrator.ledger.events import kind_of, moved, write_event
-from orchestrator.ledger.repository import Pages, columns, now, only, records, values
+from orchestrator.ledger.repository import Repository, columns, now, only, records, values
 
 _AT_ONCE = 1000
 """UIDs in one query; both databases bound the number of parameters."""
@@ -34,7 +33,7 @@ class StoredInstance:
 
 
 @dataclass(frozen=True, slots=True)
-class AskedSeries:
+class RoutedSeries:
     """A series as the rules saw it when they were asked.
 
     explanation: JSON of rules.Explanation. facts: by keyword, None where the values are not kept; the whole is None
@@ -46,10 +45,10 @@ class AskedSeries:
     facts: Mapping[str, Sequence[HeaderValue] | None] | None
 
 
-class SeriesPages(Pages):
-    """Revisions of series, and what the host itself wrote."""
+class SeriesRepository(Repository):
+    """Revisions of series, their instances, and what the rules said of them."""
 
-    def put_series(self, record: SeriesRecord, instances: Sequence[Instance]) -> bool:
+    def put(self, record: SeriesRecord, instances: Sequence[Instance]) -> bool:
         """Return True where the revision is new; one that is there stays as it is."""
         with self._database.writing() as connection:
             if not insert_new(connection, tables.series, values(record)):
@@ -59,7 +58,7 @@ class SeriesPages(Pages):
             write_event(connection, kind_of("series", record.state), record.series_uid, text)
             return True
 
-    def series(self, series_uid: str, revision: int | None = None) -> SeriesRecord | None:
+    def find(self, series_uid: str, revision: int | None = None) -> SeriesRecord | None:
         """Return a revision of the series, the newest unless one is named; None where there is none."""
         query = _series_query().where(tables.series.c.series_uid == series_uid)
         if revision is not None:
@@ -68,7 +67,7 @@ class SeriesPages(Pages):
             newest = query.order_by(tables.series.c.revision.desc()).limit(1)
             return next(iter(records(connection, SeriesRecord, newest)), None)
 
-    def series_instances(self, series_uid: str, revision: int) -> tuple[StoredInstance, ...]:
+    def instances(self, series_uid: str, revision: int) -> tuple[StoredInstance, ...]:
         """Return the instances of a revision, by SOP Instance UID; none where there is no such revision."""
         table = tables.instances
         query = sa.select(*columns(StoredInstance, table)).order_by(table.c.sop_uid)
@@ -76,7 +75,7 @@ class SeriesPages(Pages):
         with self._database.reading() as connection:
             return records(connection, StoredInstance, query)
 
-    def list_series(
+    def newest(
         self,
         *,
         study_uid: str | None = None,
@@ -96,7 +95,7 @@ class SeriesPages(Pages):
         with self._database.reading() as connection:
             return records(connection, SeriesRecord, query.limit(limit))
 
-    def move_series(
+    def move(
         self, series_uid: str, revision: int, state: SeriesState, *, complete_by: str = "", at: datetime | None = None
     ) -> SeriesRecord:
         """Return the revision in its new state; the first release sets ``released_at``.
@@ -118,7 +117,7 @@ class SeriesPages(Pages):
             write_event(connection, kind_of("series", state), series_uid, text)
             return after
 
-    def explain_series(
+    def explain(
         self,
         series_uid: str,
         revision: int,
@@ -140,51 +139,18 @@ class SeriesPages(Pages):
                 kept = sa.update(tables.series).where(_is(series_uid, revision))
                 connection.execute(kept.values(facts=dict(facts)))
 
-    def asked_series(self, since: datetime, source: str | None = None) -> Iterator[AskedSeries]:
+    def routed(self, since: datetime, source: str | None = None) -> Iterator[RoutedSeries]:
         """Yield the newest revision of each series that rules were asked about since then, the oldest first."""
         table = tables.series
         newer = table.alias()
-        query = sa.select(*columns(AskedSeries, table)).where(table.c.first_seen >= since, table.c.explanation != "")
+        query = sa.select(*columns(RoutedSeries, table)).where(table.c.first_seen >= since, table.c.explanation != "")
         later = sa.exists().where(newer.c.series_uid == table.c.series_uid, newer.c.revision > table.c.revision)
         query = query.where(~later).order_by(table.c.first_seen, table.c.series_uid)
         if source is not None:
             query = query.where(table.c.source == source)
         with self._database.reading() as connection:
             for row in connection.execution_options(yield_per=_AT_ONCE).execute(query).mappings():
-                yield AskedSeries(**row)
-
-    def wrote_series(self, series_uids: Collection[str]) -> frozenset[str]:
-        """Return those of the series that this host ever wrote."""
-        return self._among(tables.objects.c.series_uid, series_uids)
-
-    def wrote(self, sop_uids: Collection[str]) -> frozenset[str]:
-        """Return those of the SOP Instance UIDs that this host ever wrote, replaced ones too."""
-        return self._among(tables.objects.c.sop_uid, sop_uids)
-
-    def written(self, sop_uids: Collection[str]) -> tuple[ObjectRecord, ...]:
-        """Return what this host knows of those of the SOP Instance UIDs that it ever wrote, replaced ones too."""
-        table, rest, found = tables.objects, iter(sorted(sop_uids)), list[ObjectRecord]()
-        query = sa.select(*columns(ObjectRecord, table)).order_by(table.c.job_key, table.c.position)
-        with self._database.reading() as connection:
-            while some := list(islice(rest, _AT_ONCE)):
-                found += records(connection, ObjectRecord, query.where(table.c.sop_uid.in_(some)))
-        return tuple(found)
-
-    def wrote_in(self, study_uids: Collection[str]) -> frozenset[str]:
-        """Return those of the studies in which this host ever wrote a result."""
-        jobs, rest, found = tables.jobs, iter(study_uids), set[str]()
-        query = sa.select(jobs.c.study_uid).join(tables.objects, tables.objects.c.job_key == jobs.c.key).distinct()
-        with self._database.reading() as connection:
-            while some := list(islice(rest, _AT_ONCE)):
-                found.update(connection.scalars(query.where(jobs.c.study_uid.in_(some))))
-        return frozenset(found)
-
-    def _among(self, column: sa.Column[str], uids: Collection[str]) -> frozenset[str]:
-        rest, found = iter(uids), set[str]()
-        with self._database.reading() as connection:
-            while some := list(islice(rest, _AT_ONCE)):
-                found.update(connection.scalars(sa.select(column).where(column.in_(some))))
-        return frozenset(found)
+                yield RoutedSeries(**row)
 
 
 def lock_series_state(connection: sa.Connection, series_uid: str, revision: int) -> SeriesState:

@@ -26,15 +26,16 @@ from orchestrator.domain.records import (
 from orchestrator.ledger import tables
 from orchestrator.ledger.deliveries import deliveries_of, is_delivery, open_delivery, tell_of_delivery, update_delivery
 from orchestrator.ledger.events import moved, write_event
-from orchestrator.ledger.jobs import change_state, objects_of, put_object, update_job
-from orchestrator.ledger.repository import Pages, columns, count_by, job_query, lock_job, now, records, values
+from orchestrator.ledger.jobs import change_state, update_job
+from orchestrator.ledger.objects import objects_of, put_object
+from orchestrator.ledger.repository import Repository, columns, count_by, job_query, lock_job, now, records, values
 from orchestrator.ledger.reviews import is_retracted, retract_review
 
 REPLACED = LEAVING | {JobState.RUNNING, JobState.DONE}
 """What a newer result ends: the others have no result, and are tried again with the model as it is then."""
 
 
-class WithdrawalPages(Pages):
+class WithdrawalRepository(Repository):
     """A note is a delivery of its own, from the moment that it is owed; there is one of each for a destination."""
 
     def notes(self, job_key: str) -> tuple[DeliveryRecord, ...]:
@@ -105,7 +106,7 @@ class WithdrawalPages(Pages):
             newer = siblings[[each.key for each in siblings].index(job_key) + 1 :]
             return tuple(each for each in newer if destination in _places(deliveries_of(connection, each.key)))
 
-    def written_by(
+    def results_of(
         self, model: str, version: str, *, since: datetime | None = None, until: datetime | None = None
     ) -> tuple[str, ...]:
         """Return the keys of the jobs of a version whose results were written in that time, the oldest first."""
@@ -127,7 +128,7 @@ class WithdrawalPages(Pages):
         with self._database.reading() as connection:
             return tuple(sorted(connection.scalars(query)))
 
-    def order_retraction(self, order: RetractionRecord) -> bool:
+    def order(self, order: RetractionRecord) -> bool:
         """Return True where the order is new: it is kept once for a version and a time, whoever gives it again.
 
         Where it is for now and later too, the version's jobs that wait are held.
@@ -144,7 +145,7 @@ class WithdrawalPages(Pages):
                 _hold_waiting(connection, order)
         return is_new
 
-    def retraction(self, model: str, version: str) -> RetractionRecord | None:
+    def find_order(self, model: str, version: str) -> RetractionRecord | None:
         """Return the order by which a version runs no more, None where there is none."""
         table = tables.retractions
         query = _retraction_query().where(table.c.model == model, table.c.model_version == version)

@@ -92,7 +92,7 @@ class Backfilling:
     def turn(self) -> float:
         """Take one step of each backfill that may; return the seconds until the next turn."""
         busy = False
-        for order in self._ledger.backfills():
+        for order in self._ledger.backfills.all():
             pace = self._paces.setdefault(order.number, _Pace())
             if order.state is BackfillState.RUNNING:
                 busy |= time.monotonic() >= pace.next_turn and self._stepped(order, pace)
@@ -109,19 +109,19 @@ class Backfilling:
         if not self._may_go_on(order):
             return False
         past = self._past(order)
-        waiting = self._ledger.list_fetches(order.archive, order.number, _S.WAITING, due_by=self._clock(), limit=1)
+        waiting = self._ledger.fetches.search(order.archive, order.number, _S.WAITING, due_by=self._clock(), limit=1)
         if waiting:
             self._check_space()
             past.fetching.fetch(waiting[0])
             return True
-        counts = self._ledger.count_fetches(order.archive, order.number)
+        counts = self._ledger.fetches.count(order.archive, order.number)
         if counts[_S.WAITING]:
             return False
         day = self._next_day(order)
         if day is not None:
             self._list(order, day, past.archive)
         elif not counts[_S.FETCHED]:
-            self._ledger.move_backfill(order.number, BackfillState.DONE)
+            self._ledger.backfills.move(order.number, BackfillState.DONE)
         return day is not None
 
     def _stepped(self, order: BackfillRecord, pace: _Pace) -> bool:
@@ -129,12 +129,12 @@ class Backfilling:
             stepped = self.step(order)
         except (ArchiveError, StorageFull, UserError, OSError) as fault:
             reason = str(fault) if isinstance(fault, OrchestratorError) else f"{type(fault).__name__} of this machine"
-            self._ledger.backfill_waits(order.number, reason)
+            self._ledger.backfills.record_wait(order.number, reason)
             pace.failures += 1
             pace.next_turn = time.monotonic() + WAITS.seconds(pace.failures)
             return False
         if stepped and order.error:
-            self._ledger.backfill_waits(order.number, "")
+            self._ledger.backfills.record_wait(order.number, "")
         pace.failures = 0
         return stepped
 
@@ -149,22 +149,22 @@ class Backfilling:
         if order.hours is not None and order.hours.opening(now) > now:
             return False
         if self._past(order).is_watched:
-            live = self._ledger.list_fetches(order.archive, WATCHING, _S.WAITING, due_by=now, limit=1)
+            live = self._ledger.fetches.search(order.archive, WATCHING, _S.WAITING, due_by=now, limit=1)
             if live:
                 return False
-        if self._ledger.count_fetches(order.archive, order.number)[_S.FETCHED] >= self._in_flight:
+        if self._ledger.fetches.count(order.archive, order.number)[_S.FETCHED] >= self._in_flight:
             return False
         return not self._is_too_fast(order, now)
 
     def _is_too_fast(self, order: BackfillRecord, now: datetime) -> bool:
         if order.per_hour is None:
             return False
-        last = self._ledger.last_begun(order.number)
+        last = self._ledger.backfills.last_start(order.number)
         return last is not None and now < last + timedelta(hours=1) / order.per_hour
 
     def _next_day(self, order: BackfillRecord) -> date | None:
         """Return the next day to ask for, None where all were."""
-        listed = {day.day for day in self._ledger.backfill_days(order.number)}
+        listed = {day.day for day in self._ledger.backfills.days(order.number)}
         days = [order.first + timedelta(days=number) for number in range(order.days)]
         return next((day for day in (reversed(days) if order.newest_first else days) if day not in listed), None)
 
@@ -178,15 +178,15 @@ class Backfilling:
         listed = BackfillDay(
             run=order.number, day=day, found=len(found), skipped=len(found) - len(items), listed_at=self._clock()
         )
-        self._ledger.list_day(listed, items)
+        self._ledger.backfills.put_day(listed, items)
 
     def _could_want(self, rule: Rule, order: BackfillRecord, series: FoundSeries) -> bool:
         return may_match((rule,), {**series.headers, "Source": (order.archive,)})
 
     def _known(self, order: BackfillRecord, uids: Collection[str]) -> frozenset[str]:
         """Return those of the series that the host wrote, that the rule had, or that another day brought."""
-        listed = frozenset(self._ledger.fetches(order.archive, uids, order.number))
-        return self._ledger.wrote_series(uids) | self._ledger.ruled_series(order.rule, uids) | listed
+        listed = frozenset(self._ledger.fetches.find(order.archive, uids, order.number))
+        return self._ledger.objects.known_series(uids) | self._ledger.backfills.ruled_series(order.rule, uids) | listed
 
     def _item(self, order: BackfillRecord, series: FoundSeries) -> FetchRecord:
         now = self._clock()
@@ -203,17 +203,17 @@ class Backfilling:
 
     def _settle(self, order: BackfillRecord) -> None:
         """Put down what became of the series that are in flight."""
-        flying = self._ledger.list_fetches(order.archive, order.number, _S.FETCHED, limit=self._in_flight)
+        flying = self._ledger.fetches.search(order.archive, order.number, _S.FETCHED, limit=self._in_flight)
         ended = [replace(fetch, state=state) for fetch in flying if (state := self._end(fetch)) is not None]
         if ended:
-            self._ledger.put_fetches(ended)
+            self._ledger.fetches.put(ended)
 
     def _end(self, fetch: FetchRecord) -> FetchState | None:
         """Return how the fetch has ended, None where it has not."""
-        series = self._ledger.series(fetch.series_uid)
+        series = self._ledger.series.find(fetch.series_uid)
         if series is None or series.state is not SeriesState.RELEASED:
             return _S.FAILED if self._is_forgotten(fetch) else None
-        jobs = [job for job in self._ledger.jobs(series_uid=fetch.series_uid) if job.rule == fetch.rule]
+        jobs = [job for job in self._ledger.jobs.search(series_uid=fetch.series_uid) if job.rule == fetch.rule]
         states = {job.state for job in jobs if job.revision == series.revision}
         if not states:
             return _S.UNWANTED if self._was_released(fetch) else None
@@ -223,7 +223,7 @@ class Backfilling:
 
     def _was_released(self, fetch: FetchRecord) -> bool:
         """Return whether the series was complete after this fetch began, not only after an earlier one."""
-        events = self._ledger.events(subject=fetch.series_uid)
+        events = self._ledger.events.after(subject=fetch.series_uid)
         return any(event.kind == "series.released" and event.at >= (fetch.begun_at or event.at) for event in events)
 
     def _is_forgotten(self, fetch: FetchRecord) -> bool:

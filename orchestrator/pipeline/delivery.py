@@ -52,19 +52,19 @@ class Delivery:
     def take_up(self) -> None:
         """Let nothing wait for what another run was told: the hours or the destination may be others now."""
         for name in self._parts.destinations:
-            self._parts.ledger.recall_deliveries(name, self._parts.clock())
+            self._parts.ledger.deliveries.recall(name, self._parts.clock())
 
     def queue_due(self, client: Client) -> int:
         """Queue what each destination may get now; return how many there were."""
         now, queued = self._parts.clock(), 0
-        for name in self._parts.ledger.due_destinations(now):
+        for name in self._parts.ledger.deliveries.due_destinations(now):
             if name in self._parts.destinations:
                 rows = Outlet(self._parts.destinations[name], self._parts.ledger).admitted(now)
                 for row in rows:
                     self._queue(client, row, row.attempts + 1)
                 queued += len(rows)
             else:
-                for row in self._parts.ledger.due_deliveries(now, destination=name):
+                for row in self._parts.ledger.deliveries.due(now, destination=name):
                     self._park_unknown(row, row.attempts)
         return queued
 
@@ -73,7 +73,7 @@ class Delivery:
 
     def _queue(self, client: Client, row: DeliveryRecord, attempt: int) -> None:
         key, told = self.attempt_key(row, attempt), (row.job_key, row.destination, attempt, str(row.note))
-        priority = self._parts.ledger.job(row.job_key).priority
+        priority = self._parts.ledger.jobs.get(row.job_key).priority
         client.enqueue("deliver", key, *told, queue=delivery_queue(row.destination), priority=priority)
 
     @staticmethod
@@ -93,21 +93,21 @@ class Delivery:
     def __call__(self, key: str, destination_name: str, attempt: int, note: str = "") -> None:
         """Make one attempt and write down how it ended; an attempt of an earlier version of this names no note."""
         ledger = self._parts.ledger
-        row, job = ledger.delivery(key, destination_name, Note(note)), ledger.job(key)
+        row, job = ledger.deliveries.get(key, destination_name, Note(note)), ledger.jobs.get(key)
         if row.state in ARRIVED:
             self._go_on(row, job)  # killed before it could
         elif row.state not in {DeliveryState.WAITING, DeliveryState.SENDING}:
             return
         elif not row.note and (self._withdrawal.stop_retracted(job) or job.state not in LEAVING):
-            self._move(row, DeliveryState.DISCARDED, error=f"the job is {ledger.job(key).state}")
-        elif may_be_tried(ledger.destination(destination_name), self._parts.clock()):
+            self._move(row, DeliveryState.DISCARDED, error=f"the job is {ledger.jobs.get(key).state}")
+        elif may_be_tried(ledger.destinations.get(destination_name), self._parts.clock()):
             self._move(row, DeliveryState.SENDING, error=row.error, attempts=attempt)
             self._attempt(row, job, attempt)
         else:
             self._give_back(row, attempt)
 
     def _move(self, row: DeliveryRecord, state: DeliveryState, **told: Any) -> None:
-        self._parts.ledger.move_delivery(row.job_key, row.destination, state, note=row.note, **told)
+        self._parts.ledger.deliveries.move(row.job_key, row.destination, state, note=row.note, **told)
 
     def _attempt(self, row: DeliveryRecord, job: JobRecord, attempt: int) -> None:
         destination = self._parts.destinations[row.destination]
@@ -140,12 +140,12 @@ class Delivery:
         if not is_sent:
             self._move(row, DeliveryState.DISCARDED, error=NOTHING_THERE, attempts=attempt)
         elif not row.note:
-            self._parts.ledger.note_job(row.job_key, seconds={"deliver": time.perf_counter() - started})
+            self._parts.ledger.jobs.annotate(row.job_key, seconds={"deliver": time.perf_counter() - started})
         return is_sent
 
     def _arrived(self, row: DeliveryRecord, job: JobRecord, destination: Destination, attempt: int) -> None:
         if not row.note:
-            self._parts.ledger.note_job(job.key, seconds={"complete": self._waited(job)})
+            self._parts.ledger.jobs.annotate(job.key, seconds={"complete": self._waited(job)})
         state = DeliveryState.UNCONFIRMED if destination.confirm == "none" else DeliveryState.CONFIRMED
         self._move(row, state, confirmed_by=destination.confirm, attempts=attempt)
         self._go_on(row, job)
@@ -158,7 +158,7 @@ class Delivery:
 
     def _waited(self, job: JobRecord) -> float:
         """Return the seconds between the start of the models and the release of the series' results."""
-        series = self._parts.ledger.series(job.series_uid, job.revision)
+        series = self._parts.ledger.series.find(job.series_uid, job.revision)
         if series is None or series.released_at is None:
             return 0.0
         return max(0.0, (series.released_at - series.first_seen).total_seconds())
@@ -178,7 +178,9 @@ class Delivery:
                 self._ask(row, objects, destination)
             if not destination.holds(ours):  # an earlier attempt may have been interrupted before it could say so
                 destination.archive.store([item.path for item in objects])
-        ledger.note_sent(row.job_key, row.destination, clock(), sent=[item.sop_uid for item in objects], note=row.note)
+        ledger.deliveries.record_sent(
+            row.job_key, row.destination, clock(), sent=[item.sop_uid for item in objects], note=row.note
+        )
         lost = destination.unconfirmed(ours)
         if lost:
             raise Unconfirmed(
@@ -197,7 +199,7 @@ class Delivery:
 
         Raises ArchiveRefused where that was never written: the settings asked for other objects then.
         """
-        objects = destination.gets(self._parts.ledger.objects(job_key, destination.options.form))
+        objects = destination.gets(self._parts.ledger.objects.of_job(job_key, destination.options.form))
         if not objects:
             wanted = in_words(destination.options.objects)
             raise ArchiveRefused(f"the result was written before {destination.name} was to get {wanted}: run it again")
@@ -208,7 +210,7 @@ class Delivery:
         if row.note:
             self._withdrawal.check(objects[0], destination)
             return
-        job = self._parts.ledger.job(row.job_key)
+        job = self._parts.ledger.jobs.get(row.job_key)
         held = destination.archive.identity(job.study_uid)
         if held is None:
             raise SourceMissing(f"{destination.name} does not hold study {job.study_uid} yet")
@@ -217,7 +219,7 @@ class Delivery:
             raise IdentityChanged(f"{destination.name} holds the study with another {', '.join(different)}")
         sources = [
             ObjectReference(job.study_uid, job.series_uid, image.sop_uid, image.sop_class)
-            for image in self._parts.ledger.series_instances(job.series_uid, job.revision)
+            for image in self._parts.ledger.series.instances(job.series_uid, job.revision)
         ]
         absent = destination.archive.missing(sources)
         if absent:
@@ -231,17 +233,19 @@ class Delivery:
         if row.note:
             self._note_anew(row, destination, reason, attempt)
             return
-        others = [each for each in self._parts.ledger.deliveries(row.job_key) if each.destination != row.destination]
+        others = [
+            each for each in self._parts.ledger.deliveries.of_job(row.job_key) if each.destination != row.destination
+        ]
         if row.sent_at or any(each.sent_at or each.state in ARRIVED for each in others):
             where = "there" if row.sent_at else "elsewhere"
             self.park(row, f"{reason}, but the result was already delivered {where}: reject it first", attempt)
             return
-        held = destination.archive.identity(self._parts.ledger.job(row.job_key).study_uid)
+        held = destination.archive.identity(self._parts.ledger.jobs.get(row.job_key).study_uid)
         if held is None or any(each.state is DeliveryState.SENDING for each in others):
             self.wait(row, reason, attempt)  # another destination may be getting the old objects now
             return
-        self._parts.ledger.put_objects(row.job_key, self._readdressed(row.job_key, held), replace=True)
-        self._parts.ledger.record("identity-changed", row.job_key, f"{reason}; the objects were written anew")
+        self._parts.ledger.objects.put(row.job_key, self._readdressed(row.job_key, held), replace=True)
+        self._parts.ledger.events.record("identity-changed", row.job_key, f"{reason}; the objects were written anew")
         self._at_once(row, reason, attempt)
 
     def _note_anew(self, row: DeliveryRecord, destination: Destination, reason: str, attempt: int) -> None:
@@ -250,7 +254,7 @@ class Delivery:
             self.wait(row, f"{reason}, and the note was taken there", attempt)
             return
         self._withdrawal.write_anew(row, destination)
-        self._parts.ledger.record("identity-changed", row.job_key, f"{reason}; the note was written anew")
+        self._parts.ledger.events.record("identity-changed", row.job_key, f"{reason}; the note was written anew")
         self._at_once(row, reason, attempt)
 
     def _at_once(self, row: DeliveryRecord, reason: str, attempt: int) -> None:
@@ -258,7 +262,7 @@ class Delivery:
 
     def _readdressed(self, job_key: str, held: StudyIdentity) -> list[ObjectRecord]:
         """Return the objects for another identity, each form as a set of its own."""
-        objects, outbox = self._parts.ledger.objects_of_all_forms(job_key), self._parts.folders.outbox_of(job_key)
+        objects, outbox = self._parts.ledger.objects.of_all_forms(job_key), self._parts.folders.outbox_of(job_key)
         forms = dict.fromkeys(item.form for item in objects)
         return [
             anew for form in forms for anew in readdress([item for item in objects if item.form == form], held, outbox)
@@ -283,17 +287,17 @@ class Delivery:
         self._move(row, DeliveryState.PARKED, error=reason, attempts=attempt)
         if not row.note:
             with suppress(ForbiddenTransition):  # parked for another destination already, or superseded meanwhile
-                self._parts.ledger.move_job(row.job_key, JobState.PARKED, reason=f"{row.destination}: {reason}")
+                self._parts.ledger.jobs.move(row.job_key, JobState.PARKED, reason=f"{row.destination}: {reason}")
 
     def _finish(self, job: JobRecord) -> None:
         """End the job once every destination has its objects."""
         ledger = self._parts.ledger
-        states = {row.state for row in ledger.deliveries(job.key)}
+        states = {row.state for row in ledger.deliveries.of_job(job.key)}
         if not states <= SETTLED or not states & ARRIVED:
             return
         with suppress(ForbiddenTransition):  # done before: an interrupted attempt is being repeated
-            done = ledger.move_job(job.key, JobState.DONE)
-            self._parts.observers.result_delivered(done, ledger.objects(job.key))
+            done = ledger.jobs.move(job.key, JobState.DONE)
+            self._parts.observers.result_delivered(done, ledger.objects.of_job(job.key))
 
 
 def _with_advice(refusal: Exception, destination: Destination) -> str:

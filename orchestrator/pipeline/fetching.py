@@ -49,7 +49,7 @@ class Fetching:
         begun = replace(
             wanted, state=FetchState.FETCHING, attempts=wanted.attempts + 1, begun_at=self._clock(), error=""
         )
-        self._ledger.put_fetches([begun])
+        self._ledger.fetches.put([begun])
         inbox = self._inbox(wanted.series_uid)
         try:
             return self._whole(begun, inbox, self._brought(begun, inbox))
@@ -78,7 +78,7 @@ class Fetching:
         fetched = replace(
             begun, state=FetchState.FETCHED, fetched=count, fetches=begun.fetches + 1, attempts=0, error=""
         )
-        self._ledger.put_fetches([fetched])
+        self._ledger.fetches.put([fetched])
         all_came = begun.count is None or count >= begun.count
         if not all_came:  # a broken file, or an archive that counts what it does not hand out
             said = f"{begun.archive} counts {begun.count} instances and handed out {count} that can be kept"
@@ -90,11 +90,11 @@ class Fetching:
         """Return the fetch with its next attempt later and later, so that it holds up no other."""
         due_at = self._clock() + timedelta(seconds=RETRIES.seconds(begun.attempts))
         later = replace(begun, state=FetchState.WAITING, due_at=due_at, error=error)
-        self._ledger.put_fetches([later])
+        self._ledger.fetches.put([later])
         if error != told:
             self._tell("fetch-refused", begun.series_uid, error)
         return later
 
     def _tell(self, kind: str, series_uid: str, text: str) -> None:
         log.warning("%s of series %s: %s", kind, series_uid, text)
-        self._ledger.record(kind, series_uid, text)
+        self._ledger.events.record(kind, series_uid, text)

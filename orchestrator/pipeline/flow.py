@@ -89,7 +89,7 @@ class Inference:
             prediction = self._predict(model.name, volume, folder)
             infer_seconds += prediction.seconds
             device = prediction.device
-        self._parts.ledger.note_job(key, device=device, seconds={"read": read_seconds, "infer": infer_seconds})
+        self._parts.ledger.jobs.annotate(key, device=device, seconds={"read": read_seconds, "infer": infer_seconds})
 
     def _predict(self, model: str, volume: Volume, folder: Path) -> Prediction:
         """Return the prediction; a process that died is given one more chance.
@@ -109,15 +109,15 @@ class Inference:
         job, model = self._job_and_model(key)
         kept, folder = self._kept(job, model), self._parts.folders.outbox_of(key)
         extra = self._extra(job, kept)
-        predecessors = self._parts.ledger.settle_predecessors(key)
+        predecessors = self._parts.ledger.withdrawals.settle_predecessors(key)
         objects: list[ObjectRecord] = []
         for options in self._parts.forms:
             earlier = predecessors.get(options.form)
             objects += write_objects(kept, job=job, model=model, folder=folder, options=options, predecessor=earlier)
             objects += keep_extra(extra, grid=kept[0][0], job_key=key, folder=folder, options=options)
-        self._parts.ledger.put_objects(key, objects, replace=True)
-        summary = summarize(self._parts.ledger.objects(key))
-        self._parts.ledger.note_job(
+        self._parts.ledger.objects.put(key, objects, replace=True)
+        summary = summarize(self._parts.ledger.objects.of_job(key))
+        self._parts.ledger.jobs.annotate(
             key,
             findings=summary.findings,
             measurements=summary.measurements,
@@ -139,16 +139,16 @@ class Inference:
         """Open the review and queue the deliveries, which leave once the series is released; twice changes nothing."""
         ledger = self._parts.ledger
         self._parts.folders.clear_scratch(key)
-        if self._is_held(ledger.job(key)) or not self._move(key, JobState.DELIVERING):
+        if self._is_held(ledger.jobs.get(key)) or not self._move(key, JobState.DELIVERING):
             return
-        ledger.open_review(key, datetime.now(UTC))
+        ledger.reviews.open(key, datetime.now(UTC))
         for destination in self._parts.destinations:
-            ledger.add_delivery(key, destination)
+            ledger.deliveries.add(key, destination)
         if not self._parts.destinations:
             self._move(key, JobState.DONE, "no destination is set; the objects stay in the outbox")
 
     def _begin(self, key: str) -> JobRecord | None:
-        job = self._parts.ledger.job(key)
+        job = self._parts.ledger.jobs.get(key)
         if job.state in ENDED:
             return None
         model = self._parts.runner.models().get(job.model)
@@ -163,7 +163,7 @@ class Inference:
 
     def _is_held(self, job: JobRecord) -> bool:
         """Return whether the job is held since its model was retracted; what it has found leaves for nowhere."""
-        order = self._parts.ledger.retraction(job.model, job.model_version)
+        order = self._parts.ledger.withdrawals.find_order(job.model, job.model_version)
         if order is None or job.state is JobState.DELIVERING:  # that far, its deliveries are stopped
             return False
         self._move(job.key, JobState.HELD, order.why_held)
@@ -178,7 +178,7 @@ class Inference:
         ledger, now = self._parts.ledger, datetime.now(UTC)
         successor = replace(
             job,
-            key=unused_key(ledger, job_key(ledger.series_instances(job.series_uid, job.revision), model, job.purpose)),
+            key=unused_key(ledger, job_key(ledger.series.instances(job.series_uid, job.revision), model, job.purpose)),
             model_version=model.version,
             model_digest=model.digest,
             state=JobState.WAITING,
@@ -186,7 +186,7 @@ class Inference:
             created_at=now,
             updated_at=now,
         )
-        ledger.add_job(successor)
+        ledger.jobs.add(successor)
         reason = f"the model changed since; job {successor.key[:12]} with version {model.version} takes its place"
         self._move(job.key, JobState.SUPERSEDED, reason)
 
@@ -219,15 +219,15 @@ class Inference:
     def _move(self, key: str, state: JobState, reason: str = "") -> bool:
         """Return False where a newer revision superseded the job meanwhile: then nothing is to be done."""
         try:
-            self._parts.ledger.move_job(key, state, reason=reason)
+            self._parts.ledger.jobs.move(key, state, reason=reason)
         except ForbiddenTransition:
-            if self._parts.ledger.job(key).state in ENDED:
+            if self._parts.ledger.jobs.get(key).state in ENDED:
                 return False
             raise
         return True
 
     def _job_and_model(self, key: str) -> tuple[JobRecord, ModelDescription]:
-        job = self._parts.ledger.job(key)
+        job = self._parts.ledger.jobs.get(key)
         model = self._parts.runner.models().get(job.model)
         if model is None or model.digest != job.model_digest:
             raise UnknownRecord(
@@ -252,7 +252,7 @@ class Inference:
 
         Raises OrchestratorError where a file is not what was received.
         """
-        stored = self._parts.ledger.series_instances(series_uid, revision)
+        stored = self._parts.ledger.series.instances(series_uid, revision)
         instances = tuple(map(_read_source, stored))
         changed = [row.sop_uid for row, now in zip(stored, instances, strict=True) if row.digest != now.digest]
         if changed:

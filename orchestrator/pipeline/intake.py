@@ -101,7 +101,9 @@ class Intake:
         )
         if reopened:
             self._admitted.pop(instance.series_uid, None)
-            self._ledger.record("series-reopened", instance.series_uid, "an image came after the models had started")
+            self._ledger.events.record(
+                "series-reopened", instance.series_uid, "an image came after the models had started"
+            )
             self._supersede(instance.series_uid)
 
     def closed(self, association: str, *, released: bool, sender: str, others_open: int) -> None:
@@ -154,7 +156,7 @@ class Intake:
         series = {due.series_uid for due in steps}
         return {
             fetch.series_uid
-            for fetch in (self._ledger.awaited(series) if series else ())
+            for fetch in (self._ledger.fetches.pending(series) if series else ())
             if fetch.state is FetchState.FETCHING or fetch.archive == self._way(fetch.series_uid).source
         }
 
@@ -175,7 +177,7 @@ class Intake:
         log.error("series %s waits %g s: %s\n%s", series_uid, WAIT_SECONDS, describe(error), frames(error))
         if series_uid not in self._waits:
             with suppress(Exception):  # where the ledger itself is the fault, the log has told
-                self._ledger.record("series-waits", series_uid, describe(error))
+                self._ledger.events.record("series-waits", series_uid, describe(error))
         self._waits[series_uid] = self._clock() + WAIT_SECONDS
 
     def _take(self, due: Due) -> bool:
@@ -220,7 +222,7 @@ class Intake:
             )
             if value
         }
-        brought = self._ledger.brought_by(way.source, due.series_uid)
+        brought = self._ledger.fetches.of_series(way.source, due.series_uid)
         return self._routing.admit(
             due.instances,
             source=way.source,
@@ -233,25 +235,25 @@ class Intake:
         """Take an earlier revision in hand again, so that a late image makes a whole new one."""
         if series_uid in self._completion:
             return
-        newest = self._ledger.series(series_uid)
+        newest = self._ledger.series.find(series_uid)
         if newest is None:
             return
-        rows = self._ledger.series_instances(series_uid, newest.revision)
+        rows = self._ledger.series.instances(series_uid, newest.revision)
         # files that made room for others are not there, and a fetch of an old series brings them one by one
         known = self._readable(row.path for row in rows if row.path.exists())
         quiet_seconds = self._quiet_seconds(late)
         self._completion.resumed(known, started=True, last_arrival=self._clock(), quiet_seconds=quiet_seconds)
 
     def _supersede(self, series_uid: str) -> None:
-        newest = self._ledger.series(series_uid)
+        newest = self._ledger.series.find(series_uid)
         if newest is not None and newest.state is not SeriesState.SUPERSEDED:
             self._routing.supersede(newest)
 
     def _is_settled(self, series_uid: str, paths: set[Path]) -> bool:
-        newest = self._ledger.series(series_uid)
+        newest = self._ledger.series.find(series_uid)
         if newest is None or newest.state is not SeriesState.RELEASED:
             return False
-        return paths <= {row.path for row in self._ledger.series_instances(series_uid, newest.revision)}
+        return paths <= {row.path for row in self._ledger.series.instances(series_uid, newest.revision)}
 
     def _readable(self, paths: Iterable[Path]) -> list[Instance]:
         found = []
@@ -274,4 +276,4 @@ class Intake:
         name = path.stem if ours else f"file-{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
         told = str(fault).replace(path.name, name)
         log.warning("a file that came cannot be read: %s", told)
-        self._ledger.record("file-unreadable", name, told)
+        self._ledger.events.record("file-unreadable", name, told)

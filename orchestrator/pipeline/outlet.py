@@ -63,13 +63,13 @@ class Outlet:
 
         What it has not confirmed yet says nothing: storage commitment may take its time.
         """
-        before = self.ledger.destination(self.destination.name)
+        before = self.ledger.destinations.get(self.destination.name)
         try:
             if before.away_since is not None:
                 self._greet()
             yield
         except ArchiveUnavailable as fault:
-            self.ledger.destination_failed(before.name, clock(), str(fault), most=MOST_FAILURES)
+            self.ledger.destinations.record_failure(before.name, clock(), str(fault), most=MOST_FAILURES)
             raise
         except Unconfirmed:
             raise
@@ -85,37 +85,37 @@ class Outlet:
 
     def _answered(self, before: DestinationRecord, at: datetime) -> None:
         if before.failures:
-            self.ledger.destination_answered(before.name)
+            self.ledger.destinations.record_answer(before.name)
         if before.away_since is not None:
-            self.ledger.recall_deliveries(before.name, at)
+            self.ledger.deliveries.recall(before.name, at)
 
     def _room(self, at: datetime) -> int:
         """Return how many results may be on their way."""
-        record, name = self.ledger.destination(self.destination.name), self.destination.name
+        record, name = self.ledger.destinations.get(self.destination.name), self.destination.name
         if not may_be_tried(record, at):
             return 0
         if record.away_since is not None:
-            return 1 - self.ledger.count_sending(name)
+            return 1 - self.ledger.destinations.count_sending(name)
         if self.destination.per_minute is None:
             return AHEAD
-        sent = self.ledger.count_sent(name, at - MINUTE, at) + self.ledger.count_sending(name)
+        sent = self.ledger.destinations.count_sent(name, at - MINUTE, at) + self.ledger.destinations.count_sending(name)
         return min(AHEAD, self.destination.per_minute - sent)
 
     def _open(self, at: datetime) -> Iterator[DeliveryRecord]:
         """Yield what is due; what can wait is put off until the destination's hours open."""
         hours = self.destination.hours
         opens = at if hours is None else hours.opening(at)
-        for row in self.ledger.due_deliveries(at, destination=self.destination.name):
+        for row in self.ledger.deliveries.due(at, destination=self.destination.name):
             if opens <= at or self._cannot_wait(row):
                 yield row
             else:
-                self.ledger.postpone_delivery(
+                self.ledger.deliveries.postpone(
                     row.job_key, row.destination, opens, f"waits for the hours {hours}", row.note
                 )
 
     def _cannot_wait(self, row: DeliveryRecord) -> bool:
         if row.note is Note.RETRACTED:  # a matter of patient safety
             return True
-        job = self.ledger.job(row.job_key)
+        job = self.ledger.jobs.get(row.job_key)
         found = job.urgency in {Urgency.IMMEDIATE, Urgency.URGENT}
         return found or job.priority in {Priority.STAT, Priority.URGENT}

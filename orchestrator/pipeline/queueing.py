@@ -33,7 +33,7 @@ def unused_key(ledger: Ledger, key: str) -> str:
 
 def _is_superseded(ledger: Ledger, key: str) -> bool:
     try:
-        return ledger.job(key).state is JobState.SUPERSEDED
+        return ledger.jobs.get(key).state is JobState.SUPERSEDED
     except UnknownRecord:
         return False
 

@@ -54,23 +54,23 @@ class Care:
 
     def queue_waiting(self) -> None:
         """Queue the jobs that wait and were overlooked."""
-        for job in self.ledger.jobs(states=(JobState.WAITING,), limit=1000):
+        for job in self.ledger.jobs.search(states=(JobState.WAITING,), limit=1000):
             queue_job(self.engine, job)
 
     def end_untold_jobs(self) -> None:
         """End the jobs that are under way by their record and whose flow has ended without saying how."""
-        for job in self.ledger.jobs(states=(JobState.RUNNING, JobState.DELIVERING), limit=1000):
-            if not self.ledger.deliveries(job.key) and self._flow_has_ended("infer", job.key):
-                now = self.ledger.job(job.key)  # the flow's last word may have come just before its end
-                if now.state is job.state and not self.ledger.deliveries(job.key):
-                    self.ledger.move_job(job.key, JobState.FAILED, reason=UNTOLD)
+        for job in self.ledger.jobs.search(states=(JobState.RUNNING, JobState.DELIVERING), limit=1000):
+            if not self.ledger.deliveries.of_job(job.key) and self._flow_has_ended("infer", job.key):
+                now = self.ledger.jobs.get(job.key)  # the flow's last word may have come just before its end
+                if now.state is job.state and not self.ledger.deliveries.of_job(job.key):
+                    self.ledger.jobs.move(job.key, JobState.FAILED, reason=UNTOLD)
 
     def repeat_untold_deliveries(self) -> None:
         """Repeat the attempts to deliver that ended without saying how."""
-        for row in self.ledger.sending_deliveries():
+        for row in self.ledger.deliveries.sending():
             if self._has_ended(row, row.attempts) and self._now(row) == row:
                 self.delivery.wait(row, UNTOLD, row.attempts)
-        for row in self.ledger.due_deliveries(datetime.now(UTC) - timedelta(seconds=CARE_SECONDS)):
+        for row in self.ledger.deliveries.due(datetime.now(UTC) - timedelta(seconds=CARE_SECONDS)):
             if self._has_ended(row, row.attempts + 1) and self._now(row) == row:
                 self.engine.again("deliver", self.delivery.attempt_key(row, row.attempts + 1))
 
@@ -79,11 +79,11 @@ class Care:
         self.workers.rest_idle(self.idle_seconds)
 
     def _park(self, flow: FlowStatus) -> None:
-        if flow.flow == "infer" and self.ledger.job(flow.key).state not in ENDED:
-            self.ledger.move_job(flow.key, JobState.PARKED, reason=DIED)
+        if flow.flow == "infer" and self.ledger.jobs.get(flow.key).state not in ENDED:
+            self.ledger.jobs.move(flow.key, JobState.PARKED, reason=DIED)
         if flow.flow == "deliver":
             job_key, destination, attempt, note = self.delivery.parts_of(flow.key)
-            row = self.ledger.delivery(job_key, destination, note)
+            row = self.ledger.deliveries.get(job_key, destination, note)
             if _is_at(row, attempt):
                 self.delivery.park(row, DIED, attempt)
 
@@ -95,7 +95,7 @@ class Care:
         return status is not None and status.ended and status.state is not FlowState.PARKED
 
     def _now(self, row: DeliveryRecord) -> DeliveryRecord:
-        return self.ledger.delivery(row.job_key, row.destination, row.note)
+        return self.ledger.deliveries.get(row.job_key, row.destination, row.note)
 
 
 def _is_at(row: DeliveryRecord, attempt: int) -> bool:

@@ -41,14 +41,14 @@ class Routing:
         only_rule: the rule that a backfill works off; no other counts then, and live work goes first.
         """
         series_uid = next(iter(instances)).series_uid
-        newest, digest = self._parts.ledger.series(series_uid), series_digest(instances)
+        newest, digest = self._parts.ledger.series.find(series_uid), series_digest(instances)
         if newest is not None and newest.state is not SeriesState.SUPERSEDED and newest.digest == digest:
             record, series = newest, gather(tuple(instances), revision=newest.revision, host_facts=host_facts)
         else:
             revision = newest.revision + 1 if newest is not None else 1
             series = gather(tuple(instances), revision=revision, host_facts=host_facts)
             record = self._record(series, source=source, reason=reason)
-            self._parts.ledger.put_series(record, series.instances)
+            self._parts.ledger.series.put(record, series.instances)
             if newest is not None:
                 self.supersede(newest)
         self._route(series, only_rule)
@@ -57,21 +57,21 @@ class Routing:
     def release(self, series_uid: str, revision: int, reason: str) -> None:
         """Let the results of this revision leave."""
         now = datetime.now(UTC)
-        self._parts.ledger.move_series(series_uid, revision, SeriesState.RELEASED, complete_by=reason, at=now)
-        self._parts.ledger.release_deliveries(series_uid, revision, now)
+        self._parts.ledger.series.move(series_uid, revision, SeriesState.RELEASED, complete_by=reason, at=now)
+        self._parts.ledger.deliveries.release(series_uid, revision, now)
 
     def supersede(self, older: SeriesRecord) -> None:
         """End what is not delivered of an older revision; what is delivered is flagged as stale."""
         ledger = self._parts.ledger
-        for job in ledger.jobs(series_uid=older.series_uid):
+        for job in ledger.jobs.search(series_uid=older.series_uid):
             if job.revision > older.revision:
                 continue
             if job.state in UNDELIVERED:
-                ledger.move_job(job.key, JobState.SUPERSEDED, reason="the series changed before the result left")
+                ledger.jobs.move(job.key, JobState.SUPERSEDED, reason="the series changed before the result left")
                 self._parts.folders.clear_scratch(job.key)
             elif job.state is JobState.DONE:
-                ledger.record("result-stale", job.key, "the series changed after the result was delivered")
-        ledger.move_series(older.series_uid, older.revision, SeriesState.SUPERSEDED)
+                ledger.events.record("result-stale", job.key, "the series changed after the result was delivered")
+        ledger.series.move(older.series_uid, older.revision, SeriesState.SUPERSEDED)
 
     def _record(self, series: Series, *, source: str, reason: str) -> SeriesRecord:
         modality = series.facts.get("Modality", ("",))
@@ -97,7 +97,7 @@ class Routing:
         if only_rule:
             matches = tuple(replace(match, priority=Priority.BACKFILL) for match in matches if match.rule == only_rule)
         explanation = rules.explain(facts)
-        self._parts.ledger.explain_series(
+        self._parts.ledger.series.explain(
             series.series_uid,
             series.revision,
             matched=bool(matches),
@@ -105,13 +105,13 @@ class Routing:
             facts=select_ledger_facts(facts),
         )
         for job in self._jobs(series, matches):
-            self._parts.ledger.add_job(job)
-            if self._parts.ledger.job(job.key).state is JobState.WAITING:
+            self._parts.ledger.jobs.add(job)
+            if self._parts.ledger.jobs.get(job.key).state is JobState.WAITING:
                 queue_job(self._client, job)
 
     def _is_ours(self, series: Series) -> bool:
         uids = [instance.sop_uid for instance in series.instances]
-        return not any(map(may_be_image, series.instances)) or bool(self._parts.ledger.wrote(uids))
+        return not any(map(may_be_image, series.instances)) or bool(self._parts.ledger.objects.known(uids))
 
     def _jobs(self, series: Series, matches: Collection[Match]) -> Iterator[JobRecord]:
         """Yield one job for each model; where two rules name a model, the more urgent one counts."""

@@ -89,7 +89,7 @@ class Verdicts:
         trusted = self._trusted.name(source, calling)
         try:
             statement = read_statement(instance.path)
-            about = self._ledger.written(statement.predecessors | statement.references)
+            about = self._ledger.objects.find(statement.predecessors | statement.references)
             if not about and not statement.judges:
                 return  # a dose report, key images for a conference: nothing that anybody would miss
             self._check(statement, about, trusted)
@@ -98,13 +98,13 @@ class Verdicts:
             return
         for key, ours in _by_job(about).items():
             try:
-                self._judge(self._ledger.job(key), ours, _Evidence(statement, instance.path, trusted))
+                self._judge(self._ledger.jobs.get(key), ours, _Evidence(statement, instance.path, trusted))
             except (UnreadableFile, _Unsaid) as reason:
                 self._tell(IGNORED, key, f"{instance.sop_uid} is no verdict on this result: {reason}")
 
     def _check(self, statement: Statement, about: Sequence[ObjectRecord], trusted: str) -> None:
         """Raise _Unsaid where the object cannot be a verdict on any result of ours."""
-        if self._ledger.wrote([statement.sop_uid]):
+        if self._ledger.objects.known([statement.sop_uid]):
             raise _Unsaid("this host wrote it")
         if not about:
             raise _Unsaid("it refers to no object of this host")
@@ -120,8 +120,8 @@ class Verdicts:
 
         Raises _Unsaid, UnreadableFile, ArchiveUnavailable.
         """
-        sop_uid, before = evidence.statement.sop_uid, self._ledger.review(job.key)
-        if any(review.evidence == sop_uid for review in self._ledger.reviews(job.key)):
+        sop_uid, before = evidence.statement.sop_uid, self._ledger.reviews.newest(job.key)
+        if any(review.evidence == sop_uid for review in self._ledger.reviews.of_job(job.key)):
             return
         if before is None:
             raise _Unsaid(f"the job is {job.state} and has no result to judge")
@@ -192,7 +192,7 @@ class Verdicts:
 
     def _keep(self, job: JobRecord, before: ReviewRecord, verdict: ReviewRecord) -> None:
         try:
-            kept = self._ledger.add_review(verdict, seen=before.state, second_reader=self._second_reader)
+            kept = self._ledger.reviews.add(verdict, seen=before.state, second_reader=self._second_reader)
         except ForbiddenTransition as refusal:
             self._tell(LATE, job.key, f"{verdict.evidence} from {verdict.source} says {verdict.state}: {refusal}")
             return
@@ -200,8 +200,8 @@ class Verdicts:
 
     def _tell(self, kind: str, subject: str, text: str) -> None:
         """Record an event, once: what is sent again says nothing new."""
-        if all(event.text != text for event in self._ledger.newest_events(subjects=[subject], kind=kind)):
-            self._ledger.record(kind, subject, text)
+        if all(event.text != text for event in self._ledger.events.newest(subjects=[subject], kind=kind)):
+            self._ledger.events.record(kind, subject, text)
 
 
 @dataclass(frozen=True, slots=True)

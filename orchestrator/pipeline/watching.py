@@ -78,7 +78,7 @@ class Watch:
             return 0.0
         fetched = self.fetch_next()
         if self._waits:
-            self._ledger.watch_goes_on(self.name)
+            self._ledger.watches.resume(self.name)
             self._waits = False
         if fetched:
             return 0.0
@@ -86,7 +86,7 @@ class Watch:
 
     def waits(self, reason: str) -> None:
         """Keep why a turn could not be taken; there is one event when that begins and one when it is over."""
-        self._ledger.watch_waits(self.name, reason, self._clock())
+        self._ledger.watches.record_wait(self.name, reason, self._clock())
         self._waits = True
 
     def look(self) -> bool:
@@ -95,9 +95,9 @@ class Watch:
         Raises ArchiveUnavailable, ArchiveRefused.
         """
         begun = self._clock()
-        page = self._archive.changes(self._ledger.watch(self.name).cursor)
+        page = self._archive.changes(self._ledger.watches.get(self.name).cursor)
         noted = self._noted(page.changes, begun)
-        self._ledger.looked(self.name, page.cursor, noted, self._clock())
+        self._ledger.watches.record_scan(self.name, page.cursor, noted, self._clock())
         if not page.more:
             self._looked_at = begun
         return page.more
@@ -109,14 +109,14 @@ class Watch:
         """
         if self._looked_at is None:
             return False
-        due = self._ledger.list_fetches(self.name, WATCHING, FetchState.WAITING, due_by=self._looked_at, limit=1)
+        due = self._ledger.fetches.search(self.name, WATCHING, FetchState.WAITING, due_by=self._looked_at, limit=1)
         for fetch in due:
             self._fetching.fetch(fetch)
         return bool(due)
 
     def _noted(self, changes: Sequence[Change], begun: datetime) -> list[FetchRecord]:
         uids = [change.series.series_uid for change in changes]
-        known, ours = self._ledger.fetches(self.name, uids), self._ledger.wrote_series(uids)
+        known, ours = self._ledger.fetches.find(self.name, uids), self._ledger.objects.known_series(uids)
         rules, judging = self._rules(), self._may_judge(changes, ours)
         noted = []
         for change in changes:
@@ -144,7 +144,7 @@ class Watch:
         if not self._verdicts:
             return frozenset()
         said = [change.series for change in changes if _may_state(change.series.headers)]
-        judged = self._ledger.wrote_in({series.study_uid for series in said})
+        judged = self._ledger.objects.known_in_studies({series.study_uid for series in said})
         others = [series for series in said if series.series_uid not in ours or (series.count or 0) > 1]
         return frozenset(series.series_uid for series in others if series.study_uid in judged)
 

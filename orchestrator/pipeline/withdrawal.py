@@ -38,19 +38,19 @@ class Withdrawal:
 
     def follow_up(self, job: JobRecord) -> None:
         """Let notes be owed for what the arrival of this job's result replaced; twice changes nothing."""
-        verdict = self._parts.ledger.review(job.key)
+        verdict = self._parts.ledger.reviews.newest(job.key)
         if verdict is not None and verdict.state is ReviewState.RETRACTED:
-            self._parts.ledger.retract(verdict)  # it was on its way when it was retracted
-        self._parts.ledger.follow_up(job.key)
+            self._parts.ledger.withdrawals.retract(verdict)  # it was on its way when it was retracted
+        self._parts.ledger.withdrawals.follow_up(job.key)
 
     def stop_retracted(self, job: JobRecord) -> bool:
         """Return whether the job's result is retracted, as one is that was written while the order was given."""
         ledger = self._parts.ledger
-        order = ledger.retraction(job.model, job.model_version)
-        if order is None or not order.concerns(ledger.reviews(job.key)):
+        order = ledger.withdrawals.find_order(job.model, job.model_version)
+        if order is None or not order.concerns(ledger.reviews.of_job(job.key)):
             return False
         if job.state is not JobState.SUPERSEDED:
-            ledger.retract(order.verdict_on(job.key))
+            ledger.withdrawals.retract(order.verdict_on(job.key))
         return True
 
     def note(self, row: DeliveryRecord, destination: Destination) -> ObjectRecord | None:
@@ -59,7 +59,7 @@ class Withdrawal:
         Raises Unconfirmed while the result itself is under way; SourceMissing where the archive lacks the study;
         UnreadableFile where nobody says whose the objects are.
         """
-        written = self._parts.ledger.note_object(row)
+        written = self._parts.ledger.withdrawals.note_object(row)
         if written is not None and written.path.exists():
             return written
         return self._write(row, destination, self._identity(row, destination))
@@ -80,16 +80,16 @@ class Withdrawal:
     def _write(
         self, row: DeliveryRecord, destination: Destination, identity: StudyIdentity | None
     ) -> ObjectRecord | None:
-        ledger, job = self._parts.ledger, self._parts.ledger.job(row.job_key)
-        followers = ledger.followers(job.key, row.destination)
+        ledger, job = self._parts.ledger, self._parts.ledger.jobs.get(row.job_key)
+        followers = ledger.withdrawals.followers(job.key, row.destination)
         objects = [item for item in self._there(row, destination) if not _is_followed(item, row.note, followers)]
         if not objects:
             return None
-        verdict = next(each for each in reversed(ledger.reviews(job.key)) if each.state is _STATES[row.note])
+        verdict = next(each for each in reversed(ledger.reviews.of_job(job.key)) if each.state is _STATES[row.note])
         folder, newer = self._parts.folders.outbox_of(job.key), _in_words(followers) or job.reason
         told: dict[str, Any] = {"identity": identity, "study": self._study(objects, destination), "newer": newer}
         note = withdraw(objects, row.note, job=job, verdict=verdict, folder=folder, **told)
-        ledger.put_note(row, note)
+        ledger.withdrawals.put_note(row, note)
         return note
 
     def _study(self, objects: Sequence[ObjectRecord], destination: Destination) -> Headers:
@@ -105,13 +105,13 @@ class Withdrawal:
     def _there(self, row: DeliveryRecord, destination: Destination) -> list[ObjectRecord]:
         """Return the objects of the result that the destination has, as far as anybody knows."""
         ledger = self._parts.ledger
-        result = ledger.delivery(row.job_key, row.destination)
+        result = ledger.deliveries.get(row.job_key, row.destination)
         if result.state is DeliveryState.SENDING:
             raise Unconfirmed(f"the result itself is on its way to {row.destination}")
-        written = ledger.objects_of_all_forms(row.job_key)
+        written = ledger.objects.of_all_forms(row.job_key)
         if result.sent is not None:
             return [item for item in written if item.sop_uid in result.sent]
-        meant = destination.gets(ledger.objects(row.job_key, destination.options.form))
+        meant = destination.gets(ledger.objects.of_job(row.job_key, destination.options.form))
         if result.state in ARRIVED:
             return list(meant)
         if not destination.ask:
@@ -123,7 +123,7 @@ class Withdrawal:
         """Return patient and study as the archive holds them, None where it is not to be asked."""
         if not destination.ask:
             return None
-        study_uid = self._parts.ledger.job(row.job_key).study_uid
+        study_uid = self._parts.ledger.jobs.get(row.job_key).study_uid
         held = destination.archive.identity(study_uid)
         if held is None:
             raise SourceMissing(f"{destination.name} does not hold study {study_uid} now")

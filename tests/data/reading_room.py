@@ -74,9 +74,9 @@ class ReadingRoom:
             first_seen=now() - timedelta(minutes=minutes),
             released_at=now() - timedelta(minutes=minutes - 0.5),
         )
-        if self.ledger.put_series(record, ()):
+        if self.ledger.series.put(record, ()):
             explanation = default_rules().explain(facts or {"Modality": (modality,)})
-            self.ledger.explain_series(
+            self.ledger.series.explain(
                 record.series_uid, revision, matched=explanation.matched, explanation=explanation.to_json()
             )
         return record
@@ -103,40 +103,40 @@ class ReadingRoom:
             updated_at=now() - timedelta(minutes=minutes - 1),
         )
         self.keys[word] = record.key
-        self.ledger.add_job(replace(record, **changes))  # type: ignore[arg-type]
-        return self.ledger.job(record.key)
+        self.ledger.jobs.add(replace(record, **changes))  # type: ignore[arg-type]
+        return self.ledger.jobs.get(record.key)
 
     def result(self, word: str, *, delivery: DeliveryState = DeliveryState.CONFIRMED, **changes: object) -> JobRecord:
         """Return a job that has objects and waits for a verdict."""
         measured = {"name": "Volume", "segment": "Brain", "value": BRAIN_ML, "unit": "ml"}
         job = self.job(word, **{"measurements": (measured,), **changes})  # type: ignore[arg-type]
-        self.ledger.put_objects(job.key, [self._object(job, kind) for kind in (ObjectKind.SEG, ObjectKind.SR)])
-        self.ledger.move_job(job.key, JobState.RUNNING)
-        self.ledger.move_job(job.key, JobState.DELIVERING)
-        self.ledger.add_delivery(job.key, "pacs")
+        self.ledger.objects.put(job.key, [self._object(job, kind) for kind in (ObjectKind.SEG, ObjectKind.SR)])
+        self.ledger.jobs.move(job.key, JobState.RUNNING)
+        self.ledger.jobs.move(job.key, JobState.DELIVERING)
+        self.ledger.deliveries.add(job.key, "pacs")
         self._deliver(job, delivery)
-        self.ledger.open_review(job.key, job.updated_at)
-        return self.ledger.job(job.key)
+        self.ledger.reviews.open(job.key, job.updated_at)
+        return self.ledger.jobs.get(job.key)
 
     def verdict(
         self, word: str, state: ReviewState, *, second_reader: SecondReader = SecondReader.NONE, **said: Any
     ) -> ReviewRecord:
         """Return what Dr. Ada Okafor said of the result, or that it waits for a second reader."""
-        seen = self.ledger.review(self.keys[word])
+        seen = self.ledger.reviews.newest(self.keys[word])
         assert seen is not None
         record = ReviewRecord(
             job_key=self.keys[word], state=state, at=now(), **{"by": "Ada Okafor", "organization": "St. Anna", **said}
         )
-        return self.ledger.add_review(record, seen=seen.state, second_reader=second_reader)
+        return self.ledger.reviews.add(record, seen=seen.state, second_reader=second_reader)
 
     def _deliver(self, job: JobRecord, state: DeliveryState) -> None:
         if state is DeliveryState.WAITING:
             error, due = "the archive does not answer", now() + timedelta(minutes=2)
-            self.ledger.move_delivery(job.key, "pacs", state, error=error, next_attempt_at=due, attempts=3)
+            self.ledger.deliveries.move(job.key, "pacs", state, error=error, next_attempt_at=due, attempts=3)
             return
-        self.ledger.move_delivery(job.key, "pacs", DeliveryState.SENDING, attempts=1)
-        self.ledger.move_delivery(job.key, "pacs", state, confirmed_by="readback")
-        self.ledger.move_job(job.key, JobState.DONE)
+        self.ledger.deliveries.move(job.key, "pacs", DeliveryState.SENDING, attempts=1)
+        self.ledger.deliveries.move(job.key, "pacs", state, confirmed_by="readback")
+        self.ledger.jobs.move(job.key, JobState.DONE)
 
     def _object(self, job: JobRecord, kind: ObjectKind) -> ObjectRecord:
         name = uid(f"{kind} {job.key}")
@@ -227,7 +227,7 @@ def fill(room: ReadingRoom) -> ReadingRoom:
         "rejected", ReviewState.REJECTED, reason=RejectReason.INCOMPLETE, comment="The right temporal pole is missing."
     )
     room.verdict("old", ReviewState.SUPERSEDED, by="host", organization="")
-    room.ledger.move_job(room.keys["old"], JobState.SUPERSEDED, reason="2 more instances arrived; see revision 2")
+    room.ledger.jobs.move(room.keys["old"], JobState.SUPERSEDED, reason="2 more instances arrived; see revision 2")
     ended(room, "crashed", JobState.FAILED, "the worker process ended with signal 6 (abort)")
     ended(room, "tilted", JobState.UNSUPPORTED, "gantry-tilt: the gantry is tilted by 12.5 degrees")
     room.job("waits", minutes=1)
@@ -240,8 +240,8 @@ def fill(room: ReadingRoom) -> ReadingRoom:
 def ended(room: ReadingRoom, word: str, state: JobState, reason: str) -> JobRecord:
     """Return a job that ended without a result."""
     job = room.job(word)
-    room.ledger.move_job(job.key, JobState.RUNNING)
-    return room.ledger.move_job(job.key, state, reason=reason)
+    room.ledger.jobs.move(job.key, JobState.RUNNING)
+    return room.ledger.jobs.move(job.key, state, reason=reason)
 
 
 @dataclass(frozen=True)

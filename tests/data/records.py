@@ -93,12 +93,12 @@ def verdict(state: ReviewState, job: str = "job", **changes: Any) -> ReviewRecor
 def add_jobs(ledger: Ledger, *records: JobRecord) -> None:
     """Put the series and the jobs into the ledger."""
     for record in records:
-        ledger.put_series(series_record(series_uid=record.series_uid, revision=record.revision), ())
-        assert ledger.add_job(record)
+        ledger.series.put(series_record(series_uid=record.series_uid, revision=record.revision), ())
+        assert ledger.jobs.add(record)
 
 
 def add_results(ledger: Ledger, names: Sequence[str] = ("job",), **changes: Any) -> None:
     """Put jobs with a pending review into the ledger."""
     for name in names:
         add_jobs(ledger, job_record(name, **changes))
-        ledger.open_review(key_of(name), NOON)
+        ledger.reviews.open(key_of(name), NOON)

@@ -136,7 +136,7 @@ class Service:
     def jobs(self) -> tuple[JobRecord, ...]:
         ledger = self.ledger()
         try:
-            return ledger.jobs()
+            return ledger.jobs.search()
         finally:
             ledger.close()
 

@@ -71,12 +71,12 @@ def outcomes(ledger: Ledger, series_uid: str) -> Iterator[Outcome]:
 
     An earlier run may have left jobs of other rules, or of a model as it was before somebody mended it.
     """
-    series = ledger.series(series_uid)
+    series = ledger.series.find(series_uid)
     if series is None or not series.explanation:
         return  # it could not be routed
     explained = json.loads(series.explanation)
     named = {model for rule in explained["rules"] if rule["matched"] for model in rule["models"]}
-    jobs = sorted(ledger.jobs(series_uid=series_uid), key=lambda job: job.created_at)
+    jobs = sorted(ledger.jobs.search(series_uid=series_uid), key=lambda job: job.created_at)
     newest = {job.model: job for job in jobs if job.revision == series.revision and job.model in named}
     if not newest:
         yield _without_job(series, explained)
@@ -100,7 +100,9 @@ def _without_job(series: SeriesRecord, explained: Mapping[str, Any]) -> Outcome:
 
 
 def _of_job(ledger: Ledger, series: SeriesRecord, job: JobRecord) -> Outcome:
-    sent = any(row.state in {DeliveryState.CONFIRMED, DeliveryState.UNCONFIRMED} for row in ledger.deliveries(job.key))
+    sent = any(
+        row.state in {DeliveryState.CONFIRMED, DeliveryState.UNCONFIRMED} for row in ledger.deliveries.of_job(job.key)
+    )
     return Outcome(
         series=series.series_uid,
         study=series.study_uid,
@@ -113,7 +115,7 @@ def _of_job(ledger: Ledger, series: SeriesRecord, job: JobRecord) -> Outcome:
         device=job.device,
         key=job.key,
         why=_why(series.explanation, job.rule),
-        objects=ledger.objects(job.key) if sent else (),
+        objects=ledger.objects.of_job(job.key) if sent else (),
         measurements=job.measurements,
         findings=job.findings,
         seconds=job.seconds,

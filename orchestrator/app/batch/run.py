@@ -199,6 +199,6 @@ def _wait(host: hosting.Host, series: Sequence[str], progress: Callable[[Progres
 
 def progress_of(ledger: Ledger, series: Sequence[str]) -> Progress:
     """Return how far the jobs of these series are."""
-    jobs = [job for series_uid in series for job in ledger.jobs(series_uid=series_uid)]
+    jobs = [job for series_uid in series for job in ledger.jobs.search(series_uid=series_uid)]
     running = tuple(job.model for job in jobs if job.state is JobState.RUNNING)
     return Progress(len(series), sum(job.state in ENDED for job in jobs), len(jobs), running)

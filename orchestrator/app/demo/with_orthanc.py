@@ -39,7 +39,7 @@ def archive_demo(
         with _service(effective, output) as service:
             folder = run.read_folder(output / "archive")
             with closing(Ledger.open(effective.data.database)) as ledger:
-                _wait(service, lambda: bool(ledger.watch(orthanc.name).cursor))
+                _wait(service, lambda: bool(ledger.watches.get(orthanc.name).cursor))
                 say(f"the service watches its changes; {len(folder.series)} series are sent to it")
                 started = time.perf_counter()
                 archive = connect(orthanc.url, name=orthanc.name)
@@ -92,7 +92,7 @@ def _wait(service: subprocess.Popen[bytes], until: Callable[[], bool]) -> None:
 
 def _are_done(ledger: Ledger, series: list[str], progress: Callable[[run.Progress], None]) -> bool:
     """Return whether each series is released and its jobs have ended."""
-    records = [ledger.series(uid) for uid in series]
+    records = [ledger.series.find(uid) for uid in series]
     seen = run.progress_of(ledger, series)
     progress(seen)
     return all(record and record.state is SeriesState.RELEASED for record in records) and seen.ended == seen.jobs

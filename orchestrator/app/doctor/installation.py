@@ -81,7 +81,7 @@ def _tried(name: str, look: Callable[[], str], advice: str) -> Check:
 
 def _ledger(settings: Settings) -> str:
     with closing(Ledger.open(settings.data.database)) as ledger:
-        counts = {state: count for state, count in ledger.count_jobs().items() if count}
+        counts = {state: count for state, count in ledger.jobs.count().items() if count}
     return ", ".join(f"{count} {state}" for state, count in counts.items()) or "no jobs yet"
 
 
@@ -93,7 +93,7 @@ def _deliveries(settings: Settings) -> Iterator[Check]:
                 f"deliveries to {name}", Health.WARNING, said, "one result at a time tries it, every few minutes"
             )
         if found := notes_in_words(ledger):
-            parked = ledger.count_notes()[DeliveryState.PARKED]
+            parked = ledger.withdrawals.count_notes()[DeliveryState.PARKED]
             advice = "orchestrator events --kind note.parked names the jobs; then: orchestrator jobs retry KEY"
             yield Check("rejection notes", Health.BAD if parked else Health.GOOD, found, advice if parked else "")
 
@@ -200,7 +200,7 @@ def abandoned_checks(settings: Settings) -> Iterator[Check]:
     """Yield a check for each archive that is not watched any more and of which series are half here."""
     watched = {item.name for item in settings.archives if item.watch}
     with suppress(OrchestratorError, OSError), closing(Ledger.open(settings.data.database)) as ledger:
-        for name, count in ledger.half_fetched().items():
+        for name, count in ledger.fetches.partial().items():
             if name not in watched:
                 yield Check(
                     f"fetches from {name}",
@@ -215,8 +215,8 @@ def watch_check(item: ArchiveSettings, settings: Settings) -> Check:
     name = f"watch of {item.name}"
     try:
         with closing(Ledger.open(settings.data.database)) as ledger:
-            watch, counts = ledger.watch(item.name), ledger.count_fetches(item.name)
-            waiting = ledger.list_fetches(item.name, WATCHING, FetchState.WAITING)
+            watch, counts = ledger.watches.get(item.name), ledger.fetches.count(item.name)
+            waiting = ledger.fetches.search(item.name, WATCHING, FetchState.WAITING)
     except (OrchestratorError, OSError) as fault:
         return Check(name, Health.BAD, str(fault), "see [data] database in the settings")
     if watch.waits_since is not None:

@@ -88,7 +88,7 @@ def opened(settings: Settings, destinations: Mapping[str, Destination] | None = 
     """
     with ExitStack() as stack:
         ledger = stack.enter_context(closing(Ledger.open(settings.data.database)))
-        servers = model_servers(settings, ledger.record, Folders.job_of)
+        servers = model_servers(settings, ledger.events.record, Folders.job_of)
         workers = stack.enter_context(closing(start_workers(settings, servers)))
         tell_refused(workers)
         plugins = load_plugins(workers)

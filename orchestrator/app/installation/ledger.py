@@ -40,27 +40,27 @@ def job_file(ledger: Ledger, key: str) -> JobFile:
 
     Raises UnknownRecord.
     """
-    job = ledger.job(key)
+    job = ledger.jobs.get(key)
     return JobFile(
         job=job,
-        series=ledger.series(job.series_uid, job.revision),
-        objects=ledger.objects(job.key),
-        deliveries=ledger.deliveries(job.key),
-        notes=ledger.notes(job.key),
-        reviews=ledger.reviews(job.key),
-        events=ledger.events(subject=job.key),
+        series=ledger.series.find(job.series_uid, job.revision),
+        objects=ledger.objects.of_job(job.key),
+        deliveries=ledger.deliveries.of_job(job.key),
+        notes=ledger.withdrawals.notes(job.key),
+        reviews=ledger.reviews.of_job(job.key),
+        events=ledger.events.after(subject=job.key),
     )
 
 
 def destinations_away(ledger: Ledger) -> dict[str, str]:
     """Return what to tell of each destination that does not answer, by its name."""
-    waiting = ledger.count_waiting()
-    return {away.name: away.in_words(waiting.get(away.name, 0)) for away in ledger.destinations_away()}
+    waiting = ledger.destinations.count_waiting()
+    return {away.name: away.in_words(waiting.get(away.name, 0)) for away in ledger.destinations.unreachable()}
 
 
 def notes_in_words(ledger: Ledger) -> str:
     """Return how the notes stand that reject delivered results, empty where there are none."""
-    return ", ".join(f"{count} {state}" for state, count in ledger.count_notes().items() if count)
+    return ", ".join(f"{count} {state}" for state, count in ledger.withdrawals.count_notes().items() if count)
 
 
 @contextmanager

@@ -65,6 +65,6 @@ def _pictures(ledger: Ledger, outcomes: tuple[Outcome, ...], output: Path) -> It
 
 def overlay_of(ledger: Ledger, item: Outcome) -> Overlay:
     """Return the picture of an outcome that has objects."""
-    job = ledger.job(item.key)
-    sources = [row.path for row in ledger.series_instances(job.series_uid, job.revision)]
+    job = ledger.jobs.get(item.key)
+    sources = [row.path for row in ledger.series.instances(job.series_uid, job.revision)]
     return Overlay.open(sources, [written.path for written in item.objects])

@@ -73,13 +73,13 @@ def begin(
         created_at=utc_now(),
     )
     with closing(Ledger.open(settings.data.database)) as ledger:
-        return ledger.add_backfill(order)
+        return ledger.backfills.add(order)
 
 
 def files(settings: Settings) -> list[BackfillFile]:
     """Return all backfills, the oldest first."""
     with closing(ledger_of(settings)) as ledger:
-        return [_file(ledger, order) for order in ledger.backfills()]
+        return [_file(ledger, order) for order in ledger.backfills.all()]
 
 
 def file(ledger: Ledger, number: int) -> BackfillFile:
@@ -87,7 +87,7 @@ def file(ledger: Ledger, number: int) -> BackfillFile:
 
     Raises UnknownRecord.
     """
-    return _file(ledger, ledger.backfill(number))
+    return _file(ledger, ledger.backfills.get(number))
 
 
 def _hours(written: str | None) -> Hours | None:
@@ -100,7 +100,7 @@ def _hours(written: str | None) -> Hours | None:
 
 
 def _file(ledger: Ledger, order: BackfillRecord) -> BackfillFile:
-    progress = ledger.backfill_progress(order.number)
+    progress = ledger.backfills.progress(order.number)
     waiting = progress.fetches.get(FetchState.WAITING, 0) + progress.fetches.get(FetchState.FETCHING, 0)
     fetched = progress.matched - waiting - progress.fetches.get(FetchState.CANCELLED, 0)
     of_a_day = progress.matched / progress.days if progress.days else 0.0

@@ -52,10 +52,10 @@ def _explained(rules: RuleSet, instances: Sequence[Instance]) -> Explanation:
 def _received(series_uid: str, settings: Settings) -> list[Instance]:
     ledger = ledger_of(settings)
     try:
-        record = ledger.series(series_uid)
+        record = ledger.series.find(series_uid)
         if record is None:
             raise UnknownRecord(f"{series_uid} is no series that this host has received")
-        stored = ledger.series_instances(series_uid, record.revision)
+        stored = ledger.series.instances(series_uid, record.revision)
     finally:
         ledger.close()
     return [read_instance(row.path) for row in stored]

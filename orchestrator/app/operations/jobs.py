@@ -49,7 +49,7 @@ class Desk:
         Notes that reject its result and were given up are sent again, whatever the job's state.
         Raises UnknownRecord, ForbiddenTransition.
         """
-        job = self.ledger.job(key)
+        job = self.ledger.jobs.get(key)
         if self._send_notes_again(job):
             return job
         if job.state in LEAVING and self._has_refused_delivery(job):
@@ -61,7 +61,7 @@ class Desk:
                 f"job {job.key[:12]} is {job.state}; what can be tried again is failed, parked, held, unsupported "
                 "or not-applicable"
             )
-        job = self.ledger.move_job(job.key, JobState.WAITING, reason=f"tried again by {by}", by=by)
+        job = self.ledger.jobs.move(job.key, JobState.WAITING, reason=f"tried again by {by}", by=by)
         queue_job(self._client, job)
         return job
 
@@ -70,12 +70,12 @@ class Desk:
 
         Raises UnknownRecord, ForbiddenTransition.
         """
-        job = self.ledger.job(key)
-        if any(row.confirmed_at is not None for row in self.ledger.deliveries(job.key)):
+        job = self.ledger.jobs.get(key)
+        if any(row.confirmed_at is not None for row in self.ledger.deliveries.of_job(job.key)):
             raise ForbiddenTransition("this result was delivered; reject it: orchestrator results reject")
         if JobState.FAILED not in MOVES[job.state]:
             raise ForbiddenTransition(f"job {job.key[:12]} is {job.state} and does nothing that could be cancelled")
-        return self.ledger.move_job(job.key, JobState.FAILED, reason=f"cancelled by {by}", by=by)
+        return self.ledger.jobs.move(job.key, JobState.FAILED, reason=f"cancelled by {by}", by=by)
 
     def judge(
         self,
@@ -96,8 +96,8 @@ class Desk:
         """
         if not by.strip() or not organization.strip():
             raise UserError("a verdict needs the reviewer's name and organisation")
-        job = self.ledger.job(key)
-        before = self.ledger.review(job.key)
+        job = self.ledger.jobs.get(key)
+        before = self.ledger.reviews.newest(job.key)
         if before is None:
             raise ForbiddenTransition(f"job {job.key[:12]} is {job.state} and has no result to judge")
         after = ReviewRecord(
@@ -109,7 +109,7 @@ class Desk:
             comment=comment.strip(),
             at=datetime.now(UTC),
         )
-        kept = self.ledger.add_review(after, seen=seen or before.state, second_reader=self._second_reader)
+        kept = self.ledger.reviews.add(after, seen=seen or before.state, second_reader=self._second_reader)
         if self._on_review is not None:
             self._on_review(job, before, kept)
         return kept
@@ -117,16 +117,16 @@ class Desk:
     def _send_notes_again(self, job: JobRecord) -> bool:
         """Return whether there were notes that had been given up, to destinations that the settings name."""
         now = datetime.now(UTC)
-        parked = [row for row in self.ledger.notes(job.key) if row.state is DeliveryState.PARKED]
+        parked = [row for row in self.ledger.withdrawals.notes(job.key) if row.state is DeliveryState.PARKED]
         again = [row for row in parked if row.destination in self._destinations]
         for row in again:
-            self.ledger.move_delivery(
+            self.ledger.deliveries.move(
                 row.job_key, row.destination, DeliveryState.WAITING, next_attempt_at=now, note=row.note
             )
         return bool(again)
 
     def _has_refused_delivery(self, job: JobRecord) -> bool:
-        return any(row.state is DeliveryState.PARKED for row in self.ledger.deliveries(job.key))
+        return any(row.state is DeliveryState.PARKED for row in self.ledger.deliveries.of_job(job.key))
 
     def _lacks_objects(self, job: JobRecord) -> bool:
         """Return whether it takes another run to have what a destination that refused the result gets by now.
@@ -134,42 +134,44 @@ class Desk:
         Its settings were changed since. A result that is anywhere already is never written again: the model
         need not say the same twice.
         """
-        rows = self.ledger.deliveries(job.key)
+        rows = self.ledger.deliveries.of_job(job.key)
         if job.state is not JobState.PARKED or any(row.sent_at or row.state in ARRIVED for row in rows):
             return False
-        written = {(item.form, item.kind) for item in self.ledger.objects_of_all_forms(job.key)}
+        written = {(item.form, item.kind) for item in self.ledger.objects.of_all_forms(job.key)}
         refused = [row.destination for row in rows if row.state is DeliveryState.PARKED]
         return any(not self._destinations[name].is_met_by(written) for name in refused if name in self._destinations)
 
     def _take_back(self, job: JobRecord) -> None:
         """Let go of the deliveries that were given up; those of the result that is written again take their place."""
-        for row in self.ledger.deliveries(job.key):
+        for row in self.ledger.deliveries.of_job(job.key):
             if row.state is DeliveryState.PARKED:
                 error = "the settings changed: the result is written again"
-                self.ledger.move_delivery(job.key, row.destination, DeliveryState.DISCARDED, error=error)
+                self.ledger.deliveries.move(job.key, row.destination, DeliveryState.DISCARDED, error=error)
 
     def _deliver_again(self, job: JobRecord, *, by: str) -> JobRecord:
         """Queue the deliveries that were given up, to the destinations that the settings name now."""
         reason = f"delivery tried again by {by}"
-        after = self.ledger.move_job(job.key, JobState.DELIVERING, reason=reason, by=by)
+        after = self.ledger.jobs.move(job.key, JobState.DELIVERING, reason=reason, by=by)
         now = datetime.now(UTC)
-        for row in self.ledger.deliveries(job.key):
+        for row in self.ledger.deliveries.of_job(job.key):
             if row.destination not in self._destinations:
                 self._discard(row)
             elif row.state is DeliveryState.PARKED:
-                self.ledger.move_delivery(job.key, row.destination, DeliveryState.WAITING, next_attempt_at=now)
+                self.ledger.deliveries.move(job.key, row.destination, DeliveryState.WAITING, next_attempt_at=now)
         for name in self._destinations:
-            self.ledger.add_delivery(job.key, name)
-        if all(row.state in SETTLED for row in self.ledger.deliveries(job.key)):
-            after = self.ledger.move_job(job.key, JobState.DONE, reason="no further destination is set", by=by)
-            self.ledger.follow_up(job.key)  # where no newer result comes any more, the older one is rejected too
+            self.ledger.deliveries.add(job.key, name)
+        if all(row.state in SETTLED for row in self.ledger.deliveries.of_job(job.key)):
+            after = self.ledger.jobs.move(job.key, JobState.DONE, reason="no further destination is set", by=by)
+            self.ledger.withdrawals.follow_up(
+                job.key
+            )  # where no newer result comes any more, the older one is rejected too
         return after
 
     def _discard(self, row: DeliveryRecord) -> None:
         """Let go of a delivery to a destination that the settings name no more, unless it arrived there."""
         if row.state not in ARRIVED:
             error = f"destination {row.destination!r} is not in the settings any more"
-            self.ledger.move_delivery(row.job_key, row.destination, DeliveryState.DISCARDED, error=error)
+            self.ledger.deliveries.move(row.job_key, row.destination, DeliveryState.DISCARDED, error=error)
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def replay(settings: Settings, rules_file: Path | None, *, days: int, archive: s
 
 def _received(ledger: Ledger, days: int) -> tuple[list[_Case], int]:
     """Return the series that came in the last days, and of how many no facts were kept."""
-    asked = list(ledger.asked_series(utc_now() - timedelta(days=days)))
+    asked = list(ledger.series.routed(utc_now() - timedelta(days=days)))
     cases = [_case(each.series_uid, each.explanation, each.facts) for each in asked if each.facts is not None]
     return cases, len(asked) - len(cases)
 
@@ -81,7 +81,7 @@ def _held(ledger: Ledger, settings: Settings, name: str, days: int) -> Iterator[
     with closing(start_workers(settings)) as workers:
         archive, _ = past_archive(settings, load_plugins(workers), name)
     for series in _found(archive, days):
-        record = ledger.series(series.series_uid)
+        record = ledger.series.find(series.series_uid)
         matched = _matched(record.explanation if record is not None else "")
         yield _Case(series.series_uid, matched, partial(_judged, headers={**series.headers, "Source": (name,)}))
 

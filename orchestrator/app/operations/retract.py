@@ -62,13 +62,13 @@ class Retraction:
         self._check()
         stopped = self._stopped()
         if not dry_run:
-            self.ledger.order_retraction(self.order)
+            self.ledger.withdrawals.order(self.order)
         return stopped
 
     def _check(self) -> None:
         if self.order.since and self.order.until and self.order.since > self.order.until:
             raise UserError("the time of a retraction ends before it begins")
-        versions = self.ledger.versions_of(self.order.model)
+        versions = self.ledger.withdrawals.versions_of(self.order.model)
         if self.order.model_version not in versions:
             known = ", ".join(versions) or "none"
             raise UserError(
@@ -78,42 +78,44 @@ class Retraction:
     def results(self) -> tuple[str, ...]:
         """Return the keys of the results' jobs, the oldest first, those that were retracted before too."""
         order = self.order
-        return self.ledger.written_by(order.model, order.model_version, since=order.since, until=order.until)
+        return self.ledger.withdrawals.results_of(
+            order.model, order.model_version, since=order.since, until=order.until
+        )
 
     def _stopped(self) -> tuple[JobRecord, ...]:
         if self.order.until is not None:
             return ()
         states = (JobState.WAITING, JobState.RUNNING)
-        found = self.ledger.jobs(states=states, model=self.order.model, limit=1_000_000)
+        found = self.ledger.jobs.search(states=states, model=self.order.model, limit=1_000_000)
         return tuple(job for job in found if job.model_version == self.order.model_version)
 
     def look_at(self, key: str) -> Retracted:
         """Return what the order is about, and take nothing back."""
-        review = self.ledger.review(key)
+        review = self.ledger.reviews.newest(key)
         was = ReviewState.PENDING if review is None else review.state
-        return self._told(self.ledger.job(key), was, is_new=was is not ReviewState.RETRACTED)
+        return self._told(self.ledger.jobs.get(key), was, is_new=was is not ReviewState.RETRACTED)
 
     def take_back(self, key: str) -> Retracted:
         """Return what was taken back; a result that was before stays so."""
-        job, before = self.ledger.job(key), self.ledger.review(key)
+        job, before = self.ledger.jobs.get(key), self.ledger.reviews.newest(key)
         after = self.order.verdict_on(key)
-        is_new = self.ledger.retract(after)
+        is_new = self.ledger.withdrawals.retract(after)
         if is_new and before is not None:
             self.tell(job, before, after)
         return self._told(job, ReviewState.PENDING if before is None else before.state, is_new=is_new)
 
     def _told(self, job: JobRecord, was: ReviewState, *, is_new: bool) -> Retracted:
-        ways = self.ledger.deliveries(job.key)
+        ways = self.ledger.deliveries.of_job(job.key)
         sent = tuple(row.destination for row in ways if row.sent_at is not None or row.state in ARRIVED)
         number, source = self._accession(job)
         return Retracted(job.key, job.study_uid, number, source, sent, was, is_new)
 
     def _accession(self, job: JobRecord) -> tuple[str | None, str]:
         """Return the accession number and who says so: a file of the result, else an archive that holds the study."""
-        for item in self.ledger.objects(job.key):
+        for item in self.ledger.objects.of_job(job.key):
             if item.path.exists():
                 return identity_of(item.path).accession_number, "outbox"
-        for row in self.ledger.deliveries(job.key):
+        for row in self.ledger.deliveries.of_job(job.key):
             archive = self.archives.get(row.destination)
             if archive is None or row.destination in self._silent:
                 continue

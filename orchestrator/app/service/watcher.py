@@ -68,7 +68,7 @@ def _comes_up(lock: ProcessLock, stop: Stop) -> bool:
 def _run(tools: _Tools, lock: ProcessLock, stop: Stop) -> None:
     settings = tools.settings
     watches = [tools.watch(item) for item in watched_items(settings)]
-    tools.ledger.resume_fetches()
+    tools.ledger.fetches.resume()
     threads = [_thread(partial(_follow, one, stop), one.name) for one in watches]
     threads.append(_thread(partial(_work_off, tools.backfilling(), stop), "backfill"))
     log.info("the watcher is ready; it watches: %s", ", ".join(one.name for one in watches) or "nothing")
@@ -77,7 +77,7 @@ def _run(tools: _Tools, lock: ProcessLock, stop: Stop) -> None:
         if not lock.keep():
             raise OrchestratorError("the database was restarted, and another process watches for it now")
         if time.monotonic() >= forgets_at:
-            tools.ledger.forget_fetches(utc_now() - timedelta(days=settings.data.retain_days))
+            tools.ledger.fetches.forget(utc_now() - timedelta(days=settings.data.retain_days))
             forgets_at += FORGET_SECONDS
     deadline = time.monotonic() + END_SECONDS  # what is being fetched then is fetched again
     for thread in threads:

@@ -38,16 +38,16 @@ class ResultPictures:
 
         Raises OrchestratorError or OSError where a file is gone or broken.
         """
-        job = self._ledger.job(job_key)
-        sources = [row.path for row in self._ledger.series_instances(job.series_uid, job.revision)]
-        return Overlay.open(sources, [item.path for item in self._ledger.objects(job.key)])
+        job = self._ledger.jobs.get(job_key)
+        sources = [row.path for row in self._ledger.series.instances(job.series_uid, job.revision)]
+        return Overlay.open(sources, [item.path for item in self._ledger.objects.of_job(job.key)])
 
     def parameters(self, job_key: str) -> Mapping[str, str]:
         """Return how the result was computed, as its SR says it.
 
         Raises OrchestratorError or OSError where a file is gone or broken.
         """
-        return parameters(self._ledger.objects(job_key))
+        return parameters(self._ledger.objects.of_job(job_key))
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def opened(settings: Settings) -> Iterator[FastAPI]:
         desk = Desk(ledger, client, destinations=options_of(settings))
 
         def told(before: ReviewRecord, after: ReviewRecord) -> None:
-            plugins.review_changed(ledger.job(after.job_key), before, after)
+            plugins.review_changed(ledger.jobs.get(after.job_key), before, after)
 
         yield create_app(
             ledger,

@@ -93,7 +93,7 @@ def _asked(request: Request) -> dict[str, str]:
 
 
 def _arrived(site: Site, study_uid: str) -> bool:
-    return bool(site.ledger.list_series(study_uid=study_uid, limit=1))
+    return bool(site.ledger.series.newest(study_uid=study_uid, limit=1))
 
 
 def _study_uid(found: Mapping[str, Any]) -> str:

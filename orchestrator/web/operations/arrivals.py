@@ -20,8 +20,8 @@ SHOWN: Final = 200
 @router.get("/series")
 def series(site: SiteOf, show: Literal["all", "matched", "unmatched"] = "all") -> HTMLResponse:
     """Return the newest series with what the rules said about each."""
-    sequence = site.ledger.last_event()
-    found = site.ledger.list_series(limit=SHOWN)
+    sequence = site.ledger.events.last_sequence()
+    found = site.ledger.series.newest(limit=SHOWN)
     wanted = [each for each in found if show == "all" or each.matched == (show == "matched")]
     explained = [(each, explanation(each)) for each in wanted]
     return site.page("series.html", sequence=sequence, series=explained, show=show)
@@ -36,20 +36,20 @@ def find_study(uid: Annotated[str, Query(pattern=r"^\s*[0-9.]{1,64}\s*$")]) -> R
 @router.get("/studies/{uid}")
 def study(site: SiteOf, uid: Uid) -> HTMLResponse:
     """Return everything of one study, and what an archive has of it that was not taken; 404 where it was never seen."""
-    sequence = site.ledger.last_event()
-    found = site.ledger.list_series(study_uid=uid, limit=SHOWN)
+    sequence = site.ledger.events.last_sequence()
+    found = site.ledger.series.newest(study_uid=uid, limit=SHOWN)
     here = {each.series_uid for each in found}
-    fetches = [each for each in site.ledger.study_fetches(uid, limit=SHOWN) if each.series_uid not in here]
-    jobs = site.ledger.jobs(study_uid=uid, limit=SHOWN)
+    fetches = [each for each in site.ledger.fetches.of_study(uid, limit=SHOWN) if each.series_uid not in here]
+    jobs = site.ledger.jobs.search(study_uid=uid, limit=SHOWN)
     subjects = here | {each.series_uid for each in fetches}
     return site.page(
         "study.html",
         status=200 if subjects else 404,
-        events=site.ledger.newest_events(subjects=subjects, limit=SHOWN) if subjects else (),
+        events=site.ledger.events.newest(subjects=subjects, limit=SHOWN) if subjects else (),
         sequence=sequence,
         study_uid=uid,
         series=[(each, explanation(each)) for each in found],
         fetches=fetches,
-        watches={name: site.ledger.watch(name) if watched else None for name, watched in site.archives.items()},
-        jobs=[(job, site.ledger.review(job.key)) for job in jobs],
+        watches={name: site.ledger.watches.get(name) if watched else None for name, watched in site.archives.items()},
+        jobs=[(job, site.ledger.reviews.newest(job.key)) for job in jobs],
     )

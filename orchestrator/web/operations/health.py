@@ -25,7 +25,7 @@ def ready(site: SiteOf) -> JSONResponse:
     """Return 200, or 503 with the name of each part that cannot work and why."""
     faults = dict(site.ready())
     try:
-        site.ledger.last_event()
+        site.ledger.events.last_sequence()
     except Exception as fault:  # noqa: BLE001  whatever the database's driver raises, the answer is "not ready"
         log.warning("the ledger does not answer: %s", type(fault).__name__)
         faults["ledger"] = "does not answer"

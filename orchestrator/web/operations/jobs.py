@@ -29,9 +29,9 @@ def jobs(
     site: SiteOf, state: JobState | None = None, model: Annotated[str, Query(max_length=128)] = ""
 ) -> HTMLResponse:
     """Return the newest jobs, of one state or model where asked for."""
-    sequence = site.ledger.last_event()
-    found = site.ledger.jobs(states=(state,) if state else (), model=model or None, limit=SHOWN)
-    counts, waiting = site.ledger.count_jobs(), site.ledger.count_waiting()
+    sequence = site.ledger.events.last_sequence()
+    found = site.ledger.jobs.search(states=(state,) if state else (), model=model or None, limit=SHOWN)
+    counts, waiting = site.ledger.jobs.count(), site.ledger.destinations.count_waiting()
     return site.page(
         "jobs.html",
         sequence=sequence,
@@ -40,22 +40,22 @@ def jobs(
         counts={each: counts[each] for each in JobState if counts.get(each)},
         model=model,
         models=sorted({*site.models, *(job.model for job in found)}),
-        away=[each.in_words(waiting.get(each.name, 0)) for each in site.ledger.destinations_away()],
+        away=[each.in_words(waiting.get(each.name, 0)) for each in site.ledger.destinations.unreachable()],
     )
 
 
 @router.get("/jobs/{key}", dependencies=[needs(Permission.SEE)])
 def job(site: SiteOf, request: Request, key: Key) -> HTMLResponse:
     """Return one job with everything that happened to it."""
-    sequence = site.ledger.last_event()
-    found = site.ledger.job(key)
-    review, notes = site.ledger.review(found.key), site.ledger.notes(found.key)
+    sequence = site.ledger.events.last_sequence()
+    found = site.ledger.jobs.get(key)
+    review, notes = site.ledger.reviews.newest(found.key), site.ledger.withdrawals.notes(found.key)
     return site.page(
         "job.html",
         sequence=sequence,
         job=found,
         review=review,
-        deliveries=(*site.ledger.deliveries(found.key), *notes),
+        deliveries=(*site.ledger.deliveries.of_job(found.key), *notes),
         events=open_events(site, found.key, review),
         stages=stages(found),
         may_retry=found.state in RETRIED or any(note.state is DeliveryState.PARKED for note in notes),
@@ -77,7 +77,7 @@ def cancel(site: SiteOf, key: Key, by: Annotated[Name, Form()]) -> Response:
 
 
 def _order(site: Site, key: str, by: str, order: Order) -> Response:
-    job_key = site.ledger.job(key).key
+    job_key = site.ledger.jobs.get(key).key
     try:
         order(job_key, by)
     except UserError as refused:

@@ -57,7 +57,7 @@ class Judged:
 
 def judged(site: Site, job: JobRecord, review: ReviewRecord) -> Judged:
     """Return what may be shown of the verdicts on a result."""
-    reviews, events = site.ledger.reviews(job.key), open_events(site, job.key, review)
+    reviews, events = site.ledger.reviews.of_job(job.key), open_events(site, job.key, review)
     if review.state is not ReviewState.SECOND_READER:
         return Judged(review, reviews, events, None, hidden=False)
     first = next((each for each in reversed(reviews) if each.state in VERDICTS), None)
@@ -68,7 +68,7 @@ def judged(site: Site, job: JobRecord, review: ReviewRecord) -> Judged:
 
 def open_events(site: Site, job_key: str, review: ReviewRecord | None) -> tuple[EventRecord, ...]:
     """Return the job's events, without the one that tells a second reader what the first one said."""
-    events = site.ledger.events(subject=job_key)
+    events = site.ledger.events.after(subject=job_key)
     if review is None or review.state is not ReviewState.SECOND_READER or not site.reading.blinded:
         return events
     told = next((each for each in reversed(events) if each.kind in _VERDICT_EVENTS), None)

@@ -41,7 +41,7 @@ async def changes(
     yield "retry: 2000\n\n"
     silent = 0.0
     while not site.closing.is_set():
-        found = await run_in_threadpool(site.ledger.events, after=after)
+        found = await run_in_threadpool(site.ledger.events.after, after=after)
         if found:
             after, silent = found[-1].sequence, 0.0
             yield _message(found)

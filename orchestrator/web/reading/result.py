@@ -34,9 +34,9 @@ def result(
     spot: Entry = "",
 ) -> HTMLResponse:
     """Return the page; ``slice`` (from 0) is shown first, else that of the entry ``spot``, else the best one."""
-    sequence = site.ledger.last_event()
+    sequence = site.ledger.events.last_sequence()
     job, review = result_of(site, key)
-    series = site.ledger.series(job.series_uid, job.revision)
+    series = site.ledger.series.find(job.series_uid, job.revision)
     said = judged(site, job, review)
     earlier, newer = _neighbours(site, job)
     return site.page(
@@ -55,9 +55,9 @@ def result(
         rules=explanation(series) if series else None,
         viewing=viewing(site, job.key, slice, spot),
         presets=PRESETS.get(series.modality, ()) if series else (),
-        objects=site.ledger.objects(job.key),
+        objects=site.ledger.objects.of_job(job.key),
         parameters=site.gallery.parameters(job.key),
-        deliveries=(*site.ledger.deliveries(job.key), *site.ledger.notes(job.key)),
+        deliveries=(*site.ledger.deliveries.of_job(job.key), *site.ledger.withdrawals.notes(job.key)),
         card=site.models.get(job.model),
         stages=stages(job),
         earlier=earlier,
@@ -75,7 +75,7 @@ def stages(job: JobRecord) -> list[tuple[str, float]]:
 
 def _neighbours(site: Site, job: JobRecord) -> tuple[JobRecord | None, JobRecord | None]:
     """Return the same model's last job before this one on the same series, and its newest one after it."""
-    found = site.ledger.jobs(series_uid=job.series_uid, model=job.model)
+    found = site.ledger.jobs.search(series_uid=job.series_uid, model=job.model)
     earlier = [each for each in found if each.created_at < job.created_at]
     newer = [each for each in found if each.created_at > job.created_at]
     return next(iter(earlier), None), next(iter(newer), None)

@@ -74,8 +74,8 @@ def result_of(site: Site, key: str) -> tuple[JobRecord, ReviewRecord]:
 
     Raises UnknownRecord where there is no such job or it has no result.
     """
-    job = site.ledger.job(key)
-    review = site.ledger.review(job.key)
+    job = site.ledger.jobs.get(key)
+    review = site.ledger.reviews.newest(job.key)
     if review is None:
         raise UnknownRecord(f"job {job.key[:12]} has no result to show")
     return job, review
@@ -103,7 +103,7 @@ def give(site: SiteOf, view: ViewOf, key: Key, form: Annotated[VerdictForm, Form
     except WrongCorrection as refused:
         raise HTTPException(422, f"{refused}. Nothing was kept.") from refused
     except ForbiddenTransition as refused:
-        newest = site.ledger.review(job.key)
+        newest = site.ledger.reviews.newest(job.key)
         return site.page("conflict.html", status=409, job=job, review=newest, view=view, form=form, text=str(refused))
     # told after the answer: a fault of an observer must not look like a verdict that was not kept
     told = BackgroundTask(site.on_review, before, after)
@@ -127,7 +127,7 @@ def _keep(site: Site, job: JobRecord, before: ReviewRecord, form: VerdictForm) -
     )
     if form.verdict is ReviewState.CORRECTED:
         record = _corrected(job, judged(site, job, before), record, form)
-    return site.ledger.add_review(
+    return site.ledger.reviews.add(
         record, seen=form.seen, seen_at=form.seen_at, second_reader=site.reading.second_reader
     )
 

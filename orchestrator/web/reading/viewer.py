@@ -84,7 +84,7 @@ def viewing(site: Site, job_key: str, start: int | None, spot: str = "") -> View
 @router.get("/results/{key}/thumbnail.png")
 def thumbnail(site: SiteOf, key: Key, v: Version = "") -> Response:
     """Return the best slice as a small PNG; a drawing that says so where there is no picture."""
-    job = site.ledger.job(key)
+    job = site.ledger.jobs.get(key)
     version = picture_version(site, job.key)
     try:
         return _png(site.gallery.thumbnail(job.key, version), kept=v == version)
@@ -107,7 +107,7 @@ def picture(
     chosen_map: Annotated[int, Query(alias="map", ge=0, le=1000)] = 0,
 ) -> Response:
     """Return one slice as PNG; opacity in percent, centre and width in the image's unit, size in pixels."""
-    job = site.ledger.job(key)
+    job = site.ledger.jobs.get(key)
     version = picture_version(site, job.key)
     window = None if centre is None or width is None else (centre, width)
 

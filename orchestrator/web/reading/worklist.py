@@ -50,10 +50,10 @@ class Row:
 @router.get("/")
 def worklist(site: SiteOf, view: ViewOf) -> HTMLResponse:
     """Return the page; its event stream starts at the event that it shows."""
-    sequence = site.ledger.last_event()
+    sequence = site.ledger.events.last_sequence()
     wanted = view.wanted(datetime.now(UTC))
-    found = site.ledger.results(wanted, order=view.sort, limit=SHOWN + 1, offset=(view.page - 1) * SHOWN)
-    counts, models = site.ledger.count_results(wanted), site.ledger.count_models(wanted)
+    found = site.ledger.results.search(wanted, order=view.sort, limit=SHOWN + 1, offset=(view.page - 1) * SHOWN)
+    counts, models = site.ledger.results.count(wanted), site.ledger.results.count_models(wanted)
     in_state = sum(counts.values()) if view.state == ALL else counts[ReviewState(view.state)]
     return site.page(
         "worklist.html",
@@ -64,14 +64,14 @@ def worklist(site: SiteOf, view: ViewOf) -> HTMLResponse:
         pages=-(-in_state // SHOWN),
         without_filters=_without_filters(site, view) if not found else 0,
         states=_state_filters(site, view, counts),
-        urgencies=site.ledger.count_urgencies(wanted),
+        urgencies=site.ledger.results.count_urgencies(wanted),
         models={name: models.get(name, 0) for name in sorted({*site.models, *models, view.model} - {""})},
     )
 
 
 def _without_filters(site: Site, view: View) -> int:
     """Return how many results the state alone would leave."""
-    counts = site.ledger.count_results()
+    counts = site.ledger.results.count()
     return sum(counts.values()) if view.state == ALL else counts[ReviewState(view.state)]
 
 
@@ -81,7 +81,7 @@ def address_of_following(site: Site, view: View, job_key: str) -> str:
     It is the first of the page where this one is not in the view any more, as after its verdict.
     """
     offset = (view.page - 1) * SHOWN
-    found = site.ledger.results(view.wanted(datetime.now(UTC)), order=view.sort, limit=SHOWN + 1, offset=offset)
+    found = site.ledger.results.search(view.wanted(datetime.now(UTC)), order=view.sort, limit=SHOWN + 1, offset=offset)
     keys = [job.key for job, _ in found]
     place = keys.index(job_key) + 1 if job_key in keys else 0
     page = view.page + place // SHOWN
@@ -89,9 +89,9 @@ def address_of_following(site: Site, view: View, job_key: str) -> str:
 
 
 def _row(site: Site, job: JobRecord, review: ReviewRecord) -> Row:
-    series = site.ledger.series(job.series_uid, job.revision)
+    series = site.ledger.series.find(job.series_uid, job.revision)
     modality = series.modality if series else ""
-    return Row(job, review, site.ledger.deliveries(job.key), modality, picture_version(site, job.key))
+    return Row(job, review, site.ledger.deliveries.of_job(job.key), modality, picture_version(site, job.key))
 
 
 def _state_filters(site: Site, view: View, counts: Mapping[ReviewState, int]) -> list[tuple[StateFilter, str, int]]:
@@ -106,7 +106,7 @@ def _state_filters(site: Site, view: View, counts: Mapping[ReviewState, int]) ->
 
 def picture_version(site: Site, job_key: str) -> str:
     """Return a text that changes when the objects behind a result's pictures do."""
-    return digest(*(each.sha256 for each in site.ledger.objects(job_key)))
+    return digest(*(each.sha256 for each in site.ledger.objects.of_job(job_key)))
 
 
 def digest(*parts: object) -> str:

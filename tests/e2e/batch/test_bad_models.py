@@ -147,7 +147,7 @@ def test_a_mended_model_runs_again_and_only_its_last_outcome_is_reported(tmp_pat
     assert (broken.status, broken.outcomes["subject"]["outcome"]) == (1, "failed")
     assert (mended.status, mended.outcomes["subject"]["outcome"]) == (0, "done")
     with closing(Ledger.open(f"sqlite:///{tmp_path / 'output' / STATE_FOLDER / 'ledger.db'}")) as ledger:
-        assert sorted(job.state for job in ledger.jobs()) == [JobState.DONE, JobState.FAILED]
+        assert sorted(job.state for job in ledger.jobs.search()) == [JobState.DONE, JobState.FAILED]
 
 
 def test_a_plugin_that_does_not_load_is_named_with_the_rule_that_needs_it(tmp_path: Path) -> None:

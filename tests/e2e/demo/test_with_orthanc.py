@@ -33,11 +33,11 @@ def objects(output: Path) -> tuple[ObjectRecord, ...]:
     """What the service says it wrote."""
     settings = load_settings(output / "orchestrator.toml", {})
     with closing(Ledger.open(settings.data.database)) as ledger:
-        jobs = ledger.jobs()
+        jobs = ledger.jobs.search()
         assert {job.state for job in jobs} == {JobState.DONE}
-        states = [row.state for job in jobs for row in ledger.deliveries(job.key)]
+        states = [row.state for job in jobs for row in ledger.deliveries.of_job(job.key)]
         assert states == [DeliveryState.CONFIRMED] * len(jobs) == [DeliveryState.CONFIRMED] * 4
-        return tuple(item for job in jobs for item in ledger.objects(job.key))
+        return tuple(item for job in jobs for item in ledger.objects.of_job(job.key))
 
 
 def test_each_result_is_in_the_archive_that_was_watched(output: Path, objects: tuple[ObjectRecord, ...]) -> None:
@@ -50,7 +50,7 @@ def test_each_result_is_in_the_archive_that_was_watched(output: Path, objects: t
 def test_results_in_the_watched_archive_start_no_model(output: Path, objects: tuple[ObjectRecord, ...]) -> None:
     settings = load_settings(output / "orchestrator.toml", {})
     with closing(Ledger.open(settings.data.database)) as ledger:
-        assert {row.series_uid for row in ledger.list_series()}.isdisjoint({item.series_uid for item in objects})
+        assert {row.series_uid for row in ledger.series.newest()}.isdisjoint({item.series_uid for item in objects})
 
 
 def test_the_page_leads_to_the_objects(output: Path, objects: tuple[ObjectRecord, ...]) -> None:

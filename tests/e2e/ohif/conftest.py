@@ -148,12 +148,12 @@ def _case(name: str, folder: Path, ledger: Ledger) -> Case:
         complete_by="count",
         first_seen=now,
     )
-    ledger.put_series(arrived, instances)
-    ledger.add_job(made)
-    ledger.put_objects(made.key, written.objects)
+    ledger.series.put(arrived, instances)
+    ledger.jobs.add(made)
+    ledger.objects.put(made.key, written.objects)
     for state in (JobState.RUNNING, JobState.DELIVERING):
-        ledger.move_job(made.key, state)
-    ledger.open_review(made.key, now)
+        ledger.jobs.move(made.key, state)
+    ledger.reviews.open(made.key, now)
     return Case(written, made)
 
 

@@ -67,7 +67,9 @@ def delivered(host: Service, job: JobRecord, name: str, what: Callable[[Delivery
 
     def look() -> DeliveryRecord | None:
         with closing(host.ledger()) as ledger:
-            return next((row for row in ledger.deliveries(job.key) if row.destination == name and what(row)), None)
+            return next(
+                (row for row in ledger.deliveries.of_job(job.key) if row.destination == name and what(row)), None
+            )
 
     return wait_for(look, f"the delivery to {name} is so")
 
@@ -78,12 +80,12 @@ def arrived(row: DeliveryRecord) -> bool:
 
 def series(host: Service, uid: str) -> SeriesRecord | None:
     with closing(host.ledger()) as ledger:
-        return ledger.series(uid)
+        return ledger.series.find(uid)
 
 
 def events(host: Service, kind: str) -> list[str]:
     with closing(host.ledger()) as ledger:
-        return [event.text for event in ledger.events(limit=10_000) if event.kind == kind]
+        return [event.text for event in ledger.events.after(limit=10_000) if event.kind == kind]
 
 
 def jobs_command(host: Service, verb: str, job: JobRecord) -> None:
@@ -239,7 +241,7 @@ def test_a_patient_merged_in_the_archive_gets_the_result_anew_and_the_old_never_
         job = ends(host, "merged", JobState.DELIVERING)
         delivered(host, job, "pacs", lambda row: "does not hold study" in row.error)
         with closing(host.ledger()) as ledger:
-            old = {item.sop_uid for item in ledger.objects(job.key)}
+            old = {item.sop_uid for item in ledger.objects.of_job(job.key)}
         rename(paths)
         assert storescu(archive.port, paths, called=archive.ae_title).returncode == 0
         ends(host, "merged", JobState.DONE)
@@ -346,7 +348,7 @@ def test_a_cancelled_job_leaves_the_worklist_and_is_delivered_once_when_retried(
         jobs_command(host, "cancel", job)
         cancelled = ends(host, "cancelled", JobState.FAILED)
         with closing(host.ledger()) as ledger:
-            assert ledger.results() == ()
+            assert ledger.results.search() == ()
         delivered(host, job, "pacs", lambda row: row.state is DeliveryState.DISCARDED)
         with dcmqrscp(tmp_path / "archive", port=port) as archive:
             assert storescu(archive.port, paths, called=archive.ae_title).returncode == 0

@@ -57,7 +57,7 @@ def test_a_result_is_confirmed_in_archives_that_are_asked_by_http(
     assert storescu(host.port, files, calling="CT1").returncode == 0
     (job,) = host.job_ends()
     with closing(host.ledger()) as ledger:
-        rows = wait_for(lambda: ledger.deliveries(job.key), "there are deliveries")
+        rows = wait_for(lambda: ledger.deliveries.of_job(job.key), "there are deliveries")
     assert {(row.destination, row.state) for row in rows} == {
         ("own", DeliveryState.CONFIRMED),
         ("web", DeliveryState.CONFIRMED),

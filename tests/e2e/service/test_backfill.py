@@ -78,7 +78,7 @@ def test_a_backfill_survives_kill_9_and_gives_each_series_one_result(past: Path,
     host.kill_all()
     host.start()
     with closing(host.ledger()) as ledger:
-        wait_for(lambda: ledger.backfill(number).state is BackfillState.DONE, "the backfill is done")
+        wait_for(lambda: ledger.backfills.get(number).state is BackfillState.DONE, "the backfill is done")
     shown = backfill(host, "show", str(number), "--json")
     assert shown["progress"]["fetches"] == {"done": SERIES}
     assert (shown["progress"]["days"], shown["share"]) == (SERIES, 1.0)

@@ -34,7 +34,7 @@ def test_orthanc_commits_itself_to_results_that_it_got_deflated(tmp_path: Path) 
                 assert storescu(port, paths, called=called).returncode == 0
             (job,) = host.job_ends()
             with closing(host.ledger()) as ledger:
-                (delivery,), objects = ledger.deliveries(job.key), ledger.objects(job.key)
+                (delivery,), objects = ledger.deliveries.of_job(job.key), ledger.objects.of_job(job.key)
     assert (delivery.state, delivery.confirmed_by) == (DeliveryState.CONFIRMED, "commitment")
     assert delivery.sent_at is not None
     assert {dcmread(item.path).file_meta.TransferSyntaxUID for item in objects} == {DeflatedExplicitVRLittleEndian}

@@ -152,7 +152,7 @@ def test_the_receiver_killed_in_the_middle_of_a_series_loses_no_acknowledged_ima
         "the jobs ended",
     )
     ledger = host.ledger()
-    newest = ledger.series(dcmread(files[0]).SeriesInstanceUID)
+    newest = ledger.series.find(dcmread(files[0]).SeriesInstanceUID)
     ledger.close()
     assert newest is not None
     assert newest.instance_count == len(files)

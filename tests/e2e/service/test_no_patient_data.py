@@ -158,7 +158,7 @@ def test_a_service_tells_of_no_patient(tmp_path: Path) -> None:
         keys = [job.key for job in host.jobs()]
         shown = [run_command("jobs", "show", key, "--json", "--settings", host.settings).stdout for key in keys[:6]]
         with closing(host.ledger()) as ledger:
-            assert any(event.kind == "identity-changed" for event in ledger.events(limit=10_000))
+            assert any(event.kind == "identity-changed" for event in ledger.events.after(limit=10_000))
     clean(host.log)
     clean(ledger_text(host.data / "orchestrator.db"))
     clean("\n".join(shown))

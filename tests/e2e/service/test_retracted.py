@@ -75,12 +75,12 @@ def held_by(archive: Peer) -> list[Dataset]:
 
 def notes(host: Service) -> list[DeliveryState]:
     with closing(host.ledger()) as ledger:
-        return [row.state for job in ledger.jobs() for row in ledger.notes(job.key)]
+        return [row.state for job in ledger.jobs.search() for row in ledger.withdrawals.notes(job.key)]
 
 
 def retracted(host: Service) -> int:
     with closing(host.ledger()) as ledger:
-        return ledger.count_results()[ReviewState.RETRACTED]
+        return ledger.results.count()[ReviewState.RETRACTED]
 
 
 def test_an_order_that_is_killed_in_the_middle_goes_on_and_rejects_each_object_once(

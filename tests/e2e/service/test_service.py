@@ -68,7 +68,7 @@ def test_the_same_series_again_gives_no_second_result(tmp_path: Path, archive: P
     assert storescu(host.port, files, calling="CT1").returncode == 0
     wait_for(lambda: len(host.log) > 0, "the log is there")
     ledger = host.ledger()
-    wait_for(lambda: ledger.series(dcmread(files[0]).SeriesInstanceUID) is not None, "the series is known")
+    wait_for(lambda: ledger.series.find(dcmread(files[0]).SeriesInstanceUID) is not None, "the series is known")
     ledger.close()
     assert len(host.jobs()) == 1
     assert {path.name for path in results_in(archive)} == before
@@ -102,7 +102,7 @@ def test_what_the_host_wrote_triggers_nothing_when_the_archive_forwards_it_back(
     ledger = host.ledger()
     series = {dcmread(path, stop_before_pixels=True).SeriesInstanceUID for path in ours}
     seen = wait_for(
-        lambda: [record for uid in series if (record := ledger.series(uid)) and record.released_at] or None,
+        lambda: [record for uid in series if (record := ledger.series.find(uid)) and record.released_at] or None,
         "the forwarded objects are seen",
     )
     ledger.close()
@@ -120,7 +120,8 @@ def test_an_archive_that_is_down_is_waited_for(tmp_path: Path) -> None:
         ledger = host.ledger()
         job = wait_for(lambda: next(iter(host.jobs()), None), "the job is there")
         waiting = wait_for(
-            lambda: next((row for row in ledger.deliveries(job.key) if row.attempts >= 2), None), "two attempts failed"
+            lambda: next((row for row in ledger.deliveries.of_job(job.key) if row.attempts >= 2), None),
+            "two attempts failed",
         )
         assert waiting.error
         assert host.jobs()[0].state is JobState.DELIVERING

@@ -36,7 +36,7 @@ def of_today(paths: list[Path]) -> list[Path]:
 def reviews(host: Service) -> list[ReviewRecord]:
     (job,) = host.jobs()
     with closing(host.ledger()) as ledger:
-        return list(ledger.reviews(job.key))
+        return list(ledger.reviews.of_job(job.key))
 
 
 def reviewed(host: Service, *states: ReviewState) -> list[ReviewRecord]:
@@ -49,7 +49,7 @@ def reviewed(host: Service, *states: ReviewState) -> list[ReviewRecord]:
 def wrote(host: Service, kind: ObjectKind) -> Dataset:
     (job,) = host.jobs()
     with closing(host.ledger()) as ledger:
-        return dcmread(next(item.path for item in ledger.objects(job.key) if item.kind is kind))
+        return dcmread(next(item.path for item in ledger.objects.of_job(job.key) if item.kind is kind))
 
 
 def push(host: Service, *paths: Path, calling: str) -> None:
@@ -74,7 +74,7 @@ def test_what_is_left_in_a_watched_archive_is_the_review(tmp_path: Path, archive
         host.start()
         host.ready()
         with closing(host.ledger()) as ledger:
-            wait_for(lambda: ledger.watch("pacs").cursor, "the archive is looked at")
+            wait_for(lambda: ledger.watches.get("pacs").cursor, "the archive is looked at")
         sources = of_today(ct_series(tmp_path / "ct", slices=10))
         archive.put(sources)
         host.job_ends()
@@ -106,7 +106,7 @@ def test_a_pushed_verdict_is_taken_once_whatever_is_killed(tmp_path: Path) -> No
         report = saved(verified(wrote(host, ObjectKind.SR)), tmp_path / "left")
         push(host, report, calling="CT1")
         with closing(host.ledger()) as ledger:
-            wait_for(lambda: ledger.newest_events(kind="verdict-ignored"), "it is said why it does not count")
+            wait_for(lambda: ledger.events.newest(kind="verdict-ignored"), "it is said why it does not count")
         push(host, report, calling="READER")
         reviewed(host, ReviewState.ACCEPTED)
         note = saved(rejected([wrote(host, ObjectKind.SR)]), tmp_path / "left")
@@ -117,6 +117,8 @@ def test_a_pushed_verdict_is_taken_once_whatever_is_killed(tmp_path: Path) -> No
         push(host, report, note, calling="READER")
         with closing(host.ledger()) as ledger:
             series = str(dcmread(note).SeriesInstanceUID)
-            wait_for(lambda: sum(each.kind == "series.released" for each in ledger.events(subject=series)) > 1, "again")
+            wait_for(
+                lambda: sum(each.kind == "series.released" for each in ledger.events.after(subject=series)) > 1, "again"
+            )
         assert reviews(host) == given
     assert [each.source for each in given] == ["", "READER", "READER"]

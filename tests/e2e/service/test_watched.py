@@ -73,7 +73,7 @@ def watching(host: Service) -> None:
     """Wait until the watch has begun: what is put into the archive from now on is new."""
     host.ready()
     with closing(host.ledger()) as ledger:
-        wait_for(lambda: ledger.watch("orthanc").cursor, "the archive is looked at")
+        wait_for(lambda: ledger.watches.get("orthanc").cursor, "the archive is looked at")
 
 
 def modalities(archive: Orthanc) -> Counter[str]:
@@ -84,7 +84,7 @@ def modalities(archive: Orthanc) -> Counter[str]:
 
 def counts(host: Service) -> dict[FetchState, int]:
     with closing(host.ledger()) as ledger:
-        return dict(ledger.count_fetches("orthanc", WATCHING))
+        return dict(ledger.fetches.count("orthanc", WATCHING))
 
 
 @pytest.mark.parametrize("by", ["orthanc", "dicomweb", "dimse"])
@@ -113,12 +113,12 @@ def test_nothing_is_lost_when_the_watcher_is_killed_and_the_archive_goes_away(
     host.kill("watcher")
     archive.stop()
     with closing(host.ledger()) as ledger:
-        wait_for(lambda: ledger.watch("orthanc").waits_since, "the watcher is back and misses the archive")
+        wait_for(lambda: ledger.watches.get("orthanc").waits_since, "the watcher is back and misses the archive")
         archive.start()
         archive.put(of_today(ct_series(tmp_path / "second", slices=10, seed="second")))
         host.job_ends(count=2)
-        kinds = [event.kind for event in ledger.events(subject="orthanc")]
-        series = ledger.list_series(state=SeriesState.RELEASED)
+        kinds = [event.kind for event in ledger.events.after(subject="orthanc")]
+        series = ledger.series.newest(state=SeriesState.RELEASED)
     assert kinds == ["watch-waits", "watch-goes-on"]
     assert sorted(record.instance_count for record in series) == [10, 40]
     wait_for(lambda: modalities(archive) == {"CT": 2, "SEG": 2, "SR": 2}, "both results are in the archive")

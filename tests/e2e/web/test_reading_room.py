@@ -37,7 +37,7 @@ def hospital(hospital):
         room.verdict(word, ReviewState.ACCEPTED, second_reader=SecondReader.ALL)
     room.verdict("disagreed", ReviewState.REJECTED, by="Ben Yilmaz", reason=RejectReason.WRONG_SIDE)
     room.verdict("retracted", ReviewState.RETRACTED, comment="the scale was off")
-    room.ledger.record("identity-changed", room.keys["brain"], "pacs holds the study with another PatientID")
+    room.ledger.events.record("identity-changed", room.keys["brain"], "pacs holds the study with another PatientID")
     return hospital
 
 

@@ -88,7 +88,7 @@ def written(
         complete_by="count",
         first_seen=now,
     )
-    ledger.put_series(record, instances)
+    ledger.series.put(record, instances)
     job = JobRecord(
         key=job_key(instances, MODEL),
         series_uid=series.series_uid,
@@ -102,21 +102,21 @@ def written(
         created_at=now,
         updated_at=now,
     )
-    ledger.add_job(job)
+    ledger.jobs.add(job)
     (grid,) = plan(series, Accepts())
     (folder / "out").mkdir()
     objects = write_objects(
         [(grid, result_of(made))], job=job, model=MODEL, folder=folder / "out", options=WriteOptions()
     )
     summary = summarize(objects)
-    ledger.put_objects(job.key, objects)
-    ledger.note_job(
+    ledger.objects.put(job.key, objects)
+    ledger.jobs.annotate(
         job.key, findings=summary.findings, measurements=summary.measurements, urgency=summary.urgency, device="cpu"
     )
     for state in (JobState.RUNNING, JobState.DELIVERING):
-        ledger.move_job(job.key, state)
-    ledger.open_review(job.key, now)
-    return ledger.job(job.key)
+        ledger.jobs.move(job.key, state)
+    ledger.reviews.open(job.key, now)
+    return ledger.jobs.get(job.key)
 
 
 def test_the_worklist_shows_what_the_report_says(page: Page, lesion: JobRecord):

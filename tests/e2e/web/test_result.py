@@ -136,7 +136,7 @@ def test_a_result_is_accepted(brain: Page, hospital):
     sign(brain)
     brain.get_by_role("button", name="Accept").click()
     expect(brain.locator("#verdict")).to_contain_text("Accepted by Ada Okafor, St. Anna")
-    assert hospital.room.ledger.review(hospital.room.keys["brain"]).state == "accepted"
+    assert hospital.room.ledger.reviews.newest(hospital.room.keys["brain"]).state == "accepted"
 
 
 def test_the_next_verdict_knows_its_author(brain: Page, hospital):
@@ -157,7 +157,7 @@ def test_rejecting_asks_for_a_reason_first(brain: Page, hospital):
     brain.get_by_label("Comment").fill("The right temporal pole is missing.")
     brain.get_by_role("button", name="Reject").click()
     expect(brain.locator("#verdict")).to_contain_text("Rejected by Ada Okafor")
-    review = hospital.room.ledger.review(hospital.room.keys["brain"])
+    review = hospital.room.ledger.reviews.newest(hospital.room.keys["brain"])
     assert (review.state, review.reason, review.comment) == (
         "rejected",
         "incomplete",
@@ -179,7 +179,7 @@ def test_a_value_is_corrected_and_both_stay_visible(brain: Page, hospital, photo
     expect(brain.locator(".found")).to_contain_text("1,502 ml")
     expect(brain.locator(".found .reader")).to_have_text("1,480 ml")
     photograph(brain, "corrected")
-    assert hospital.room.ledger.review(hospital.room.keys["brain"]).changes[0]["after"] == 1480.0
+    assert hospital.room.ledger.reviews.newest(hospital.room.keys["brain"]).changes[0]["after"] == 1480.0
 
 
 def test_a_correction_that_changes_nothing_is_not_sent(brain: Page):
@@ -195,14 +195,14 @@ def test_typed_values_are_not_lost_by_another_verdict(brain: Page, hospital):
     brain.get_by_label("Brain volume").fill("1480")
     brain.get_by_role("button", name="Accept").click()
     expect(brain.locator("#verdict-fault")).to_contain_text("You typed other values")
-    assert hospital.room.ledger.review(hospital.room.keys["brain"]).state == "pending"
+    assert hospital.room.ledger.reviews.newest(hospital.room.keys["brain"]).state == "pending"
 
 
 def test_enter_in_a_field_gives_no_verdict(brain: Page, hospital):
     sign(brain)
     brain.get_by_label("Your name").press("Enter")
     brain.wait_for_timeout(300)
-    assert hospital.room.ledger.review(hospital.room.keys["brain"]).state == "pending"
+    assert hospital.room.ledger.reviews.newest(hospital.room.keys["brain"]).state == "pending"
 
 
 def test_letters_typed_into_a_field_are_text(brain: Page):
@@ -237,6 +237,6 @@ def test_a_superseded_result_offers_no_verdict(page: Page, hospital):
 def test_a_uid_is_copied(brain: Page, hospital):
     brain.context.grant_permissions(["clipboard-read", "clipboard-write"])
     brain.get_by_label("Copy the study UID").first.click()
-    study = hospital.room.ledger.job(hospital.room.keys["brain"]).study_uid
+    study = hospital.room.ledger.jobs.get(hospital.room.keys["brain"]).study_uid
     expect(brain.get_by_label("Copy the study UID").first).to_have_text("Copied")
     assert brain.evaluate("navigator.clipboard.readText()") == study

@@ -53,7 +53,7 @@ def test_the_second_reader_agrees_without_having_seen(at_the_desk, hospital, pho
     photograph(second, "second-reader", docs=False)
     accept(second)
     expect(second.locator("#verdict")).to_contain_text("Accepted by Ben Yilmaz")
-    assert hospital.room.ledger.review(hospital.room.keys["brain"]).state == "accepted"
+    assert hospital.room.ledger.reviews.newest(hospital.room.keys["brain"]).state == "accepted"
 
 
 def test_readers_who_differ_are_found_and_settled(at_the_desk, hospital, photograph):

@@ -285,14 +285,14 @@ def test_waiting_has_an_end(make: Callable[..., Engine]) -> None:
 def test_the_engine_and_the_ledger_share_a_database(engine: Engine, ledger: Ledger) -> None:
     @durable("both")
     def flow(key: str) -> None:
-        step("note", lambda: ledger.record("note", key, "from a step").sequence)
+        step("note", lambda: ledger.events.record("note", key, "from a step").sequence)
 
     engine.launch()
     for number in range(20):
         engine.enqueue("both", str(number), str(number), queue=QUEUE, priority=ROUTINE)
-        ledger.record("note", "main", "from the main thread")
+        ledger.events.record("note", "main", "from the main thread")
     until_idle(engine)
-    assert len(ledger.events()) == 40
+    assert len(ledger.events.after()) == 40
 
 
 def test_the_engine_says_nothing_below_a_warning(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:

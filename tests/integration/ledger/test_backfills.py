@@ -32,43 +32,43 @@ def listed(number: int, found: int = 3, skipped: int = 1) -> BackfillDay:
 
 
 def test_an_order_is_kept_as_it_was_given(ledger: Ledger) -> None:
-    given = ledger.add_backfill(order(per_hour=60, hours=Hours.parse("20:00-06:00"), newest_first=False))
+    given = ledger.backfills.add(order(per_hour=60, hours=Hours.parse("20:00-06:00"), newest_first=False))
     assert given.number > 0
-    assert ledger.backfill(given.number) == given
+    assert ledger.backfills.get(given.number) == given
 
 
 def test_a_day_is_listed_once(ledger: Ledger) -> None:
-    number = ledger.add_backfill(order()).number
-    assert ledger.list_day(listed(number), [item(number, "1.1"), item(number, "1.2")])
-    assert not ledger.list_day(listed(number, found=9), [item(number, "1.3")])
-    progress = ledger.backfill_progress(number)
+    number = ledger.backfills.add(order()).number
+    assert ledger.backfills.put_day(listed(number), [item(number, "1.1"), item(number, "1.2")])
+    assert not ledger.backfills.put_day(listed(number, found=9), [item(number, "1.3")])
+    progress = ledger.backfills.progress(number)
     assert (progress.days, progress.found, progress.skipped, progress.matched) == (1, 3, 1, 2)
 
 
 def test_a_cancelled_backfill_fetches_nothing_more(ledger: Ledger) -> None:
-    number = ledger.add_backfill(order()).number
-    ledger.list_day(listed(number), [item(number, "1.1"), item(number, "1.2", state=FetchState.DONE)])
-    ledger.move_backfill(number, BackfillState.CANCELLED, by="Ada")
-    assert ledger.backfill_progress(number).fetches == {FetchState.CANCELLED: 1, FetchState.DONE: 1}
-    assert [event.by for event in ledger.events(subject=f"backfill-{number}")] == ["host", "Ada"]
+    number = ledger.backfills.add(order()).number
+    ledger.backfills.put_day(listed(number), [item(number, "1.1"), item(number, "1.2", state=FetchState.DONE)])
+    ledger.backfills.move(number, BackfillState.CANCELLED, by="Ada")
+    assert ledger.backfills.progress(number).fetches == {FetchState.CANCELLED: 1, FetchState.DONE: 1}
+    assert [event.by for event in ledger.events.after(subject=f"backfill-{number}")] == ["host", "Ada"]
 
 
 def test_a_cancelled_backfill_does_not_go_on(ledger: Ledger) -> None:
-    number = ledger.add_backfill(order()).number
-    ledger.move_backfill(number, BackfillState.CANCELLED)
+    number = ledger.backfills.add(order()).number
+    ledger.backfills.move(number, BackfillState.CANCELLED)
     with pytest.raises(ForbiddenTransition, match="is cancelled cannot become running"):
-        ledger.move_backfill(number, BackfillState.RUNNING)
+        ledger.backfills.move(number, BackfillState.RUNNING)
 
 
 def test_why_a_backfill_waits_is_told_once(ledger: Ledger) -> None:
-    number = ledger.add_backfill(order()).number
+    number = ledger.backfills.add(order()).number
     for reason in ("the disk is full", "the disk is full", ""):
-        ledger.backfill_waits(number, reason)
-    kinds = [event.kind for event in ledger.events(subject=f"backfill-{number}")]
+        ledger.backfills.record_wait(number, reason)
+    kinds = [event.kind for event in ledger.events.after(subject=f"backfill-{number}")]
     assert kinds == ["backfill.running", "backfill-waits"]
-    assert ledger.backfill(number).error == ""
+    assert ledger.backfills.get(number).error == ""
 
 
 def test_a_number_that_is_none_is_refused_with_a_sentence(ledger: Ledger) -> None:
     with pytest.raises(UnknownRecord, match="no backfill 7"):
-        ledger.backfill(7)
+        ledger.backfills.get(7)

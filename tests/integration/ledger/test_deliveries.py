@@ -15,38 +15,38 @@ LONG_AFTER = NOON + timedelta(days=3650)
 
 
 def due(ledger: Ledger, now: datetime = LONG_AFTER) -> list[str]:
-    return [delivery.job_key for delivery in ledger.due_deliveries(now)]
+    return [delivery.job_key for delivery in ledger.deliveries.due(now)]
 
 
 def test_a_delivery_is_added_once_for_each_destination(ledger: Ledger) -> None:
     add_jobs(ledger, job_record())
-    assert [ledger.add_delivery(KEY, name) for name in ("pacs", "vna", "pacs")] == [True, True, False]
-    assert [delivery.destination for delivery in ledger.deliveries(KEY)] == ["pacs", "vna"]
+    assert [ledger.deliveries.add(KEY, name) for name in ("pacs", "vna", "pacs")] == [True, True, False]
+    assert [delivery.destination for delivery in ledger.deliveries.of_job(KEY)] == ["pacs", "vna"]
 
 
 def test_nothing_is_due_before_its_series_is_released(ledger: Ledger) -> None:
     add_jobs(ledger, job_record())
-    ledger.add_delivery(KEY, "pacs")
+    ledger.deliveries.add(KEY, "pacs")
     assert due(ledger) == []
-    assert ledger.release_deliveries(SERIES, 1, NOON) == 1
+    assert ledger.deliveries.release(SERIES, 1, NOON) == 1
     assert (due(ledger, NOON - timedelta(seconds=1)), due(ledger, NOON)) == ([], [KEY])
 
 
 def test_a_delivery_of_a_released_series_is_due_at_once(ledger: Ledger) -> None:
     add_jobs(ledger, job_record())
-    ledger.move_series(SERIES, 1, SeriesState.RELEASED)
-    ledger.add_delivery(KEY, "pacs")
+    ledger.series.move(SERIES, 1, SeriesState.RELEASED)
+    ledger.deliveries.add(KEY, "pacs")
     assert due(ledger) == [KEY]
 
 
 def test_a_release_leaves_other_revisions_and_later_attempts_alone(ledger: Ledger) -> None:
     add_jobs(ledger, job_record(), job_record("second", revision=2))
-    ledger.add_delivery(KEY, "pacs")
-    ledger.add_delivery(key_of("second"), "pacs")
+    ledger.deliveries.add(KEY, "pacs")
+    ledger.deliveries.add(key_of("second"), "pacs")
     later = NOON + timedelta(hours=1)
-    ledger.move_delivery(KEY, "pacs", DeliveryState.WAITING, next_attempt_at=later, attempts=1)
-    assert ledger.release_deliveries(SERIES, 1, NOON) == 0
-    assert ledger.deliveries(KEY)[0].next_attempt_at == later
+    ledger.deliveries.move(KEY, "pacs", DeliveryState.WAITING, next_attempt_at=later, attempts=1)
+    assert ledger.deliveries.release(SERIES, 1, NOON) == 0
+    assert ledger.deliveries.of_job(KEY)[0].next_attempt_at == later
     assert due(ledger) == [KEY]
 
 
@@ -54,93 +54,93 @@ def test_due_deliveries_come_by_priority_then_by_the_age_of_the_job(ledger: Ledg
     order = [("stat", Priority.STAT, 3), ("early", Priority.ROUTINE, 1), ("late", Priority.ROUTINE, 2)]
     for name, priority, minutes in reversed(order):
         add_jobs(ledger, job_record(name, priority=priority, created_at=NOON + timedelta(minutes=minutes)))
-        ledger.add_delivery(key_of(name), "pacs")
-        ledger.move_delivery(key_of(name), "pacs", DeliveryState.WAITING, next_attempt_at=NOON)
+        ledger.deliveries.add(key_of(name), "pacs")
+        ledger.deliveries.move(key_of(name), "pacs", DeliveryState.WAITING, next_attempt_at=NOON)
     assert due(ledger) == [key_of(name) for name, _, _ in order]
-    assert len(ledger.due_deliveries(LONG_AFTER, limit=2)) == 2
+    assert len(ledger.deliveries.due(LONG_AFTER, limit=2)) == 2
 
 
 def test_due_deliveries_are_told_for_each_destination(ledger: Ledger) -> None:
     add_jobs(ledger, job_record())
-    ledger.move_series(SERIES, 1, SeriesState.RELEASED)
+    ledger.series.move(SERIES, 1, SeriesState.RELEASED)
     for name in ("pacs", "vna"):
-        ledger.add_delivery(KEY, name)
-    ledger.move_delivery(KEY, "vna", DeliveryState.SENDING)
-    assert ledger.due_destinations(LONG_AFTER) == {"pacs"}
-    assert [row.destination for row in ledger.due_deliveries(LONG_AFTER, destination="pacs")] == ["pacs"]
-    assert ledger.due_deliveries(LONG_AFTER, destination="vna") == ()
+        ledger.deliveries.add(KEY, name)
+    ledger.deliveries.move(KEY, "vna", DeliveryState.SENDING)
+    assert ledger.deliveries.due_destinations(LONG_AFTER) == {"pacs"}
+    assert [row.destination for row in ledger.deliveries.due(LONG_AFTER, destination="pacs")] == ["pacs"]
+    assert ledger.deliveries.due(LONG_AFTER, destination="vna") == ()
 
 
 def test_an_attempt_that_a_wrong_clock_put_off_for_years_is_due(ledger: Ledger) -> None:
     add_jobs(ledger, job_record())
-    ledger.add_delivery(KEY, "pacs")
-    ledger.move_delivery(KEY, "pacs", DeliveryState.WAITING, next_attempt_at=LONG_AFTER)
+    ledger.deliveries.add(KEY, "pacs")
+    ledger.deliveries.move(KEY, "pacs", DeliveryState.WAITING, next_attempt_at=LONG_AFTER)
     assert due(ledger, NOON) == [KEY]
     assert due(ledger, LONG_AFTER - timedelta(hours=20)) == []
 
 
 def test_a_postponed_delivery_waits_and_says_why(ledger: Ledger) -> None:
     add_jobs(ledger, job_record())
-    ledger.add_delivery(KEY, "pacs")
+    ledger.deliveries.add(KEY, "pacs")
     evening = NOON + timedelta(hours=8)
-    ledger.postpone_delivery(KEY, "pacs", evening, "waits for the hours 20:00-06:00")
-    (row,) = ledger.deliveries(KEY)
+    ledger.deliveries.postpone(KEY, "pacs", evening, "waits for the hours 20:00-06:00")
+    (row,) = ledger.deliveries.of_job(KEY)
     assert (row.next_attempt_at, row.error, row.attempts) == (evening, "waits for the hours 20:00-06:00", 0)
-    assert ledger.events(subject=KEY)[-1].text == "to pacs: waits for the hours 20:00-06:00"
-    assert (ledger.recall_deliveries("vna", NOON), ledger.recall_deliveries("pacs", NOON)) == (0, 1)
+    assert ledger.events.after(subject=KEY)[-1].text == "to pacs: waits for the hours 20:00-06:00"
+    assert (ledger.deliveries.recall("vna", NOON), ledger.deliveries.recall("pacs", NOON)) == (0, 1)
     assert due(ledger, NOON) == [KEY]
 
 
 def test_what_is_on_its_way_cannot_be_postponed(ledger: Ledger) -> None:
     add_jobs(ledger, job_record())
-    ledger.add_delivery(KEY, "pacs")
-    sending = ledger.move_delivery(KEY, "pacs", DeliveryState.SENDING, attempts=1)
-    ledger.postpone_delivery(KEY, "pacs", LONG_AFTER, "too late")
-    assert ledger.deliveries(KEY) == (sending,)
+    ledger.deliveries.add(KEY, "pacs")
+    sending = ledger.deliveries.move(KEY, "pacs", DeliveryState.SENDING, attempts=1)
+    ledger.deliveries.postpone(KEY, "pacs", LONG_AFTER, "too late")
+    assert ledger.deliveries.of_job(KEY) == (sending,)
 
 
 def test_a_delivery_that_was_given_up_and_waits_again_has_not_failed_yet(ledger: Ledger) -> None:
     add_jobs(ledger, job_record())
-    ledger.add_delivery(KEY, "pacs")
-    ledger.move_delivery(KEY, "pacs", DeliveryState.WAITING, error="no answer", failing_since=NOON)
-    assert ledger.move_delivery(KEY, "pacs", DeliveryState.PARKED, error="given up").failing_since == NOON
-    assert ledger.move_delivery(KEY, "pacs", DeliveryState.WAITING).failing_since is None
+    ledger.deliveries.add(KEY, "pacs")
+    ledger.deliveries.move(KEY, "pacs", DeliveryState.WAITING, error="no answer", failing_since=NOON)
+    assert ledger.deliveries.move(KEY, "pacs", DeliveryState.PARKED, error="given up").failing_since == NOON
+    assert ledger.deliveries.move(KEY, "pacs", DeliveryState.WAITING).failing_since is None
 
 
 def test_objects_that_take_the_place_of_others_were_not_sent(ledger: Ledger) -> None:
     add_jobs(ledger, job_record())
-    ledger.add_delivery(KEY, "pacs")
-    ledger.note_sent(KEY, "pacs", NOON, sent=[])
-    assert ledger.deliveries(KEY)[0].sent_at == NOON
-    ledger.put_objects(KEY, [object_record("anew")], replace=True)
-    assert ledger.deliveries(KEY)[0].sent_at is None
+    ledger.deliveries.add(KEY, "pacs")
+    ledger.deliveries.record_sent(KEY, "pacs", NOON, sent=[])
+    assert ledger.deliveries.of_job(KEY)[0].sent_at == NOON
+    ledger.objects.put(KEY, [object_record("anew")], replace=True)
+    assert ledger.deliveries.of_job(KEY)[0].sent_at is None
 
 
 def test_what_is_under_way_or_parked_is_not_due(ledger: Ledger) -> None:
     add_jobs(ledger, job_record())
-    ledger.move_series(SERIES, 1, SeriesState.RELEASED)
+    ledger.series.move(SERIES, 1, SeriesState.RELEASED)
     for state in (DeliveryState.SENDING, DeliveryState.PARKED):
-        ledger.add_delivery(KEY, "pacs")
-        ledger.move_delivery(KEY, "pacs", state)
+        ledger.deliveries.add(KEY, "pacs")
+        ledger.deliveries.move(KEY, "pacs", state)
         assert due(ledger) == []
 
 
 def test_a_confirmation_is_kept_with_its_kind_and_time(ledger: Ledger) -> None:
     add_jobs(ledger, job_record())
-    ledger.add_delivery(KEY, "pacs")
-    ledger.move_delivery(KEY, "pacs", DeliveryState.SENDING, attempts=1)
-    confirmed = ledger.move_delivery(KEY, "pacs", DeliveryState.CONFIRMED, confirmed_by="readback")
-    assert ledger.deliveries(KEY) == (confirmed,)
+    ledger.deliveries.add(KEY, "pacs")
+    ledger.deliveries.move(KEY, "pacs", DeliveryState.SENDING, attempts=1)
+    confirmed = ledger.deliveries.move(KEY, "pacs", DeliveryState.CONFIRMED, confirmed_by="readback")
+    assert ledger.deliveries.of_job(KEY) == (confirmed,)
     assert (confirmed.confirmed_by, confirmed.attempts) == ("readback", 1)
     assert confirmed.confirmed_at is not None
 
 
 def test_a_failed_attempt_keeps_its_error_and_tells_it_in_an_event(ledger: Ledger) -> None:
     add_jobs(ledger, job_record())
-    ledger.add_delivery(KEY, "pacs")
-    ledger.move_delivery(KEY, "pacs", DeliveryState.WAITING, error="no answer", attempts=1, next_attempt_at=NOON)
-    assert ledger.deliveries(KEY)[0].error == "no answer"
-    assert ledger.events(subject=KEY)[-1].text == "to pacs: waiting -> waiting: no answer"
+    ledger.deliveries.add(KEY, "pacs")
+    ledger.deliveries.move(KEY, "pacs", DeliveryState.WAITING, error="no answer", attempts=1, next_attempt_at=NOON)
+    assert ledger.deliveries.of_job(KEY)[0].error == "no answer"
+    assert ledger.events.after(subject=KEY)[-1].text == "to pacs: waiting -> waiting: no answer"
 
 
 @pytest.mark.parametrize("before", DeliveryState)
@@ -148,25 +148,25 @@ def test_a_delivery_moves_only_along_its_law(ledger: Ledger, before: DeliverySta
     add_jobs(ledger, job_record())
     for after in DeliveryState:
         way = f"pacs {after.name}"
-        ledger.add_delivery(KEY, way)
-        ledger.move_delivery(KEY, way, before)
+        ledger.deliveries.add(KEY, way)
+        ledger.deliveries.move(KEY, way, before)
         if after in DELIVERY_MOVES[before]:
-            assert ledger.move_delivery(KEY, way, after).state is after
+            assert ledger.deliveries.move(KEY, way, after).state is after
         else:
             with pytest.raises(ForbiddenTransition, match=f"is {before} and cannot become {after}"):
-                ledger.move_delivery(KEY, way, after)
+                ledger.deliveries.move(KEY, way, after)
 
 
 def test_an_unknown_delivery_is_named(ledger: Ledger) -> None:
     add_jobs(ledger, job_record())
     with pytest.raises(UnknownRecord, match="has no delivery to pacs"):
-        ledger.move_delivery(KEY, "pacs", DeliveryState.SENDING)
+        ledger.deliveries.move(KEY, "pacs", DeliveryState.SENDING)
 
 
 def test_a_discarded_delivery_is_taken_up_again_with_its_attempts(ledger: Ledger) -> None:
     add_jobs(ledger, job_record())
-    ledger.add_delivery(KEY, "pacs")
-    ledger.move_delivery(KEY, "pacs", DeliveryState.DISCARDED, error="the job is failed", attempts=3)
-    assert ledger.add_delivery(KEY, "pacs")
-    (row,) = ledger.deliveries(KEY)
+    ledger.deliveries.add(KEY, "pacs")
+    ledger.deliveries.move(KEY, "pacs", DeliveryState.DISCARDED, error="the job is failed", attempts=3)
+    assert ledger.deliveries.add(KEY, "pacs")
+    (row,) = ledger.deliveries.of_job(KEY)
     assert (row.state, row.attempts, row.error) == (DeliveryState.WAITING, 3, "")

@@ -30,7 +30,7 @@ class LedgerLaws(RuleBasedStateMachine):
         self.ledger = ledger
         self.jobs: dict[str, JobState] = {}
         self.reviews: dict[str, list[ReviewState]] = {}
-        self.seen_event = ledger.last_event()
+        self.seen_event = ledger.events.last_sequence()
 
     @rule(target=names)
     def add(self) -> str:
@@ -41,13 +41,13 @@ class LedgerLaws(RuleBasedStateMachine):
 
     @rule(name=names)
     def add_again(self, name: str) -> None:
-        assert not self.ledger.add_job(job_record(name))
+        assert not self.ledger.jobs.add(job_record(name))
 
     @rule(name=names, state=st.sampled_from(JobState))
     def move(self, name: str, state: JobState) -> None:
         allowed = state in MOVES[self.jobs[name]]
         try:
-            self.ledger.move_job(key_of(name), state)
+            self.ledger.jobs.move(key_of(name), state)
         except ForbiddenTransition:
             assert not allowed
         else:
@@ -62,7 +62,7 @@ class LedgerLaws(RuleBasedStateMachine):
 
     @rule(name=names)
     def open_review(self, name: str) -> None:
-        self.ledger.open_review(key_of(name), NOON)
+        self.ledger.reviews.open(key_of(name), NOON)
         self.reviews.setdefault(name, [ReviewState.PENDING])
 
     @rule(name=names, state=st.sampled_from(ReviewState), seen=st.sampled_from(ReviewState))
@@ -73,7 +73,7 @@ class LedgerLaws(RuleBasedStateMachine):
         # the bare moves, all by one person: that the second reader is another is told below
         allowed = seen is newest and state in REVIEW_MOVES[newest] and not self._reads_twice(name, state)
         try:
-            self.ledger.add_review(verdict(state, job=name), seen=seen)
+            self.ledger.reviews.add(verdict(state, job=name), seen=seen)
         except ForbiddenTransition:
             assert not allowed
         else:
@@ -81,7 +81,7 @@ class LedgerLaws(RuleBasedStateMachine):
             self.reviews[name] += self._follows(name, newest, state)
 
     def _reads_twice(self, name: str, state: ReviewState) -> bool:
-        said = [review for review in self.ledger.reviews(key_of(name)) if review.state in VERDICTS]
+        said = [review for review in self.ledger.reviews.of_job(key_of(name)) if review.state in VERDICTS]
         waits = self.reviews[name][-1] is ReviewState.SECOND_READER
         return waits and state in VERDICTS and bool(said) and said[-1].by == "Dr Roentgen"
 
@@ -99,13 +99,13 @@ class LedgerLaws(RuleBasedStateMachine):
     def judge_with_readers(self, name: str, state: ReviewState, by: str, wanted: SecondReader) -> None:
         if name not in self.reviews:
             return
-        before = self.ledger.reviews(key_of(name))
+        before = self.ledger.reviews.of_job(key_of(name))
         read_again = before[-1].state is ReviewState.SECOND_READER
         first = [review for review in before if review.state in VERDICTS][-1:] if read_again else []
         mine = any(review.by == by for review in first)
         allowed = state in REVIEW_MOVES[before[-1].state] and not mine
         try:
-            newest = self.ledger.add_review(
+            newest = self.ledger.reviews.add(
                 verdict(state, job=name, by=by), seen=before[-1].state, second_reader=wanted
             )
         except ForbiddenTransition:
@@ -120,18 +120,18 @@ class LedgerLaws(RuleBasedStateMachine):
     def put_objects(self, name: str, times: int) -> None:
         written = replace(object_record(f"object of {name}"), job_key=key_of(name))
         for _ in range(times):
-            self.ledger.put_objects(key_of(name), [written])
-        assert self.ledger.objects(key_of(name)) == (written,)
+            self.ledger.objects.put(key_of(name), [written])
+        assert self.ledger.objects.of_job(key_of(name)) == (written,)
 
     @invariant()
     def the_ledger_agrees(self) -> None:
-        assert {name: self.ledger.job(key_of(name)).state for name in self.jobs} == self.jobs
-        kept = {name: [review.state for review in self.ledger.reviews(key_of(name))] for name in self.reviews}
+        assert {name: self.ledger.jobs.get(key_of(name)).state for name in self.jobs} == self.jobs
+        kept = {name: [review.state for review in self.ledger.reviews.of_job(key_of(name))] for name in self.reviews}
         assert kept == self.reviews
 
     @invariant()
     def events_only_grow(self) -> None:
-        newest = self.ledger.last_event()
+        newest = self.ledger.events.last_sequence()
         assert newest >= self.seen_event
         self.seen_event = newest
 

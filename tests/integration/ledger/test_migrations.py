@@ -62,9 +62,9 @@ def test_the_newest_step_is_the_one_that_the_code_names() -> None:
 
 
 def test_a_ledger_that_is_opened_again_keeps_what_it_holds(ledger: Ledger, database_url: str) -> None:
-    event = ledger.record("note", "a", "text")
+    event = ledger.events.record("note", "a", "text")
     again = Ledger.open(database_url)
-    assert again.events() == (event,)
+    assert again.events.after() == (event,)
     again.close()
 
 
@@ -76,10 +76,10 @@ def test_a_ledger_of_the_first_version_keeps_what_it_holds(database_url: str) ->
             connection.execute(sa.text(statement), {"noon": "2026-03-02 12:00:00"})
     database.close()
     with closing(Ledger.open(database_url)) as ledger:
-        (written,) = ledger.objects("job")
-        (delivery,) = ledger.deliveries("job")
+        (written,) = ledger.objects.of_job("job")
+        (delivery,) = ledger.deliveries.of_job("job")
         assert (written.sop_uid, written.form) == ("2.25.1", "")
-        assert ledger.due_deliveries(datetime(2026, 3, 2, 13, tzinfo=UTC)) == (delivery,)
+        assert ledger.deliveries.due(datetime(2026, 3, 2, 13, tzinfo=UTC)) == (delivery,)
 
 
 def test_a_verdict_of_an_earlier_version_corrects_nothing_and_was_given_here(database_url: str) -> None:
@@ -90,7 +90,7 @@ def test_a_verdict_of_an_earlier_version_corrects_nothing_and_was_given_here(dat
             connection.execute(sa.text(statement), {"noon": "2026-03-02 12:00:00"})
     database.close()
     with closing(Ledger.open(database_url)) as ledger:
-        review = ledger.review("job")
+        review = ledger.reviews.newest("job")
     assert (review.by, review.changes, review.source, review.evidence, review.agreement) == ("Dr A", (), "", "", {})
 
 
@@ -102,10 +102,10 @@ def test_a_delivery_of_an_earlier_version_brought_a_result_and_can_be_followed_b
             connection.execute(sa.text(statement), {"noon": "2026-03-02 12:00:00"})
     database.close()
     with closing(Ledger.open(database_url)) as ledger:
-        ledger.move_delivery("job", "pacs", DeliveryState.CONFIRMED)
-        ledger.open_review("job", NOON)
-        ledger.retract(ReviewRecord(job_key="job", state=ReviewState.RETRACTED, by="Ada", at=NOON))
-        (delivery,), (note,) = ledger.deliveries("job"), ledger.notes("job")
+        ledger.deliveries.move("job", "pacs", DeliveryState.CONFIRMED)
+        ledger.reviews.open("job", NOON)
+        ledger.withdrawals.retract(ReviewRecord(job_key="job", state=ReviewState.RETRACTED, by="Ada", at=NOON))
+        (delivery,), (note,) = ledger.deliveries.of_job("job"), ledger.withdrawals.notes("job")
     assert (delivery.note, delivery.sent, note.note) == (Note.NONE, None, Note.RETRACTED)
 
 

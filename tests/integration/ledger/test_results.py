@@ -25,13 +25,13 @@ NAMES = {key_of(name): name for name in MORNING}
 def morning(ledger: Ledger) -> Ledger:
     for name, facts in MORNING.items():
         add_jobs(ledger, job_record(name, **facts))
-        ledger.open_review(key_of(name), NOON)
-    ledger.add_review(verdict(ReviewState.ACCEPTED, job="judged"), seen=ReviewState.PENDING)
+        ledger.reviews.open(key_of(name), NOON)
+    ledger.reviews.add(verdict(ReviewState.ACCEPTED, job="judged"), seen=ReviewState.PENDING)
     return ledger
 
 
 def names(ledger: Ledger, wanted: Wanted = Wanted(), **how: object) -> list[str]:  # noqa: B008  a frozen value
-    return [NAMES[job.key] for job, _ in ledger.results(wanted, **how)]  # type: ignore[arg-type]
+    return [NAMES[job.key] for job, _ in ledger.results.search(wanted, **how)]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_pages_together_are_the_whole_list(morning: Ledger, order: Order) -> Non
 
 def test_each_count_leaves_its_own_filter_out(morning: Ledger) -> None:
     wanted = Wanted(frozenset({ReviewState.PENDING}), "bone", frozenset({Urgency.IMMEDIATE}))
-    assert morning.count_results(wanted)[ReviewState.PENDING] == 1
-    assert morning.count_models(wanted) == {"bone": 1}
-    assert morning.count_urgencies(wanted) == {
+    assert morning.results.count(wanted)[ReviewState.PENDING] == 1
+    assert morning.results.count_models(wanted) == {"bone": 1}
+    assert morning.results.count_urgencies(wanted) == {
         Urgency.IMMEDIATE: 1,
         Urgency.URGENT: 0,
         Urgency.NON_URGENT: 0,

@@ -48,10 +48,10 @@ class WithdrawalLaws(RuleBasedStateMachine):
             name, at = f"result {next(_numbers)}", NOON + timedelta(minutes=number)
             add_jobs(self.ledger, job_record(name, series_uid=self.series, revision=revision, created_at=at))
             for state in (JobState.RUNNING, JobState.DELIVERING):
-                self.ledger.move_job(key_of(name), state)
-            self.ledger.open_review(key_of(name), at)
+                self.ledger.jobs.move(key_of(name), state)
+            self.ledger.reviews.open(key_of(name), at)
             for place in PLACES:
-                self.ledger.add_delivery(key_of(name), place)
+                self.ledger.deliveries.add(key_of(name), place)
             self.names.append(name)
 
     @rule(number=results, place=places, what=st.sampled_from(["arrives"] * 8 + ["fails", "goes on"] + ["note"] * 4))
@@ -62,38 +62,40 @@ class WithdrawalLaws(RuleBasedStateMachine):
         if what == "note":
             self._send_notes(key, place)
             return
-        row = self.ledger.delivery(key, place)
+        row = self.ledger.deliveries.get(key, place)
         if row.state not in {DeliveryState.WAITING, DeliveryState.SENDING}:
             return
-        self.ledger.move_delivery(key, place, DeliveryState.SENDING, attempts=row.attempts + 1)
+        self.ledger.deliveries.move(key, place, DeliveryState.SENDING, attempts=row.attempts + 1)
         if what == "fails":
-            self.ledger.move_delivery(key, place, DeliveryState.WAITING)
+            self.ledger.deliveries.move(key, place, DeliveryState.WAITING)
         elif what == "arrives":
-            self.ledger.move_delivery(key, place, DeliveryState.CONFIRMED)
-            self.withdrawal.follow_up(self.ledger.job(key))
+            self.ledger.deliveries.move(key, place, DeliveryState.CONFIRMED)
+            self.withdrawal.follow_up(self.ledger.jobs.get(key))
 
     @precondition(lambda self: self.steps % 4 == 3)
     @rule(number=results)
     def follow_up_again(self, number: int) -> None:
         """As after a kill."""
         key = key_of(self.names[number])
-        if any(row.state in ARRIVED for row in self.ledger.deliveries(key)):
-            self.withdrawal.follow_up(self.ledger.job(key))
+        if any(row.state in ARRIVED for row in self.ledger.deliveries.of_job(key)):
+            self.withdrawal.follow_up(self.ledger.jobs.get(key))
 
     @precondition(lambda self: self.steps % 4 == 3)
     @rule(number=results, by=st.sampled_from(["Ada", "Bob"]))
     def retract(self, number: int, by: str) -> None:
         name = self.names[number]
         said = replace(verdict(ReviewState.RETRACTED, job=name), by=by)
-        before = self.ledger.review(key_of(name))
-        assert self.ledger.retract(said) == (before is not None and before.state is not ReviewState.RETRACTED)
+        before = self.ledger.reviews.newest(key_of(name))
+        assert self.ledger.withdrawals.retract(said) == (
+            before is not None and before.state is not ReviewState.RETRACTED
+        )
 
     def _send_notes(self, key: str, place: str) -> None:
-        result = self.ledger.delivery(key, place)
-        for row in self.ledger.notes(key):
+        result = self.ledger.deliveries.get(key, place)
+        for row in self.ledger.withdrawals.notes(key):
             if row.destination == place and row.state is DeliveryState.WAITING:
                 state = DeliveryState.CONFIRMED if result.state in ARRIVED else DeliveryState.DISCARDED
-                self.ledger.move_delivery(key, place, state, note=row.note)
+                self.ledger.deliveries.move(key, place, state, note=row.note)
 
     @invariant()
     def what_must_be_rejected_is_owed_one_note(self) -> None:
@@ -109,26 +111,26 @@ class WithdrawalLaws(RuleBasedStateMachine):
     @invariant()
     def nothing_is_rejected_that_was_never_sent(self) -> None:
         for name, place in itertools.product(self.names, PLACES):
-            assert self.ledger.delivery(key_of(name), place).attempts or not self._notes(name, place)
+            assert self.ledger.deliveries.get(key_of(name), place).attempts or not self._notes(name, place)
 
     @invariant()
     def the_newest_result_stays_unless_it_is_retracted(self) -> None:
         for name in self.names:
             if not self._newer(name) and not self._is_retracted(name):
-                assert self.ledger.notes(key_of(name)) == ()
+                assert self.ledger.withdrawals.notes(key_of(name)) == ()
 
     def _notes(self, name: str, place: str) -> list[DeliveryRecord]:
-        return [row for row in self.ledger.notes(key_of(name)) if row.destination == place]
+        return [row for row in self.ledger.withdrawals.notes(key_of(name)) if row.destination == place]
 
     def _arrived(self, name: str, place: str) -> bool:
-        return self.ledger.delivery(key_of(name), place).state in ARRIVED
+        return self.ledger.deliveries.get(key_of(name), place).state in ARRIVED
 
     def _is_retracted(self, name: str) -> bool:
-        review = self.ledger.review(key_of(name))
+        review = self.ledger.reviews.newest(key_of(name))
         return review is not None and review.state is ReviewState.RETRACTED
 
     def _newer(self, name: str) -> list[str]:
-        order = {each: self.ledger.job(key_of(each)) for each in self.names}
+        order = {each: self.ledger.jobs.get(key_of(each)) for each in self.names}
         mine = order[name]
         return [
             each for each, job in order.items() if (job.revision, job.created_at) > (mine.revision, mine.created_at)

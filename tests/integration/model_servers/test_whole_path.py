@@ -55,8 +55,8 @@ def test_what_left_is_in_the_audit_trail_of_its_job(site: Path, server: Server) 
     settings = _settings(site, EGRESS.format(url=server.url))
     run_command("run", site / "images", site / "out", "--settings", settings)
     with closing(Ledger.open(f"sqlite:///{site / 'out' / STATE_FOLDER / 'ledger.db'}")) as ledger:
-        (job,) = ledger.jobs(model="subject")
-        (left,) = [event for event in ledger.events(subject=job.key) if event.kind == "egress"]
+        (job,) = ledger.jobs.search(model="subject")
+        (left,) = [event for event in ledger.events.after(subject=job.key) if event.kind == "egress"]
     assert f"POST {server.url}/v2/models/bone/infer to gpu (inference: bone on CT) takes" in left.text
 
 

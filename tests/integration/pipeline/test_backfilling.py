@@ -42,7 +42,7 @@ class Works:
 
     def restart(self) -> None:
         """Go on as a new process does after a kill -9."""
-        self.ledger.resume_fetches()
+        self.ledger.fetches.resume()
         self.backfilling = Backfilling(
             self.ledger,
             lambda: RULES,
@@ -60,7 +60,7 @@ class Works:
 
     def order(self, **more: Any) -> BackfillRecord:
         known = {"rule": "bones", "archive": "pacs", "first": FIRST, "last": SECOND, "created_at": self.now}
-        return self.ledger.add_backfill(BackfillRecord(**(known | more)))
+        return self.ledger.backfills.add(BackfillRecord(**(known | more)))
 
     def steps(self, order: BackfillRecord, most: int = 20) -> None:
         """Take steps until nothing can be done now."""
@@ -70,20 +70,20 @@ class Works:
 
     def ends(self, order: BackfillRecord, state: JobState = JobState.DONE) -> None:
         """Let the engine end the jobs of all that was fetched."""
-        for fetch in self.ledger.list_fetches("pacs", order.number, FetchState.FETCHED):
+        for fetch in self.ledger.fetches.search("pacs", order.number, FetchState.FETCHED):
             uid = fetch.series_uid
-            self.ledger.put_series(series_record(series_uid=uid, state=SeriesState.RELEASED), ())
-            if self.ledger.add_job(job_record(uid, series_uid=uid, rule="bones")):
+            self.ledger.series.put(series_record(series_uid=uid, state=SeriesState.RELEASED), ())
+            if self.ledger.jobs.add(job_record(uid, series_uid=uid, rule="bones")):
                 for each in (JobState.RUNNING, state):
-                    self.ledger.move_job(key_of(uid), each)
+                    self.ledger.jobs.move(key_of(uid), each)
 
     def work_off(self, order: BackfillRecord) -> None:
-        while self.ledger.backfill(order.number).state is BackfillState.RUNNING:
+        while self.ledger.backfills.get(order.number).state is BackfillState.RUNNING:
             self.steps(order)
             self.ends(order)
 
     def counts(self, order: BackfillRecord) -> dict[FetchState, int]:
-        return {state: n for state, n in self.ledger.count_fetches("pacs", order.number).items() if n}
+        return {state: n for state, n in self.ledger.fetches.count("pacs", order.number).items() if n}
 
     def _fetching(self) -> Fetching:
         return Fetching(self.archive, self.ledger, self._inbox, clock=lambda: self.now)
@@ -108,10 +108,10 @@ def test_what_the_rule_could_want_is_fetched_and_counted_to_its_end(works: Works
         works.holds(uid, day, modality)
     order = works.order()
     works.work_off(order)
-    progress = works.ledger.backfill_progress(order.number)
+    progress = works.ledger.backfills.progress(order.number)
     assert (progress.days, progress.found, progress.skipped, progress.matched) == (2, 3, 1, 2)
     assert works.counts(order) == {FetchState.DONE: 2}
-    assert works.ledger.backfill(order.number).state is BackfillState.DONE
+    assert works.ledger.backfills.get(order.number).state is BackfillState.DONE
 
 
 @pytest.mark.parametrize(("newest_first", "fetched"), [(True, ["1.3", "1.1"]), (False, ["1.1", "1.3"])])
@@ -128,12 +128,12 @@ def test_a_killed_backfill_goes_on_without_doing_a_day_or_a_series_twice(works: 
     for number in range(6):
         works.holds(f"1.{number}", FIRST if number % 2 else SECOND)
     order = works.order()
-    while works.ledger.backfill(order.number).state is BackfillState.RUNNING:
+    while works.ledger.backfills.get(order.number).state is BackfillState.RUNNING:
         works.restart()
         works.backfilling.step(order)
         works.ends(order)
     assert sorted(works.archive.fetched) == [f"1.{number}" for number in range(6)]
-    assert works.ledger.backfill_progress(order.number).found == 6
+    assert works.ledger.backfills.progress(order.number).found == 6
 
 
 def test_no_more_is_in_flight_than_the_bound(works: Works) -> None:
@@ -173,12 +173,12 @@ def test_live_series_of_the_same_archive_go_first(works: Works) -> None:
     works.is_watched = True
     works.holds("1.1", FIRST)
     live = FetchRecord(archive="pacs", series_uid="1.9", study_uid="1.2", due_at=works.now, changed_at=works.now)
-    works.ledger.put_fetches([live])
+    works.ledger.fetches.put([live])
     order = works.order()
     works.steps(order)
     assert works.archive.fetched == []
     works.archive.held["1.9"] = works.archive.held["1.1"]
-    works.ledger.put_fetches([FetchRecord(**{**_fields(live), "state": FetchState.FETCHED})])
+    works.ledger.fetches.put([FetchRecord(**{**_fields(live), "state": FetchState.FETCHED})])
     works.steps(order)
     assert works.archive.fetched == ["1.1"]
 
@@ -193,7 +193,7 @@ def test_what_the_rule_had_already_is_skipped(works: Works) -> None:
     again = works.order()
     works.work_off(again)
     assert works.archive.fetched == ["1.1"]
-    assert works.ledger.backfill_progress(again.number).skipped == 1
+    assert works.ledger.backfills.progress(again.number).skipped == 1
 
 
 def test_a_series_whose_job_fails_is_counted_as_failed(works: Works) -> None:
@@ -216,7 +216,7 @@ def test_a_backfill_that_cannot_get_on_says_why_and_waits(works: Works, fault: E
     else:
         works.archive.away = fault
     works.backfilling.turn()
-    assert works.ledger.backfill(order.number).error == str(fault)
+    assert works.ledger.backfills.get(order.number).error == str(fault)
     assert works.counts(order) == {FetchState.WAITING: 1}
 
 
@@ -225,7 +225,7 @@ def test_what_was_fetched_before_a_backfill_was_stopped_is_still_counted(works: 
     works.holds("1.1", FIRST)
     order = works.order()
     works.steps(order)
-    works.ledger.move_backfill(order.number, state)
+    works.ledger.backfills.move(order.number, state)
     works.ends(order)
     works.backfilling.turn()
     assert works.counts(order) == {FetchState.DONE: 1}
@@ -234,4 +234,4 @@ def test_what_was_fetched_before_a_backfill_was_stopped_is_still_counted(works: 
 def test_a_rule_that_is_gone_is_named(works: Works) -> None:
     order = works.order(rule="bnes")
     works.backfilling.turn()
-    assert "no rule is named 'bnes'" in works.ledger.backfill(order.number).error
+    assert "no rule is named 'bnes'" in works.ledger.backfills.get(order.number).error

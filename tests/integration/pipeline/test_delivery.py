@@ -85,25 +85,25 @@ class PacsPost(Post):
             age = (len(names) - number) * MINUTE
             add_jobs(self.ledger, job_record(name, created_at=NOON - age, **{"model": name, **changes}))
             for state in (JobState.RUNNING, JobState.DELIVERING):
-                self.ledger.move_job(key_of(name), state)
-            self.ledger.put_objects(key_of(name), [object_record(name, name)])
-            self.ledger.add_delivery(key_of(name), "pacs")
+                self.ledger.jobs.move(key_of(name), state)
+            self.ledger.objects.put(key_of(name), [object_record(name, name)])
+            self.ledger.deliveries.add(key_of(name), "pacs")
         with suppress(ForbiddenTransition):  # it is released already
-            self.ledger.move_series(SERIES, 1, SeriesState.RELEASED)
-        self.ledger.release_deliveries(SERIES, 1, self.now)
-        self.ledger.recall_deliveries("pacs", self.now)
+            self.ledger.series.move(SERIES, 1, SeriesState.RELEASED)
+        self.ledger.deliveries.release(SERIES, 1, self.now)
+        self.ledger.deliveries.recall("pacs", self.now)
 
     def pacs(self) -> dict[str, Destination]:
         return {"pacs": Destination("pacs", self.archive, **{"ask": False, "confirm": "none", **self.settings})}  # type: ignore[arg-type]
 
     def row(self, name: str = "one") -> DeliveryRecord:
-        return self.ledger.deliveries(key_of(name))[0]
+        return self.ledger.deliveries.of_job(key_of(name))[0]
 
     def waiting(self) -> int:
-        return self.ledger.count_waiting().get("pacs", 0)
+        return self.ledger.destinations.count_waiting().get("pacs", 0)
 
     def told(self) -> list[str]:
-        return [event.kind for event in self.ledger.events(subject="pacs")]
+        return [event.kind for event in self.ledger.events.after(subject="pacs")]
 
 
 @pytest.fixture
@@ -228,8 +228,8 @@ def test_a_parked_result_that_is_retried_after_days_gets_its_hours_again(post: P
     post.archive.away = True
     post.run(4 * HOUR, every=MINUTE)
     post.now += 3 * DAY
-    post.ledger.move_job(key_of("one"), JobState.DELIVERING)
-    post.ledger.move_delivery(key_of("one"), "pacs", DeliveryState.WAITING, next_attempt_at=post.now)
+    post.ledger.jobs.move(key_of("one"), JobState.DELIVERING)
+    post.ledger.deliveries.move(key_of("one"), "pacs", DeliveryState.WAITING, next_attempt_at=post.now)
     post.run(HOUR, every=MINUTE)
     assert post.row().state is DeliveryState.WAITING
 
@@ -262,7 +262,7 @@ def test_a_clock_that_jumps_loses_nothing_and_holds_nothing_up(post: PacsPost, j
     post.results("a", "b", "c", "d", "e")
     post.run()
     post.now += jump
-    post.ledger.recall_deliveries("pacs", post.now)
+    post.ledger.deliveries.recall("pacs", post.now)
     post.run(2 * MINUTE)
     assert post.archive.taken == ["a", "b", "c", "d", "e"]
 
@@ -310,7 +310,7 @@ def test_what_is_committed_to_is_confirmed_by_commitment(post: PacsPost) -> None
     post.results("one")
     post.run()
     assert (post.row().state, post.row().confirmed_by) == (DeliveryState.CONFIRMED, "commitment")
-    assert post.ledger.job(key_of("one")).state is JobState.DONE
+    assert post.ledger.jobs.get(key_of("one")).state is JobState.DONE
 
 
 def test_a_commitment_that_is_not_answered_yet_is_asked_for_again_and_nothing_is_sent_again(post: PacsPost) -> None:
@@ -339,7 +339,7 @@ def test_what_an_archive_does_not_commit_itself_to_is_sent_again(post: PacsPost)
 
 def test_what_was_sent_before_a_crash_to_one_that_cannot_be_asked_is_not_sent_again(post: PacsPost) -> None:
     post.results("one")
-    post.ledger.note_sent(key_of("one"), "pacs", NOON, sent=[object_record("one").sop_uid])
+    post.ledger.deliveries.record_sent(key_of("one"), "pacs", NOON, sent=[object_record("one").sop_uid])
     post.run()
     assert (post.row().state, post.archive.taken) == (DeliveryState.UNCONFIRMED, [])
 
@@ -348,6 +348,6 @@ def test_a_destination_gets_the_objects_of_its_form(post: PacsPost) -> None:
     post.settings = {"options": WriteOptions(label_map=True, syntax=Syntax.IMPLICIT)}
     post.results("usual")
     both = [object_record("usual", "usual"), object_record("other", "usual", form="labelmap implicit")]
-    post.ledger.put_objects(key_of("usual"), both, replace=True)
+    post.ledger.objects.put(key_of("usual"), both, replace=True)
     post.run()
     assert post.archive.taken == ["other"]

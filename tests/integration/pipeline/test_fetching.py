@@ -62,7 +62,7 @@ class Desk:
             changed_at=NOW,
             begun_at=NOW,
         )
-        self.ledger.put_fetches([fetch])
+        self.ledger.fetches.put([fetch])
 
     def admitted_after(self, seconds: float) -> list[str]:
         self.now += seconds

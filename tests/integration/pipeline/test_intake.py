@@ -95,7 +95,7 @@ def test_a_series_that_cannot_be_routed_waits_and_stops_no_other(ledger: Ledger,
     assert desk.routes.admitted == []
     desk.after(60.0)
     assert len(desk.routes.released) == 1
-    told = [event.text for event in ledger.events() if event.kind == "series-waits"]
+    told = [event.text for event in ledger.events.after() if event.kind == "series-waits"]
     assert len(told) == 1
     assert told[0].startswith("ValueError at test_intake.py:")
 

@@ -61,7 +61,7 @@ def deliver(
         (folder / name).mkdir()
     finish(post, sources, "one", Priority.ROUTINE, *distinct(options.values()), result_of=result_of)
     post.run(MINUTE)
-    assert post.ledger.job(KEY).state is JobState.DONE
+    assert post.ledger.jobs.get(KEY).state is JobState.DONE
     return {name: [dcmread(path) for path in sorted((folder / name).rglob("*.dcm"))] for name in options}
 
 
@@ -82,14 +82,14 @@ def test_an_archive_of_key_images_gets_one_of_a_negative_result_and_the_ledger_h
 ) -> None:
     there = deliver(post, sources, tmp_path, {"portal": objects("key-image")}, nothing)
     assert [item.SOPClassUID for item in there["portal"]] == [SecondaryCaptureImageStorage]
-    assert ObjectKind.SR in {item.kind for item in post.ledger.objects(KEY)}
+    assert ObjectKind.SR in {item.kind for item in post.ledger.objects.of_job(KEY)}
 
 
 def test_the_ledger_knows_the_findings_of_a_result_that_went_out_as_key_images_only(
     post: Post, sources: Sequence[Path], tmp_path: Path
 ) -> None:
     deliver(post, sources, tmp_path, {"portal": objects("key-image")})
-    assert "Neoplasm" in {each["name"] for each in summarize(post.ledger.objects(KEY)).findings}
+    assert "Neoplasm" in {each["name"] for each in summarize(post.ledger.objects.of_job(KEY)).findings}
 
 
 @pytest.mark.parametrize(
@@ -109,10 +109,10 @@ def test_what_an_archive_refuses_parks_the_result_with_the_setting_to_change(
         post.destinations = lambda: {"pacs": Destination("pacs", archive, ask=False, confirm="none", options=options)}
         finish(post, sources, "one")
         post.run(MINUTE)
-    (row,) = post.ledger.deliveries(KEY)
+    (row,) = post.ledger.deliveries.of_job(KEY)
     assert row.state is DeliveryState.PARKED
     assert f"for pacs {setting}, then try again" in row.error
-    assert setting in post.ledger.job(KEY).reason
+    assert setting in post.ledger.jobs.get(KEY).reason
 
 
 def test_a_result_that_was_written_without_what_an_archive_gets_now_says_so(
@@ -122,7 +122,7 @@ def test_a_result_that_was_written_without_what_an_archive_gets_now_says_so(
     post.destinations = lambda: {"pacs": Destination("pacs", archive, ask=False, options=objects("key-image"))}
     finish(post, sources, "one", Priority.ROUTINE, WriteOptions())
     post.run(MINUTE)
-    assert "was written before pacs was to get" in post.ledger.deliveries(KEY)[0].error
+    assert "was written before pacs was to get" in post.ledger.deliveries.of_job(KEY)[0].error
 
 
 def test_key_images_go_to_the_patient_that_the_archive_names_now(

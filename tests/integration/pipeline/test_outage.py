@@ -47,7 +47,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Path]:
 
 def confirmed(post: Post) -> list[str]:
     """Return the keys of the jobs in the order in which their results were confirmed."""
-    return [event.subject for event in post.ledger.events(limit=10_000) if event.kind == "delivery.confirmed"]
+    return [event.subject for event in post.ledger.events.after(limit=10_000) if event.kind == "delivery.confirmed"]
 
 
 @pytest.mark.xdist_group("archives")
@@ -66,7 +66,7 @@ def test_an_archive_that_is_down_for_hours_gets_everything_in_order_when_it_is_b
     finish(post, sources, "stat", Priority.STAT)
     post.run(5 * HOUR, every=MINUTE)
     assert confirmed(post) == [key_of("before")]
-    assert [each.name for each in post.ledger.destinations_away()] == ["pacs"]
+    assert [each.name for each in post.ledger.destinations.unreachable()] == ["pacs"]
     with dcmqrscp(tmp_path / "archive", port=port) as peer:
         post.run(10 * MINUTE, every=MINUTE)
         held = [dcmread(path, force=True).get("Modality") for path in peer.folder.iterdir() if path.suffix == ".dcm"]
@@ -74,8 +74,8 @@ def test_an_archive_that_is_down_for_hours_gets_everything_in_order_when_it_is_b
     assert sorted(confirmed(post)) == sorted(map(key_of, names))
     drained = [key for key in confirmed(post)[1:] if key != confirmed(post)[1]]  # the first of them was the trial
     assert drained == [key_of(name) for name in names if key_of(name) in drained]
-    assert not post.ledger.destinations_away()
-    assert {job.state for job in post.ledger.jobs()} == {JobState.DONE}
+    assert not post.ledger.destinations.unreachable()
+    assert {job.state for job in post.ledger.jobs.search()} == {JobState.DONE}
     assert held.count("SEG") == held.count("SR") == len(names)
 
 
@@ -92,7 +92,7 @@ def test_each_destination_gets_its_form_anew_for_a_patient_who_was_merged(
     }
     finish(post, sources, "merged", Priority.ROUTINE, USUAL, OTHER)
     post.run(MINUTE)
-    assert post.ledger.job(key_of("merged")).state is JobState.DONE
+    assert post.ledger.jobs.get(key_of("merged")).state is JobState.DONE
     there = {
         name: [item for path in folder.rglob("2.25.*.dcm") if (item := dcmread(path)).Modality in {"SEG", "SR"}]
         for name, folder in folders.items()
@@ -101,5 +101,5 @@ def test_each_destination_gets_its_form_anew_for_a_patient_who_was_merged(
     assert {item.SOPClassUID for item in there["pacs"]} == {SegmentationStorage, Comprehensive3DSRStorage}
     assert {item.SOPClassUID for item in there["vna"]} == {LABEL_MAP_STORAGE, ComprehensiveSRStorage}
     assert {item.file_meta.TransferSyntaxUID for item in there["vna"]} == {ImplicitVRLittleEndian}
-    shown = {item.sop_uid for item in post.ledger.objects(key_of("merged"))}
+    shown = {item.sop_uid for item in post.ledger.objects.of_job(key_of("merged"))}
     assert shown == {item.SOPInstanceUID for item in there["pacs"]}

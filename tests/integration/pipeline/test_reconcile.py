@@ -62,13 +62,13 @@ def care(ledger: Ledger, flows: Flows) -> Care:
 def job_in(ledger: Ledger, *states: JobState) -> None:
     add_jobs(ledger, job_record())
     for state in states:
-        ledger.move_job(KEY, state)
+        ledger.jobs.move(KEY, state)
 
 
 def delivery_in(ledger: Ledger, state: DeliveryState, attempts: int) -> DeliveryRecord:
     job_in(ledger, JobState.RUNNING, JobState.DELIVERING)
-    ledger.add_delivery(KEY, "pacs")
-    return ledger.move_delivery(KEY, "pacs", state, attempts=attempts, next_attempt_at=LONG_AGO)
+    ledger.deliveries.add(KEY, "pacs")
+    return ledger.deliveries.move(KEY, "pacs", state, attempts=attempts, next_attempt_at=LONG_AGO)
 
 
 @pytest.mark.parametrize("ended", [FlowState.RAISED, FlowState.FINISHED, FlowState.CANCELLED])
@@ -78,7 +78,7 @@ def test_a_running_job_whose_flow_has_ended_fails_and_can_be_retried(
     job_in(ledger, JobState.RUNNING)
     flows.states["infer", KEY] = ended
     care.end_untold_jobs()
-    job = ledger.job(KEY)
+    job = ledger.jobs.get(KEY)
     assert (job.state, job.reason) == (JobState.FAILED, UNTOLD)
 
 
@@ -89,14 +89,14 @@ def test_a_running_job_whose_flow_lives_is_left_alone(
     job_in(ledger, JobState.RUNNING)
     flows.states["infer", KEY] = alive
     care.end_untold_jobs()
-    assert ledger.job(KEY).state is JobState.RUNNING
+    assert ledger.jobs.get(KEY).state is JobState.RUNNING
 
 
 def test_a_job_that_is_being_delivered_needs_no_flow(care: Care, flows: Flows, ledger: Ledger) -> None:
     delivery_in(ledger, DeliveryState.WAITING, 1)
     flows.states["infer", KEY] = FlowState.FINISHED
     care.end_untold_jobs()
-    assert ledger.job(KEY).state is JobState.DELIVERING
+    assert ledger.jobs.get(KEY).state is JobState.DELIVERING
 
 
 def test_a_delivery_under_way_whose_flow_has_ended_is_made_again_later(
@@ -105,7 +105,7 @@ def test_a_delivery_under_way_whose_flow_has_ended_is_made_again_later(
     delivery_in(ledger, DeliveryState.SENDING, 2)
     flows.states["deliver", f"{KEY}:pacs:2"] = FlowState.RAISED
     care.repeat_untold_deliveries()
-    (row,) = ledger.deliveries(KEY)
+    (row,) = ledger.deliveries.of_job(KEY)
     assert (row.state, row.error) == (DeliveryState.WAITING, UNTOLD)
     assert row.next_attempt_at is not None
     assert row.next_attempt_at > datetime.now(UTC)
@@ -115,11 +115,11 @@ def test_a_delivery_under_way_to_a_destination_that_left_the_settings_is_parked(
     care: Care, flows: Flows, ledger: Ledger
 ) -> None:
     job_in(ledger, JobState.RUNNING, JobState.DELIVERING)
-    ledger.add_delivery(KEY, "gone")
-    ledger.move_delivery(KEY, "gone", DeliveryState.SENDING, attempts=1)
+    ledger.deliveries.add(KEY, "gone")
+    ledger.deliveries.move(KEY, "gone", DeliveryState.SENDING, attempts=1)
     flows.states["deliver", f"{KEY}:gone:1"] = FlowState.RAISED
     care.repeat_untold_deliveries()
-    (row,) = ledger.deliveries(KEY)
+    (row,) = ledger.deliveries.of_job(KEY)
     assert (row.state, row.error) == (DeliveryState.PARKED, "destination 'gone' is not in the settings any more")
 
 
@@ -141,7 +141,7 @@ def test_what_ends_its_process_each_time_is_parked(care: Care, flows: Flows, led
     job_in(ledger, JobState.RUNNING)
     flows.states["infer", KEY] = FlowState.PARKED
     care.park_killers()
-    job = ledger.job(KEY)
+    job = ledger.jobs.get(KEY)
     assert (job.state, job.reason) == (JobState.PARKED, DIED)
 
 
@@ -151,11 +151,11 @@ def test_an_attempt_that_killed_its_process_is_parked_unless_a_later_one_was_mad
     delivery_in(ledger, DeliveryState.SENDING, 2)
     flows.states["deliver", f"{KEY}:pacs:1"] = FlowState.PARKED
     care.park_killers()
-    assert ledger.deliveries(KEY)[0].state is DeliveryState.SENDING
+    assert ledger.deliveries.of_job(KEY)[0].state is DeliveryState.SENDING
     flows.states["deliver", f"{KEY}:pacs:2"] = FlowState.PARKED
     care.park_killers()
-    assert ledger.deliveries(KEY)[0].state is DeliveryState.PARKED
-    assert ledger.job(KEY).state is JobState.PARKED
+    assert ledger.deliveries.of_job(KEY)[0].state is DeliveryState.PARKED
+    assert ledger.jobs.get(KEY).state is JobState.PARKED
 
 
 def test_a_parked_flow_of_another_ledger_stops_nothing(care: Care, flows: Flows, ledger: Ledger) -> None:
@@ -163,4 +163,4 @@ def test_a_parked_flow_of_another_ledger_stops_nothing(care: Care, flows: Flows,
     flows.states["infer", "f" * 64] = FlowState.PARKED
     flows.states["infer", KEY] = FlowState.PARKED
     care.park_killers()
-    assert ledger.job(KEY).state is JobState.PARKED
+    assert ledger.jobs.get(KEY).state is JobState.PARKED

@@ -41,32 +41,32 @@ def inference(ledger: Ledger, folder: Path, digest: str = FAULTY.model_digest, v
 
 
 def test_a_job_of_the_version_is_held_when_its_turn_comes(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.order_retraction(ORDER)
-    ledger.move_job(KEY, JobState.WAITING)  # somebody tries it again, or a new series came
+    ledger.withdrawals.order(ORDER)
+    ledger.jobs.move(KEY, JobState.WAITING)  # somebody tries it again, or a new series came
     inference(ledger, tmp_path)(KEY)
-    job = ledger.job(KEY)
+    job = ledger.jobs.get(KEY)
     assert (job.state, job.reason) == (JobState.HELD, ORDER.why_held)
 
 
 def test_a_job_that_ran_while_its_version_was_retracted_hands_nothing_over(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.move_job(KEY, JobState.RUNNING)
-    ledger.order_retraction(ORDER)
+    ledger.jobs.move(KEY, JobState.RUNNING)
+    ledger.withdrawals.order(ORDER)
     inference(ledger, tmp_path).hand_over(KEY)
-    assert ledger.job(KEY).state is JobState.HELD
-    assert (ledger.deliveries(KEY), ledger.review(KEY)) == ((), None)
+    assert ledger.jobs.get(KEY).state is JobState.HELD
+    assert (ledger.deliveries.of_job(KEY), ledger.reviews.newest(KEY)) == ((), None)
 
 
 def test_a_held_job_runs_with_the_mended_version(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.order_retraction(ORDER)
-    ledger.move_job(KEY, JobState.WAITING)
+    ledger.withdrawals.order(ORDER)
+    ledger.jobs.move(KEY, JobState.WAITING)
     inference(ledger, tmp_path, digest="d2" * 32, version="1.1")(KEY)
-    (successor,) = ledger.jobs(states=(JobState.WAITING,))
-    assert ledger.job(KEY).state is JobState.SUPERSEDED
+    (successor,) = ledger.jobs.search(states=(JobState.WAITING,))
+    assert ledger.jobs.get(KEY).state is JobState.SUPERSEDED
     assert (successor.model_version, successor.series_uid) == ("1.1", FAULTY.series_uid)
 
 
 def test_an_order_for_a_time_that_is_over_stops_nothing(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.order_retraction(replace(ORDER, until=NOON))
-    ledger.move_job(KEY, JobState.RUNNING)
+    ledger.withdrawals.order(replace(ORDER, until=NOON))
+    ledger.jobs.move(KEY, JobState.RUNNING)
     inference(ledger, tmp_path).hand_over(KEY)
-    assert ledger.job(KEY).state is JobState.DELIVERING
+    assert ledger.jobs.get(KEY).state is JobState.DELIVERING

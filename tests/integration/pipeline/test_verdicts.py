@@ -75,10 +75,10 @@ class Reading:
         self.archive = Asked()
         self.told: list[tuple[ReviewState, ReviewState]] = []
         study = str(self.sr.StudyInstanceUID)
-        ledger.put_series(series_record(series_uid="1.2.3", study_uid=study), ())
-        ledger.add_job(job(key=KEY, study_uid=study))
-        ledger.put_objects(KEY, written.objects)
-        ledger.open_review(KEY, NOON)
+        ledger.series.put(series_record(series_uid="1.2.3", study_uid=study), ())
+        ledger.jobs.add(job(key=KEY, study_uid=study))
+        ledger.objects.put(KEY, written.objects)
+        ledger.reviews.open(KEY, NOON)
         self.second_reader = SecondReader.NONE
 
     def take(self, written: Dataset, *, source: str = "pacs", calling: str = "") -> ReviewRecord:
@@ -96,12 +96,12 @@ class Reading:
 
     @property
     def review(self) -> ReviewRecord:
-        found = self.ledger.review(KEY)
+        found = self.ledger.reviews.newest(KEY)
         assert found is not None
         return found
 
     def said(self, kind: str) -> list[str]:
-        return [event.text for event in self.ledger.newest_events(kind=kind)]
+        return [event.text for event in self.ledger.events.newest(kind=kind)]
 
     @property
     def files(self) -> list[Path]:
@@ -291,7 +291,7 @@ def test_the_same_object_twice_is_one_verdict_and_one_event(reading: Reading) ->
     report, foreign = verified(reading.sr), edited(reading.files, {"Liver": masks(reading)[0]}, None)
     for written in (report, report, foreign, foreign):
         reading.take(written)
-    assert len(reading.ledger.reviews(KEY)) == 2
+    assert len(reading.ledger.reviews.of_job(KEY)) == 2
     assert len(reading.said(IGNORED)) == 1
 
 
@@ -303,7 +303,7 @@ def test_an_object_that_was_overruled_since_does_not_count_again(reading: Readin
 
 
 def test_a_verdict_on_a_superseded_result_comes_too_late(reading: Reading) -> None:
-    reading.ledger.move_job(KEY, JobState.SUPERSEDED)
+    reading.ledger.jobs.move(KEY, JobState.SUPERSEDED)
     assert reading.take(verified(reading.sr)).state is ReviewState.SUPERSEDED
     assert "when the result was superseded" in reading.said(LATE)[0]
 
@@ -349,7 +349,7 @@ def test_while_the_archive_is_away_that_decides_nothing(reading: Reading) -> Non
 
 def test_without_its_file_nothing_is_compared(reading: Reading) -> None:
     gone = [replace(item, path=reading.folder / "gone.dcm") for item in reading.written.objects]
-    reading.ledger.put_objects(KEY, gone)
+    reading.ledger.objects.put(KEY, gone)
     reading.archive.held = identity_of(reading.written.paths[0])
     assert reading.take(verified(reading.sr)).state is ReviewState.PENDING
     assert "made room" in reading.said(IGNORED)[0]
@@ -390,4 +390,4 @@ def test_no_object_without_a_reference_to_ours_changes_a_review(
     """Each of these would be a verdict, but for the UIDs."""
     ours = frozenset(str(item.sop_uid) for item in reading.written.objects)
     reading.take(renamed(make(reading, data), ours))
-    assert [review.state for review in reading.ledger.reviews(KEY)] == [ReviewState.PENDING]
+    assert [review.state for review in reading.ledger.reviews.of_job(KEY)] == [ReviewState.PENDING]

@@ -72,10 +72,10 @@ class Post:
         return len(self.spool.series_files("1.2", series_uid))
 
     def record(self, series_uid: str) -> FetchRecord:
-        return self.ledger.fetches("pacs", [series_uid])[series_uid]
+        return self.ledger.fetches.find("pacs", [series_uid])[series_uid]
 
     def kinds(self, subject: str) -> list[str]:
-        return [event.kind for event in self.ledger.events(subject=subject)]
+        return [event.kind for event in self.ledger.events.after(subject=subject)]
 
     def _inbox(self, series_uid: str) -> SpoolInbox:
         return SpoolInbox(self.spool, source="pacs", series_uid=series_uid, tell=self.told.append)
@@ -149,7 +149,7 @@ def test_what_no_rule_could_want_is_put_down_and_never_fetched(post: Post, modal
 
 def test_what_the_host_wrote_itself_is_never_fetched(post: Post) -> None:
     add_jobs(post.ledger, job_record())
-    post.ledger.put_objects(key_of("job"), [object_record(series_uid="1.2.9")])
+    post.ledger.objects.put(key_of("job"), [object_record(series_uid="1.2.9")])
     post.archive.tell("1.2.9", post.files("1.2.9", 1), Modality="CT", complete="the archive says so")
     post.turn()
     assert post.archive.fetched == []
@@ -182,13 +182,13 @@ def test_a_fetch_that_was_killed_in_the_middle_is_repeated_whole(post: Post) -> 
     with pytest.raises(KeyboardInterrupt):
         post.turn()
     assert post.record("1.2.1").state is FetchState.FETCHING
-    assert post.ledger.awaited(["1.2.1"])
+    assert post.ledger.fetches.pending(["1.2.1"])
     post.archive.broken.clear()
     post.restart()
-    post.ledger.resume_fetches()
+    post.ledger.fetches.resume()
     post.turn()
     assert post.spooled("1.2.1") == 3
-    assert not post.ledger.awaited(["1.2.1"])
+    assert not post.ledger.fetches.pending(["1.2.1"])
 
 
 def test_an_archive_that_goes_away_in_the_middle_of_a_series_loses_nothing(post: Post) -> None:
@@ -198,7 +198,7 @@ def test_an_archive_that_goes_away_in_the_middle_of_a_series_loses_nothing(post:
     with pytest.raises(ArchiveUnavailable):
         post.turn()
     assert post.told[-1] == Closed(association=_association(post), released=False, calling="", called="")
-    assert post.ledger.awaited(["1.2.1"])
+    assert post.ledger.fetches.pending(["1.2.1"])
     post.archive.broken.clear()
     post.turn()
     assert (post.spooled("1.2.1"), post.record("1.2.1").state) == (3, FetchState.FETCHED)
@@ -282,7 +282,7 @@ def test_live_series_of_a_look_are_counted_by_what_became_of_them(post: Post) ->
     post.archive.tell("1.2.1", post.files("1.2.1", 1), Modality="CT")
     post.archive.tell("1.2.2", post.files("1.2.2", 1), Modality="SR")
     post.turn()
-    counts = post.ledger.count_fetches("pacs", WATCHING)
+    counts = post.ledger.fetches.count("pacs", WATCHING)
     assert (counts[FetchState.WAITING], counts[FetchState.UNWANTED]) == (1, 1)
 
 
@@ -291,7 +291,7 @@ def judging(post: Post) -> None:
     post.verdicts = True
     post.restart()
     add_jobs(post.ledger, job_record("job", study_uid="1.2"))
-    post.ledger.put_objects(key_of("job"), [object_record("seg", series_uid="1.2.9", study_uid="1.2")])
+    post.ledger.objects.put(key_of("job"), [object_record("seg", series_uid="1.2.9", study_uid="1.2")])
 
 
 @pytest.mark.parametrize("modality", ["SR", "SEG", "KO"])

@@ -74,17 +74,17 @@ def post(tmp_path: Path, places: Places) -> Iterator[Post]:
 
 
 def retract(post: Post, *names: str) -> None:
-    post.ledger.order_retraction(ORDER)
+    post.ledger.withdrawals.order(ORDER)
     for name in names:
-        post.ledger.retract(ORDER.verdict_on(key_of(name)))
+        post.ledger.withdrawals.retract(ORDER.verdict_on(key_of(name)))
 
 
 def uids(post: Post, job: JobRecord, *kinds: ObjectKind) -> set[str]:
-    return {item.sop_uid for item in post.ledger.objects(job.key) if not kinds or item.kind in kinds}
+    return {item.sop_uid for item in post.ledger.objects.of_job(job.key) if not kinds or item.kind in kinds}
 
 
 def states(post: Post, job: JobRecord) -> dict[str, DeliveryState]:
-    return {row.destination: row.state for row in post.ledger.notes(job.key)}
+    return {row.destination: row.state for row in post.ledger.withdrawals.notes(job.key)}
 
 
 # --- superseded --------------------------------------------------------------------------------------------
@@ -98,15 +98,15 @@ def test_a_newer_result_names_the_earlier_report_and_rejects_what_else_arrived(
     post.run()
     new = add_result(post, sources, "new", **newer)  # type: ignore[arg-type]
     post.run()
-    (report,) = [item for item in post.ledger.objects(new.key) if item.kind is ObjectKind.SR]
+    (report,) = [item for item in post.ledger.objects.of_job(new.key) if item.kind is ObjectKind.SR]
     followed = dcmread(report.path).PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
     assert {followed.ReferencedSOPInstanceUID} == uids(post, old, ObjectKind.SR)
     for folder in places.folders.values():
         (note,) = notes_in(folder)
         assert (title(note), named(note)) == ("113001", uids(post, old, ObjectKind.SEG))
-    assert post.ledger.job(old.key).state is JobState.SUPERSEDED
-    assert post.ledger.review(old.key).state is ReviewState.SUPERSEDED  # type: ignore[union-attr]
-    assert post.ledger.job(new.key).state is JobState.DONE
+    assert post.ledger.jobs.get(old.key).state is JobState.SUPERSEDED
+    assert post.ledger.reviews.newest(old.key).state is ReviewState.SUPERSEDED  # type: ignore[union-attr]
+    assert post.ledger.jobs.get(new.key).state is JobState.DONE
 
 
 def test_a_report_that_nobody_follows_is_rejected_with_the_rest(
@@ -130,11 +130,11 @@ def test_an_older_result_that_never_arrived_is_discarded_and_no_note_is_sent(
     post.run()
     new = add_result(post, sources, "new", version="2.0", to=["vna", "pacs"])
     post.run()
-    assert post.ledger.job(old.key).state is JobState.SUPERSEDED
+    assert post.ledger.jobs.get(old.key).state is JobState.SUPERSEDED
     places.away, places.settings["pacs"] = set(), {}
     post.run(14 * HOUR, every=MINUTE)
-    assert post.ledger.job(new.key).state is JobState.DONE
-    assert post.ledger.delivery(old.key, "pacs").state is DeliveryState.DISCARDED
+    assert post.ledger.jobs.get(new.key).state is JobState.DONE
+    assert post.ledger.deliveries.get(old.key, "pacs").state is DeliveryState.DISCARDED
     assert notes_in(places.folders["pacs"]) == []
     # an attempt may have left something there, so a note was owed until the archive said that there is nothing
     assert states(post, old) == ({"pacs": DeliveryState.DISCARDED} if was_tried else {})
@@ -174,10 +174,10 @@ def test_each_form_is_followed_and_rejected_where_it_went(post: Post, sources: S
     new = add_result(post, sources, "new", version="2.0", forms=forms)
     post.run()
     for name, form in (("pacs", ""), ("vna", OTHER.form)):
-        written = {item.kind: item.sop_uid for item in post.ledger.objects(old.key, form)}
+        written = {item.kind: item.sop_uid for item in post.ledger.objects.of_job(old.key, form)}
         (note,) = notes_in(places.folders[name])
         assert named(note) == {written[ObjectKind.SEG]}
-        assert post.ledger.job(new.key).predecessors[form] == written[ObjectKind.SR]  # type: ignore[index]
+        assert post.ledger.jobs.get(new.key).predecessors[form] == written[ObjectKind.SR]  # type: ignore[index]
 
 
 def test_a_negative_result_has_nothing_that_a_note_must_reject(
@@ -195,11 +195,11 @@ def test_each_attempt_to_write_names_the_same_predecessor(post: Post, sources: S
     first = add_result(post, sources, "first")
     post.run()
     new = add_result(post, sources, "new", version="3.0", to=[])
-    before = [item.sha256 for item in post.ledger.objects(new.key)]
+    before = [item.sha256 for item in post.ledger.objects.of_job(new.key)]
     add_result(post, sources, "between", version="2.0", created_at=first.created_at + timedelta(seconds=1))
     post.run()
     write_result(post, sources, new.key)
-    assert [item.sha256 for item in post.ledger.objects(new.key)] == before
+    assert [item.sha256 for item in post.ledger.objects.of_job(new.key)] == before
 
 
 def test_other_models_and_other_series_are_left_alone(post: Post, sources: Sequence[Path], tmp_path: Path) -> None:
@@ -207,8 +207,8 @@ def test_other_models_and_other_series_are_left_alone(post: Post, sources: Seque
     post.run()
     add_result(post, sources, "new", version="2.0")
     post.run()
-    assert post.ledger.job(old.key).state is JobState.DONE
-    assert post.ledger.notes(old.key) == ()
+    assert post.ledger.jobs.get(old.key).state is JobState.DONE
+    assert post.ledger.withdrawals.notes(old.key) == ()
 
 
 # --- retracted ---------------------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ def test_a_retracted_result_is_rejected_whole_with_title_reason_and_person(
         said = {str(item.get("TextValue") or item.get("PersonName") or "") for item in note.ContentSequence}
         assert (title(note), named(note)) == ("113037", uids(post, job))
         assert {"The model was retracted: it swaps sides", "Ada^"} <= said
-    assert post.ledger.review(job.key).state is ReviewState.RETRACTED  # type: ignore[union-attr]
+    assert post.ledger.reviews.newest(job.key).state is ReviewState.RETRACTED  # type: ignore[union-attr]
 
 
 def test_what_has_not_left_is_never_sent_and_no_note_names_it(
@@ -238,10 +238,10 @@ def test_what_has_not_left_is_never_sent_and_no_note_names_it(
     retract(post, "one")
     places.away = set()
     post.run(HOUR, every=MINUTE)
-    assert post.ledger.delivery(job.key, "vna").state is DeliveryState.DISCARDED
+    assert post.ledger.deliveries.get(job.key, "vna").state is DeliveryState.DISCARDED
     assert states(post, job) == {"pacs": DeliveryState.CONFIRMED, "vna": DeliveryState.DISCARDED}
     assert not list(places.folders["vna"].rglob("2.25.*.dcm"))
-    assert post.ledger.job(job.key).state is JobState.SUPERSEDED
+    assert post.ledger.jobs.get(job.key).state is JobState.SUPERSEDED
 
 
 def test_objects_of_an_attempt_that_broke_off_are_rejected_so_far_as_they_arrived(
@@ -259,7 +259,7 @@ def test_objects_of_an_attempt_that_broke_off_are_rejected_so_far_as_they_arrive
     retract(post, "one")
     post.run(HOUR, every=MINUTE)
     (note,) = notes_in(places.folders["pacs"])
-    assert named(note) == {post.ledger.objects(job.key)[0].sop_uid}
+    assert named(note) == {post.ledger.objects.of_job(job.key)[0].sop_uid}
 
 
 def test_a_superseded_result_that_is_retracted_is_rejected_whole_too(
@@ -286,8 +286,8 @@ def test_a_retracted_result_gets_no_second_note_when_a_newer_one_arrives(
     new = add_result(post, sources, "new", version="2.0")
     post.run()
     assert [title(note) for note in notes_in(places.folders["pacs"])] == ["113037"]
-    assert post.ledger.job(new.key).predecessors == {}
-    assert post.ledger.review(old.key).state is ReviewState.RETRACTED  # type: ignore[union-attr]
+    assert post.ledger.jobs.get(new.key).predecessors == {}
+    assert post.ledger.reviews.newest(old.key).state is ReviewState.RETRACTED  # type: ignore[union-attr]
 
 
 def test_only_a_note_of_a_retraction_waits_for_no_hours(post: Post, sources: Sequence[Path], places: Places) -> None:
@@ -329,12 +329,12 @@ def test_a_note_that_waited_while_its_patient_was_merged_is_written_anew(
     with monkeypatch.context() as patched:
         patched.setattr(FolderArchive, "store", _broken)
         post.run()
-    first = post.ledger.notes(job.key)[0].note_uid
+    first = post.ledger.withdrawals.notes(job.key)[0].note_uid
     change([*places.folders["pacs"].rglob("*.dcm")], lambda dataset: dataset.update({"PatientID": "MERGED-1"}))
     post.run(HOUR, every=MINUTE)
     (note,) = notes_in(places.folders["pacs"])
     assert (note.PatientID, note.SOPInstanceUID == first) == ("MERGED-1", False)
-    assert post.ledger.wrote([first, note.SOPInstanceUID]) == {first, note.SOPInstanceUID}
+    assert post.ledger.objects.known([first, note.SOPInstanceUID]) == {first, note.SOPInstanceUID}
 
 
 def test_a_retry_sends_the_same_bytes(
@@ -382,10 +382,10 @@ def test_a_note_that_nobody_can_address_is_parked_and_says_why(
     shutil.rmtree(post.outbox / job.key)
     retract(post, "one")
     post.run()
-    (row,) = post.ledger.notes(job.key)
+    (row,) = post.ledger.withdrawals.notes(job.key)
     assert row.state is DeliveryState.PARKED
     assert "files are gone" in row.error
-    assert post.ledger.job(job.key).state is JobState.DONE
+    assert post.ledger.jobs.get(job.key).state is JobState.DONE
 
 
 def test_a_study_that_left_the_archive_lets_its_note_wait(
@@ -397,16 +397,16 @@ def test_a_study_that_left_the_archive_lets_its_note_wait(
     places.folders["pacs"].mkdir()
     retract(post, "one")
     post.run()
-    (row,) = post.ledger.notes(job.key)
+    (row,) = post.ledger.withdrawals.notes(job.key)
     assert (row.state, row.error) == (DeliveryState.WAITING, f"pacs does not hold study {job.study_uid} now")
 
 
 def test_a_note_waits_while_the_result_itself_is_under_way(post: Post, sources: Sequence[Path], places: Places) -> None:
     job = add_result(post, sources, "one", to=["pacs"])
-    post.ledger.move_delivery(job.key, "pacs", DeliveryState.SENDING, attempts=1)
+    post.ledger.deliveries.move(job.key, "pacs", DeliveryState.SENDING, attempts=1)
     retract(post, "one")
     post.run()
-    (row,) = post.ledger.notes(job.key)
+    (row,) = post.ledger.withdrawals.notes(job.key)
     assert (row.state, row.error) == (DeliveryState.WAITING, "the result itself is on its way to pacs")
 
 
@@ -422,37 +422,37 @@ def test_what_arrives_though_it_was_retracted_on_its_way_is_rejected(
     job = add_result(post, sources, "one", to=["pacs"])
     post.run(HOUR, every=MINUTE)
     (note,) = notes_in(places.folders["pacs"])
-    assert post.ledger.delivery(job.key, "pacs").state is DeliveryState.CONFIRMED
+    assert post.ledger.deliveries.get(job.key, "pacs").state is DeliveryState.CONFIRMED
     assert named(note) == uids(post, job)
 
 
 def test_a_result_that_was_written_while_its_model_was_retracted_never_leaves(
     post: Post, sources: Sequence[Path], places: Places
 ) -> None:
-    post.ledger.order_retraction(ORDER)
+    post.ledger.withdrawals.order(ORDER)
     job = add_result(post, sources, "late")
     post.run()
-    assert {row.state for row in post.ledger.deliveries(job.key)} == {DeliveryState.DISCARDED}
-    assert post.ledger.review(job.key).state is ReviewState.RETRACTED  # type: ignore[union-attr]
+    assert {row.state for row in post.ledger.deliveries.of_job(job.key)} == {DeliveryState.DISCARDED}
+    assert post.ledger.reviews.newest(job.key).state is ReviewState.RETRACTED  # type: ignore[union-attr]
 
 
 def test_an_order_about_a_later_time_leaves_an_earlier_result_alone(
     post: Post, sources: Sequence[Path], places: Places
 ) -> None:
     job = add_result(post, sources, "early")
-    post.ledger.order_retraction(replace(ORDER, since=post.now + HOUR))
+    post.ledger.withdrawals.order(replace(ORDER, since=post.now + HOUR))
     post.run()
-    assert post.ledger.job(job.key).state is JobState.DONE
+    assert post.ledger.jobs.get(job.key).state is JobState.DONE
 
 
 def test_a_killed_attempt_goes_on_where_it_was(post: Post, sources: Sequence[Path]) -> None:
     old = add_result(post, sources, "old", to=["pacs"])
     post.run()
     new = add_result(post, sources, "new", version="2.0", to=["pacs"])
-    post.ledger.move_delivery(new.key, "pacs", DeliveryState.CONFIRMED, attempts=1)  # killed right after this
+    post.ledger.deliveries.move(new.key, "pacs", DeliveryState.CONFIRMED, attempts=1)  # killed right after this
     post.delivery(new.key, "pacs", 1)
-    assert post.ledger.job(new.key).state is JobState.DONE
-    assert post.ledger.job(old.key).state is JobState.SUPERSEDED
+    assert post.ledger.jobs.get(new.key).state is JobState.DONE
+    assert post.ledger.jobs.get(old.key).state is JobState.SUPERSEDED
 
 
 def _broken(_archive: FolderArchive, _paths: Sequence[Path]) -> None:

@@ -53,10 +53,10 @@ def test_a_newer_result_and_a_retraction_each_leave_a_note_in_orthanc(
         order = RetractionRecord(
             model="finder", model_version="2.0", reason="worse", by="Ada", organization="R", at=post.now
         )
-        ledger.retract(order.verdict_on(new.key))
+        ledger.withdrawals.retract(order.verdict_on(new.key))
         post.run()
-        rows = [*ledger.notes(old.key), *ledger.notes(new.key)]
-        notes = [note.sop_uid for row in rows if (note := ledger.note_object(row))]
+        rows = [*ledger.withdrawals.notes(old.key), *ledger.withdrawals.notes(new.key)]
+        notes = [note.sop_uid for row in rows if (note := ledger.withdrawals.note_object(row))]
     assert [(row.note, row.state) for row in rows] == [
         ("superseded", DeliveryState.CONFIRMED),
         ("retracted", DeliveryState.CONFIRMED),

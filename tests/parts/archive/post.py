@@ -81,15 +81,15 @@ def finish(
     """Put a finished job with its written result into the ledger, queued for every destination."""
     images = [read_instance(path) for path in sources]
     ids = {"series_uid": images[0].series_uid, "study_uid": images[0].study_uid}
-    post.ledger.put_series(series_record(state=SeriesState.RELEASED, **ids), images)
+    post.ledger.series.put(series_record(state=SeriesState.RELEASED, **ids), images)
     add_jobs(post.ledger, job_record(name, model=name, priority=priority, created_at=post.now, **ids))
     key = key_of(name)
     for state in (JobState.RUNNING, JobState.DELIVERING):
-        post.ledger.move_job(key, state)
+        post.ledger.jobs.move(key, state)
     outbox = post.outbox / key
     written = [write_result(sources, result_of, outbox, key=key, options=form).objects for form in forms or (None,)]
-    post.ledger.put_objects(key, [item for objects in written for item in objects])
+    post.ledger.objects.put(key, [item for objects in written for item in objects])
     for destination in post.destinations():
-        post.ledger.add_delivery(key, destination)
-        post.ledger.recall_deliveries(destination, post.now)
+        post.ledger.deliveries.add(key, destination)
+        post.ledger.deliveries.recall(destination, post.now)
     post.now += timedelta(minutes=1)

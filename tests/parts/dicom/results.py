@@ -36,19 +36,19 @@ def add_result(
     """Return a job of the model ``finder`` with its written result, on its way to every destination or those named."""
     images = [read_instance(path) for path in sources]
     ids = {"series_uid": images[0].series_uid, "study_uid": images[0].study_uid}
-    post.ledger.put_series(series_record(state=SeriesState.RELEASED, revision=revision, **ids), images)
+    post.ledger.series.put(series_record(state=SeriesState.RELEASED, revision=revision, **ids), images)
     post.now += timedelta(minutes=1)
     told = {"model": "finder", "model_version": version, "revision": revision, "created_at": post.now, **ids, **job}
-    post.ledger.add_job(job_record(name, **told))
+    post.ledger.jobs.add(job_record(name, **told))
     key = key_of(name)
-    post.ledger.move_job(key, JobState.RUNNING)
+    post.ledger.jobs.move(key, JobState.RUNNING)
     write_result(post, sources, key, forms, says)
-    post.ledger.move_job(key, JobState.DELIVERING)
-    post.ledger.open_review(key, post.now)
+    post.ledger.jobs.move(key, JobState.DELIVERING)
+    post.ledger.reviews.open(key, post.now)
     for destination in post.destinations() if to is None else to:
-        post.ledger.add_delivery(key, destination)
-        post.ledger.recall_deliveries(destination, post.now)
-    return post.ledger.job(key)
+        post.ledger.deliveries.add(key, destination)
+        post.ledger.deliveries.recall(destination, post.now)
+    return post.ledger.jobs.get(key)
 
 
 def write_result(
@@ -59,7 +59,7 @@ def write_result(
     says: Callable[[Grid], Result] = one_segment,
 ) -> None:
     """Write the job's result as the flow does: the report names the one that it follows."""
-    job = post.ledger.job(key)
+    job = post.ledger.jobs.get(key)
     model = ModelDescription(
         name=job.model,
         version=job.model_version,
@@ -68,13 +68,13 @@ def write_result(
         qualification="PRODUCT",
     )
     found = [(grid, says(grid)) for grid in plan(gather([read_instance(path) for path in sources]), Accepts())]
-    earlier = post.ledger.settle_predecessors(key)
+    earlier = post.ledger.withdrawals.settle_predecessors(key)
     folder = post.outbox / key
     written = [
         write_objects(found, job=job, model=model, folder=folder, options=each, predecessor=earlier.get(each.form))
         for each in forms
     ]
-    post.ledger.put_objects(key, [item for objects in written for item in objects], replace=True)
+    post.ledger.objects.put(key, [item for objects in written for item in objects], replace=True)
 
 
 def notes_in(folder: Path) -> list[Dataset]:

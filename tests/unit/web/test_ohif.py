@@ -98,8 +98,8 @@ def test_its_settings_name_nothing_outside(visitor):
 
 def test_a_result_opens_with_its_segmentation(viewer: Ohif, room: ReadingRoom):
     job = room.result("brain")
-    query = parse_qs(urlsplit(viewer.address(job.study_uid, room.ledger.objects(job.key))).query)
-    seg = next(each for each in room.ledger.objects(job.key) if each.kind is ObjectKind.SEG)
+    query = parse_qs(urlsplit(viewer.address(job.study_uid, room.ledger.objects.of_job(job.key))).query)
+    seg = next(each for each in room.ledger.objects.of_job(job.key) if each.kind is ObjectKind.SEG)
     assert query == {"StudyInstanceUIDs": [job.study_uid], "initialSeriesInstanceUID": [seg.series_uid]}
 
 

@@ -17,6 +17,6 @@ def record_untold(ledger: Ledger, untold: UntoldEvents) -> None:
 
 def _record(ledger: Ledger, event: UntoldEvent) -> None:
     """Add the event; one that a killed process had recorded and not removed yet is there already."""
-    newest = ledger.newest_events(subjects=[event.subject], kind=event.kind)
+    newest = ledger.events.newest(subjects=[event.subject], kind=event.kind)
     if all(each.text != event.text for each in newest):
-        ledger.record(event.kind, event.subject, event.text)
+        ledger.events.record(event.kind, event.subject, event.text)

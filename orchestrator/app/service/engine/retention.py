@@ -40,16 +40,16 @@ def _old_series(ledger: Ledger, spool: Spool, before: float) -> Iterator[Path]:
 
 
 def _is_settled(ledger: Ledger, series_uid: str) -> bool:
-    record = ledger.series(series_uid)
+    record = ledger.series.find(series_uid)
     if record is None or record.state is not SeriesState.RELEASED:
         return False
-    return all(job.state in SETTLED for job in ledger.jobs(series_uid=series_uid))
+    return all(job.state in SETTLED for job in ledger.jobs.search(series_uid=series_uid))
 
 
 def _old_results(ledger: Ledger, outbox: Path, before: float) -> Iterator[Path]:
     for folder in outbox.iterdir() if outbox.is_dir() else ():
         try:
-            job = ledger.job(folder.name)
+            job = ledger.jobs.get(folder.name)
         except UnknownRecord:
             continue
         if folder.stat().st_mtime < before and job.state in SETTLED:

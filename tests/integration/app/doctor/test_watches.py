@@ -21,7 +21,7 @@ def now() -> datetime:
 
 def looked(ledger: Ledger, at: datetime, error: str = "") -> None:
     fetch = FetchRecord(archive="pacs", series_uid="1.1", study_uid="1", due_at=at, changed_at=at, error=error)
-    ledger.looked("pacs", "1", [fetch], at)
+    ledger.watches.record_scan("pacs", "1", [fetch], at)
 
 
 @pytest.mark.parametrize(("watch", "told"), [(True, 0), (False, 1)])
@@ -32,7 +32,7 @@ def test_series_that_are_half_here_are_told_where_nobody_fetches_the_rest(
     settings = Settings.model_validate({"data": {"folder": str(tmp_path / "data")}, "archive": [archive]})
     half = FetchRecord(archive="pacs", series_uid="1.1", study_uid="1", due_at=now(), changed_at=now(), attempts=1)
     with closing(Ledger.open(settings.data.database)) as ledger:
-        ledger.put_fetches([half])
+        ledger.fetches.put([half])
     checks = list(abandoned_checks(settings))
     assert len(checks) == told
     assert all("1 series" in check.found and "watch = true" in check.advice for check in checks)
@@ -45,7 +45,11 @@ def test_series_that_are_half_here_are_told_where_nobody_fetches_the_rest(
         (lambda ledger: looked(ledger, now() - timedelta(hours=1)), Health.WARNING, "last look: 2"),
         (lambda ledger: looked(ledger, now()), Health.GOOD, "waiting 1"),
         (lambda ledger: looked(ledger, now(), error="500 for it"), Health.WARNING, "such as 1.1: 500 for it"),
-        (lambda ledger: ledger.watch_waits("pacs", "it does not answer", now()), Health.BAD, "it does not answer"),
+        (
+            lambda ledger: ledger.watches.record_wait("pacs", "it does not answer", now()),
+            Health.BAD,
+            "it does not answer",
+        ),
     ],
 )
 def test_a_watch_is_told_as_it_stands(

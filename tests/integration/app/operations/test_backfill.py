@@ -62,11 +62,11 @@ def test_what_is_still_to_do_is_estimated_from_the_days_that_were_asked_for(tmp_
     now = datetime.now(UTC)
     with closing(Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
         more = {"hours": None, "created_at": now - timedelta(hours=2)}
-        number = ledger.add_backfill(BackfillRecord(**(ORDER | more))).number
+        number = ledger.backfills.add(BackfillRecord(**(ORDER | more))).number
         ended = [_item(number, f"1.{index}", FetchState.DONE, begun_at=now) for index in range(30)]
         waiting = [_item(number, f"2.{index}", FetchState.WAITING) for index in range(10)]
         day = BackfillDay(run=number, day=date(2026, 3, 1), found=50, skipped=10, listed_at=now)
-        ledger.list_day(day, [*ended, *waiting])
+        ledger.backfills.put_day(day, [*ended, *waiting])
         found = backfill.file(ledger, number)
     assert (found.fetched, found.remaining) == (30, 10 + 9 * 40)
     assert found.share == pytest.approx(0.075)

@@ -64,44 +64,44 @@ def refused(desk: Desk, *kinds: ObjectKind) -> None:
     """Put a job into the ledger whose result, of these kinds of objects, the archive refused."""
     add_jobs(desk.ledger, job_record())
     for state in (JobState.RUNNING, JobState.DELIVERING):
-        desk.ledger.move_job(KEY, state)
-    desk.ledger.put_objects(KEY, [replace(object_record(kind.value), kind=kind) for kind in kinds])
-    desk.ledger.add_delivery(KEY, "pacs")
-    desk.ledger.move_delivery(KEY, "pacs", DeliveryState.PARKED, error="refused")
-    desk.ledger.move_job(KEY, JobState.PARKED)
+        desk.ledger.jobs.move(KEY, state)
+    desk.ledger.objects.put(KEY, [replace(object_record(kind.value), kind=kind) for kind in kinds])
+    desk.ledger.deliveries.add(KEY, "pacs")
+    desk.ledger.deliveries.move(KEY, "pacs", DeliveryState.PARKED, error="refused")
+    desk.ledger.jobs.move(KEY, JobState.PARKED)
 
 
 def test_a_refused_result_is_written_again_for_settings_that_ask_for_what_it_lacks(desk: Desk) -> None:
     refused(desk, ObjectKind.SEG, ObjectKind.SR)
     assert desk.retry(KEY, by="Ada").state is JobState.WAITING
-    (row,) = desk.ledger.deliveries(KEY)
+    (row,) = desk.ledger.deliveries.of_job(KEY)
     assert row.state is DeliveryState.DISCARDED
-    assert desk.ledger.add_delivery(KEY, "pacs")  # as the run does at its end
+    assert desk.ledger.deliveries.add(KEY, "pacs")  # as the run does at its end
 
 
 def test_a_refused_result_that_is_as_the_settings_ask_is_delivered_again(desk: Desk) -> None:
     refused(desk, ObjectKind.SR, ObjectKind.SC)
     assert desk.retry(KEY, by="Ada").state is JobState.DELIVERING
-    assert desk.ledger.deliveries(KEY)[0].state is DeliveryState.WAITING
+    assert desk.ledger.deliveries.of_job(KEY)[0].state is DeliveryState.WAITING
 
 
 def test_a_result_that_is_in_an_archive_is_never_written_again(desk: Desk) -> None:
     refused(desk, ObjectKind.SEG, ObjectKind.SR)
-    desk.ledger.add_delivery(KEY, "vna")
-    desk.ledger.move_delivery(KEY, "vna", DeliveryState.CONFIRMED, confirmed_by="readback")
+    desk.ledger.deliveries.add(KEY, "vna")
+    desk.ledger.deliveries.move(KEY, "vna", DeliveryState.CONFIRMED, confirmed_by="readback")
     assert desk.retry(KEY, by="Ada").state is JobState.DELIVERING
 
 
 def test_a_note_that_was_given_up_is_sent_again_and_the_job_stays_as_it_is(desk: Desk) -> None:
     add_jobs(desk.ledger, job_record())
     for state in (JobState.RUNNING, JobState.DELIVERING):
-        desk.ledger.move_job(KEY, state)
-    desk.ledger.open_review(KEY, NOON)
-    desk.ledger.add_delivery(KEY, "pacs")
-    desk.ledger.move_delivery(KEY, "pacs", DeliveryState.CONFIRMED)
-    desk.ledger.move_job(KEY, JobState.DONE)
-    desk.ledger.retract(verdict(ReviewState.RETRACTED))
-    desk.ledger.move_delivery(KEY, "pacs", DeliveryState.PARKED, note=Note.RETRACTED)
+        desk.ledger.jobs.move(KEY, state)
+    desk.ledger.reviews.open(KEY, NOON)
+    desk.ledger.deliveries.add(KEY, "pacs")
+    desk.ledger.deliveries.move(KEY, "pacs", DeliveryState.CONFIRMED)
+    desk.ledger.jobs.move(KEY, JobState.DONE)
+    desk.ledger.withdrawals.retract(verdict(ReviewState.RETRACTED))
+    desk.ledger.deliveries.move(KEY, "pacs", DeliveryState.PARKED, note=Note.RETRACTED)
     assert desk.retry(KEY, by="Ada").state is JobState.DONE
-    (note,) = desk.ledger.notes(KEY)
+    (note,) = desk.ledger.withdrawals.notes(KEY)
     assert note.state is DeliveryState.WAITING

@@ -55,12 +55,12 @@ def _dated(path: Path, day: str) -> None:
 def seen(settings: Settings) -> None:
     with closing(Ledger.open(settings.data.database)) as ledger:
         for uid, facts in SEEN.items():
-            ledger.put_series(series_record(series_uid=uid, first_seen=datetime.now(UTC)), ())
-            ledger.explain_series(
+            ledger.series.put(series_record(series_uid=uid, first_seen=datetime.now(UTC)), ())
+            ledger.series.explain(
                 uid, 1, matched=True, explanation=OLD.explain(facts).to_json(), facts=select_ledger_facts(facts)
             )
-        ledger.put_series(series_record(series_uid="1.4", first_seen=datetime.now(UTC)), ())
-        ledger.explain_series("1.4", 1, matched=False, explanation=OLD.explain({}).to_json())
+        ledger.series.put(series_record(series_uid="1.4", first_seen=datetime.now(UTC)), ())
+        ledger.series.explain("1.4", 1, matched=False, explanation=OLD.explain({}).to_json())
 
 
 def replayed(settings: Settings, tmp_path: Path, archive: str | None = None) -> Replay:

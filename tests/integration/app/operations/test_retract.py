@@ -73,8 +73,8 @@ def test_an_order_that_broke_off_goes_on_when_it_is_given_again(post: Post, sour
     again.begin()
     found = [again.take_back(key) for key in again.results()]
     assert [item.is_new for item in found] == [False, True, True]
-    assert [post.ledger.review(key).by for key in keys] == ["Ada", "Bob", "Bob"]  # type: ignore[union-attr]
-    orders = [event for event in post.ledger.events(limit=10_000) if event.kind == "retraction.ordered"]
+    assert [post.ledger.reviews.newest(key).by for key in keys] == ["Ada", "Bob", "Bob"]  # type: ignore[union-attr]
+    orders = [event for event in post.ledger.events.after(limit=10_000) if event.kind == "retraction.ordered"]
     assert len(orders) == 1
 
 
@@ -97,7 +97,7 @@ def test_each_result_and_the_order_are_in_the_audit_trail_with_who_gave_it(post:
     work = Retraction(post.ledger, ORDER)
     work.begin()
     work.take_back(key)
-    told = {(event.kind, event.by) for event in post.ledger.events(limit=10_000) if "retract" in event.kind}
+    told = {(event.kind, event.by) for event in post.ledger.events.after(limit=10_000) if "retract" in event.kind}
     assert told == {("retraction.ordered", "Ada"), ("review.retracted", "Ada")}
 
 
@@ -114,19 +114,19 @@ def test_plugins_are_told_of_each_result_once(post: Post, sources: Sequence[Path
 def test_a_look_changes_nothing(post: Post, sources: Sequence[Path]) -> None:
     (key,) = add_results(post, sources, 1)
     add_jobs(post.ledger, job_record("waits", model="finder", model_version="1.0"))
-    before = post.ledger.last_event()
+    before = post.ledger.events.last_sequence()
     work = Retraction(post.ledger, ORDER)
     stopped = work.begin(dry_run=True)
     seen = work.look_at(key)
     assert ([job.key for job in stopped], seen.sent_to, seen.is_new) == ([key_of("waits")], ("pacs",), True)
-    assert post.ledger.last_event() == before
+    assert post.ledger.events.last_sequence() == before
 
 
 def test_waiting_jobs_of_the_version_are_held_and_others_are_not(post: Post, sources: Sequence[Path]) -> None:
     add_jobs(post.ledger, job_record("faulty", model="finder", model_version="1.0"))
     add_jobs(post.ledger, job_record("mended", model="finder", model_version="1.1"))
     Retraction(post.ledger, ORDER).begin()
-    held, other = post.ledger.job(key_of("faulty")), post.ledger.job(key_of("mended"))
+    held, other = post.ledger.jobs.get(key_of("faulty")), post.ledger.jobs.get(key_of("mended"))
     assert held.state is JobState.HELD
     assert held.reason == (
         "finder 1.0 was retracted by Ada: it swaps sides; install another version, then: orchestrator jobs retry"
@@ -137,13 +137,13 @@ def test_waiting_jobs_of_the_version_are_held_and_others_are_not(post: Post, sou
 def test_an_order_for_a_time_that_is_over_stops_no_job(post: Post, sources: Sequence[Path]) -> None:
     add_jobs(post.ledger, job_record("waits", model="finder", model_version="1.0"))
     assert Retraction(post.ledger, replace(ORDER, until=post.now)).begin() == ()
-    assert post.ledger.job(key_of("waits")).state is JobState.WAITING
-    assert post.ledger.retraction("finder", "1.0") is None
+    assert post.ledger.jobs.get(key_of("waits")).state is JobState.WAITING
+    assert post.ledger.withdrawals.find_order("finder", "1.0") is None
 
 
 def test_only_what_was_written_in_that_time_is_taken_back(post: Post, sources: Sequence[Path]) -> None:
     keys = add_results(post, sources, 3)
-    second = post.ledger.reviews(keys[1])[0].at
+    second = post.ledger.reviews.of_job(keys[1])[0].at
     order = replace(ORDER, since=second, until=second + timedelta(seconds=1))
     assert Retraction(post.ledger, order).results() == (keys[1],)
 
@@ -164,7 +164,7 @@ def test_a_mistake_in_the_order_is_told_before_anything_is_done(post: Post, orde
     add_jobs(post.ledger, job_record("waits", model="finder", model_version="1.0"))
     with pytest.raises(UserError, match=said):
         Retraction(post.ledger, order).begin()
-    assert post.ledger.job(key_of("waits")).state is JobState.WAITING
+    assert post.ledger.jobs.get(key_of("waits")).state is JobState.WAITING
 
 
 def test_the_accession_number_comes_from_a_file_else_from_the_archive_else_from_nobody(
@@ -229,7 +229,7 @@ def test_the_command_says_in_words_what_it_did_and_what_it_would_do(
     assert "results retracted: 1 (before: 0); rejection notes: 1" in did
     assert "results retracted: 0 (before: 1); rejection notes: 1" in again
     assert all(accession in said for said in (would, did, again))
-    assert not [event for event in post.ledger.events(limit=10_000) if accession in event.text]
+    assert not [event for event in post.ledger.events.after(limit=10_000) if accession in event.text]
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_at_a_terminal_a_person_is_asked_before_what_cannot_be_undone(
         os.close(theirs)
     assert done.returncode == code, done.stderr
     assert ("results of finder 1.0 that are taken back for good: 1. Go on?" in done.stderr) is bool(answer)
-    assert post.ledger.review(key).state is state  # type: ignore[union-attr]
+    assert post.ledger.reviews.newest(key).state is state  # type: ignore[union-attr]
 
 
 def test_days_are_those_of_this_machine_and_whole(post: Post, sources: Sequence[Path], settings: Path) -> None:

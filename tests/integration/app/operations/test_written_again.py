@@ -66,8 +66,8 @@ def run(given: Settings, end: JobState, start: Callable[[hosting.Host], object] 
     with hosting.opened(given) as host:
         start(host)
         deadline = time.monotonic() + PATIENCE_SECONDS  # a bound against hanging, no measure
-        while [job.state for job in host.ledger.jobs()] != [end]:
-            assert time.monotonic() < deadline, [(job.state, job.reason) for job in host.ledger.jobs()]
+        while [job.state for job in host.ledger.jobs.search()] != [end]:
+            assert time.monotonic() < deadline, [(job.state, job.reason) for job in host.ledger.jobs.search()]
             time.sleep(0.05)
 
 
@@ -83,7 +83,7 @@ def test_a_result_goes_as_key_image_once_the_setting_is_changed(tmp_path: Path, 
     run(usual, JobState.PARKED, admit)
     changed = settings(tmp_path, url, 'objects = ["sr", "key-image"]')
     with closing(Ledger.open(usual.data.database)) as ledger, closing(Client(usual.data.database)) as client:
-        (job,) = ledger.jobs()
+        (job,) = ledger.jobs.search()
         assert 'write objects = ["sr", "key-image"]' in job.reason
         Desk(ledger, client, destinations=options_of(changed)).retry(job.key, by="Ada")
     assert taken == []

@@ -18,5 +18,5 @@ def test_an_event_that_was_recorded_right_before_a_kill_is_recorded_once(tmp_pat
         for _ in range(2):
             untold.put("one", EVENT)
             record_untold(ledger, untold)
-        found = [(event.kind, event.subject, event.text, event.by) for event in ledger.events(subject="1.2.3")]
+        found = [(event.kind, event.subject, event.text, event.by) for event in ledger.events.after(subject="1.2.3")]
     assert found == [("commitment-unreported", "1.2.3", "CT1 was not told", "host")]

@@ -140,7 +140,7 @@ def test_threads_and_scipy_and_programs_work_inside(bench: Callable[..., Bench])
 
 OLD_LANDLOCK = """
 import importlib.util, os, pathlib, sys
-from orchestrator.worker import cage
+from orchestrator.worker.process import cage
 cage.libc.prctl(cage.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 cage.deny_calls(cage._seccomp(importlib.util.find_spec("pyseccomp").origin), 1)
 os.kill(os.getpid(), 0)

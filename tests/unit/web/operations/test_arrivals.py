@@ -32,7 +32,7 @@ def test_series_can_be_filtered(visitor, room: ReadingRoom, show, seen):
 
 def test_a_series_whose_rules_were_not_asked_says_so(visitor, room: ReadingRoom):
     record = room.series("ct", modality="CT")
-    room.ledger.explain_series(record.series_uid, 1, matched=False, explanation="")
+    room.ledger.series.explain(record.series_uid, 1, matched=False, explanation="")
     assert "The rules were not asked yet." in visitor.get("/series").text
 
 
@@ -46,8 +46,8 @@ def test_a_study_shows_its_series_jobs_and_results(visitor, room: ReadingRoom):
 
 def test_a_study_shows_what_happened_to_its_series_and_to_no_other(visitor, room: ReadingRoom):
     mine, other = room.series("ct", modality="CT"), room.series("mr", modality="MR")
-    room.ledger.record("series-waits", mine.series_uid, "the plugin ward raised KeyError")
-    room.ledger.record("series-waits", other.series_uid, "another reason")
+    room.ledger.events.record("series-waits", mine.series_uid, "the plugin ward raised KeyError")
+    room.ledger.events.record("series-waits", other.series_uid, "another reason")
     text = visitor.get(f"/studies/{mine.study_uid}").text
     assert "the plugin ward raised KeyError" in text
     assert "another reason" not in text
@@ -76,20 +76,20 @@ def fetch(series_uid: str, state: FetchState, error: str = "") -> FetchRecord:
     ],
 )
 def test_a_study_shows_what_an_archive_has_of_it_and_why_it_is_not_here(visitor, room: ReadingRoom, state, error, said):
-    room.ledger.put_fetches([fetch("1.2.3", state, error)])
+    room.ledger.fetches.put([fetch("1.2.3", state, error)])
     answer = visitor.get(f"/studies/{uid('study ct')}")
     assert answer.status_code == 200
     assert said in html.unescape(answer.text)
 
 
 def test_a_series_that_arrived_is_not_shown_as_missing(visitor, room: ReadingRoom):
-    room.ledger.put_fetches([fetch(room.series("ct", modality="CT").series_uid, FetchState.FETCHED)])
+    room.ledger.fetches.put([fetch(room.series("ct", modality="CT").series_uid, FetchState.FETCHED)])
     assert "Seen in an archive and not here" not in visitor.get(f"/studies/{uid('study ct')}").text
 
 
 def test_a_study_that_was_never_seen_says_where_images_come_from(visitor, room: ReadingRoom):
-    room.ledger.looked("pacs", "1", [], now())
-    room.ledger.watch_waits("busy", "archive 'busy' does not answer", now())
+    room.ledger.watches.record_scan("pacs", "1", [], now())
+    room.ledger.watches.record_wait("busy", "archive 'busy' does not answer", now())
     answer = visitor.get("/studies/1.2.3")
     text = html.unescape(answer.text)
     assert (answer.status_code, "never seen here" in text) == (404, True)

@@ -21,7 +21,7 @@ def test_a_ledger_that_does_not_answer_is_named(visitor, room: ReadingRoom, monk
     def refuse() -> int:
         raise ConnectionError("password of the database: secret")
 
-    monkeypatch.setattr(room.ledger, "last_event", refuse)
+    monkeypatch.setattr(room.ledger.events, "last_sequence", refuse)
     answer = visitor.get("/readyz")
     assert (answer.status_code, answer.json()["faults"]) == (503, {"ledger": "does not answer"})
     assert "secret" not in answer.text

@@ -51,7 +51,7 @@ def test_a_waiting_job_offers_to_be_cancelled(visitor, room: ReadingRoom):
 
 @pytest.mark.parametrize("state", [JobState.HELD, JobState.PARKED])
 def test_a_job_that_waits_for_a_person_can_be_tried_again_or_cancelled(visitor, room: ReadingRoom, state):
-    job = room.ledger.move_job(room.job("over").key, state)
+    job = room.ledger.jobs.move(room.job("over").key, state)
     page = visitor.get(f"/jobs/{job.key}").text
     assert f'action="/jobs/{job.key}/retry"' in page
     assert f'action="/jobs/{job.key}/cancel"' in page
@@ -61,7 +61,7 @@ def test_a_destination_that_is_away_is_told_above_the_jobs(visitor, room: Readin
     room.result("brain", delivery=DeliveryState.WAITING)
     assert "does not answer" not in visitor.get("/jobs").text
     for _ in range(3):
-        room.ledger.destination_failed("pacs", now(), "no answer", most=3)
+        room.ledger.destinations.record_failure("pacs", now(), "no answer", most=3)
     assert "results that wait for it and go by themselves: 1" in visitor.get("/jobs").text
 
 

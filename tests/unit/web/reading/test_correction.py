@@ -37,7 +37,7 @@ def page_of(visitor, room: ReadingRoom) -> str:
 
 def test_a_correction_keeps_before_and_after(visitor, room: ReadingRoom):
     assert correct(visitor, room, volume="1480").status_code == 303
-    review = room.ledger.review(room.keys["brain"])
+    review = room.ledger.reviews.newest(room.keys["brain"])
     assert (review.state, review.by) == ("corrected", "Ada Okafor")
     assert review.changes == ({"at": VOLUME, "what": "Brain volume", "before": 1502.3, "after": 1480.0, "unit": "ml"},)
 
@@ -73,7 +73,7 @@ def test_a_value_that_cannot_be_is_refused_and_nothing_kept(visitor, room: Readi
     answer = correct(visitor, room, **typed)
     assert answer.status_code == 422
     assert "Nothing was kept" in answer.text
-    assert room.ledger.review(room.keys["brain"]).state == "pending"
+    assert room.ledger.reviews.newest(room.keys["brain"]).state == "pending"
 
 
 @pytest.mark.parametrize("typed", [{}, {"volume": "1502.3"}, {"presence": "present", "urgency": "urgent"}])
@@ -91,7 +91,10 @@ def test_values_typed_beside_another_verdict_are_not_lost_silently(visitor, room
 def test_a_second_correction_keeps_the_first_where_it_says_nothing(visitor, room: ReadingRoom):
     correct(visitor, room, volume="1480")
     assert correct(visitor, room, seen="corrected", presence="absent").status_code == 303
-    assert {each["what"] for each in room.ledger.review(room.keys["brain"]).changes} == {"Brain volume", "Nodule"}
+    assert {each["what"] for each in room.ledger.reviews.newest(room.keys["brain"]).changes} == {
+        "Brain volume",
+        "Nodule",
+    }
 
 
 def test_who_corrects_an_earlier_correction_than_the_newest_is_told(visitor, room: ReadingRoom):
@@ -139,7 +142,7 @@ def test_a_correction_out_of_an_archive_says_so_with_its_evidence(visitor, room:
 @pytest.mark.usefixtures("unconfirmed")
 def test_a_correction_out_of_an_archive_is_confirmed_by_a_person(visitor, room: ReadingRoom):
     assert correct(visitor, room, seen="corrected").status_code == 303
-    review = room.ledger.review(room.keys["brain"])
+    review = room.ledger.reviews.newest(room.keys["brain"])
     assert (review.by, review.source, review.evidence, review.agreement) == (
         "Ada Okafor",
         "",

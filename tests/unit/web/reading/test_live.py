@@ -23,12 +23,12 @@ def heard(app, after: int, count: int, *, meanwhile: Callable[[], object] = lamb
 
 
 def test_a_change_names_its_subjects_and_its_sequence(app, room: ReadingRoom):
-    start = room.ledger.last_event()
+    start = room.ledger.events.last_sequence()
     (message,) = heard(app, start, 1, meanwhile=lambda: room.result("brain"))
     data = json.loads(message.split("data: ")[1])
     assert room.keys["brain"] in data["subjects"]
     assert "review" in data["kinds"]
-    assert f"id: {room.ledger.last_event()}\n" in message
+    assert f"id: {room.ledger.events.last_sequence()}\n" in message
 
 
 def test_a_page_that_was_away_misses_nothing(app, room: ReadingRoom):
@@ -40,7 +40,7 @@ def test_a_page_that_was_away_misses_nothing(app, room: ReadingRoom):
 
 def test_what_the_page_shows_is_not_told_again(app, room: ReadingRoom):
     room.result("brain")
-    (message,) = heard(app, room.ledger.last_event(), 1, heartbeat=0.02)
+    (message,) = heard(app, room.ledger.events.last_sequence(), 1, heartbeat=0.02)
     assert message.startswith("event: heartbeat")
 
 
@@ -61,13 +61,13 @@ def test_the_stream_is_not_stored_and_says_what_it_is(app, visitor):
 
 def test_a_returning_browser_goes_on_where_it_was(app, visitor, room: ReadingRoom, monkeypatch):
     asked = []
-    events = room.ledger.events
+    events = room.ledger.events.after
 
     def spy(*, after: int):
         asked.append(after)
         app.state.site.closing.set()
         return events(after=after)
 
-    monkeypatch.setattr(room.ledger, "events", spy)
+    monkeypatch.setattr(room.ledger.events, "after", spy)
     visitor.get("/events?after=3", headers={"last-event-id": "7"})
     assert asked == [7]

@@ -52,14 +52,14 @@ def test_earlier_and_newer_results_of_the_model_lead_to_each_other(visitor, room
 def test_what_happened_to_the_study_since_is_said_beside_the_verdict(visitor, room: ReadingRoom, kind, words):
     job = room.result("brain")
     assert words not in page_of(visitor, room, "brain")
-    room.ledger.record(kind, job.key, "pacs holds the study with another PatientID")
+    room.ledger.events.record(kind, job.key, "pacs holds the study with another PatientID")
     assert words in page_of(visitor, room, "brain")
 
 
 def test_it_names_every_object(visitor, room: ReadingRoom):
     job = room.result("brain")
     text = page_of(visitor, room, "brain")
-    assert all(f'data-copy="{each.sop_uid}"' in text for each in room.ledger.objects(job.key))
+    assert all(f'data-copy="{each.sop_uid}"' in text for each in room.ledger.objects.of_job(job.key))
 
 
 def test_a_delivery_that_waits_says_why(visitor, room: ReadingRoom):
@@ -155,10 +155,10 @@ def test_a_map_is_shown_with_its_scale_of_colours(visitor, room: ReadingRoom, pi
 def test_a_result_that_is_nothing_but_a_map_says_so(visitor, room: ReadingRoom):
     job = room.result("brain", findings=(), measurements=())
     assert "no finding and no measurement.</p>" in page_of(visitor, room, "brain")
-    (sr,) = [each for each in room.ledger.objects(job.key) if each.kind is ObjectKind.SR]
-    room.ledger.put_objects(job.key, [replace(sr, sop_uid=f"{sr.sop_uid}.1", kind=ObjectKind.PM)])
+    (sr,) = [each for each in room.ledger.objects.of_job(job.key) if each.kind is ObjectKind.SR]
+    room.ledger.objects.put(job.key, [replace(sr, sop_uid=f"{sr.sop_uid}.1", kind=ObjectKind.PM)])
     assert "it gives a map, which the pictures show in colours.</p>" in page_of(visitor, room, "brain")
-    room.ledger.put_objects(job.key, [replace(sr, sop_uid=f"{sr.sop_uid}.2", kind=ObjectKind.PM)])
+    room.ledger.objects.put(job.key, [replace(sr, sop_uid=f"{sr.sop_uid}.2", kind=ObjectKind.PM)])
     assert "it gives 2 maps, which the pictures show in colours, one at a time.</p>" in page_of(visitor, room, "brain")
 
 

@@ -31,7 +31,7 @@ def give(visitor, room: ReadingRoom, verdict: str, who: dict[str, str], *, seen:
 
 
 def state(room: ReadingRoom) -> str:
-    return room.ledger.review(room.keys["brain"]).state
+    return room.ledger.reviews.newest(room.keys["brain"]).state
 
 
 def test_a_first_verdict_waits_for_another_person(visitor, room: ReadingRoom):
@@ -87,7 +87,7 @@ def test_a_third_verdict_settles_it_with_a_word_on_how(visitor, room: ReadingRoo
     give(visitor, room, "rejected", BEN, seen="second-reader", reason="incomplete")
     assert give(visitor, room, "accepted", EVA, seen="disagreed").status_code == 422
     assert give(visitor, room, "accepted", EVA, seen="disagreed", comment="looked at the old CT").status_code == 303
-    assert (state(room), room.ledger.review(room.keys["brain"]).by) == ("accepted", "Eva Lind")
+    assert (state(room), room.ledger.reviews.newest(room.keys["brain"]).by) == ("accepted", "Eva Lind")
 
 
 def test_a_third_reader_may_keep_the_correction_of_one_of_the_two(visitor, room: ReadingRoom):
@@ -96,7 +96,7 @@ def test_a_third_reader_may_keep_the_correction_of_one_of_the_two(visitor, room:
     room.verdict("brain", ReviewState.CORRECTED, by="Ben Yilmaz", source="pacs", evidence="2.25.7", changes=(change,))
     assert state(room) == "disagreed"
     give(visitor, room, "corrected", EVA, seen="disagreed", comment="the edited outline is right")
-    review = room.ledger.review(room.keys["brain"])
+    review = room.ledger.reviews.newest(room.keys["brain"])
     assert (review.state, review.by, review.evidence, review.changes) == ("corrected", "Eva Lind", "2.25.7", (change,))
 
 

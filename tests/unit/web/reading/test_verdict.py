@@ -26,7 +26,7 @@ def result(room: ReadingRoom) -> None:
 
 def test_accepting_returns_to_the_result(visitor, room: ReadingRoom):
     answer = give(visitor, room, "accepted", comment=" clear ")
-    review = room.ledger.review(room.keys["brain"])
+    review = room.ledger.reviews.newest(room.keys["brain"])
     assert (answer.status_code, answer.headers["location"]) == (303, f"/results/{room.keys['brain']}")
     assert (review.state, review.by, review.organization, review.comment) == (
         "accepted",
@@ -39,19 +39,19 @@ def test_accepting_returns_to_the_result(visitor, room: ReadingRoom):
 @pytest.mark.parametrize("reason", list(RejectReason))
 def test_rejecting_keeps_the_reason(visitor, room: ReadingRoom, reason):
     assert give(visitor, room, "rejected", reason=reason).status_code == 303
-    assert room.ledger.review(room.keys["brain"]).reason == reason
+    assert room.ledger.reviews.newest(room.keys["brain"]).reason == reason
 
 
 def test_a_reason_left_over_from_the_form_does_not_stay_with_an_acceptance(visitor, room: ReadingRoom):
     give(visitor, room, "accepted", reason="wrong-side")
-    assert room.ledger.review(room.keys["brain"]).reason == ""
+    assert room.ledger.reviews.newest(room.keys["brain"]).reason == ""
 
 
 def test_rejecting_without_a_reason_is_refused(visitor, room: ReadingRoom):
     answer = give(visitor, room, "rejected")
     assert answer.status_code == 422
     assert "Please choose why" in answer.text
-    assert room.ledger.review(room.keys["brain"]).state == "pending"
+    assert room.ledger.reviews.newest(room.keys["brain"]).state == "pending"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_rejecting_without_a_reason_is_refused(visitor, room: ReadingRoom):
 def test_a_form_that_is_not_right_changes_nothing(visitor, room: ReadingRoom, field, value):
     answer = give(visitor, room, **{"verdict": "accepted", field: value})
     assert answer.status_code == 422
-    assert room.ledger.review(room.keys["brain"]).state == "pending"
+    assert room.ledger.reviews.newest(room.keys["brain"]).state == "pending"
 
 
 def test_what_was_typed_is_not_echoed_by_a_refusal(visitor, room: ReadingRoom):
@@ -89,7 +89,7 @@ def test_the_second_of_two_reviewers_is_told(visitor, room: ReadingRoom):
     assert "Your verdict was not kept" in text
     assert "Ada Okafor" in text
     assert "I see a gap" in text
-    assert len(room.ledger.reviews(room.keys["brain"])) == 2
+    assert len(room.ledger.reviews.of_job(room.keys["brain"])) == 2
 
 
 def test_a_verdict_leads_back_to_the_view_that_one_came_from(visitor, room: ReadingRoom):
@@ -101,24 +101,24 @@ def test_a_verdict_leads_back_to_the_view_that_one_came_from(visitor, room: Read
 def test_a_verdict_sent_twice_is_kept_once(visitor, room: ReadingRoom):
     give(visitor, room, "accepted")
     assert give(visitor, room, "accepted").status_code == 409
-    assert len(room.ledger.reviews(room.keys["brain"])) == 2
+    assert len(room.ledger.reviews.of_job(room.keys["brain"])) == 2
 
 
 def test_a_verdict_can_be_changed_by_who_saw_it(visitor, room: ReadingRoom):
     give(visitor, room, "accepted")
     assert give(visitor, room, "rejected", seen="accepted", reason="wrong", **BEN).status_code == 303
-    assert room.ledger.review(room.keys["brain"]).by == "Ben Yilmaz"
+    assert room.ledger.reviews.newest(room.keys["brain"]).by == "Ben Yilmaz"
 
 
 def test_a_superseded_result_takes_no_verdict(visitor, room: ReadingRoom):
     room.verdict("brain", ReviewState.SUPERSEDED, by="host")
     answer = give(visitor, room, "accepted", seen="superseded")
     assert answer.status_code == 409
-    assert room.ledger.review(room.keys["brain"]).state == "superseded"
+    assert room.ledger.reviews.newest(room.keys["brain"]).state == "superseded"
 
 
 def test_a_superseded_job_takes_no_verdict_before_its_review_says_so(visitor, room: ReadingRoom):
-    room.ledger.move_job(room.keys["brain"], JobState.SUPERSEDED, reason="2 more instances arrived")
+    room.ledger.jobs.move(room.keys["brain"], JobState.SUPERSEDED, reason="2 more instances arrived")
     assert give(visitor, room, "accepted").status_code == 409
     assert "takes no verdict" in visitor.get(f"/results/{room.keys['brain']}").text
 
@@ -135,10 +135,10 @@ def test_a_retracted_result_takes_no_verdict(visitor, room: ReadingRoom, seen):
 
 def test_a_cancelled_result_takes_no_verdict(visitor, room: ReadingRoom):
     job = room.job("stopped")
-    room.ledger.move_job(job.key, JobState.RUNNING)
-    room.ledger.move_job(job.key, JobState.DELIVERING)
-    room.ledger.open_review(job.key, job.updated_at)
-    room.ledger.move_job(job.key, JobState.FAILED, reason="cancelled by Dr Curie")
+    room.ledger.jobs.move(job.key, JobState.RUNNING)
+    room.ledger.jobs.move(job.key, JobState.DELIVERING)
+    room.ledger.reviews.open(job.key, job.updated_at)
+    room.ledger.jobs.move(job.key, JobState.FAILED, reason="cancelled by Dr Curie")
     data = {**ADA, "seen": "pending", "verdict": "accepted"}
     assert visitor.post(f"/results/{job.key}/verdict", data=data).status_code == 409
     assert "verdict-form" not in visitor.get(f"/results/{job.key}").text

@@ -143,7 +143,7 @@ def test_a_row_looks_new_when_its_verdict_changes(visitor, room: ReadingRoom):
 
 def test_the_page_names_the_event_that_it_shows(visitor, room: ReadingRoom):
     room.result("brain")
-    assert f'data-after="{room.ledger.last_event()}"' in visitor.get("/").text
+    assert f'data-after="{room.ledger.events.last_sequence()}"' in visitor.get("/").text
 
 
 def test_text_from_a_model_is_never_markup(visitor, room: ReadingRoom):

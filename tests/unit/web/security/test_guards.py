@@ -47,7 +47,7 @@ def test_a_form_from_elsewhere_changes_nothing(visitor, room: ReadingRoom, heade
     form = {"seen": "pending", "verdict": "accepted", "by": "Ada", "organization": "St. Anna"}
     answer = visitor.post(f"/results/{room.keys['brain']}/verdict", data=form, headers=headers)
     assert answer.status_code == 403
-    assert room.ledger.review(room.keys["brain"]).state == "pending"
+    assert room.ledger.reviews.newest(room.keys["brain"]).state == "pending"
 
 
 def test_a_client_that_is_no_browser_may_post(visitor, room: ReadingRoom):
@@ -100,7 +100,7 @@ def test_pages_are_never_stored_by_a_cache(visitor):
 
 def test_a_fault_of_ours_shows_no_inside(app: FastAPI, visitor, room: ReadingRoom, caplog):
     room.ledger.close()
-    app.state.site.ledger.count_results = None  # a fault that no page expects
+    app.state.site.ledger.results.count = None  # a fault that no page expects
     answer = visitor.get("/")
     assert answer.status_code == 500
     assert "NoneType" not in answer.text
@@ -109,7 +109,7 @@ def test_a_fault_of_ours_shows_no_inside(app: FastAPI, visitor, room: ReadingRoo
 
 
 def test_a_fault_of_ours_is_logged_under_the_reference_on_the_page(app: FastAPI, visitor, caplog):
-    app.state.site.ledger.count_results = None
+    app.state.site.ledger.results.count = None
     text = visitor.get("/").text
     reference = text.split("reference ")[1][:8]
     assert reference in caplog.text

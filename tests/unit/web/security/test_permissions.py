@@ -57,7 +57,7 @@ def test_a_viewer_gives_no_verdict(room: ReadingRoom, visitor):
     visitor.app = create_app(room.ledger, pictures=Drawings(), models={}, may=lambda _, asked: asked == Permission.SEE)
     form = {"seen": "pending", "verdict": "accepted", "by": "Ada", "organization": "St. Anna"}
     assert visitor.post(f"/results/{room.keys['brain']}/verdict", data=form).status_code == 403
-    assert room.ledger.review(room.keys["brain"]).state == "pending"
+    assert room.ledger.reviews.newest(room.keys["brain"]).state == "pending"
 
 
 def test_health_needs_no_permission(room: ReadingRoom, visitor):
