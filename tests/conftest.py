@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
-from orchestrator.worker.devices.devices import offered
+from orchestrator.worker.devices.devices import find_devices
 
 
 @pytest.hookimpl(wrapper=True)
@@ -24,6 +24,6 @@ def pytest_runtest_makereport(
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect what needs a GPU where there is none: not skipped, since no run on this machine could do it."""
     of_gpus = [item for item in items if item.get_closest_marker("gpu")]
-    if of_gpus and not any(device.is_gpu for device in offered()):
+    if of_gpus and not any(device.is_gpu for device in find_devices()):
         items[:] = [item for item in items if item not in of_gpus]
         config.hook.pytest_deselected(items=of_gpus)

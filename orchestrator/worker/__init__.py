@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from orchestrator.worker.catalogue.catalogue import CataloguedModel
     from orchestrator.worker.catalogue.weights import pull, weights_folder
     from orchestrator.worker.catalogue.wheel import file_of_wheel
-    from orchestrator.worker.devices.devices import Device, offered, onnx_runs_on_gpus
+    from orchestrator.worker.devices.devices import Device, find_devices, onnx_runs_on_gpus
     from orchestrator.worker.manifest.file import read_manifest
     from orchestrator.worker.manifest.reference import manifest_schema
     from orchestrator.worker.pool.workers import Workers
@@ -30,7 +30,7 @@ _HOMES = {
     "is_ready": "sources.environment",
     "manifest_schema": "manifest.reference",
     "needs_environment": "sources.environment",
-    "offered": "devices.devices",
+    "find_devices": "devices.devices",
     "onnx_runs_on_gpus": "devices.devices",
     "pull": "catalogue.weights",
     "read_manifest": "manifest.file",
@@ -46,11 +46,11 @@ __all__ = [
     "check_ready",
     "discover",
     "file_of_wheel",
+    "find_devices",
     "install",
     "is_ready",
     "manifest_schema",
     "needs_environment",
-    "offered",
     "onnx_runs_on_gpus",
     "pull",
     "read_manifest",

@@ -15,7 +15,7 @@ from orchestrator.domain.plugin import PluginListing
 from orchestrator.domain.ports import Archive, Readable, Searchable
 from orchestrator.domain.remote import ModelServers
 from orchestrator.hooks import HostPlugins, load_all
-from orchestrator.worker import Workers, discover, offered
+from orchestrator.worker import Workers, discover, find_devices
 
 if TYPE_CHECKING:
     from orchestrator.pipeline.backfilling import SearchedArchive
@@ -36,7 +36,7 @@ def start_workers(settings: Settings, servers: ModelServers | None = None) -> Wo
         sources,
         sandbox=settings.worker.sandbox,
         weights=settings.models.weights,
-        devices=offered(settings.worker.devices),
+        devices=find_devices(settings.worker.devices),
         servers=servers or model_servers(settings),
     )
 

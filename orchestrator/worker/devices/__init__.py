@@ -1,1 +1,1 @@
-"""CPU and GPUs, their memory and who waits for it."""
+"""Devices that models run on (CPU and GPUs), their memory, and the queue for it."""

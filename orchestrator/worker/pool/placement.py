@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from orchestrator.domain.errors import DeviceOutOfMemory, DeviceUnavailable
-from orchestrator.worker.devices.admission import Admission
 from orchestrator.worker.devices.devices import Device, candidates, gpu_memory_by_process
+from orchestrator.worker.devices.queue import DeviceQueue
 from orchestrator.worker.pool.warm import WarmModel
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class Placement:
         self._models = models
         self._load = load
         self._log = log
-        self._admission = Admission(devices, lambda name: models[name].end())
+        self._queue = DeviceQueue(devices, lambda name: models[name].end())
 
     def run(self, model: WarmModel, do: Callable[[], T]) -> tuple[T, dict[str, str]]:
         """Return what came of it, and notes for the SR: the provider and, on the CPU, why no GPU.
@@ -55,11 +55,11 @@ class Placement:
     def leave(self, model: WarmModel) -> None:
         """End the model's process and give its memory back."""
         model.end()
-        self._admission.leave(model.name, warm=False)
+        self._queue.leave(model.name, warm=False)
 
     def close(self) -> None:
         """Send away all who wait for a device, and all who come."""
-        self._admission.close()
+        self._queue.close()
 
     def _choice(self, model: WarmModel, able: Sequence[Device]) -> tuple[Device, str]:
         """Return the device to try first, and why it is no GPU where the model might expect one.
@@ -69,9 +69,9 @@ class Placement:
         gpus = [device for device in able if device.is_gpu]
         if model.no_gpu or not gpus:
             return able[-1], model.no_gpu
-        warm = self._admission.device_of(model.name)
+        warm = self._queue.device_of(model.name)
         here = [device for device in gpus if device.name == warm]
-        return (here or [max(gpus, key=lambda device: self._admission.free_mb(device.name))])[0], ""
+        return (here or [max(gpus, key=lambda device: self._queue.free_mb(device.name))])[0], ""
 
     def _on(self, device: Device, model: WarmModel, do: Callable[[], T]) -> T:
         """Return what came of it on this device; whether the model is still warm shows only once it has its place."""
@@ -79,15 +79,15 @@ class Placement:
             self.leave(model)
             self._observe(device)
         need_mb = max(model.resources.memory_mb, model.peaks_mb.get(device.name, 0))
-        self._admission.enter(model.name, device.name, min(need_mb, device.memory_mb))
+        self._queue.enter(model.name, device.name, min(need_mb, device.memory_mb))
         try:
             if not model.alive:
                 model.end()
                 self._load(model, device)
-                self._admission.check_open(model.name)  # who closes ends the processes that there were before
+                self._queue.check_open(model.name)  # who closes ends the processes that there were before
             return do()
         finally:
-            self._admission.leave(model.name, warm=model.alive)
+            self._queue.leave(model.name, warm=model.alive)
 
     def _observe(self, device: Device) -> None:
         """Count what the warm models of a device hold by now, before another one is started there.
@@ -100,4 +100,4 @@ class Placement:
             assert model.process is not None
             held_mb = on_gpu.get(model.process.pid, 0) if device.is_gpu else int(model.process.peak_memory_mb or 0)
             model.peaks_mb[device.name] = max(held_mb, model.peaks_mb.get(device.name, 0))
-            self._admission.observe(model.name, model.peaks_mb[device.name])
+            self._queue.observe(model.name, model.peaks_mb[device.name])

@@ -39,7 +39,7 @@ from orchestrator.worker.catalogue.catalogue import (
     without_conflicts,
 )
 from orchestrator.worker.catalogue.weights import weights_folder
-from orchestrator.worker.devices.devices import CPU, Device, candidates, offered
+from orchestrator.worker.devices.devices import CPU, Device, candidates, find_devices
 from orchestrator.worker.pool.placement import Placement
 from orchestrator.worker.pool.remote import check_allowed, look
 from orchestrator.worker.pool.warm import WarmModel
@@ -77,7 +77,7 @@ class Workers:
         servers: the way to model servers; without it a remote model is refused.
         Raises SandboxUnavailable where the cage that is required cannot be had.
         """
-        self.devices = offered() if devices is None else tuple(devices)
+        self.devices = find_devices() if devices is None else tuple(devices)
         self._weights = weights
         self._servers = servers
         self._launcher = Launcher(sandbox)

@@ -1,1 +1,1 @@
-"""One model process: its cage, its start and its end."""
+"""Starts, cages and ends one model process."""

@@ -1,14 +1,14 @@
 """Starts a model process inside its cage: ``python -I -S -B cage.py SPEC``, SPEC being a JSON object.
 
-Standard library only, and nothing of ours, until the cage is shut: numpy starts threads, and a thread
-that was started before escapes it. ``-S`` keeps ``.pth`` files and ``sitecustomize`` of a model's own
-environment, which are code, from running outside.
+Until the cage is closed this module imports the standard library only: numpy starts threads, and a thread that
+started before escapes the cage. ``-S`` prevents code in ``.pth`` files and ``sitecustomize`` of the model's
+environment from running outside the cage.
 
-Four layers, of which the host is told those that hold:
-    files     Landlock: reads what the SPEC names, writes the SPEC's own folders, nothing else
-    network   no socket of any kind can be made
-    signals   no process outside can be signalled
-    seccomp   no tracing, mounting, foreign memory, kernel keyring, io_uring, new namespaces
+The cage has four layers; the host learns which of them hold:
+    files     Landlock: the process reads the files of the SPEC and writes its own folders, nothing else
+    network   the process cannot create any socket
+    signals   the process cannot signal processes outside
+    seccomp   no tracing, mounting, memory of other processes, kernel keyring, io_uring, new namespaces
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ class Landlock:
 
     def __init__(self) -> None:
         self.abi = max(0, libc.syscall(self.CREATE, None, 0, 1))
-        files = (1 << 13) - 1  # ABI 1; each later version knows more rights
+        files = (1 << 13) - 1  # ABI 1; later versions have more rights
         files |= (REFER if self.abi >= 2 else 0) | (TRUNCATE if self.abi >= 3 else 0)
         self.files = files | (IOCTL_DEV if self.abi >= 5 else 0)
         self.network = 0b11 if self.abi >= 4 else 0  # bind and connect of TCP
-        self.scope = 0b11 if self.abi >= 6 else 0  # abstract sockets and signals stay inside
+        self.scope = 0b11 if self.abi >= 6 else 0  # abstract sockets and signals cannot leave
         self._ruleset = -1
 
     def __enter__(self) -> Landlock:
@@ -67,14 +67,14 @@ class Landlock:
         return self
 
     def allow(self, path: str | Path, rights: int) -> None:
-        """Grant these rights on a file or on everything below a folder; a path that is not there is passed over."""
+        """Allow these rights on a file, or on a folder with everything in it; a missing path is skipped."""
         try:
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except OSError:
             return
         try:
-            granted = rights & self.files & (~0 if Path(path).is_dir() else FILE_RIGHTS)
-            beneath = granted.to_bytes(8, sys.byteorder) + descriptor.to_bytes(4, sys.byteorder)
+            allowed = rights & self.files & (~0 if Path(path).is_dir() else FILE_RIGHTS)
+            beneath = allowed.to_bytes(8, sys.byteorder) + descriptor.to_bytes(4, sys.byteorder)
             self._call(self.ADD_RULE, self._ruleset, 1, beneath, 0)
         finally:
             os.close(descriptor)
@@ -93,7 +93,7 @@ class Landlock:
 
 
 def shut(spec: dict[str, Any]) -> frozenset[str]:
-    """Shut the cage round this process and return the layers that hold."""
+    """Close the cage around this process and return the layers that hold."""
     _limit(int(spec["memory_mb"]))
     if spec["sandbox"] == "off":
         return frozenset()
@@ -109,7 +109,7 @@ def shut(spec: dict[str, Any]) -> frozenset[str]:
 
 
 def restrict_files(landlock: Landlock, spec: dict[str, Any]) -> None:
-    """Leave only what an interpreter and its model need to read, and its folders to write."""
+    """Allow only the files that the interpreter and the model read, and the folders that the model writes."""
     with landlock:
         for path in (*SYSTEM, *interpreter_folders(), *spec["read"]):
             landlock.allow(path, READ)
@@ -125,16 +125,16 @@ def restrict_files(landlock: Landlock, spec: dict[str, Any]) -> None:
 
 
 def interpreter_folders() -> Iterator[str]:
-    """Yield where this interpreter and its packages are; under ``-S`` a virtual environment is not known yet.
+    """Yield the folders of this interpreter and its packages; ``-S`` hides the virtual environment.
 
-    Never a whole prefix: it may be somebody's home.
+    A whole prefix is never allowed, since it may be a home folder.
     """
     for prefix in {*_environment(), sys.base_prefix, sys.base_exec_prefix}:
         yield from (f"{prefix}/{part}" for part in ("bin", "lib", "lib64", "pyvenv.cfg"))
 
 
 def _environment() -> list[str]:
-    """Return the virtual environment that this interpreter belongs to, if to any."""
+    """Return the virtual environment of this interpreter, if it has one."""
     prefix = Path(sys.executable).parent.parent
     return [str(prefix)] if (prefix / "pyvenv.cfg").is_file() else []
 
@@ -150,17 +150,17 @@ def _path_files() -> Iterator[Path]:
 
 
 def _packages(folder: Path) -> Iterator[Path]:
-    """Yield the modules directly in the folder: a checkout on the path holds more than code, data above all."""
+    """Yield the modules directly in the folder, not the whole folder: a checkout contains data too."""
     yield from folder.glob("*.py")
     yield from (init.parent for init in folder.glob("*/__init__.py"))
     yield from folder.glob("*.dist-info")
 
 
-PRETENDED = (
+IGNORED = (
     *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchown", "fchownat"),
     *("utime", "utimes", "utimensat", "futimesat"),
 )
-"""Landlock does not see these; ``shutil.copy`` makes them, so they do nothing and say that they did."""
+"""Calls that Landlock does not control. They do nothing but report success, since ``shutil.copy`` makes them."""
 
 DENIED = (
     *("socket", "socketpair", "connect", "bind", "listen", "accept", "accept4"),
@@ -182,16 +182,16 @@ CLONE_NEW_NAMESPACES = (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x100000
 
 
 def deny_calls(seccomp: ModuleType, landlock_abi: int) -> None:
-    """Load the filter, which also does what an older Landlock leaves open.
+    """Load the seccomp filter; it also closes what older versions of Landlock leave open.
 
-    A call that this kernel or libseccomp has no name for is passed over.
+    A call that this kernel or libseccomp does not know is skipped.
     """
     rules = seccomp.SyscallFilter(seccomp.ALLOW)
     for name in DENIED:
         _deny(rules, seccomp.ERRNO(errno.EPERM), name)
-    for name in PRETENDED:
+    for name in IGNORED:
         _deny(rules, seccomp.ERRNO(0), name)
-    for name in ("clone3", "openat2"):  # their flags lie in memory, out of the filter's sight; libc falls back
+    for name in ("clone3", "openat2"):  # the filter cannot read their flags in memory; libc falls back
         _deny(rules, seccomp.ERRNO(errno.ENOSYS), name)
     for flag in CLONE_NEW_NAMESPACES:
         _deny(rules, seccomp.ERRNO(errno.EPERM), "clone", seccomp.Arg(0, seccomp.MASKED_EQ, flag, flag))
@@ -204,16 +204,16 @@ def deny_calls(seccomp: ModuleType, landlock_abi: int) -> None:
 
 
 def _keep_readable_files_whole(rules: Any, seccomp: ModuleType) -> None:
-    """Landlock before ABI 3 lets a process empty any file that it may not even write."""
-    denied = seccomp.ERRNO(errno.EACCES)
-    _deny(rules, denied, "truncate")
+    """Forbid truncating read-only files, which Landlock before ABI 3 allows."""
+    denial = seccomp.ERRNO(errno.EACCES)
+    _deny(rules, denial, "truncate")
     for name, position in (("open", 1), ("openat", 2)):
         mask = os.O_ACCMODE | os.O_TRUNC
-        _deny(rules, denied, name, seccomp.Arg(position, seccomp.MASKED_EQ, mask, os.O_RDONLY | os.O_TRUNC))
+        _deny(rules, denial, name, seccomp.Arg(position, seccomp.MASKED_EQ, mask, os.O_RDONLY | os.O_TRUNC))
 
 
 def _keep_signals_inside(rules: Any, seccomp: ModuleType) -> None:
-    """Let a process signal only itself, its own children not either."""
+    """Let the process signal only itself, not even its own children."""
     for name in ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"):
         _deny(rules, seccomp.ERRNO(errno.EPERM), name, seccomp.Arg(0, seccomp.NE, os.getpid()))
     _deny(rules, seccomp.ERRNO(errno.EPERM), "tkill")
@@ -227,9 +227,9 @@ def _deny(rules: Any, action: int, name: str, *arguments: Any) -> None:
 
 
 def _seccomp(path: str | None) -> ModuleType | None:
-    """Return pyseccomp, loaded from the host's copy into whatever interpreter this is; None without libseccomp.
+    """Return pyseccomp, loaded from the host's copy into any interpreter; None without libseccomp.
 
-    It looks its libraries up by running ldconfig, 40 ms; their names are known.
+    The library names are given here: pyseccomp would run ldconfig to find them, which takes 40 ms.
     """
     if path is None:
         return None
@@ -246,9 +246,9 @@ def _seccomp(path: str | None) -> ModuleType | None:
 
 
 def _limit(memory_mb: int) -> None:
-    """Bound private writable memory; the address space is not bounded, since CUDA and mapped files reserve it freely.
+    """Limit private writable memory. The address space stays unlimited, since CUDA and mapped files reserve much of it.
 
-    A machine that runs out of memory all the same should lose the model and not the host: oom_score_adj.
+    oom_score_adj: if the machine still runs out of memory, the kernel kills the model and not the host.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
@@ -258,7 +258,7 @@ def _limit(memory_mb: int) -> None:
 
 
 def _die_with(host: int) -> None:
-    """Be killed when the host's starting thread ends, and so will a fork of this process when its parent does."""
+    """Let the kernel kill this process when the host's launcher thread ends, and each fork when its parent ends."""
 
     def arm() -> None:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -276,7 +276,7 @@ def _refuse(channel: int, layers: Iterable[str]) -> None:
 
 
 def main() -> None:
-    """Shut the cage, then serve."""
+    """Close the cage, then serve requests."""
     spec = json.loads(sys.argv[1])
     _die_with(spec["host"])
     os.set_inheritable(spec["channel"], False)

@@ -1,4 +1,4 @@
-"""The place that model processes are started from: one thread, one folder for all they write."""
+"""Starts model processes from one thread; they write into one temporary folder."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PREFIX = "orchestrator-workers-"
 
 
 class Launcher:
-    """Starts model processes; ``close`` removes what they left behind."""
+    """Starts model processes; ``close`` removes their files."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox: Sandbox = sandbox
-        _remove_left_over()
+        _remove_orphans()
         self._folder, self._lock = _new_folder()
         (self._folder / "sdk").mkdir()
-        # the SDK alone, for interpreters that must not see the packages of the host's
+        # only the SDK, for interpreters that must not see the packages of the host's interpreter
         (self._folder / "sdk" / PACKAGE.name).symlink_to(PACKAGE)
         self._thread = ThreadPoolExecutor(1, "model launcher")
 
@@ -38,7 +38,7 @@ class Launcher:
         read: Sequence[Path] = (),
         write: Sequence[Path] = (),
     ) -> ModelProcess:
-        """Return a process that holds the source's plugin and sees of all GPUs the device at most.
+        """Start a process with the source's plugin; it sees no GPU but the device.
 
         Raises SandboxUnavailable and WorkerCrashed.
         """
@@ -58,7 +58,7 @@ class Launcher:
         return ModelProcess(start, self._thread)
 
     def close(self) -> None:
-        """End the thread, and with it every process that it started."""
+        """End the thread, which ends every process that it started, and remove the folder."""
         self._thread.shutdown()
         shutil.rmtree(self._folder, ignore_errors=True)
         if self._lock is not None:
@@ -67,14 +67,14 @@ class Launcher:
 
 
 def _new_folder() -> tuple[Path, int | None]:
-    """Return a new folder and its lock; it has its name only once it is locked."""
-    unnamed = Path(tempfile.mkdtemp(prefix=f"new-{PREFIX}"))
-    lock = _locked(unnamed)
-    return unnamed.rename(unnamed.with_name(unnamed.name.removeprefix("new-"))), lock
+    """Return a new folder and its lock; the folder gets its final name after it is locked."""
+    folder = Path(tempfile.mkdtemp(prefix=f"new-{PREFIX}"))
+    lock = _lock(folder)
+    return folder.rename(folder.with_name(folder.name.removeprefix("new-"))), lock
 
 
-def _locked(folder: Path) -> int | None:
-    """Return the folder's lock, held while its host lives; None where another holds it or it is gone."""
+def _lock(folder: Path) -> int | None:
+    """Lock the folder as long as this host lives; None if another host holds the lock or the folder is gone."""
     try:
         file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
@@ -87,17 +87,17 @@ def _locked(folder: Path) -> int | None:
     return file
 
 
-def _remove_left_over() -> None:
-    """Remove the folders of hosts that were killed: models may have written what they made of images there."""
+def _remove_orphans() -> None:
+    """Remove the folders of hosts that were killed, since models may have written image data there."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        lock = _locked(folder)
+        lock = _lock(folder)
         if lock is not None:
             shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
 
 
 def cage_layers() -> frozenset[str]:
-    """Return the layers of the cage that this machine can give; ``files``, ``network``, ``signals`` and ``seccomp``."""
+    """Return the layers of the cage that this machine supports: ``files``, ``network``, ``signals``, ``seccomp``."""
     launcher = Launcher("best")
     try:
         process = launcher.start(ModelSource(name="cage", origin="this machine"), memory_mb=1024)

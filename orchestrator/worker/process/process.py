@@ -1,4 +1,4 @@
-"""One model process: started in its cage, asked, and killed with all that it started."""
+"""One model process: starts it in its cage, sends requests, and kills it with all its children."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from orchestrator.worker.protocol.channel import Channel, ChannelClosed, Channel
 Sandbox = Literal["required", "best", "off"]
 
 Supply = Callable[[Mapping[str, Any], Sequence[int], float], tuple[Mapping[str, Any], int]]
-"""Takes a need of the process, the open files with it and the seconds left; returns the answer and a file for it."""
+"""Takes a request of the process, its open files and the seconds left; returns the answer and a file with it."""
 
 CAGE = Path(__file__).with_name("cage.py")
 PACKAGE = CAGE.parents[2]
 START_SECONDS = 60.0
 DYING_SECONDS = 1.0
-KEPT_OUTPUT_BYTES = 64 * 1024
-PASSED_ON = ("LD_LIBRARY_PATH", "OMP_NUM_THREADS", "TZ", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
+OUTPUT_LIMIT_BYTES = 64 * 1024
+PASSED_VARIABLES = ("LD_LIBRARY_PATH", "OMP_NUM_THREADS", "TZ", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """How to start a process: the plugin to load and what it may use.
+    """How to start a process: the plugin to load, and the files and devices that it may use.
 
-    sdk: a folder that holds the package of ours and nothing else.
-    read: files and folders it may read besides its interpreter.
-    scratch, write: the folders it may write; its TMPDIR and what a converter makes.
-    devices, environment: device files it may use, and variables that say which GPU it sees.
+    sdk: a folder that contains this package only.
+    read: files and folders that the process may read, besides its interpreter.
+    scratch, write: folders that the process may write: its TMPDIR, and the target of a converter.
+    devices, environment: device files that it may use, and variables that select its GPU.
     """
 
     name: str
@@ -63,57 +63,57 @@ class Start:
 
 
 class ModelProcess:
-    """A process that holds one plugin; one request at a time."""
+    """A process with one plugin, which answers one request at a time."""
 
     def __init__(self, start: Start, launcher: Executor) -> None:
-        """Return when the process has greeted from inside its cage.
+        """Start the process and wait until it reports from inside its cage.
 
-        launcher: runs in one thread that outlives the process. The kernel kills a child when the *thread*
-        that started it ends (PR_SET_PDEATHSIG), and the thread of a request ends long before its model.
+        launcher: one thread that outlives the process. The kernel kills a child when the *thread* that started it
+        ends (PR_SET_PDEATHSIG), and the thread of a request ends long before the model.
         Raises SandboxUnavailable and WorkerCrashed.
         """
         self._name = start.name
         self._ended_by_host = False
         self._reaping = threading.Lock()
-        ours, theirs = socket.socketpair()
-        ours.settimeout(START_SECONDS)
-        with theirs:
-            self._process = launcher.submit(_launch, start, theirs.fileno()).result()
+        host_end, model_end = socket.socketpair()
+        host_end.settimeout(START_SECONDS)
+        with model_end:
+            self._process = launcher.submit(_launch, start, model_end.fileno()).result()
         self._pidfd = os.pidfd_open(self._process.pid)
-        self._channel = Channel(ours)
+        self._channel = Channel(host_end)
         self._output = bytearray()
-        self._draining = threading.Thread(target=self._drain, name=f"output of {start.name}", daemon=True)
-        self._draining.start()
-        self.cage = self._greeting(start.plugin)
+        self._drainer = threading.Thread(target=self._drain, name=f"output of {start.name}", daemon=True)
+        self._drainer.start()
+        self.cage = self._greet(start.plugin)
 
-    def _greeting(self, plugin: Mapping[str, Any]) -> frozenset[str]:
+    def _greet(self, plugin: Mapping[str, Any]) -> frozenset[str]:
         greeting, _ = self._receive(START_SECONDS)
         if "refused" in greeting:
             self.kill()
             raise SandboxUnavailable(
-                f'sandbox = "required" asks for a cage that this machine cannot give; missing: {greeting["refused"]}. '
-                'It needs Landlock (Linux 5.13 or later) and libseccomp2; sandbox = "best" takes what there is.'
+                f'this machine cannot provide sandbox = "required"; missing: {greeting["refused"]}. '
+                'Install libseccomp2 on Linux 5.13 or later (Landlock), or set sandbox = "best" to use what there is.'
             )
         try:
             layers = frozenset(map(str, greeting["hello"]["cage"]))
             self._channel.send({"plugin": dict(plugin)})
         except (ChannelClosed, KeyError, TypeError):
-            raise self._ended() from None
+            raise self._end_reason() from None
         return layers
 
     @property
     def output(self) -> str:
-        """The last 64 KiB of what the process printed; for the model's author, not for a job's reason."""
+        """The last 64 KiB that the process printed; for the author of the model, never part of a job's reason."""
         return self._output.decode(errors="replace")
 
     @property
     def pid(self) -> int:
-        """The number of the process."""
+        """The id of the process."""
         return self._process.pid
 
     @property
     def peak_memory_mb(self) -> float | None:
-        """The most memory that was resident at once (VmHWM of proc(5)), mapped images included; None once it ended."""
+        """Peak resident memory (VmHWM of proc(5)), mapped images included; None after the process has ended."""
         try:
             status = Path(f"/proc/{self._process.pid}/status").read_text()
         except OSError:
@@ -122,7 +122,7 @@ class ModelProcess:
         return int(kilobytes[0]) / 1024 if kilobytes else None
 
     def alive(self, seconds: float = 0.0) -> bool:
-        """Whether the process still runs after so many seconds; it is not reaped before ``kill``."""
+        """Return whether the process still runs after this time; only ``kill`` reaps it."""
         if self._pidfd < 0:
             return False
         end = select.poll()
@@ -136,29 +136,29 @@ class ModelProcess:
         files: Sequence[int] = (),
         supply: Supply | None = None,
     ) -> dict[str, Any]:
-        """Return the answer to a request.
+        """Send a request and return the answer.
 
-        supply: gives the process what it needs in between; without it a need is an answer like any other.
-        Raises WorkerTimeout, WorkerCrashed, WorkerOutOfMemory and what ``supply`` raises; the process is gone then.
+        supply: answers requests that the process makes meanwhile; without it such a request counts as the answer.
+        Raises WorkerTimeout, WorkerCrashed, WorkerOutOfMemory and errors of ``supply``; the process has then ended.
         """
         deadline = time.monotonic() + seconds
         self._send(request, files)
         while True:
-            answer, received = self._receive(seconds, deadline)
+            answer, answer_files = self._receive(seconds, deadline)
             try:
                 if supply is None or "need" not in answer:
                     return answer
-                self._supply(*supply(answer, received, deadline - time.monotonic()))
+                self._supply(*supply(answer, answer_files, deadline - time.monotonic()))
             except OrchestratorError:
                 self.kill()
                 raise
             finally:
-                for file in received:
+                for file in answer_files:
                     os.close(file)
 
-    def _supply(self, told: Mapping[str, Any], file: int) -> None:
+    def _supply(self, answer: Mapping[str, Any], file: int) -> None:
         try:
-            self._send(told, [file])
+            self._send(answer, [file])
         finally:
             os.close(file)
 
@@ -166,7 +166,7 @@ class ModelProcess:
         try:
             self._channel.send(message, files)
         except ChannelClosed:
-            raise self._ended() from None
+            raise self._end_reason() from None
 
     def _receive(self, seconds: float, deadline: float | None = None) -> tuple[dict[str, Any], list[int]]:
         left = seconds if deadline is None else max(0.0, deadline - time.monotonic())
@@ -179,31 +179,31 @@ class ModelProcess:
             self.kill()
             raise WorkerCrashed(f"{self._name} broke the protocol: {fault}") from None
         except ChannelClosed:
-            raise self._ended() from None
+            raise self._end_reason() from None
 
-    def _ended(self) -> WorkerCrashed | WorkerOutOfMemory:
-        """Return what its death means: SIGKILL that was not ours is the kernel's answer to a lack of memory."""
-        runs_on = self.alive(DYING_SECONDS)
+    def _end_reason(self) -> WorkerCrashed | WorkerOutOfMemory:
+        """Kill the process and return why it ended: a SIGKILL that the host did not send means lack of memory."""
+        still_running = self.alive(DYING_SECONDS)
         self.kill()
-        if runs_on:
-            return WorkerCrashed(f"{self._name} closed its channel to the host")
+        if still_running:
+            return WorkerCrashed(f"{self._name} closed its connection to the host")
         code = self._process.returncode
         if self._ended_by_host:
             return WorkerCrashed(f"the host ended the process of {self._name}")
         if code == -signal.SIGKILL or (code < 0 and b"bad_alloc" in self._output):
-            return WorkerOutOfMemory(f"{self._name} was killed ({_signal(code)}): it took more memory than there is")
+            return WorkerOutOfMemory(f"{self._name} ran out of memory and was killed ({_signal(code)})")
         how = f"killed by {_signal(code)}" if code < 0 else f"exit status {code}"
-        return WorkerCrashed(f"the process of {self._name} died: {how}")
+        return WorkerCrashed(f"the process of {self._name} ended unexpectedly: {how}")
 
     def stop(self) -> None:
-        """Let the process end, from whatever thread; who asked it something is told so. ``kill`` has to follow."""
+        """End the process from any thread; threads that wait for it get WorkerCrashed. Call ``kill`` afterwards."""
         with self._reaping:
             if self._pidfd >= 0:
                 self._ended_by_host = True
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def kill(self) -> None:
-        """End the process and all that it started; they cannot leave its process group."""
+        """End the process and its children, which cannot leave its process group."""
         with self._reaping:
             if self._pidfd < 0:
                 return
@@ -212,14 +212,14 @@ class ModelProcess:
             os.close(self._pidfd)
             self._pidfd = -1
         self._channel.close()
-        self._draining.join(DYING_SECONDS)
+        self._drainer.join(DYING_SECONDS)
 
     def _drain(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as output:
             while piece := os.read(output.fileno(), 1 << 16):
                 self._output += piece
-                del self._output[:-KEPT_OUTPUT_BYTES]
+                del self._output[:-OUTPUT_LIMIT_BYTES]
 
 
 def _signal(code: int) -> str:
@@ -230,7 +230,7 @@ def _signal(code: int) -> str:
 
 
 def _launch(start: Start, channel: int) -> subprocess.Popen[bytes]:
-    """Start the cage by its path, in a process group of its own, its output in one pipe to us."""
+    """Start the cage by its path, in its own process group, with its output in one pipe."""
     spec = {
         "host": os.getpid(),
         "channel": channel,
@@ -260,7 +260,7 @@ def _pyseccomp() -> str | None:
 
 
 def _environment(scratch: Path) -> dict[str, str]:
-    """Return a clean environment: the host's holds secrets. USER, for the cage hides the file that knows it."""
-    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    """Return a new environment without the host's secrets. USER is set since the cage hides /etc/passwd."""
+    common = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
     own = {"HOME": str(scratch), "TMPDIR": str(scratch), "USER": "model"}
-    return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **own, **passed}
+    return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **own, **common}

@@ -1,1 +1,1 @@
-"""Where models and plugins lie, and the environments they run in; imports none of them."""
+"""Finds model folders and plugins, and installs their environments; imports none of them."""

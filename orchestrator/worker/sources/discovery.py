@@ -1,4 +1,4 @@
-"""Finds models and plugins on disk and among installed packages; imports none of them."""
+"""Finds models and plugins in folders and in installed packages, without importing them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from orchestrator.worker.protocol.digest import digest
 MANIFEST = "model.toml"
 
 ENVIRONMENT = ".venv"
-"""The model's own environment, in its folder; made by ``orchestrator models install``."""
+"""Folder of the model's own environment, inside the model folder; ``orchestrator models install`` makes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSource:
-    """A place that models come from: an installed plugin, a plugin file or a model folder.
+    """A source of models: an installed plugin, a plugin file or a model folder.
 
-    folders: its code and files, all that its process may read besides the interpreter and its weights.
-    digest: sha256 over those files but documentation; empty where ``error`` says why it is refused.
-    python: the interpreter that runs it.
-    manifest: of a model folder; a plugin names its manifests itself when it registers its models.
+    folders: its code and data; besides them its process may read only the interpreter and the weights.
+    digest: SHA-256 over these files without documentation; empty where ``error`` says why the source is refused.
+    python: the interpreter of its process.
+    manifest: of a model folder; a plugin names its manifests when it registers its models.
     """
 
     name: str
@@ -43,7 +43,7 @@ class ModelSource:
     error: str = ""
 
     def plugin(self) -> dict[str, Any]:
-        """Return, in JSON values, what the model process has to load."""
+        """Return what the model process must load, as JSON values."""
         if self.manifest is not None and self.manifest.runtime != "python":
             return {"recipe": self.manifest.model_dump(mode="json"), "folder": str(self.folders[0])}
         if self.file is not None:
@@ -54,30 +54,30 @@ class ModelSource:
 def discover(
     model_folders: Sequence[Path], plugin_folders: Sequence[Path] = (), *, entry_points: bool = True
 ) -> tuple[ModelSource, ...]:
-    """Return every source of models; a faulty one carries its error and stops no other.
+    """Return every source of models; a faulty source has an error and does not stop the others.
 
-    model_folders: each a model folder (with a model.toml) or a folder of such.
-    plugin_folders: each a plugin (a file or a package) or a folder of such; one that is installed from there
-        as well counts once, as installed.
+    model_folders: model folders (with a model.toml), or folders of model folders.
+    plugin_folders: plugins (files or packages), or folders of plugins. A plugin that is also installed as a package
+        counts once, as installed.
     """
-    installed = tuple(map(_installed, installed_plugins())) if entry_points else ()
-    known = {place.resolve() for source in installed for place in source.folders}
-    files = [_plugin_file(file) for folder in plugin_folders for file in _plugin_files(folder)]
+    installed = tuple(map(_installed_source, installed_plugins())) if entry_points else ()
+    packages = {place.resolve() for source in installed for place in source.folders}
+    files = [_plugin_source(file) for folder in plugin_folders for file in _plugin_files(folder)]
     return (
         *installed,
-        *(source for source in files if known.isdisjoint(source.folders)),
-        *(_model_folder(folder) for folder in dict.fromkeys(_model_folders(model_folders))),
+        *(source for source in files if packages.isdisjoint(source.folders)),
+        *(_model_source(folder) for folder in dict.fromkeys(_model_folders(model_folders))),
     )
 
 
-def _installed(plugin: InstalledPlugin) -> ModelSource:
-    found: dict[str, Any] = {"name": plugin.name, "origin": plugin.origin, "version": plugin.version}
+def _installed_source(plugin: InstalledPlugin) -> ModelSource:
+    fields: dict[str, Any] = {"name": plugin.name, "origin": plugin.origin, "version": plugin.version}
     spec = None if plugin.error else importlib.util.find_spec(plugin.package)
     if spec is None:
-        return ModelSource(**found, error=plugin.error or f"the package {plugin.package} is not there")
+        return ModelSource(**fields, error=plugin.error or f"the package {plugin.package} is not installed")
     places = spec.submodule_search_locations or [spec.origin or ""]
     folders = tuple(Path(place) for place in places)
-    return ModelSource(**found, module=plugin.value, folders=folders, digest=digest(folders))
+    return ModelSource(**fields, module=plugin.value, folders=folders, digest=digest(folders))
 
 
 def _plugin_files(folder: Path) -> Iterator[Path]:
@@ -89,7 +89,7 @@ def _plugin_files(folder: Path) -> Iterator[Path]:
     yield from sorted(folder.glob("*/__init__.py"))
 
 
-def _plugin_file(file: Path) -> ModelSource:
+def _plugin_source(file: Path) -> ModelSource:
     file = file.resolve()
     place = file.parent if file.name == "__init__.py" else file
     return ModelSource(name=place.stem, origin=str(place), file=file, folders=(place,), digest=digest([place]))
@@ -103,29 +103,29 @@ def _model_folders(folders: Iterable[Path]) -> Iterator[Path]:
             yield from sorted(manifest.parent.resolve() for manifest in folder.glob(f"*/{MANIFEST}"))
 
 
-def _model_folder(folder: Path) -> ModelSource:
-    found: dict[str, Any] = {"name": folder.name, "origin": str(folder), "folders": (folder,)}
+def _model_source(folder: Path) -> ModelSource:
+    fields: dict[str, Any] = {"name": folder.name, "origin": str(folder), "folders": (folder,)}
     try:
         manifest = read_manifest(folder / MANIFEST)
     except ManifestError as fault:
-        return ModelSource(**found, error=str(fault))
-    found["folders"] = _folders(folder, manifest)
-    found |= {"manifest": manifest, "version": manifest.version, "digest": digest(found["folders"])}
+        return ModelSource(**fields, error=str(fault))
+    fields["folders"] = _folders(folder, manifest)
+    fields |= {"manifest": manifest, "version": manifest.version, "digest": digest(fields["folders"])}
     python = _interpreter(folder, manifest)
     if not manifest.requirements and not python.exists():
-        return ModelSource(**found, error=f"{folder / MANIFEST}: the interpreter {python} is not there")
+        return ModelSource(**fields, error=f"{folder / MANIFEST}: there is no interpreter {python}")
     if manifest.runtime != "python":
-        return ModelSource(**found, python=python)
+        return ModelSource(**fields, python=python)
     entry = _entry(folder, manifest.entry or "")
     if entry is None:
         return ModelSource(
-            **found, error=f"{folder / MANIFEST}: a Python model needs entry, the file that registers it"
+            **fields, error=f"{folder / MANIFEST}: a Python model needs entry = the file that registers the model"
         )
-    return ModelSource(**found, file=entry, python=python)
+    return ModelSource(**fields, file=entry, python=python)
 
 
 def _folders(folder: Path, manifest: Manifest) -> tuple[Path, ...]:
-    """Return the model's folder, and that of its bundle where it lies elsewhere."""
+    """Return the model's folder, and the folder of its bundle if that is elsewhere."""
     bundle = (folder / manifest.bundle.path).resolve() if manifest.bundle else folder
     return (folder,) if bundle.is_relative_to(folder) else (folder, bundle)
 

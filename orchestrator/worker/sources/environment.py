@@ -1,4 +1,4 @@
-"""A model's own virtual environment: made from the requirements of its model.toml, beside that file."""
+"""Installs the virtual environment of a model from the requirements in its model.toml."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from orchestrator.worker.manifest.schema import Manifest
 from orchestrator.worker.sources.discovery import ENVIRONMENT, ModelSource
 
 NOTE = "orchestrator.json"
-"""Says from what the environment was made; written last, so that half an environment is none."""
+"""Records the requirements of the environment; written last, so that an incomplete environment does not count."""
 
 ALWAYS = ("numpy>=1.26", "pluggy>=1.5")
-"""What our part in the model's process imports; everything else is the model's own business."""
+"""Packages that the host's code in the model process imports."""
 
-FOR_DECLARED = ("scipy>=1.13",)
-"""What it imports besides where it prepares and decides itself, as a model.toml says."""
+FOR_NETWORKS = ("scipy>=1.13",)
+"""Packages that it imports besides for models without Python code, such as TorchScript networks."""
 
 INSTALL_SECONDS = 3600.0
 
 
 def needs_environment(source: ModelSource) -> bool:
-    """Return whether the model asks for packages of its own."""
+    """Return whether the model has requirements of its own."""
     return source.manifest is not None and bool(source.manifest.requirements)
 
 
 def is_ready(source: ModelSource) -> bool:
-    """Return whether the model can be started: it needs no environment, or has one of these very requirements."""
+    """Return whether the model can start: it needs no environment, or the installed one has the same requirements."""
     if not needs_environment(source):
         return True
     try:
-        made_of = json.loads((source.folders[0] / ENVIRONMENT / NOTE).read_text())
+        record = json.loads((source.folders[0] / ENVIRONMENT / NOTE).read_text())
     except (OSError, ValueError):
         return False
-    return source.python.exists() and made_of == _made_of(source)
+    return source.python.exists() and record == _requirements(source)
 
 
 def check_ready(source: ModelSource) -> None:
-    """Return when the model can be started.
+    """Return if the model can start.
 
-    Raises EnvironmentMissing.
+    Raises EnvironmentMissing if its environment must be installed first.
     """
     if not is_ready(source):
         assert source.manifest is not None
@@ -53,63 +53,63 @@ def check_ready(source: ModelSource) -> None:
 
 
 def install(source: ModelSource, log: Callable[[str], None] = print) -> Path | None:
-    """Return the model's environment, made now unless it is there; None where the model needs none.
+    """Install the model's environment unless it exists, and return its folder; None where the model needs none.
 
-    Packages come as wheels only: a source archive would run its code here, outside the model's cage.
-    Raises EnvironmentMissing: no such Python, no way to the package index, versions that do not fit.
+    Only wheels are installed: a source archive would run its code here, outside the cage.
+    Raises EnvironmentMissing: Python not found, package index not reachable, versions that conflict.
     """
     if not needs_environment(source):
         return None
     folder = source.folders[0] / ENVIRONMENT
     if not is_ready(source):
         assert source.manifest is not None
-        log(f"making {folder}")
+        log(f"creating {folder}")
         _run([_interpreter(source), "-m", "venv", "--without-pip", "--clear", str(folder)], source)
         packages = _packages(source.manifest)
         log(f"installing {', '.join(packages)}")
         pip = [sys.executable, "-m", "pip", "--python", str(source.python), "--disable-pip-version-check", "--no-input"]
         _run([*pip, "install", "--quiet", "--only-binary", ":all:", *packages], source)
-        (folder / NOTE).write_text(json.dumps(_made_of(source)))
+        (folder / NOTE).write_text(json.dumps(_requirements(source)))
     return folder
 
 
-def _made_of(source: ModelSource) -> dict[str, object]:
+def _requirements(source: ModelSource) -> dict[str, object]:
     assert source.manifest is not None
     return {"python": source.manifest.python, "requirements": list(source.manifest.requirements)}
 
 
 def _packages(manifest: Manifest) -> list[str]:
-    """Return the requirements, with what our part needs unless they name it themselves."""
-    from packaging.requirements import Requirement  # a twentieth of the core's import, and few models need it
+    """Return the requirements, and those of the host's code that they do not name."""
+    from packaging.requirements import Requirement  # imported late: few models need it
     from packaging.utils import canonicalize_name
 
-    ours = ALWAYS if manifest.runtime == "python" else (*ALWAYS, *FOR_DECLARED)
-    named = {canonicalize_name(Requirement(text).name) for text in manifest.requirements}
-    return [*(text for text in ours if Requirement(text).name not in named), *manifest.requirements]
+    packages = ALWAYS if manifest.runtime == "python" else (*ALWAYS, *FOR_NETWORKS)
+    names = {canonicalize_name(Requirement(text).name) for text in manifest.requirements}
+    return [*(text for text in packages if Requirement(text).name not in names), *manifest.requirements]
 
 
 def _interpreter(source: ModelSource) -> str:
-    """Return the interpreter that the environment is made with.
+    """Return the interpreter for the environment.
 
     Raises EnvironmentMissing.
     """
     assert source.manifest is not None
-    wanted = source.manifest.python
-    if wanted is None:
+    name = source.manifest.python
+    if name is None:
         return sys.executable
-    found = shutil.which(wanted) or shutil.which(source.folders[0] / wanted)
-    if found is None:
-        raise EnvironmentMissing(f"{source.manifest.name} asks for python = {wanted!r}, which is not on this machine")
-    return found
+    path = shutil.which(name) or shutil.which(source.folders[0] / name)
+    if path is None:
+        raise EnvironmentMissing(f"{source.manifest.name} needs python = {name!r}; install that Python on this machine")
+    return path
 
 
 def _run(command: Sequence[str], source: ModelSource) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+        process = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as fault:
-        raise EnvironmentMissing(f"{command[0]} could not be run: {fault}") from None
-    if done.returncode != 0:
-        lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        said = [line.removeprefix("ERROR: ") for line in lines if line.startswith(("ERROR", "Error"))] or lines[-1:]
-        reason = said[-1] if said else "no reason given"
-        raise EnvironmentMissing(f"the environment of {source.name} could not be made: {reason}")
+        raise EnvironmentMissing(f"{command[0]} failed to run: {fault}") from None
+    if process.returncode != 0:
+        lines = [line for line in (process.stderr + process.stdout).splitlines() if line.strip()]
+        reasons = [line.removeprefix("ERROR: ") for line in lines if line.startswith(("ERROR", "Error"))] or lines[-1:]
+        reason = reasons[-1] if reasons else "no reason given"
+        raise EnvironmentMissing(f"the environment of {source.name} could not be installed: {reason}")

@@ -28,9 +28,14 @@ MASK = "volume.voxels > 300"
 MODELS: dict[str, tuple[str, str, str, str]] = {
     # name: body of predict, attributes, state, reason
     "a-good-one": (BRIGHT, "", "done", ""),
-    "aborts": ("os.abort()", "", "failed", "WorkerCrashed: the process of aborts died: killed by SIGABRT"),
+    "aborts": (
+        "os.abort()",
+        "",
+        "failed",
+        "the process of aborts ended unexpectedly: killed by SIGABRT",
+    ),
     "empty": ("return Result()", "", "failed", "InvalidResult: empty found nothing, and its manifest does not call"),
-    "exits": ("os._exit(3)", "", "failed", "WorkerCrashed: the process of exits died: exit status 3"),
+    "exits": ("os._exit(3)", "", "failed", "WorkerCrashed: the process of exits ended unexpectedly: exit status 3"),
     "hangs": ("time.sleep(60)", SHORT, "failed", "WorkerTimeout: hangs did not answer within 1 s and was killed"),
     "label-too-long": (
         f"return Result([Segment('x' * 65, {MASK}, codes['bone'])])",

@@ -11,12 +11,12 @@ ON_A_GPU = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
 """By preference: TensorRT builds its engine for minutes, in each process anew, before the first volume."""
 
 
-def wanted_providers(device: str, offered: Sequence[str], memory_mb: int) -> list[Any]:
+def wanted_providers(device: str, available: Sequence[str], memory_mb: int) -> list[Any]:
     """Return the providers for a session on ``cpu`` or ``cuda:N``, the preferred first, the CPU always last.
 
     memory_mb: what the model declares; the arena on the GPU grows no further, and by what is needed only.
     """
-    found = [name for name in ON_A_GPU if name in offered]
+    found = [name for name in ON_A_GPU if name in available]
     if device == "cpu" or not found:
         return [CPU]
     options: dict[str, Any] = {"device_id": int(device.partition(":")[2])}

@@ -177,4 +177,4 @@ def test_an_install_that_fails_says_why(command: Command, monkeypatch: pytest.Mo
     model_folder(Path("models/plural"))
     status, said = command("install", "models/plural")
     assert status == 1
-    assert "the environment of plural could not be made: No matching distribution found for" in said
+    assert "the environment of plural could not be installed: No matching distribution found for" in said

@@ -112,8 +112,8 @@ def test_a_model_without_its_environment_is_listed_all_the_same(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("manifest", "fault"),
     [
-        (MANIFEST, "could not be made: No matching distribution found for"),
-        (MANIFEST + 'python = "python2.1"\n', "asks for python = 'python2.1', which is not on this machine"),
+        (MANIFEST, "could not be installed: No matching distribution found for"),
+        (MANIFEST + 'python = "python2.1"\n', "needs python = 'python2.1'; install that Python on this machine"),
     ],
 )
 def test_what_cannot_be_installed_is_named(

@@ -44,7 +44,7 @@ OUTCOMES = {
     "refuses": ("raise UnsupportedInput('too few slices')", "", UnsupportedInput, "refused-by-model: too few slices"),
     "has nothing to say": ("raise NotApplicable('no spine in it')", "", NotApplicable, "^no spine in it$"),
     "exits": ("sys.exit(3)", "", ModelRaised, "SystemExit: 3"),
-    "exits at once": ("os._exit(3)", "", WorkerCrashed, "subject died: exit status 3"),
+    "exits at once": ("os._exit(3)", "", WorkerCrashed, "subject ended unexpectedly: exit status 3"),
     "aborts": ("os.abort()", "", WorkerCrashed, "killed by SIGABRT"),
     "segfaults": ("import ctypes; ctypes.string_at(0)", "", WorkerCrashed, "killed by SIGSEGV"),
     "hangs": ("time.sleep(60)", SHORT, WorkerTimeout, "did not answer within 1 s and was killed"),
@@ -77,7 +77,7 @@ OUTCOMES = {
     "floods the channel": (WRITE.format("b'x' * 3_000_000"), "", WorkerCrashed, "a line longer than 1 MiB"),
     "speaks nonsense": (WRITE.format("b'nonsense\\n'"), "", WorkerCrashed, "a line that is no JSON"),
     "forges an answer": (WRITE.format("b'{\"seconds\": -1}\\n'"), "", WorkerCrashed, "broke the protocol: seconds"),
-    "closes its channel": ("os.closerange(3, 1024); time.sleep(60)", "", WorkerCrashed, "closed its channel"),
+    "closes its channel": ("os.closerange(3, 1024); time.sleep(60)", "", WorkerCrashed, "closed its connection"),
 }
 
 

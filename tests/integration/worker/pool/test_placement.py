@@ -133,7 +133,7 @@ def test_a_process_on_the_cpu_sees_no_gpu(host: Start) -> None:
 
 def test_a_model_that_needs_a_gpu_where_there_is_none_is_named_before_anything_runs(host: Start) -> None:
     started = host((CPU,), model("subject", "cuda"))
-    sentence = "^subject needs a GPU, and this machine offers cpu$"
+    sentence = "^subject needs a GPU; this machine offers only cpu$"
     with pytest.raises(DeviceUnavailable, match=sentence):
         started.workers.check_device("subject")
     with pytest.raises(DeviceUnavailable, match=sentence):

@@ -69,4 +69,4 @@ def test_the_sr_says_that_a_gpu_was_out_of_memory(tmp_path: Path) -> None:
 def test_a_model_that_needs_a_gpu_fails_with_one_sentence(tmp_path: Path) -> None:
     outcome = outcome_of(tmp_path, FOUND, "resources = Resources(device='cuda')", ("cpu",))
     assert (outcome.outcome, outcome.device) == ("failed", "")
-    assert outcome.reason == "DeviceUnavailable: subject needs a GPU, and this machine offers cpu"
+    assert outcome.reason == "DeviceUnavailable: subject needs a GPU; this machine offers only cpu"

@@ -80,7 +80,7 @@ def test_two_models_of_one_name_are_both_refused_naming_both(tmp_path: Path) -> 
         ("@hookimpl\ndef register_model(register): pass", "unknown hook 'register_model'"),
         ("@hookimpl\ndef register_models(register): register(object())", "has no method predict(volume)"),
         ("@hookimpl\ndef register_models(register): 1 / 0", "ZeroDivisionError"),
-        ("import os; os.abort()", "died: killed by SIGABRT"),
+        ("import os; os.abort()", "ended unexpectedly: killed by SIGABRT"),
         (subject("pass", "name = 'No Name'"), "describes itself wrongly: models.0.name"),
         (subject("pass", "resources = Resources(memory_mb='much')"), "models.0.resources.memory_mb"),
         (
@@ -180,7 +180,7 @@ def test_code_that_an_environment_runs_at_its_start_runs_in_the_cage(tmp_path: P
 def test_a_missing_interpreter_is_named(tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "own", "", MANIFEST + 'python = ".venv/bin/python"\n')
     (source,) = discover([folder], entry_points=False)
-    assert source.error == f"{folder}/model.toml: the interpreter {folder}/.venv/bin/python is not there"
+    assert source.error == f"{folder}/model.toml: there is no interpreter {folder}/.venv/bin/python"
 
 
 def test_a_folder_named_twice_is_one_model(tmp_path: Path) -> None:

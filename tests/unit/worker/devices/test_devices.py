@@ -11,7 +11,7 @@ from orchestrator.domain.model import ModelDescription, Resources
 from orchestrator.worker.child.place import ran_out_of_memory, where_it_runs
 from orchestrator.worker.child.runtimes.providers import device_of, wanted_providers
 from orchestrator.worker.devices import devices
-from orchestrator.worker.devices.devices import Device, candidates, machine_memory_mb, offered
+from orchestrator.worker.devices.devices import Device, candidates, find_devices, machine_memory_mb
 
 LISTED = "0, GPU-aaaa-1, 81559, NVIDIA H100 80GB HBM3\n1, GPU-bbbb-2, 24564, NVIDIA RTX A5000"
 SMALL, LARGE, CPU = Device("cuda:0", 8000), Device("cuda:1", 24000), Device("cpu", 16000)
@@ -40,12 +40,12 @@ def model(device: str, memory_mb: int = 4000) -> ModelDescription:
 
 def test_without_a_driver_there_is_the_cpu_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert offered(environ={}) == (Device("cpu", machine_memory_mb()),)
+    assert find_devices(environ={}) == (Device("cpu", machine_memory_mb()),)
 
 
 @pytest.mark.usefixtures("two_gpus")
 def test_every_gpu_is_found_with_its_memory() -> None:
-    first, second, cpu = offered(environ={})
+    first, second, cpu = find_devices(environ={})
     assert first == Device("cuda:0", 81559, "NVIDIA H100 80GB HBM3", "GPU-aaaa-1")
     assert second == Device("cuda:1", 24564, "NVIDIA RTX A5000", "GPU-bbbb-2")
     assert cpu.name == "cpu"
@@ -57,25 +57,26 @@ def test_every_gpu_is_found_with_its_memory() -> None:
     [("1", ["GPU-bbbb-2"]), ("1,0", ["GPU-bbbb-2", "GPU-aaaa-1"]), ("GPU-bbbb", ["GPU-bbbb-2"]), ("", []), ("-1", [])],
 )
 def test_gpus_are_counted_as_cuda_shows_them(visible: str, found: list[str]) -> None:
-    gpus = [device for device in offered(environ={"CUDA_VISIBLE_DEVICES": visible}) if device.is_gpu]
+    gpus = [device for device in find_devices(environ={"CUDA_VISIBLE_DEVICES": visible}) if device.is_gpu]
     assert [(gpu.name, gpu.address) for gpu in gpus] == [(f"cuda:{n}", uuid) for n, uuid in enumerate(found)]
 
 
 @pytest.mark.usefixtures("two_gpus")
 def test_only_what_is_named_is_offered_and_with_the_memory_that_is_declared() -> None:
-    assert offered(["cuda:1=16000"], {}) == (Device("cuda:1", 16000, "NVIDIA RTX A5000", "GPU-bbbb-2"),)
+    assert find_devices(["cuda:1=16000"], {}) == (Device("cuda:1", 16000, "NVIDIA RTX A5000", "GPU-bbbb-2"),)
 
 
 @pytest.mark.parametrize(("visible", "address"), [(None, "0"), ("MIG-1,MIG-2", "MIG-1")])
 def test_a_gpu_that_cannot_be_listed_is_believed_with_its_memory(visible: str | None, address: str) -> None:
     environ = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
-    assert offered(["cuda:0=8000"], environ) == (Device("cuda:0", 8000, "", address),)
+    assert find_devices(["cuda:0=8000"], environ) == (Device("cuda:0", 8000, "", address),)
 
 
 def test_a_gpu_that_is_not_there_is_refused_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SettingsError, match=r'names cuda:0, and this machine shows cpu; .* as in "cuda:0=16000"$'):
-        offered(["cuda:0"], {})
+    message = r'devices: this machine has no cuda:0, only cpu\. .* such as "cuda:0=16000"$'
+    with pytest.raises(SettingsError, match=message):
+        find_devices(["cuda:0"], {})
 
 
 @pytest.mark.usefixtures("two_gpus")
@@ -109,12 +110,12 @@ def test_a_model_runs_where_it_may_and_fits(needs: ModelDescription, there: list
 @pytest.mark.parametrize(
     ("needs", "there", "sentence"),
     [
-        (model("cuda"), [CPU], "brain needs a GPU, and this machine offers cpu"),
-        (model("cpu"), [SMALL, LARGE], "brain needs the CPU, and this machine offers cuda:0 and cuda:1"),
+        (model("cuda"), [CPU], "brain needs a GPU; this machine offers only cpu"),
+        (model("cpu"), [SMALL, LARGE], "brain needs the CPU; this machine offers only cuda:0 and cuda:1"),
         (
             model("cuda", 30000),
             [SMALL, LARGE, CPU],
-            "brain needs 30000 MB of a GPU, and the largest, cuda:1, has 24000 MB",
+            "brain needs a GPU with 30000 MB; the largest here, cuda:1, has 24000 MB",
         ),
     ],
 )

@@ -7,95 +7,95 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle as Models
 from hypothesis.stateful import RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from orchestrator.worker.devices.slots import DeviceSlots, Grant
+from orchestrator.worker.devices.memory import DeviceMemory, Grant
 
 MEMORY_MB = {"cpu": 100, "cuda:0": 60}
 
 
-def granted(slots: DeviceSlots) -> list[Grant]:
+def granted(slots: DeviceMemory) -> list[Grant]:
     return list(iter(slots.grant, None))
 
 
-def warm(slots: DeviceSlots, *models: tuple[str, int], device: str = "cpu") -> None:
+def warm(slots: DeviceMemory, *models: tuple[str, int], device: str = "cpu") -> None:
     """Let each model run and rest, in this order."""
     for model, memory_mb in models:
-        slots.ask(model, device, memory_mb)
+        slots.request(model, device, memory_mb)
         assert granted(slots)
         slots.rest(model)
 
 
 def test_a_model_waits_where_a_running_one_holds_the_memory() -> None:
-    slots = DeviceSlots(MEMORY_MB)
-    slots.ask("one", "cpu", 60)
-    slots.ask("two", "cpu", 60)
+    slots = DeviceMemory(MEMORY_MB)
+    slots.request("one", "cpu", 60)
+    slots.request("two", "cpu", 60)
     assert granted(slots) == [Grant("one", "cpu")]
     slots.leave("one")
     assert granted(slots) == [Grant("two", "cpu")]
 
 
 def test_the_least_recently_used_goes_first_and_no_more_than_needed() -> None:
-    slots = DeviceSlots(MEMORY_MB)
+    slots = DeviceMemory(MEMORY_MB)
     warm(slots, ("a", 30), ("b", 30), ("c", 30), ("a", 30))
-    slots.ask("d", "cpu", 40)
+    slots.request("d", "cpu", 40)
     assert granted(slots) == [Grant("d", "cpu", ("b",))]
 
 
 def test_a_warm_model_runs_again_without_anybody_going() -> None:
-    slots = DeviceSlots(MEMORY_MB)
+    slots = DeviceMemory(MEMORY_MB)
     warm(slots, ("a", 60), ("b", 40))
-    slots.ask("a", "cpu", 60)
+    slots.request("a", "cpu", 60)
     assert granted(slots) == [Grant("a", "cpu")]
 
 
 def test_a_model_that_was_seen_to_hold_more_needs_more_room() -> None:
-    slots = DeviceSlots(MEMORY_MB)
+    slots = DeviceMemory(MEMORY_MB)
     warm(slots, ("a", 40), ("b", 40))
     slots.observe("a", 50)
     assert slots.free_mb("cpu") == 10
-    slots.ask("c", "cpu", 20)
+    slots.request("c", "cpu", 20)
     assert granted(slots) == [Grant("c", "cpu", ("a",))]
 
 
 def test_what_was_seen_counts_only_as_far_as_there_is_room() -> None:
-    slots = DeviceSlots(MEMORY_MB)
+    slots = DeviceMemory(MEMORY_MB)
     warm(slots, ("a", 40), ("b", 40))
     slots.observe("a", 90)
     assert slots.free_mb("cpu") == 0
-    slots.ask("a", "cpu", 90)
+    slots.request("a", "cpu", 90)
     assert granted(slots) == [Grant("a", "cpu", ("b",))]
 
 
 def test_a_small_model_does_not_pass_a_large_one_that_waits() -> None:
-    slots = DeviceSlots(MEMORY_MB)
+    slots = DeviceMemory(MEMORY_MB)
     for model, memory_mb in (("running", 60), ("large", 80), ("small", 10)):
-        slots.ask(model, "cpu", memory_mb)
+        slots.request(model, "cpu", memory_mb)
     assert granted(slots) == [Grant("running", "cpu")]
     slots.leave("running")
     assert [grant.model for grant in granted(slots)] == ["large", "small"]
 
 
 def test_a_full_device_holds_up_no_other() -> None:
-    slots = DeviceSlots(MEMORY_MB)
+    slots = DeviceMemory(MEMORY_MB)
     for model, device in (("one", "cpu"), ("two", "cpu"), ("three", "cuda:0")):
-        slots.ask(model, device, 60)
+        slots.request(model, device, 60)
     assert [grant.model for grant in granted(slots)] == ["one", "three"]
 
 
 @pytest.mark.parametrize("state", ["waits", "runs", "is warm elsewhere"])
 def test_a_model_asks_for_one_place_at_a_time(state: str) -> None:
-    slots = DeviceSlots(MEMORY_MB)
-    slots.ask("one", "cpu", 10)
+    slots = DeviceMemory(MEMORY_MB)
+    slots.request("one", "cpu", 10)
     if state != "waits":
         granted(slots)
     if state == "is warm elsewhere":
         slots.rest("one")
-    with pytest.raises(ValueError, match="has a place or waits"):
-        slots.ask("one", "cuda:0", 10)
+    with pytest.raises(ValueError, match="holds memory or waits"):
+        slots.request("one", "cuda:0", 10)
 
 
 def test_more_than_a_device_has_is_refused() -> None:
-    with pytest.raises(ValueError, match="asks for 61 MB of cuda:0, which has 60 MB"):
-        DeviceSlots(MEMORY_MB).ask("one", "cuda:0", 61)
+    with pytest.raises(ValueError, match="requests 61 MB of cuda:0, which has 60 MB"):
+        DeviceMemory(MEMORY_MB).request("one", "cuda:0", 61)
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -107,7 +107,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.slots = DeviceSlots(MEMORY_MB)
+        self.slots = DeviceMemory(MEMORY_MB)
         self.wishes: dict[str, list[str]] = {device: [] for device in MEMORY_MB}  # by age
         self.runs: dict[str, str] = {}  # model -> device
         self.idle: dict[str, str] = {}  # model -> device, least recently used first
@@ -119,7 +119,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(target=waiting, model=consumes(away), device=st.sampled_from(sorted(MEMORY_MB)), share=st.integers(1, 100))
     def ask(self, model: str, device: str, share: int) -> str:
         device = self.idle.get(model, device)
-        self.slots.ask(model, device, max(1, MEMORY_MB[device] * share // 100))
+        self.slots.request(model, device, max(1, MEMORY_MB[device] * share // 100))
         self.wishes[device].append(model)
         return model
 
@@ -130,8 +130,8 @@ class AnyOrder(RuleBasedStateMachine):
             assert self.wishes[grant.device].pop(0) == grant.model
             self.idle.pop(grant.model, None)
             idle_there = [model for model, device in self.idle.items() if device == grant.device]
-            assert list(grant.evicted) == idle_there[: len(grant.evicted)]
-            for gone in grant.evicted:
+            assert list(grant.evictions) == idle_there[: len(grant.evictions)]
+            for gone in grant.evictions:
                 del self.idle[gone]
             self.runs[grant.model] = grant.device
         return [grant.model for grant in grants]
