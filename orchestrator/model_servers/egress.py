@@ -16,7 +16,7 @@ from orchestrator.domain.errors import EgressRefused, RemoteFailed, RemoteTimeou
 from orchestrator.network.tls import TlsFiles, client_context
 
 if TYPE_CHECKING:
-    import httpx
+    from orchestrator.network.http import HttpFault, Response
 
 Kind = Literal["inference"]
 Profile = Literal["voxels"]
@@ -101,23 +101,21 @@ class Egress:
 
         Raises EgressRefused, RemoteUnavailable, RemoteTimeout, or RemoteFailed for a redirect or too large a reply.
         """
-        import httpx  # 0.1 s, which a host without model servers need not wait
+        from orchestrator.network.http import HttpClient, HttpFault  # 0.1 s, which a host without model servers saves
 
         way = self.permit(parcel.url, parcel.kind, parcel.profile)
         self._record(parcel.subject, _written(parcel, way))
         deadline = time.monotonic() + parcel.seconds
         try:
             with (
-                _client(way, parcel.seconds) as client,
-                client.stream(parcel.method, parcel.url, headers=_headers(parcel), content=_pieces(parcel)) as response,
+                HttpClient(tls=_tls(way.ca_file), seconds=parcel.seconds, connect_seconds=CONNECT_SECONDS) as client,
+                client.exchange(
+                    parcel.method, parcel.url, headers=_headers(parcel), content=_pieces(parcel)
+                ) as response,
             ):
-                return _reply(response, way, parcel, deadline)
-        except (httpx.ConnectTimeout, httpx.PoolTimeout) as fault:
-            raise RemoteUnavailable(f"{way.name} does not take a connection within {CONNECT_SECONDS:g} s") from fault
-        except httpx.TimeoutException as fault:
-            raise _too_slow(way, parcel) from fault
-        except httpx.HTTPError as fault:  # refused, reset, no such name, a certificate that does not hold
-            raise RemoteUnavailable(f"{way.name} cannot be reached at {_place(parcel.url)}: {fault}") from fault
+                return _reply(response, parcel, deadline)
+        except HttpFault as fault:
+            raise _named(fault, way, parcel) from fault
 
 
 def _covers(allowed: str, url: str) -> bool:
@@ -150,9 +148,8 @@ def _written(parcel: Parcel, way: Exit) -> str:
 
 
 def _headers(parcel: Parcel) -> dict[str, str]:
-    """Return the headers; the answer is to come as it is, since one that is packed has no bound."""
     length = {"Content-Length": str(sum(map(len, parcel.content)))} if parcel.method == "POST" else {}
-    return {"Accept-Encoding": "identity", **length, **parcel.headers}
+    return {**length, **parcel.headers}
 
 
 def _pieces(parcel: Parcel) -> Iterator[bytes] | None:
@@ -160,14 +157,6 @@ def _pieces(parcel: Parcel) -> Iterator[bytes] | None:
         return None
     views = (memoryview(part) for part in parcel.content)
     return (bytes(view[start : start + PIECE]) for view in views for start in range(0, len(view), PIECE))
-
-
-def _client(way: Exit, seconds: float) -> httpx.Client:
-    """Return a client for one exchange; a proxy that the environment names is another place and not asked."""
-    import httpx
-
-    timeout = httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
-    return httpx.Client(verify=_tls(way.ca_file), timeout=timeout, follow_redirects=False, trust_env=False)
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:
@@ -181,20 +170,28 @@ def _tls(ca_file: Path | None) -> ssl.SSLContext:
         raise EgressRefused(f"ca_file {ca_file} of [[egress]] is no certificate that can be read: {fault}") from None
 
 
-def _reply(response: httpx.Response, way: Exit, parcel: Parcel, deadline: float) -> Reply:
-    if response.is_redirect:
-        raise RemoteFailed(f"{way.name} answers with a redirect ({response.status_code}), which is never followed")
-    body = bytearray()
-    for piece in response.iter_raw():  # as it comes: pieces of a size would be waited for
-        body += piece
-        if len(body) > parcel.largest_reply:
-            raise RemoteFailed(f"{way.name} answers with more than {parcel.largest_reply >> 20} MiB")
-        if time.monotonic() > deadline:
-            raise _too_slow(way, parcel)
-    if response.headers.get("content-encoding", "identity") != "identity":
-        raise RemoteFailed(f"{way.name} packs its answer, though it was asked not to")
-    return Reply(response.status_code, dict(response.headers), bytes(body))
+def _reply(response: Response, parcel: Parcel, deadline: float) -> Reply:
+    from orchestrator.network.http import check_plain, read_body
+
+    body = read_body(response, largest_bytes=parcel.largest_reply, deadline=deadline)
+    check_plain(response)
+    return Reply(response.status_code, dict(response.headers), body)
 
 
-def _too_slow(way: Exit, parcel: Parcel) -> RemoteTimeout:
-    return RemoteTimeout(f"{way.name} did not answer within {parcel.seconds:g} s")
+def _named(fault: HttpFault, way: Exit, parcel: Parcel) -> RemoteFailed | RemoteTimeout | RemoteUnavailable:
+    """Return the fault in an administrator's words."""
+    from orchestrator.network import http
+
+    match fault:
+        case http.ConnectionTimeout():
+            return RemoteUnavailable(f"{way.name} does not take a connection within {CONNECT_SECONDS:g} s")
+        case http.TooSlow():
+            return RemoteTimeout(f"{way.name} did not answer within {parcel.seconds:g} s")
+        case http.Redirected():
+            return RemoteFailed(f"{way.name} answers with a redirect ({fault.status}), which is never followed")
+        case http.TooLarge():
+            return RemoteFailed(f"{way.name} answers with more than {parcel.largest_reply >> 20} MiB")
+        case http.Packed():
+            return RemoteFailed(f"{way.name} packs its answer, though it was asked not to")
+    # refused, reset, no such name, a certificate that does not hold
+    return RemoteUnavailable(f"{way.name} cannot be reached at {_place(parcel.url)}: {fault}")

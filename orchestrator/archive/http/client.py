@@ -1,9 +1,8 @@
-"""The way to an archive that is asked by HTTP: no redirects, no proxies, no packed answers, faults by their names."""
+"""Requests to an archive over HTTP: its address, its login, and its faults in an administrator's words."""
 
 from __future__ import annotations
 
 import json
-import logging
 import ssl
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,13 +15,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import httpx
-
 from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable
+from orchestrator.network.http import (
+    ConnectionTimeout,
+    HttpClient,
+    HttpFault,
+    NotConnected,
+    Packed,
+    Redirected,
+    Response,
+    TlsFault,
+    TooLarge,
+    TooSlow,
+    check_plain,
+    read_body,
+)
 from orchestrator.network.tls import TlsFiles, client_context
-
-logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines quote addresses, and a query may name a patient
-logging.getLogger("httpcore").setLevel(logging.WARNING)  # its lines quote headers, and one holds the password
 
 Params = Mapping[str, str | int | Sequence[str]]
 """What stands behind the question mark; a key with several values stands there as often."""
@@ -76,13 +84,11 @@ class HttpPeer:
         Raises ArchiveRefused where a file of the settings holds no certificate.
         """
         access = self._access
-        limits = httpx.Timeout(access.timeout_seconds, connect=min(access.timeout_seconds, CONNECT_SECONDS))
-        with httpx.Client(
-            verify=self._tls() if self._root.startswith("https:") else False,  # without TLS there is nothing to verify
-            auth=httpx.BasicAuth(access.username, access.password) if access.username else None,
-            timeout=limits,
-            follow_redirects=False,
-            trust_env=False,
+        with HttpClient(
+            tls=self._tls() if self._root.startswith("https:") else None,
+            seconds=access.timeout_seconds,
+            connect_seconds=CONNECT_SECONDS,
+            login=(access.username, access.password) if access.username else None,
         ) as client:
             yield Session(str(self), self._root, client, access.timeout_seconds)
 
@@ -102,7 +108,7 @@ class HttpPeer:
 class Session:
     """Questions to one archive over connections that are kept."""
 
-    def __init__(self, archive: str, root: str, client: httpx.Client, timeout_seconds: float) -> None:
+    def __init__(self, archive: str, root: str, client: HttpClient, timeout_seconds: float) -> None:
         self._archive = archive
         self._root = root
         self._client = client
@@ -128,25 +134,23 @@ class Session:
         headers: Mapping[str, str] | None = None,
         content: bytes | Iterable[bytes] | None = None,
         accepted: frozenset[int] = frozenset(),
-    ) -> Iterator[httpx.Response]:
+    ) -> Iterator[Response]:
         """Yield the answer with its body still to come.
 
         accepted: codes beside 2xx that are an answer too.
         Raises ArchiveUnavailable, ArchiveRefused; within the block, too, where the body does not come to its end.
         """
-        told = {"Accept-Encoding": "identity", **(headers or {})}
         address = f"{self._root}{path}{_query(params)}"
         with (
             self._named_faults(),
-            self._client.stream(method, address, headers=told, content=content) as response,
+            self._client.exchange(method, address, headers=headers or {}, content=content) as response,
         ):
             if not response.is_success and response.status_code not in accepted:
                 raise self._refusal(response)
-            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-                raise ArchiveRefused(f"{self._archive} packs its answers though asked not to: switch compression off")
+            check_plain(response)
             yield response
 
-    def read_json(self, response: httpx.Response) -> Any:
+    def read_json(self, response: Response) -> Any:
         """Return the body, read as JSON; None where it is empty.
 
         Raises ArchiveUnavailable, ArchiveRefused.
@@ -161,37 +165,45 @@ class Session:
         except (ValueError, RecursionError):
             raise ArchiveRefused(f"{self._archive} answers with what is no JSON; check the path in its url") from None
 
-    def read(self, response: httpx.Response) -> bytes:
+    def read(self, response: Response) -> bytes:
         """Return the body, which is bounded in size and time.
 
         Raises ArchiveUnavailable, ArchiveRefused.
         """
         deadline = time.monotonic() + self._timeout_seconds
-        body = bytearray()
-        for piece in response.iter_raw():
-            body += piece
-            if len(body) > LARGEST_ANSWER_BYTES:
-                raise ArchiveRefused(f"{self._archive} answers with more than {LARGEST_ANSWER_BYTES >> 20} MiB")
-            if time.monotonic() > deadline:
-                raise ArchiveUnavailable(f"{self._archive} did not end its answer in {self._timeout_seconds:g} s")
-        return bytes(body)
+        try:
+            return read_body(response, largest_bytes=LARGEST_ANSWER_BYTES, deadline=deadline)
+        except TooLarge:
+            raise ArchiveRefused(f"{self._archive} answers with more than {LARGEST_ANSWER_BYTES >> 20} MiB") from None
+        except TooSlow:
+            raise ArchiveUnavailable(f"{self._archive} did not end its answer in {self._timeout_seconds:g} s") from None
 
     @contextmanager
     def _named_faults(self) -> Iterator[None]:
-        """Give httpx's faults our names; theirs know the address, and a query may name a patient."""
+        """Raise an ArchiveError for each fault of a request."""
         try:
             yield
-        except httpx.ConnectTimeout:
-            raise ArchiveUnavailable(f"{self._archive} does not take a connection in time") from None
-        except httpx.TimeoutException:
-            raise ArchiveUnavailable(f"{self._archive} does not answer in {self._timeout_seconds:g} s") from None
-        except httpx.HTTPError as fault:
-            if (refused := _tls_fault(fault)) is not None:
-                raise self._no_tls(refused) from None
-            if isinstance(fault, httpx.ConnectError):
-                raise ArchiveUnavailable(f"{self._archive} cannot be reached: {fault}") from None
-            kind = type(fault).__name__
-            raise ArchiveUnavailable(f"{self._archive} broke the connection off in the middle ({kind})") from None
+        except HttpFault as fault:
+            raise self._named(fault) from None
+
+    def _named(self, fault: HttpFault) -> ArchiveError:
+        match fault:
+            case ConnectionTimeout():
+                return ArchiveUnavailable(f"{self._archive} does not take a connection in time")
+            case NotConnected():
+                return ArchiveUnavailable(f"{self._archive} cannot be reached: {fault}")
+            case TooSlow():
+                return ArchiveUnavailable(f"{self._archive} does not answer in {self._timeout_seconds:g} s")
+            case TlsFault():
+                return self._no_tls(fault.fault)
+            case Redirected():
+                return ArchiveRefused(
+                    f"{self._archive} answers with a redirect ({fault.status}), which is never followed: "
+                    "write where it is as url"
+                )
+            case Packed():
+                return ArchiveRefused(f"{self._archive} packs its answers though asked not to: switch compression off")
+        return ArchiveUnavailable(f"{self._archive} broke the connection off in the middle ({fault})")
 
     def _no_tls(self, fault: ssl.SSLError) -> ArchiveRefused:
         if isinstance(fault, ssl.SSLCertVerificationError):
@@ -205,12 +217,8 @@ class Session:
             "it knows this host by, and see that it speaks TLS 1.2 or later on this port"
         )
 
-    def _refusal(self, response: httpx.Response) -> ArchiveError:
+    def _refusal(self, response: Response) -> ArchiveError:
         code = response.status_code
-        if response.is_redirect:
-            return ArchiveRefused(
-                f"{self._archive} answers with a redirect ({code}), which is never followed: write where it is as url"
-            )
         if code in _LATER or (code >= HTTPStatus.INTERNAL_SERVER_ERROR and code not in _ADVICE):
             return ArchiveUnavailable(f"{self._archive} answers with {code}{_wished_wait(response)}")
         advice = _ADVICE.get(code)
@@ -234,14 +242,6 @@ def _query(params: Params | None) -> str:
     return f"?{urlencode(params, doseq=True, safe=_AS_THEY_ARE, quote_via=quote)}" if params else ""
 
 
-def _tls_fault(fault: BaseException) -> ssl.SSLError | None:
-    """Return the fault of TLS behind httpx's, None where the connection just ended or TLS is not why."""
-    cause: BaseException | None = fault
-    while cause is not None and not isinstance(cause, ssl.SSLError):
-        cause = cause.__cause__ or cause.__context__
-    return None if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError) else cause
-
-
-def _wished_wait(response: httpx.Response) -> str:
+def _wished_wait(response: Response) -> str:
     wait = response.headers.get("Retry-After", "")
     return f" and asks to be left alone for {wait} s" if wait.isascii() and wait.isdigit() else ""

@@ -49,10 +49,10 @@ def test_any_other_place_is_refused(allowed: str, url: str) -> None:
         _egress(allowed).permit(url, "inference", "voxels")
 
 
-def test_only_the_way_out_and_the_archives_of_the_settings_know_httpx() -> None:
+def test_one_module_alone_knows_httpx() -> None:
     root = Path(orchestrator.__file__).parent
     users = [file.relative_to(root).as_posix() for file in root.rglob("*.py") if "httpx" in _imported(file)]
-    assert sorted(users) == ["archive/http/client.py", "model_servers/egress.py"]
+    assert sorted(users) == ["network/http.py"]
 
 
 def _imported(file: Path) -> set[str]:
