@@ -11,51 +11,51 @@ from orchestrator.config.values import AETitle, CertificateName, FilePath, Host,
 
 
 class ReceiverSettings(Section):
-    """The DICOM port that modalities and archives push images to."""
+    """The DICOM port to which modalities and archives push images."""
 
-    enabled: bool = Field(default=True, description="Whether the host listens for pushed images.")
-    ae_title: AETitle = Field(default="ORCHESTRATOR", description="AE title under which senders call this host.")
+    enabled: bool = Field(default=True, description="Listen for pushed images.")
+    ae_title: AETitle = Field(default="ORCHESTRATOR", description="AE title of this host.")
     allow: tuple[AETitle, ...] = Field(
-        default=(), description="Calling AE titles that may send; empty lets any send, on loopback only."
+        default=(), description="Calling AE titles that may send. Without it any may send, on loopback only."
     )
-    host: Host = Field(default="127.0.0.1", description="Address to listen on; any but loopback needs `allow`.")
-    port: Port = Field(default=11112, description="TCP port; 0 takes any free one.")
+    host: Host = Field(default="127.0.0.1", description="Address to listen on. Any other than loopback needs `allow`.")
+    port: Port = Field(default=11112, description="TCP port. 0 uses any free port.")
     accept: SopClasses = Field(
         default=("storage",),
-        description='Objects that are taken: `"storage"`, all that the standard knows; `"any"`, those of coming '
-        "editions and all private ones too; or a list of SOP Class UIDs, beside those that the standard knows.",
+        description='Accepted SOP classes. `"storage"`: all storage classes of the standard. `"any"`: also private '
+        "classes and those of coming editions. A list of SOP Class UIDs: these and all of the standard.",
         json_schema_extra={"shown_default": '`"storage"`'},
     )
     commitment: bool = Field(
         default=False,
-        description="Whether a sender that asks for storage commitment is told what lies here. It lies here for "
-        "`data.retain_days` only: leave it off for senders that erase their images on that word.",
+        description="Answer requests for storage commitment. Images stay here for `data.retain_days` only, so leave it "
+        "off if senders delete their images after a commitment.",
     )
     quiet_seconds: float = Field(
         default=30,
         ge=0,
         le=3600,
-        description="Silence after which a series is complete when nothing else says so.",
+        description="Quiet period: time without a new image after which a series counts as complete.",
     )
-    maximum_pdu: int = Field(default=131072, ge=4096, le=1048576, description="Largest PDU that is taken, in bytes.")
-    maximum_associations: int = Field(default=32, ge=1, le=1024, description="Associations that may be open at once.")
+    maximum_pdu: int = Field(default=131072, ge=4096, le=1048576, description="Largest accepted PDU, in bytes.")
+    maximum_associations: int = Field(default=32, ge=1, le=1024, description="Most associations open at once.")
     maximum_waiting: int = Field(
         default=64,
         ge=1,
         le=4096,
-        description="Connections that may be open without an association; then the oldest goes.",
+        description="Most connections open without an association. One more closes the oldest of them.",
     )
     request_seconds: float = Field(
-        default=5, gt=0, le=60, description="A connection that has not asked for an association by then is closed."
+        default=5, gt=0, le=60, description="A connection without an association request is closed after this time."
     )
     idle_seconds: float = Field(
         default=120,  # scanners keep an association open while they reconstruct
         gt=0,
         le=3600,
-        description="An association that is silent for so long is aborted.",
+        description="An association without data is aborted after this time.",
     )
     minimum_free_mb: int = Field(
-        default=2048, ge=0, description="With less free disk space senders are told A700, out of resources."
+        default=2048, ge=0, description="With less free disk space the receiver answers A700 (out of resources)."
     )
 
     @field_validator("host")
@@ -70,9 +70,9 @@ class ReceiverSettings(Section):
 
 
 class EntitySettings(Section):
-    """A further AE title of this host, which rules tell apart as `CalledAETitle`."""
+    """Another AE title of this host. Rules distinguish AE titles by `CalledAETitle`."""
 
-    ae_title: AETitle = Field(description="AE title under which senders call it.")
+    ae_title: AETitle = Field(description="The AE title.")
     allow: tuple[AETitle, ...] = Field(
         default=(),
         description="Calling AE titles that may send to it.",
@@ -82,29 +82,27 @@ class EntitySettings(Section):
         default=None,
         ge=0,
         le=3600,
-        description="Silence after which a series that came to it is complete.",
+        description="Quiet period of series that were sent to this AE title.",
         json_schema_extra={"shown_default": "that of `[receiver]`"},
     )
 
 
 class ReceiverTlsSettings(Section):
-    """A second DICOM port, for senders that speak TLS (PS3.15 B.12, BCP 195)."""
+    """A second DICOM port for senders with TLS (PS3.15 B.12, BCP 195). Changed files are read again."""
 
-    enabled: bool = Field(default=False, description="Whether the host listens there; files that change are read anew.")
-    port: Port = Field(default=2762, description="TCP port; 0 takes any free one.")
+    enabled: bool = Field(default=False, description="Listen on this port.")
+    port: Port = Field(default=2762, description="TCP port. 0 uses any free port.")
     certificate_file: FilePath | None = Field(
-        default=None, description="PEM file of this host's certificate, with those between it and its authority."
+        default=None, description="PEM file of this host's certificate, with the intermediate certificates."
     )
     key_file: FilePath | None = Field(
-        default=None, description="PEM file of that certificate's private key, without a passphrase."
+        default=None, description="PEM file of the private key of this certificate, without a passphrase."
     )
     ca_file: FilePath | None = Field(
-        default=None, description="PEM file of the authorities whose certificates senders may show."
+        default=None, description="PEM file of the authorities that sign the senders' certificates."
     )
-    require_certificate: bool = Field(default=True, description="Whether senders must show a certificate (mutual TLS).")
-    only: bool = Field(
-        default=False, description="`true`: nothing is taken in the clear; the port of `[receiver]` is shut."
-    )
+    require_certificate: bool = Field(default=True, description="Require a certificate of each sender (mutual TLS).")
+    only: bool = Field(default=False, description="`true`: TLS only. The port of `[receiver]` is closed.")
 
     @field_validator("certificate_file", "key_file")
     @classmethod
@@ -132,24 +130,24 @@ class ReceiverTlsSettings(Section):
 
 
 class SenderSettings(Section):
-    """What is known of one sender, beside that it may send."""
+    """Further settings of one sender. `allow` of `[receiver]` or `[[entity]]` says whether it may send."""
 
-    ae_title: AETitle = Field(description="Its calling AE title.")
+    ae_title: AETitle = Field(description="Calling AE title of the sender.")
     certificate: CertificateName = Field(
         default="",
-        description="The certificate it must show: its Common Name or a DNS name in it, or `sha256:` and its "
-        "fingerprint. It is then taken under TLS only.",
+        description="Certificate that it must show: the Common Name or a DNS name in it, or `sha256:` and the "
+        "fingerprint. The AE title is then accepted under TLS only.",
     )
     host: Host | None = Field(
-        default=None, description="Where it takes reports of storage commitment when it did not wait for them."
+        default=None, description="Address for storage commitment reports, if the sender did not wait for them."
     )
-    port: Port = Field(default=104, description="TCP port of that.")
+    port: Port = Field(default=104, description="TCP port for these reports.")
     tls: bool = Field(
         default=False,
-        description="Whether it speaks TLS there; the files of `[receiver_tls]` are used.",
+        description="Send these reports under TLS, with the files of `[receiver_tls]`.",
     )
     verdicts: bool = Field(
         default=False,
-        description="Whether a verified SR, an edited SEG or a rejection note of it that names a result of this host "
-        "counts as the review of that result.",
+        description="A verified SR, an edited SEG or a rejection note from this sender that names a result of this "
+        "host counts as its review.",
     )

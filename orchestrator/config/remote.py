@@ -35,25 +35,27 @@ ObjectWord = Literal["seg", "sr", "parametric-map", "key-image", "key-object", "
 class RemoteSettings(Section):
     """What archives and destinations have in common."""
 
-    name: Name = Field(description="Name by which records and messages know it.")
+    name: Name = Field(description="Name in records and messages.")
     url: ArchiveURL = Field(
         description="`dimse://AET@host:port`, `dimse+tls://AET@host:port`, `dicomweb+https://host:port/path`, "
         "`orthanc+http://host:port`, "
-        "`file:///folder` or a scheme that a plugin adds; no password in it."
+        "`file:///folder` or a scheme of a plugin. It contains no password."
     )
-    ae_title: AETitle = Field(default="ORCHESTRATOR", description="AE title under which this host calls it.")
-    timeout_seconds: float = Field(default=30, gt=0, le=3600, description="How long one answer of it may take.")
+    ae_title: AETitle = Field(default="ORCHESTRATOR", description="AE title of this host, used as calling AE title.")
+    timeout_seconds: float = Field(default=30, gt=0, le=3600, description="Longest wait for one answer.")
     ca_file: FilePath | None = Field(
-        default=None, description="TLS: PEM file of the authority that signed its certificate; else the usual ones."
+        default=None,
+        description="TLS: PEM file of the authority that signed its certificate. Without it, the authorities of this "
+        "machine apply.",
     )
     certificate_file: FilePath | None = Field(
-        default=None, description="TLS: PEM file of this host's own certificate, where it asks for one."
+        default=None, description="TLS: PEM file of this host's certificate, if the archive requires one."
     )
-    key_file: FilePath | None = Field(default=None, description="TLS: PEM file of that certificate's private key.")
-    username: str = Field(default="", description="User name, where it asks for one.")
-    password_file: FilePath | None = Field(default=None, description="File that holds the password and nothing else.")
+    key_file: FilePath | None = Field(default=None, description="TLS: PEM file of the private key of this certificate.")
+    username: str = Field(default="", description="User name, if the archive requires one.")
+    password_file: FilePath | None = Field(default=None, description="File that contains only the password.")
     password: Secret = Field(
-        default=SecretStr(""), description="The password itself; by environment only, never in the settings file."
+        default=SecretStr(""), description="The password. Only in the environment, never in the settings file."
     )
 
     @field_validator("username")
@@ -92,37 +94,37 @@ class RemoteSettings(Section):
 
 
 class ArchiveSettings(RemoteSettings):
-    """An archive that the host knows."""
+    """An archive from which the host may search and fetch series."""
 
-    watch: bool = Field(default=False, description="Whether the host looks there for new series and takes them.")
+    watch: bool = Field(default=False, description="Watch the archive: fetch new series that a rule may match.")
     look_seconds: float | None = Field(
         default=None,
         ge=0.1,
         le=3600,
-        description="Time between two looks there; of a folder the system tells, and it is looked through too.",
-        json_schema_extra={"shown_default": "1 where it is an Orthanc, else 10"},
+        description="Time between two polls of a watched archive. A folder also has file notifications.",
+        json_schema_extra={"shown_default": "1 for an Orthanc, else 10"},
     )
     quiet_seconds: float | None = Field(
         default=None,
         ge=0,
         le=3600,
-        description="Silence after which a series that came from it is complete when nothing else says so.",
+        description="Quiet period of series from this archive.",
         json_schema_extra={"shown_default": "that of `[receiver]`"},
     )
     verdicts: bool = Field(
         default=False,
-        description="Whether a verified SR, an edited SEG or a rejection note in it that names a result of this host "
-        "counts as the review of that result; needs `watch`.",
+        description="A verified SR, an edited SEG or a rejection note in this archive that names a result of this host "
+        "counts as its review. Needs `watch`.",
     )
 
     retrieve: Literal["get", "move"] = Field(
         default="get",
-        description="dimse: `get`, images come by C-GET, and by C-MOVE where it offers none; "
-        "`move`, by C-MOVE to the receiver.",
+        description="dimse: `get` fetches by C-GET, or by C-MOVE if the archive has no C-GET. `move` fetches by C-MOVE "
+        "to the receiver.",
     )
     move_to: AETitle | None = Field(
         default=None,
-        description="dimse: AE title of the receiver, as the archive knows it.",
+        description="dimse: AE title of the receiver in the archive.",
         json_schema_extra={"shown_default": "that of `[receiver]`"},
     )
 
@@ -139,45 +141,46 @@ class DestinationSettings(RemoteSettings):
 
     objects: tuple[ObjectWord, ...] = Field(
         default=("seg", "sr", "parametric-map"),
-        description="What it gets of a result: `seg`, `sr`, `parametric-map`, `key-image`, `key-object`, "
-        "`presentation`; `sr` or `key-image` must be among them, for a negative result has nothing else.",
+        description="Objects that it gets: `seg`, `sr`, `parametric-map`, `key-image`, `key-object`, `presentation`. "
+        "`sr` or `key-image` is required, because a negative result has no other object.",
         json_schema_extra={"shown_default": '`["seg", "sr", "parametric-map"]`'},
     )
-    seg: Literal["binary", "labelmap"] = Field(default="binary", description="How segmentations are encoded for it.")
+    seg: Literal["binary", "labelmap"] = Field(default="binary", description="Encoding of segmentations.")
     sr: Literal["comprehensive-3d", "comprehensive"] = Field(
         default="comprehensive-3d",
-        description="Class of the reports that it gets; `comprehensive` where it knows no Comprehensive 3D SR.",
+        description="SOP class of reports. Use `comprehensive` if it does not accept Comprehensive 3D SR.",
     )
     transfer_syntax: Literal["explicit", "implicit", "deflated"] = Field(
         default="explicit",
-        description="Explicit VR Little Endian; `implicit` where it takes no other; `deflated` sends least.",
+        description="`explicit`: Explicit VR Little Endian. `implicit`: if it accepts nothing else. `deflated`: "
+        "smallest transfer.",
     )
     ask: bool = Field(
         default=True,
-        description="`false`: it cannot be asked whether it holds the source images and the same patient; "
-        "that is recorded with each result.",
+        description="Query the source images and the patient before sending. `false`: the archive cannot be queried. "
+        "This is recorded with each result.",
     )
     confirm: Literal["readback", "commitment", "none"] = Field(
         default="readback",
-        description="`readback`: it is asked for the objects; `commitment`: it commits itself to keep them; "
-        "`none`: recorded as sent, unconfirmed.",
+        description="Proof of arrival. `readback`: query the objects. `commitment`: storage commitment. `none`: "
+        "recorded as sent, unconfirmed.",
     )
     retry_hours: float = Field(
         default=72,
         gt=0,
         le=720,
-        description="How long a result is tried after its first attempt that failed; then it is parked.",
+        description="Time for retries after the first failed attempt. Then the result is parked.",
     )
     per_minute: int | None = Field(
         default=None,
         ge=1,
         le=6000,
-        description="Results that it gets in a minute at most; as many as there are unless set.",
+        description="Most results per minute. Without it there is no limit.",
     )
     window: DayHours | None = Field(
         default=None,
-        description="When it gets results, such as `20:00-06:00` or `20:00-06:00 Europe/Berlin`; stat and urgent "
-        "results go at any time.",
+        description="Hours for sending, such as `20:00-06:00` or `20:00-06:00 Europe/Berlin`. Stat and urgent results "
+        "are sent at any time.",
     )
 
     @field_validator("objects")

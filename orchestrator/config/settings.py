@@ -34,23 +34,23 @@ class _HasName(Protocol):
 
 
 class DataSettings(Section):
-    """Where the host keeps what it receives, writes and remembers."""
+    """Where the host stores images, results and records."""
 
     folder: FilePath = Field(default=Path("data"), description="Folder of spool, outbox and caches.")
     database_password_file: FilePath | None = Field(
-        default=None, description="File that holds the password of a PostgreSQL database and nothing else."
+        default=None, description="File that contains only the password of a PostgreSQL database."
     )
     database: str = Field(
         default="",
-        description="`sqlite:///FILE` or `postgresql://user@host/name`; no password in it, but by environment.",
+        description="`sqlite:///FILE` or `postgresql://user@host/name`. A password is allowed in the environment only.",
         json_schema_extra={"shown_default": "`orchestrator.db` in `data.folder`"},
     )
     retain_days: int = Field(
         default=14,
         ge=0,
         le=3650,
-        description="Days that images and delivered objects stay on disk, and that a sender is tried which is owed a "
-        "report of storage commitment; records stay longer.",
+        description="Days that images and delivered objects stay on disk. Also the days that the host retries a "
+        "storage commitment report. Records stay longer.",
     )
 
     @field_validator("database")
@@ -67,7 +67,7 @@ class RulesSettings(Section):
 
     file: FilePath | None = Field(
         default=None,
-        description="The rules file; a change is picked up while the host runs.",
+        description="The rules file. The running host loads a changed file.",
         json_schema_extra={"shown_default": "the shipped rules"},
     )
 
@@ -79,7 +79,7 @@ def _weights_folder() -> Path:
 
 
 class ModelsSettings(Section):
-    """Where models come from, besides installed packages."""
+    """Where models come from, in addition to installed packages."""
 
     folders: tuple[FilePath, ...] = Field(
         default=(), description="Folders of models, each a folder with a `model.toml`."
@@ -87,29 +87,29 @@ class ModelsSettings(Section):
     plugins: tuple[FilePath, ...] = Field(default=(), description="Folders of plugins, each a `*.py` file.")
     weights: FilePath = Field(
         default_factory=_weights_folder,
-        description="Folder of the weights that were pulled.",
+        description="Folder of downloaded weights.",
         json_schema_extra={"shown_default": "`radiology-orchestrator/weights` in the user's data folder"},
     )
 
 
 class WebSettings(Section):
-    """The pages where radiologists review results, and STOW-RS for images that are pushed over HTTP."""
+    """The pages where radiologists review results, and STOW-RS for pushed images."""
 
-    enabled: bool = Field(default=True, description="Whether the pages are served.")
+    enabled: bool = Field(default=True, description="Serve the pages.")
     stow: bool = Field(
         default=True,
-        description="Whether images are taken by STOW-RS at `/dicom-web/studies`, where `[receiver]` is enabled too.",
+        description="Accept images by STOW-RS at `/dicom-web/studies`, if `[receiver]` is enabled too.",
     )
-    host: Host = Field(default="127.0.0.1", description="Address to listen on: loopback only, until there is a login.")
-    port: Port = Field(default=8080, description="TCP port; 0 takes any free one.")
+    host: Host = Field(default="127.0.0.1", description="Address to listen on. Loopback only, until there is a login.")
+    port: Port = Field(default=8080, description="TCP port. 0 uses any free port.")
     viewer: FilePath | None = Field(
         default=None,
-        description="Folder `dist` of the OHIF viewer (npm's `@ohif/app`), which is then served at `/viewer/`; "
-        "`make viewer` installs it.",
+        description="Folder `dist` of the OHIF viewer (npm's `@ohif/app`), served at `/viewer/`. `make viewer` "
+        "installs it.",
     )
     viewer_archive: str = Field(
         default="",
-        description="Name of the `[[archive]]` or `[[destination]]` that OHIF shows, by DICOMweb.",
+        description="Name of the `[[archive]]` or `[[destination]]` that OHIF shows over DICOMweb.",
         json_schema_extra={"shown_default": "the first whose url is `dicomweb+…` or `orthanc+…`"},
     )
 
@@ -127,68 +127,69 @@ def _machine_name() -> str:
 
 
 class ReviewSettings(Section):
-    """How results are reviewed: whether a second person must judge too."""
+    """Whether a second person must review a result too."""
 
     second_reader: Literal["none", "overruled", "all"] = Field(
         default="none",
-        description="Which first verdicts another person must give too before they stand: `overruled`, those that "
-        "reject or correct what the model said, or `all`. Where the two differ, a third verdict settles it.",
+        description="First verdicts that need a second reader: `none`, `overruled` (those that reject or correct the "
+        "model) or `all`. If the two verdicts differ, a third one settles it.",
     )
-    blinded: bool = Field(
-        default=True, description="Whether the second reader does not see what the first one said before speaking."
-    )
+    blinded: bool = Field(default=True, description="Hide the first verdict from the second reader.")
 
 
 class EngineSettings(Section):
-    """What runs jobs and deliveries so that a crash loses none."""
+    """The part that runs jobs and deliveries and continues them after a crash."""
 
     executor_id: str = Field(
         default_factory=_machine_name,
         pattern=r"^[A-Za-z0-9._-]{1,64}$",
-        description="Name of this process among those that share a database; the same after each restart.",
+        description="Name of this process among those that share a database. It must not change at a restart.",
         json_schema_extra={"shown_default": "the machine's name"},
     )
-    poll_seconds: float = Field(default=0.1, gt=0, le=60, description="How often the queues are looked at.")
+    poll_seconds: float = Field(default=0.1, gt=0, le=60, description="Time between two looks at the queues.")
 
 
 class WorkerSettings(Section):
-    """The processes that models run in."""
+    """The processes in which models run."""
 
     sandbox: Literal["required", "best", "off"] = Field(
         default="best",
-        description="`required`: no model runs without the full cage; `best`: what the kernel gives; `off`: none.",
+        description="`required`: no model runs without the full cage. `best`: as much as the kernel supports. `off`: "
+        "no cage.",
     )
-    slots: int = Field(default=1, ge=1, le=64, description="Models that may run at once.")
+    slots: int = Field(default=1, ge=1, le=64, description="How many models may run at once.")
     devices: Devices = Field(
         default=("auto",),
-        description='`"auto"`: every GPU that nvidia-smi lists, and the CPU; or a list such as `["cuda:0", "cpu"]`. '
-        '`"cuda:0=16000"` gives models 16000 MB of it.',
+        description='`"auto"`: every GPU that nvidia-smi lists, and the CPU. Or a list such as `["cuda:0", "cpu"]`. '
+        '`"cuda:0=16000"` lets models use 16000 MB of this GPU.',
         json_schema_extra={"shown_default": '`"auto"`'},
     )
-    idle_seconds: float = Field(default=900, gt=0, description="A model unused for so long gives its memory back.")
+    idle_seconds: float = Field(default=900, gt=0, description="A model process ends after this time without work.")
 
 
 class EgressSettings(Section):
-    """A place outside that images may go to, by this host's one way out; without a row nothing leaves."""
+    """A place outside to which the host may send data. Without such a table nothing leaves."""
 
-    name: Name = Field(description="Name by which records and messages know it.")
+    name: Name = Field(description="Name in records and messages.")
     url: HttpURL = Field(
-        description="`http://host:port` or `https://host:port`; a path may follow, and then only what lies below."
+        description="`http://host:port` or `https://host:port`. With a path, only addresses below it are allowed."
     )
-    kind: Literal["inference"] = Field(default="inference", description="What for: `inference`, a model server.")
+    kind: Literal["inference"] = Field(default="inference", description="Kind of place. `inference`: a model server.")
     profile: Literal["voxels"] = Field(
         default="voxels",
-        description="What may leave: `voxels`, the numbers a model is given and nothing that says whose they are.",
+        description="Data that may leave. `voxels`: the input tensor of a model, without any identification.",
     )
-    purpose: str = Field(min_length=1, max_length=200, description="Why, in words; stands in the audit trail.")
+    purpose: str = Field(min_length=1, max_length=200, description="Purpose, recorded in the audit trail.")
     expires: Day | None = Field(default=None, description="Last day on which it is allowed, such as 2030-12-31.")
     ca_file: FilePath | None = Field(
-        default=None, description="PEM file of the authority that signed its certificate; else the usual ones."
+        default=None,
+        description="PEM file of the authority that signed its certificate. Without it, the authorities of this "
+        "machine apply.",
     )
 
 
 class Settings(Section):
-    """Everything that can be set; tables in two brackets such as ``[[archive]]`` may come several times."""
+    """All settings; tables in two brackets such as ``[[archive]]`` may occur several times."""
 
     receiver: ReceiverSettings = Field(default_factory=ReceiverSettings)
     receiver_tls: ReceiverTlsSettings = Field(default_factory=ReceiverTlsSettings)
