@@ -16,7 +16,7 @@ import httpx
 
 from benchmarks.row import Row, compared, row, show
 from benchmarks.series import write_ct
-from orchestrator.app.demo.orthanc_server import Orthanc, running_orthanc
+from orchestrator.app.demo.orthanc_server import OrthancServer, running_orthanc
 from orchestrator.app.service.watcher import ORTHANC_LOOK_SECONDS
 from orchestrator.archive import Spool, SpoolInbox, connect
 from orchestrator.archive.dicomweb.archive import DicomwebArchive
@@ -58,7 +58,7 @@ def watching(archive: OrthancArchive) -> float:
     return (_processor_seconds() - before) / LOOKS / ORTHANC_LOOK_SECONDS
 
 
-def download(peer: Orthanc, series: FoundSeries, path: Path) -> None:
+def download(peer: OrthancServer, series: FoundSeries, path: Path) -> None:
     """Write the answer to WADO-RS, as it comes, into one file."""
     address = f"{peer.http}/dicom-web/studies/{series.study_uid}/series/{series.series_uid}"
     with (
@@ -77,13 +77,13 @@ def pull(archive: OrthancArchive | DicomwebArchive, series: FoundSeries, folder:
         raise SystemExit("not all images came")
 
 
-def _own(peer: Orthanc) -> OrthancArchive:
+def _own(peer: OrthancServer) -> OrthancArchive:
     archive = connect(peer.url, name="bench")
     assert isinstance(archive, OrthancArchive)
     return archive
 
 
-def _web(peer: Orthanc) -> DicomwebArchive:
+def _web(peer: OrthancServer) -> DicomwebArchive:
     archive = connect(f"dicomweb+{peer.http}/dicom-web", name="bench")
     assert isinstance(archive, DicomwebArchive)
     return archive

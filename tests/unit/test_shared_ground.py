@@ -72,3 +72,10 @@ def test_waits_are_computed_in_one_module() -> None:
     files = {path.relative_to(PACKAGE).as_posix(): path for path in PACKAGE.rglob("*.py")}
     trees = {name: ast.walk(ast.parse(path.read_text())) for name, path in files.items()}
     assert {name for name, nodes in trees.items() if any(map(doubles, nodes))} == {"backoff.py"}
+
+
+def test_one_module_alone_starts_an_orthanc() -> None:
+    root = PACKAGE.parent
+    files = [path for folder in ("orchestrator", "tests", "benchmarks") for path in (root / folder).rglob("*.py")]
+    starters = {path.relative_to(root).as_posix() for path in files if '"StorageDirectory"' in path.read_text()}
+    assert starters - {Path(__file__).relative_to(root).as_posix()} == {"orchestrator/app/demo/orthanc_server.py"}

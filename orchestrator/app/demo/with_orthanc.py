@@ -12,7 +12,7 @@ from pathlib import Path
 from orchestrator.app.batch import run
 from orchestrator.app.batch.outcome import outcomes
 from orchestrator.app.demo.demo import Demo, Say, prepare, write_page
-from orchestrator.app.demo.orthanc_server import Orthanc, running_orthanc
+from orchestrator.app.demo.orthanc_server import OrthancServer, running_orthanc
 from orchestrator.archive import connect
 from orchestrator.config import ArchiveSettings, DestinationSettings, Settings
 from orchestrator.domain.errors import UserError
@@ -27,7 +27,7 @@ LOOK_SECONDS = 0.2
 @contextmanager
 def archive_demo(
     output: Path, settings: Settings, say: Say, progress: Callable[[run.Progress], None]
-) -> Iterator[tuple[Demo, Orthanc]]:
+) -> Iterator[tuple[Demo, OrthancServer]]:
     """Give what came of it while Orthanc and the service still run; both end with it.
 
     Raises UserError where Orthanc is not installed or the service ends, and as ``demo`` does.
@@ -51,7 +51,7 @@ def archive_demo(
             yield Demo(report, page, effective), orthanc
 
 
-def _settings(output: Path, base: Settings, orthanc: Orthanc) -> Settings:
+def _settings(output: Path, base: Settings, orthanc: OrthancServer) -> Settings:
     """Return the settings of the demo's service: one archive, watched, that gets the results too."""
     data = (output / "service").resolve()
     return base.model_copy(
