@@ -11,11 +11,13 @@ OHIF   := 3.13.2
 SHA512 := WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA==
 VIEWER := .tools/ohif-$(OHIF)
 
-.PHONY: help demo test lint bench pictures viewer clean debian
+.PHONY: help demo unit test test-only lint bench pictures viewer clean debian
 
 help:
 	@echo "make demo    the main job on real anatomy; ONCE=1 ends by itself and leaves demo-output/"
 	@echo "             ARCHIVE=orthanc shows the same against a real Orthanc of its own (Debian: orthanc, orthanc-dicomweb)"
+	@echo "make unit    the tests without services, within a minute"
+	@echo "make test-only WHAT=tests/unit/dicom    some tests: a folder, a file, any arguments of pytest"
 	@echo "make test    lint, types, architecture and every test"
 	@echo "make bench   the table of performance ratios"
 	@echo "make viewer  the OHIF viewer, to be served beside the review pages (needs npm)"
@@ -29,8 +31,12 @@ $(VENV)/.installed: $(INPUTS) | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.installed-dev: $(INPUTS) | $(VENV)/bin/python
-	$(PIP) --editable '.[dev,monai,notebooks]'
+	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-full: $(INPUTS) | $(VENV)/bin/python
+	$(PIP) --editable '.[full]'
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-dev
 
 demo: $(VENV)/.installed
 	$(if $(and $(ARCHIVE),$(wildcard $(VIEWER)/index.html)),ORCHESTRATOR_WEB__VIEWER='$(CURDIR)/$(VIEWER)') $(BIN)/orchestrator demo --output demo-output$(if $(ARCHIVE),-$(ARCHIVE) --archive $(ARCHIVE)) $(if $(ONCE),--once)
@@ -52,8 +58,17 @@ $(VIEWER)/index.html:
 debian:
 	@./tests/debian.sh
 
+unit: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n auto tests/unit $(PYTEST)
+
+# Tests below tests/unit need the light extra only; all others need the full one.
+ONLY_UNIT := $(and $(filter tests/unit%,$(WHAT)),$(if $(filter-out tests/unit%,$(filter tests/%,$(WHAT))),,yes))
+test-only: $(VENV)/$(if $(ONLY_UNIT),.installed-dev,.installed-full)
+	@test -n "$(WHAT)" || { echo "make test-only WHAT=tests/unit/dicom (any arguments of pytest)"; exit 2; }
+	$(BIN)/python -m pytest $(WHAT)
+
 # hypothesis makes its table of characters first: two workers that make it at once disturb each other.
-test: $(VENV)/.installed-dev debian lint
+test: $(VENV)/.installed-full debian lint
 	-@$(MAKE) --no-print-directory $(VIEWER)/index.html
 	@$(BIN)/python -c 'from hypothesis.internal.charmap import charmap; charmap()'
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not browser" $(PYTEST)
@@ -65,10 +80,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
-bench: $(VENV)/.installed-dev debian
+bench: $(VENV)/.installed-full debian
 	$(BIN)/python -m benchmarks.table
 
-pictures: $(VENV)/.installed-dev debian viewer
+pictures: $(VENV)/.installed-full debian viewer
 	DOCS_PICTURES=1 $(BIN)/python -m pytest tests/e2e -m browser -p no:randomly -q
 
 clean:

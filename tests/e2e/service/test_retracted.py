@@ -20,8 +20,8 @@ from orchestrator.domain.review import ReviewState
 from tests.data.faults import ct
 from tests.e2e.service.test_service import send
 from tests.parts.archive.dcmtk import Peer, dcmqrscp
-from tests.parts.dicom.results import named
 from tests.parts.dicom.validators import assert_valid
+from tests.parts.results import named
 from tests.parts.service import Service, destination, run_command, service, wait_for
 
 pytestmark = [pytest.mark.xdist_group("service"), pytest.mark.timeout(300)]

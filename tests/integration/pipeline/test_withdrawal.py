@@ -29,8 +29,8 @@ from tests.data.faults import change
 from tests.data.records import key_of
 from tests.data.series import ct_series
 from tests.parts.archive.post import Post
-from tests.parts.dicom.results import add_result, named, notes_in, title, write_result
 from tests.parts.dicom.written import nothing
+from tests.parts.results import add_result, named, notes_in, title, write_result
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 OTHER = WriteOptions(label_map=True, comprehensive_3d=False, syntax=Syntax.IMPLICIT)

@@ -16,7 +16,7 @@ from tests.data.series import ct_series
 from tests.parts.archive.dcmtk import free_port
 from tests.parts.archive.orthanc import Orthanc, orthanc
 from tests.parts.archive.post import Post
-from tests.parts.dicom.results import add_result
+from tests.parts.results import add_result
 
 pytestmark = pytest.mark.xdist_group("archives")
 

@@ -31,7 +31,7 @@ from orchestrator.pipeline.parts import Destination
 from tests.data.records import add_jobs, job_record, key_of
 from tests.data.series import ct_series
 from tests.parts.archive.post import Post
-from tests.parts.dicom.results import add_result, notes_in
+from tests.parts.results import add_result, notes_in
 
 ORDER = RetractionRecord(
     model="finder", model_version="1.0", reason="it swaps sides", by="Ada", organization="Radiology", at=Post.now
