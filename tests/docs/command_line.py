@@ -1,6 +1,6 @@
 """The reference of the command line, made from the commands themselves.
 
-``python -m tests.docs.command_line`` writes docs/reference/command-line.md anew.
+``python -m tests.docs.command_line`` writes docs/reference/command-line.md.
 """
 
 from __future__ import annotations
@@ -20,18 +20,17 @@ PAGE = Path(__file__).parents[2] / "docs/reference/command-line.md"
 NAME = "orchestrator"
 HEAD = """# Command line
 
-`orchestrator --version` prints the version. Every command takes `--help`, and `-s FILE` or `--settings FILE`: the
-settings file to work with, else `orchestrator.toml` in the working directory, else the defaults
-([settings](settings.md)). What lists or shows takes `--json`.
+`orchestrator --version` prints the version. Every command has `--help` and `-s FILE` or `--settings FILE`, which names
+the settings file. Without it the command reads `orchestrator.toml` in the working directory, or uses the defaults
+([settings](settings.md)). Commands that list or show something have `--json`.
 
 | exit status | means |
 |---|---|
 | 0 | done |
-| 1 | a job failed, or something outside did (an archive, the package index); `doctor`: something is bad |
-| 2 | something that was written by a person is wrong: one sentence says what and what to do |
+| 1 | a job failed, or something outside failed (an archive, the package index); `doctor`: a check is bad |
+| 2 | an input or a setting is wrong; the message says what is wrong and what to do |
 
-Plugins may add commands ([hooks](hooks.md)). This page is made from the commands by
-`python -m tests.docs.command_line`.
+Plugins may add commands ([hooks](hooks.md)). `python -m tests.docs.command_line` writes this page from the commands.
 """
 
 
@@ -65,9 +64,9 @@ def _section(words: str, command: typing.Any) -> str:
     usage = " ".join([NAME, words, *map(_usage, arguments)])
     rows = [f"| `{_metavar(each)}` | {each.help} | |" for each in arguments]
     rows += [_row(option) for option in options(command) if "--settings" not in option.opts]
-    told = re.sub(r"\s+", " ", command.help or "").strip()
+    purpose = re.sub(r"\s+", " ", command.help or "").strip()
     table = "\n".join(["", "| | meaning | default |", "|---|---|---|", *rows, ""]) if rows else ""
-    return f"## `{usage}`\n\n{told}\n{table}"
+    return f"## `{usage}`\n\n{purpose}\n{table}"
 
 
 def _usage(argument: TyperArgument) -> str:

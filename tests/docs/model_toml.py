@@ -1,6 +1,6 @@
 """The tables of docs/reference/model-toml.md and the schema beside it, made from the manifest itself.
 
-``python -m tests.docs.model_toml`` writes both anew.
+``python -m tests.docs.model_toml`` writes both.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TABLE = re.compile(r"(<!-- keys of (\w+) -->\n)(?:\|.*\n)*")
 
 
 def page() -> str:
-    """Return the page with its tables made anew."""
+    """Return the page with its tables made again."""
     made = tables()
     return _TABLE.sub(lambda found: f"{found[1]}{made[found[2]]}\n", PAGE.read_text(encoding="utf-8"))
 

@@ -12,7 +12,7 @@ EVERYWHERE = {"--help", "--settings", "-s"}
 
 
 def test_the_page_is_what_the_commands_say() -> None:
-    assert PAGE.read_text("utf-8") == reference(), "python -m tests.docs.command_line writes it anew"
+    assert PAGE.read_text("utf-8") == reference(), "python -m tests.docs.command_line writes it"
 
 
 @pytest.mark.parametrize("words", COMMANDS)

@@ -39,8 +39,8 @@ def faults(validator: Draft202012Validator, text: str) -> list[Any]:
 
 
 def test_the_page_and_the_schema_are_what_the_manifest_says() -> None:
-    assert PAGE.read_text("utf-8") == page(), "python -m tests.docs.model_toml writes it anew"
-    assert SCHEMA.read_text("utf-8") == schema_text(), "python -m tests.docs.model_toml writes it anew"
+    assert PAGE.read_text("utf-8") == page(), "python -m tests.docs.model_toml writes it"
+    assert SCHEMA.read_text("utf-8") == schema_text(), "python -m tests.docs.model_toml writes it"
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)

@@ -14,7 +14,7 @@ from tests.docs.statements import PAGES, statement
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_page_is_what_the_program_says(name: str) -> None:
-    assert PAGES[name].read_text("utf-8") == statement(name), "python -m tests.docs.statements writes it anew"
+    assert PAGES[name].read_text("utf-8") == statement(name), "python -m tests.docs.statements writes it"
 
 
 def test_every_class_and_status_is_stated() -> None:
@@ -24,7 +24,7 @@ def test_every_class_and_status_is_stated() -> None:
 
 
 def test_it_states_the_titles_and_ports_of_an_installation() -> None:
-    told = {"receiver": {"ae_title": "AI1", "port": 4242, "allow": ["CT1"]}, "entity": [{"ae_title": "AI2"}]}
-    text = dicom_statement(Settings.model_validate(told))
+    settings = {"receiver": {"ae_title": "AI1", "port": 4242, "allow": ["CT1"]}, "entity": [{"ae_title": "AI2"}]}
+    text = dicom_statement(Settings.model_validate(settings))
     assert "`AI1`, `AI2`" in text
     assert "port 4242" in text

@@ -78,8 +78,8 @@ def test_the_rule_of_the_tutorial_chooses_the_model(folder: Path) -> None:
 
 def test_the_json_of_a_run_has_the_keys_that_its_page_names(folder: Path) -> None:
     _run(["orchestrator", "run", "images", "results", "--rules", "rules.toml", "--json", "run.json"], folder)
-    (told,) = json.loads((folder / "run.json").read_text())
+    (outcome,) = json.loads((folder / "run.json").read_text())
     (shown,) = json.loads(blocks("json", pages=(ROOT / "docs/reference/run-json.md",))[0].text)
-    assert told.keys() == shown.keys()
-    assert told["seconds"].keys() == shown["seconds"].keys()
-    assert {*told["measurements"][0]} == {*shown["measurements"][0]}
+    assert outcome.keys() == shown.keys()
+    assert outcome["seconds"].keys() == shown["seconds"].keys()
+    assert {*outcome["measurements"][0]} == {*shown["measurements"][0]}
