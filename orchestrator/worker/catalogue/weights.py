@@ -12,7 +12,7 @@ from orchestrator.domain.errors import WeightsError
 from orchestrator.worker.catalogue.catalogue import CataloguedModel
 from orchestrator.worker.catalogue.wheel import file_of_wheel
 from orchestrator.worker.manifest.file import sha256
-from orchestrator.worker.manifest.schema import Weights
+from orchestrator.worker.manifest.origin import Weights
 from orchestrator.worker.process.launch import Launcher
 from orchestrator.worker.sources.discovery import ModelSource
 from orchestrator.worker.sources.environment import check_ready

@@ -13,26 +13,30 @@ from pydantic_core import ErrorDetails
 from orchestrator.domain.errors import ManifestError
 from orchestrator.domain.model import Geometry
 from orchestrator.toml import Faults, Key, read
-from orchestrator.worker.manifest import schema
+from orchestrator.worker.manifest.input import Input, Window
+from orchestrator.worker.manifest.origin import BundleAt, ServedAt, Weights
+from orchestrator.worker.manifest.output import DetectionOf, FindingOf, MapOf, MeasurementOf, Output, SegmentOf
 from orchestrator.worker.manifest.schema import Manifest
+from orchestrator.worker.manifest.usage import IntendedFor, Needs
+from orchestrator.worker.manifest.values import Runtime
 from orchestrator.worker.protocol.digest import digest
 
 Fault = tuple[Key, str]
 
 SECTIONS: Mapping[str, type[BaseModel]] = {
-    "input": schema.Input,
-    "window": schema.Window,
-    "output": schema.Output,
-    "segment": schema.SegmentOf,
-    "map": schema.MapOf,
-    "finding": schema.FindingOf,
-    "measurement": schema.MeasurementOf,
-    "detection": schema.DetectionOf,
-    "bundle": schema.BundleAt,
-    "remote": schema.ServedAt,
-    "intended": schema.IntendedFor,
-    "resources": schema.Needs,
-    "weights": schema.Weights,
+    "input": Input,
+    "window": Window,
+    "output": Output,
+    "segment": SegmentOf,
+    "map": MapOf,
+    "finding": FindingOf,
+    "measurement": MeasurementOf,
+    "detection": DetectionOf,
+    "bundle": BundleAt,
+    "remote": ServedAt,
+    "intended": IntendedFor,
+    "resources": Needs,
+    "weights": Weights,
 }
 
 NETWORKS = ("onnx", "torchscript", "pytorch")
@@ -93,7 +97,7 @@ def _add(faults: Faults, error: ErrorDetails) -> None:
     elif error["type"] == "missing":
         faults.add(place[:-1], f"{key!r} is missing")
     elif place == ("runtime",):
-        faults.add(place, f"expected {_named_all(get_args(schema.Runtime))}")
+        faults.add(place, f"expected {_named_all(get_args(Runtime))}")
     else:
         faults.add(place, f"{_named(place)}: {error['msg'].removeprefix('Value error, ').rstrip('.')}")
 
@@ -124,7 +128,7 @@ def _runtime_faults(manifest: Manifest) -> Iterator[Fault]:
         yield from _bundle_faults(manifest)
 
 
-def _input_faults(wanted: schema.Input) -> Iterator[Fault]:
+def _input_faults(wanted: Input) -> Iterator[Fault]:
     if wanted.neighbours and wanted.colour:
         yield ("input", "neighbours"), "neighbours are channels of grey images: give neighbours or colour, not both"
     if wanted.neighbours and wanted.geometry is Geometry.IMAGE:
@@ -160,7 +164,7 @@ def _output_faults(manifest: Manifest) -> Iterator[Fault]:
         yield ("output", "activation"), 'argmax leaves no score for a [[finding]]; take "softmax"'
 
 
-def _detection_faults(manifest: Manifest, told: schema.DetectionOf | None) -> Iterator[Fault]:
+def _detection_faults(manifest: Manifest, told: DetectionOf | None) -> Iterator[Fault]:
     if told is None:
         return
     if manifest.segment:
@@ -217,7 +221,7 @@ def _file_faults(manifest: Manifest, folder: Path) -> Iterator[Fault]:
             yield ("sha256",), f"{manifest.file} has the sha256 {found}, not the one declared"
 
 
-def _digest_faults(bundle: schema.BundleAt, place: Path) -> Iterator[Fault]:
+def _digest_faults(bundle: BundleAt, place: Path) -> Iterator[Fault]:
     """Yield why the bundle may not run; its digest is named, for a person who trusts it to write it down."""
     if not (place / "configs").is_dir():
         yield ("bundle", "path"), f"{place} is no MONAI bundle: it has no folder configs"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from orchestrator.domain.errors import ManifestError
 from orchestrator.toml import Faults, Key, read
-from orchestrator.worker.manifest import schema
 from orchestrator.worker.manifest.file import Fault
+from orchestrator.worker.manifest.input import Input
+from orchestrator.worker.manifest.output import DetectionOf
 from orchestrator.worker.manifest.schema import Manifest
 from orchestrator.worker.protocol.result import NetworkSaid
 
@@ -55,7 +56,7 @@ def _meaning_faults(manifest: Manifest, network: NetworkSaid) -> Iterator[Fault]
     yield from _channel_faults(manifest, network.channels)
 
 
-def _detection_faults(manifest: Manifest, told: schema.DetectionOf, network: NetworkSaid) -> Iterator[Fault]:
+def _detection_faults(manifest: Manifest, told: DetectionOf, network: NetworkSaid) -> Iterator[Fault]:
     if told.axes != network.axes:
         takes = "slices" if network.axes == 2 else "volumes"
         yield ("detection", "order"), f"{told.order!r} has {told.axes} axes, the network takes {takes}"
@@ -74,9 +75,7 @@ def _detection_faults(manifest: Manifest, told: schema.DetectionOf, network: Net
         yield from _score_faults(manifest, told, len(boxes), network.outputs[told.scores])
 
 
-def _score_faults(
-    manifest: Manifest, told: schema.DetectionOf, axes: int, scores: tuple[int | None, ...]
-) -> Iterator[Fault]:
+def _score_faults(manifest: Manifest, told: DetectionOf, axes: int, scores: tuple[int | None, ...]) -> Iterator[Fault]:
     """Yield what is wrong with an output of scores: one a box beside labels, else one a box or one a class."""
     if not (axes and scores):
         return
@@ -89,7 +88,7 @@ def _score_faults(
         yield ("detection", "labels"), f"output {told.scores!r} has a score for each class: there is no need of labels"
 
 
-def _input_faults(wanted: schema.Input, network: NetworkSaid) -> Iterator[Fault]:
+def _input_faults(wanted: Input, network: NetworkSaid) -> Iterator[Fault]:
     key = ("input", "neighbours") if wanted.neighbours else ("input",)
     if wanted.neighbours and network.axes != 2:
         yield key, "neighbours are for a network of slices, this one takes volumes"
@@ -106,7 +105,7 @@ def _channel_faults(manifest: Manifest, channels: int | None) -> Iterator[Fault]
                 yield (section, index, "channel"), f"the network has no channel {item.channel}, only {known}"
 
 
-def _axis_faults(wanted: schema.Input, network: NetworkSaid) -> Iterator[Fault]:
+def _axis_faults(wanted: Input, network: NetworkSaid) -> Iterator[Fault]:
     for key, axes in (("spacing", 3), ("size", network.axes), ("patch", network.axes)):
         given = getattr(wanted, key)
         if given is not None and len(given) != axes:

@@ -11,25 +11,32 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from orchestrator.domain.concepts import codes
-from orchestrator.worker.manifest import schema
-from orchestrator.worker.manifest.descriptions import WORDS
+from orchestrator.worker.manifest.input import Input, Window
+from orchestrator.worker.manifest.origin import BundleAt, ServedAt, Weights
+from orchestrator.worker.manifest.output import DetectionOf, FindingOf, MapOf, MeasurementOf, Output, SegmentOf
+from orchestrator.worker.manifest.schema import Manifest
+from orchestrator.worker.manifest.usage import IntendedFor, Needs
 
 SECTIONS: tuple[type[BaseModel], ...] = (
-    schema.Manifest,
-    schema.Input,
-    schema.Window,
-    schema.Output,
-    schema.SegmentOf,
-    schema.MapOf,
-    schema.FindingOf,
-    schema.DetectionOf,
-    schema.MeasurementOf,
-    schema.BundleAt,
-    schema.ServedAt,
-    schema.IntendedFor,
-    schema.Needs,
-    schema.Weights,
+    Manifest,
+    Input,
+    Window,
+    Output,
+    SegmentOf,
+    MapOf,
+    FindingOf,
+    DetectionOf,
+    MeasurementOf,
+    BundleAt,
+    ServedAt,
+    IntendedFor,
+    Needs,
+    Weights,
 )
+
+
+SHOWN_DEFAULT = "shown_default"
+"""Where a field keeps what the tables show, where the default itself would not tell."""
 
 
 def tables() -> dict[str, str]:
@@ -38,13 +45,18 @@ def tables() -> dict[str, str]:
 
 
 def _rows(section: type[BaseModel]) -> Iterator[str]:
+    """Yield a row for each key that is described; what is a table of its own has none."""
     yield "| key | meaning | default |"
     yield "|---|---|---|"
-    for key, words in WORDS[section.__name__].items():
-        yield f"| `{key}` | {words.meaning} | {words.default or _default(section.model_fields[key])} |"
+    for key, field in section.model_fields.items():
+        if field.description:
+            yield f"| `{key}` | {field.description} | {_default(field)} |"
 
 
 def _default(field: FieldInfo) -> str:
+    extra = field.json_schema_extra
+    if isinstance(extra, dict) and SHOWN_DEFAULT in extra:
+        return str(extra[SHOWN_DEFAULT])
     if field.default is PydanticUndefined:
         return "required"
     return "none" if field.default is None else f"`{json.dumps(to_jsonable_python(field.default))}`"
@@ -56,17 +68,12 @@ def manifest_schema() -> dict[str, Any]:
     It knows the keys and their values. What needs a second look at the file or at the network (a channel
     that is not there, a digest that differs) only ``models check`` finds.
     """
-    told = schema.Manifest.model_json_schema()
-    _describe(told, "Manifest")
-    for name, part in told["$defs"].items():
-        _describe(part, name)
-    told["$defs"]["Code"] = _concept()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **told, "title": "model.toml"}
-
-
-def _describe(part: dict[str, Any], name: str) -> None:
-    for key, words in WORDS.get(name, {}).items():
-        part["properties"][key]["description"] = words.meaning
+    made = Manifest.model_json_schema()
+    for part in (made, *made["$defs"].values()):
+        for value in part.get("properties", {}).values():
+            value.pop(SHOWN_DEFAULT, None)
+    made["$defs"]["Code"] = _concept()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "model.toml"}
 
 
 def _concept() -> dict[str, Any]:

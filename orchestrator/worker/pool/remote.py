@@ -17,7 +17,8 @@ from orchestrator.domain.errors import EgressRefused, InvalidResult, ManifestErr
 from orchestrator.domain.remote import ModelServers, RemoteCall, RemoteModel, ServedModel, ServedTensor
 from orchestrator.toml import Faults, Key, read
 from orchestrator.worker.manifest.network import check_network
-from orchestrator.worker.manifest.schema import Manifest, ServedAt
+from orchestrator.worker.manifest.origin import ServedAt
+from orchestrator.worker.manifest.schema import Manifest
 from orchestrator.worker.protocol.result import NetworkSaid
 from orchestrator.worker.sources.discovery import MANIFEST, ModelSource
 

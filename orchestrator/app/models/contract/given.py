@@ -11,7 +11,8 @@ from orchestrator.domain.result import Finding, HeatMap, Result, Segment
 from orchestrator.domain.unit import shown_unit
 
 if TYPE_CHECKING:
-    from orchestrator.worker.manifest.schema import FindingOf, Manifest, MapOf, SegmentOf
+    from orchestrator.worker.manifest.output import FindingOf, MapOf, SegmentOf
+    from orchestrator.worker.manifest.schema import Manifest
 
 
 @dataclass(frozen=True, slots=True)

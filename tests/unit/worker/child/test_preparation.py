@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from orchestrator.worker.child.preparation import Preparation
-from orchestrator.worker.manifest.schema import Input
+from orchestrator.worker.manifest.input import Input
 
 SOURCE = np.array([-2000, -150, 50, 250, 3000], np.int16).reshape(1, 1, 1, 5)
 

@@ -13,8 +13,9 @@ from orchestrator.domain.concepts import codes
 from orchestrator.domain.errors import ManifestError
 from orchestrator.domain.model import Accepts, Empty, Geometry, Intended
 from orchestrator.worker.manifest.file import read_manifest
+from orchestrator.worker.manifest.input import Window
 from orchestrator.worker.manifest.network import check_network
-from orchestrator.worker.manifest.schema import Manifest, Window
+from orchestrator.worker.manifest.schema import Manifest
 from orchestrator.worker.protocol.result import NetworkSaid
 
 NETWORK = b"network"

@@ -9,24 +9,9 @@ import pytest
 from pydantic import BaseModel
 
 from orchestrator.sdk import hookspecs
-from orchestrator.worker.manifest import schema
+from orchestrator.worker.manifest.reference import SECTIONS
 
 DOCS = Path(__file__).parents[4] / "docs" / "reference"
-SECTIONS = [
-    schema.Manifest,
-    schema.Input,
-    schema.Window,
-    schema.Output,
-    schema.SegmentOf,
-    schema.FindingOf,
-    schema.MeasurementOf,
-    schema.DetectionOf,
-    schema.BundleAt,
-    schema.ServedAt,
-    schema.IntendedFor,
-    schema.Needs,
-    schema.Weights,
-]
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
