@@ -21,7 +21,7 @@ def command(
     ] = None,
     supervisor: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Receive images, run models, deliver results and show the review page until told to end."""
+    """Receive images, run models, deliver results and show the review pages until stopped."""
     start_logging()
     effective = settings_of(settings)
     if supervisor is not None:

@@ -24,96 +24,96 @@ from orchestrator.dicom.objects.write_options import Syntax, every_class
 _YES, _NO = "yes", "-"
 _MEANINGS = {
     Status.SUCCESS: "the instance is durable on disk",
-    Status.PROCESSING_FAILURE: "the disk did not take it",
-    Status.NO_SUCH_INSTANCE: "storage commitment: it is not here",
+    Status.PROCESSING_FAILURE: "the disk failed to store the instance",
+    Status.NO_SUCH_INSTANCE: "storage commitment: the instance is not stored here",
     Status.INVALID_ARGUMENT: "storage commitment: a reference cannot be read",
-    Status.INVALID_SOP_INSTANCE: "the SOP Instance UID is no UID",
-    Status.CLASS_INSTANCE_CONFLICT: "storage commitment: it is here with another SOP class",
+    Status.INVALID_SOP_INSTANCE: "the SOP Instance UID is not a valid UID",
+    Status.CLASS_INSTANCE_CONFLICT: "storage commitment: the instance is stored with another SOP class",
     Status.SOP_CLASS_NOT_SUPPORTED: "not the class of the presentation context",
     Status.NO_SUCH_ACTION: "storage commitment: an unknown action or event",
-    Status.UNRECOGNIZED_OPERATION: "an operation that is not offered",
-    Status.RESOURCE_LIMITATION: "storage commitment: the disk has no room to keep the request",
+    Status.UNRECOGNIZED_OPERATION: "an operation that is not supported",
+    Status.RESOURCE_LIMITATION: "storage commitment: no disk space to store the request",
     Status.OUT_OF_RESOURCES: "less disk space is free than `receiver.minimum_free_mb`",
-    Status.DATA_SET_DOES_NOT_MATCH: "the data set says that it is another instance or class",
+    Status.DATA_SET_DOES_NOT_MATCH: "the data set belongs to another instance or class",
     Status.CANNOT_UNDERSTAND: "the data set cannot be read, or has no Study or Series Instance UID",
-    Status.TRANSFER_SYNTAX_NOT_SUPPORTED: "an encoding that is not taken",
+    Status.TRANSFER_SYNTAX_NOT_SUPPORTED: "an encoding that is not accepted",
 }
 
 
 def services() -> str:
     """Return the table of network services, by SOP class and role."""
-    retrieved, taken = "Storage, for C-GET", f"Storage: {len(STORAGE_CLASSES)} classes (annex C)"
+    retrieval, storage_classes = "Storage, for C-GET", f"Storage: {len(STORAGE_CLASSES)} classes (annex C)"
     rows = [
         (name_of(VERIFICATION), _YES, _YES),
         *((name_of(uid), _YES, _NO) for uid in sorted(every_class(), key=name_of)),
-        (taken, _NO, _YES),
+        (storage_classes, _NO, _YES),
         *((name_of(uid), _YES, _NO) for uid in (FIND, GET, MOVE)),
-        (retrieved, _NO, "on the association that it asked for"),
+        (retrieval, _NO, "on the association of the C-GET"),
         (name_of(PUSH_MODEL), "setting `confirm`", "setting `receiver.commitment`"),
     ]
     return table(["SOP class", "user (SCU)", "provider (SCP)"], rows)
 
 
 def application_entities(settings: Settings) -> str:
-    """Return who there is on the network, by the settings."""
-    told, tls = settings.receiver, settings.receiver_tls
-    ports = [f"{told.port}"] if not (tls.enabled and tls.only) else []
+    """Return the table of application entities with the addresses and AE titles of the settings."""
+    listener, tls = settings.receiver, settings.receiver_tls
+    ports = [f"{listener.port}"] if not (tls.enabled and tls.only) else []
     ports += [f"{tls.port} (TLS)"] if tls.enabled else []
-    titles = [told.ae_title, *(item.ae_title for item in settings.entities)] if told.enabled else []
+    titles = [listener.ae_title, *(item.ae_title for item in settings.entities)] if listener.enabled else []
     calling = sorted({item.ae_title for item in (*settings.archives, *settings.destinations)}) or ["ORCHESTRATOR"]
     rows = [
         (
             "RECEIVER",
-            "takes instances that are pushed to it",
-            f"{told.host} port {' and '.join(ports)}",
+            "receives instances from senders",
+            f"{listener.host} port {' and '.join(ports)}",
             _listed(titles),
         ),
-        ("CLIENT", "asks archives, fetches from them, stores results in them", "no port", _listed(calling)),
+        ("CLIENT", "queries archives, fetches from them, stores results in them", "no port", _listed(calling)),
     ]
     return table(["application entity", "what it does", "listens on", "AE titles"], rows)
 
 
 def receiver(settings: Settings) -> str:
-    """Return the specification of the entity that takes what is pushed."""
-    told = settings.receiver
+    """Return the specification of the entity that receives instances."""
+    listener = settings.receiver
     limits = [
-        ("associations at once", told.maximum_associations),
-        ("largest PDU that it announces", f"{told.maximum_pdu} bytes"),
+        ("maximum number of associations", listener.maximum_associations),
+        ("maximum PDU size that it announces", f"{listener.maximum_pdu} bytes"),
         ("asynchronous operations", "none: one operation at a time"),
         ("SOP class extended negotiation, user identity", "not used"),
-        ("association idle for", f"{told.idle_seconds:g} s is aborted"),
+        ("idle association", f"aborted after {listener.idle_seconds:g} s"),
         *_identification(),
     ]
     contexts = [
         (name_of(VERIFICATION), "those of files, see annex C", "SCP"),
-        ("Storage, the classes of annex C" + _further(told.accept), "those of files, see annex C", "SCP"),
+        ("Storage, the classes of annex C" + _further(listener.accept), "those of files, see annex C", "SCP"),
         (name_of(PUSH_MODEL), _names(COMMITMENT_ENCODINGS), "both"),
     ]
     return page(
-        f"It takes associations from {_allowed(settings)}, under its own titles only. Others are rejected for good "
-        "(calling, or called, AE title not recognized); above the number of associations, for the moment (local limit "
-        "exceeded).",
+        f"It accepts associations from {_allowed(settings)}, with its own called AE titles only. It rejects others "
+        "permanently (calling or called AE title not recognized). Above the maximum number of associations it rejects "
+        "transiently (local limit exceeded).",
         table(["association", ""], limits),
-        "Presentation contexts that it accepts; of the transfer syntaxes that are proposed, the first that it knows:",
+        "Accepted presentation contexts. Of the proposed transfer syntaxes it accepts the first one that it supports:",
         table(["abstract syntax", "transfer syntaxes", "role"], contexts),
-        "It keeps instances as they come, all elements, private ones too (level 2, full), and changes nothing in them. "
-        "It answers a C-STORE when the instance is durable. Statuses of its answers:",
+        "It stores all elements of an instance unchanged, private elements included (level 2, full). It answers a "
+        "C-STORE when the instance is durable on disk. Statuses of its answers:",
         table(["status", "meaning"], [(f"{status:04X}H", _MEANINGS[status]) for status in Status]),
-        _promises(settings.data.retain_days),
+        _commitment(settings.data.retain_days),
     )
 
 
-def _promises(days: int) -> str:
+def _commitment(days: int) -> str:
     return page(
-        "Storage commitment as provider, where the setting is on: it commits to what lies on its disk at that moment; "
-        f"instances lie there for {days} days.",
-        "An N-ACTION is answered with success when the request is durable on disk. The N-EVENT-REPORT follows on the "
-        "same association while that is open, else on one that the host opens, in the role of SCP, to the address that "
-        f"`[[sender]]` names: tried again after {RETRIES.first_seconds:g} s, then after twice as long each time up to "
-        f"{RETRIES.longest_seconds:g} s, over restarts too, for {days} days at most. "
-        "Any answer ends it; one that is a failure, and a sender that was never reached, are in the audit trail. A "
-        "sender that asks again under the same Transaction UID before it was told gets one report, "
-        "about what it asked last.",
+        "Storage commitment as provider, if `receiver.commitment` is set: it commits to the instances on its disk at "
+        f"that moment. Instances stay there for {days} days.",
+        "It answers an N-ACTION with success when the request is durable on disk. It sends the N-EVENT-REPORT on the "
+        "same association while that is open. Otherwise it opens an association, in the role of SCP, to the address of "
+        f"`[[sender]]`. It retries after {RETRIES.first_seconds:g} s, then after twice the time, up to "
+        f"{RETRIES.longest_seconds:g} s, also after restarts, for at most {days} days. "
+        "Any answer ends the retries. The audit trail records an answer with a failure, and a sender that was never "
+        "reached. If a sender repeats a request with the same Transaction UID before its report, it gets one report, "
+        "on its last request.",
     )
 
 
@@ -126,7 +126,7 @@ def client(settings: Settings) -> str:
         (name_of(FIND), plain, "SCU"),
         (name_of(GET), plain, "SCU"),
         (
-            "Storage, those that the archive says it holds of the series",
+            "Storage, the classes that the archive reports for the series",
             _names(TRANSFER_SYNTAXES),
             "SCP (role selection)",
         ),
@@ -134,36 +134,40 @@ def client(settings: Settings) -> str:
         (name_of(PUSH_MODEL), plain, "SCU"),
     ]
     limits = [
-        ("associations at once", "one for each thing that is asked of an archive"),
-        ("largest PDU that it announces", f"{ANNOUNCED_PDU_BYTES} bytes"),
+        ("maximum number of associations", "one for each request to an archive"),
+        ("maximum PDU size that it announces", f"{ANNOUNCED_PDU_BYTES} bytes"),
         ("asynchronous operations", "none"),
         *_identification(),
     ]
     keys = [
-        ("STUDY", "unique: StudyInstanceUID; PatientID, PatientName, AccessionNumber, StudyDate and what a rule asks"),
+        (
+            "STUDY",
+            "unique: StudyInstanceUID; PatientID, PatientName, AccessionNumber, StudyDate and the keywords of rules",
+        ),
         (
             "SERIES",
-            "StudyInstanceUID; Modality, SeriesDescription, NumberOfSeriesRelatedInstances and what a rule asks",
+            "StudyInstanceUID; Modality, SeriesDescription, NumberOfSeriesRelatedInstances and the keywords of rules",
         ),
-        ("IMAGE", "StudyInstanceUID, SeriesInstanceUID; SOPInstanceUID and SOPClassUID are asked for"),
+        ("IMAGE", "StudyInstanceUID, SeriesInstanceUID; returned: SOPInstanceUID and SOPClassUID"),
     ]
     return page(
-        "It opens an association to deliver a result, to look for new series (`watch`), to fetch one, and before each "
-        "delivery to ask whether the archive holds the source images and the same patient. It accepts none.",
+        "It opens an association to deliver a result, to poll for new series (`watch`), and to fetch a series. Before "
+        "each delivery it queries whether the archive holds the source images and the same patient. It accepts no "
+        "association.",
         table(["association", ""], limits),
         table(["abstract syntax", "transfer syntaxes", "role"], contexts),
         "C-FIND in the Study Root model, without relational queries, fuzzy matching or time zone adjustment:",
         table(["level", "keys"], keys),
-        "C-GET and C-MOVE are asked for whole series. A C-STORE that is answered with a warning (BxxxH) counts as "
-        "stored; A7xxH is tried again later; any other status parks the delivery until a person asks for it. "
-        'A delivery is confirmed by asking for the instances (`confirm = "readback"`) or by storage commitment; the '
-        "report of that is taken on the same association or by RECEIVER.",
+        "C-GET and C-MOVE retrieve whole series. A C-STORE response with a warning (BxxxH) counts as stored. A7xxH is "
+        "retried. Any other status parks the delivery until a person retries it. "
+        'A delivery is confirmed by querying the instances (`confirm = "readback"`) or by storage commitment. The '
+        "commitment report may come on the same association or to RECEIVER.",
         _destinations(settings),
     )
 
 
 def web_services(settings: Settings) -> str:
-    """Return what is offered and asked for by DICOMweb (PS3.18)."""
+    """Return the table of DICOMweb services that are provided and used (PS3.18)."""
     stow = settings.web.enabled and settings.web.stow and settings.receiver.enabled
     where = (
         f"`http://{settings.web.host}:{settings.web.port}/dicom-web/studies`" if stow else "switched off (`web.stow`)"
@@ -182,13 +186,13 @@ def web_services(settings: Settings) -> str:
     ]
     return page(
         table(["service", "role", "how"], rows),
-        "The response of the origin server is DICOM JSON or native DICOM XML: 200 all, 202 some, 409 none kept, "
-        "503 while the disk is full. HTTP/1.1 with TLS 1.2 or later as user agent, Basic authentication, no redirects.",
+        "The response of the origin server is DICOM JSON or native DICOM XML: 200 all stored, 202 some stored, 409 "
+        "none stored, 503 disk full. As user agent: HTTP/1.1, TLS 1.2 or later, Basic authentication, no redirects.",
     )
 
 
 def storage() -> str:
-    """Return the tables of what is taken: SOP classes and transfer syntaxes."""
+    """Return the tables of accepted SOP classes and transfer syntaxes."""
     return page("### SOP classes", uids(STORAGE_CLASSES), "### Transfer syntaxes", uids(file_encodings()))
 
 
@@ -207,18 +211,18 @@ def _destinations(settings: Settings) -> str:
         for item in settings.destinations
     ]
     head = ["destination", "calling AE title", "SEG", "SR", "transfer syntax", "confirmed by"]
-    return page("Destinations by the settings of this installation:", table(head, rows))
+    return page("Destinations of this installation:", table(head, rows))
 
 
 def _further(accept: Sequence[str]) -> str:
     more = [item for item in accept if item != "storage"]
-    return f" and by `receiver.accept`: {', '.join(more)}" if more else ""
+    return f" and of `receiver.accept`: {', '.join(more)}" if more else ""
 
 
 def _viewer(settings: Settings) -> Sequence[tuple[str, str, str]]:
     if settings.web.viewer is None:
         return []
-    how = "`/viewer/dicom-web`, for the viewer beside the pages only: what one archive answers is passed on"
+    how = "`/viewer/dicom-web`, for the viewer beside the pages only: passes on the answers of one archive"
     return [("Search, Retrieve", "origin server", how)]
 
 
@@ -227,8 +231,8 @@ def _allowed(settings: Settings) -> str:
     return _listed(sorted(senders)) if senders else "any AE title, on this machine only"
 
 
-def _names(found: Iterable[str]) -> str:
-    return ", ".join(map(name_of, found))
+def _names(class_uids: Iterable[str]) -> str:
+    return ", ".join(map(name_of, class_uids))
 
 
 def _listed(titles: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What the objects that this host writes hold (PS3.2: information object definitions, coded terms)."""
+"""The content of the objects that this host writes (PS3.2: information object definitions, coded terms)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from orchestrator.dicom.review import rejection
 from orchestrator.dicom.review.statement import REJECTIONS
 
 _EVERY_OBJECT = (
-    ("Patient and General Study modules", "copied from the source images, or as the archive has them now"),
-    ("SeriesInstanceUID, SOPInstanceUID", "2.25. and a UUID of version 5 over job and content: a retry sends the same"),
+    ("Patient and General Study modules", "copied from the source images, or from the archive if it changed them"),
+    ("SeriesInstanceUID, SOPInstanceUID", "2.25. and a UUID of version 5 over job and content; the same in each retry"),
     (
         "SeriesDescription",
-        "begins with `AI UNVERIFIED`; that of a note which rejects: `Rejected`, `Superseded` or `Retracted AI result`",
+        "begins with `AI UNVERIFIED`; of a rejection note: `Rejected`, `Superseded` or `Retracted AI result`",
     ),
     ("SpecificCharacterSet", f"`{CHARACTER_SET}`"),
-    ("ContentQualification", "the more cautious one of model and source; `RESEARCH` where neither states one"),
+    ("ContentQualification", "the more cautious one of model and source; `RESEARCH` if neither states one"),
     ("Manufacturer, ManufacturerModelName", "those of the model"),
     ("SoftwareVersions", f"version of the model; `{HOST}` with its version"),
     ("DeviceSerialNumber", "sha256 of the model"),
@@ -32,50 +32,50 @@ _EVERY_OBJECT = (
 _KINDS = (
     (
         "Comprehensive 3D SR, Comprehensive SR",
-        "TID 1500 with TID 1410, 1411, 1501, 4019: what has a place under Imaging Measurements (126010, DCM), findings "
-        "on the images as a whole under Qualitative Evaluations (C0034375, UMLS), numbers of the series under Derived "
-        "Imaging Measurements (126011, DCM); or, where nothing has a place, a root of the local title "
+        "TID 1500 with TID 1410, 1411, 1501, 4019. Findings and measurements with a place: Imaging Measurements "
+        "(126010, DCM). Findings on whole images: Qualitative Evaluations (C0034375, UMLS). Numbers of the series: "
+        "Derived Imaging Measurements (126011, DCM). If nothing has a place: a root with the local title "
         f"(ai-result, {OWN_SCHEME}) without a template. CompletionFlag `COMPLETE`, VerificationFlag `UNVERIFIED`, "
-        "PreliminaryFlag `PRELIMINARY`; the observer is a device (TID 1004). PredecessorDocumentsSequence names the "
-        "report of an earlier revision or model version that it follows",
+        "PreliminaryFlag `PRELIMINARY`. The observer is a device (TID 1004). PredecessorDocumentsSequence names the "
+        "replaced report of an earlier revision or model version",
     ),
     (
         "Segmentation, Label Map Segmentation",
         "BINARY or LABELMAP on the grid of the source, SegmentAlgorithmType `AUTOMATIC`, the tracking UIDs of the SR",
     ),
-    ("Parametric Map", "float values on the grid of the source, where a model gives a heat map"),
+    ("Parametric Map", "float values on the grid of the source, if a model returns a heat map"),
     (
         "Key Object Selection",
-        "TID 2010: Of Interest (113000, DCM) for the images that show a finding; rejection notes for results of its "
-        f"own: Rejected for Quality Reasons (113001, DCM) with (superseded, {OWN_SCHEME}), Rejected for Patient Safety "
-        "Reasons (113037, DCM) where a model version was retracted",
+        "TID 2010. Of Interest (113000, DCM): the images that show a finding. Rejection notes for results of this "
+        f"host: Rejected for Quality Reasons (113001, DCM) with (superseded, {OWN_SCHEME}); Rejected for Patient "
+        "Safety Reasons (113037, DCM) if a model version was retracted",
     ),
-    ("Secondary Capture", "the best images with outlines and a banner in the pixels"),
+    ("Secondary Capture", "the images that show the findings best, with outlines and a banner in the pixels"),
     ("Grayscale Softcopy Presentation State", "outlines as graphic annotations of the source images"),
 )
 
 
 def objects() -> str:
-    """Return what is written: SOP classes, what all objects carry, what each kind holds."""
+    """Return the written SOP classes, the attributes of all objects and the content of each kind."""
     return page(
         uids(every_class()),
-        "Which of them a destination gets is a setting (`objects`, `seg`, `sr`).",
-        "### What every object carries",
+        "The settings `objects`, `seg` and `sr` choose which of them a destination gets.",
+        "### Attributes of every object",
         table(["attribute", "value"], _EVERY_OBJECT),
-        "### What each kind holds",
+        "### Content of each kind",
         table(["object", "content"], _KINDS),
     )
 
 
 def coded_terms() -> str:
-    """Return the codes that the standard does not have, and the titles of rejection notes that are read."""
+    """Return the local codes and the titles of rejection notes that count as verdicts."""
     rows = sorted({(code.value, code.meaning) for code in _own_codes((concepts, rejection))})
     return page(
-        f"Local codes, coding scheme `{OWN_SCHEME}` (Concepts of {HOST}); each object that uses one names the scheme "
+        f"Local codes, coding scheme `{OWN_SCHEME}` (Concepts of {HOST}). Each object that uses one names the scheme "
         "in its CodingSchemeIdentificationSequence:",
         table(["code value", "code meaning"], rows),
-        "All other codes are of DCM, SCT and UCUM; models may bring codes of their own schemes.",
-        "Titles of key object selections that count as a verdict, from a trusted source and where they name a result:",
+        "All other codes are from DCM, SCT and UCUM. Models may use further coding schemes.",
+        "Titles of key object selections that count as a verdict, if a trusted source sent them about a result:",
         table(["code value (DCM)", "code meaning"], REJECTIONS.items()),
     )
 
