@@ -1,4 +1,4 @@
-"""The web application, put together."""
+"""Assembles the web application from its pages."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def create_app(
 ) -> FastAPI:
     """Return the pages over this ledger.
 
-    retry, cancel: take (job key, who asked); without them the pages refuse these orders.
-    on_review: takes the verdict before and after, once it is in the ledger.
-    reading: whether a second person must judge too, and what they see of the first verdict.
-    take: takes the images of a STOW-RS request; without it such requests find nothing here.
-    ohif_viewer: OHIF, on the same origin; without it no page leads there.
+    retry, cancel: take (job key, name of the person); without them the pages refuse these requests.
+    on_review: takes the verdict before and after, once the ledger has the new one.
+    reading: whether a second reader is needed, and what that reader sees of the first verdict.
+    take: stores the images of a STOW-RS request; without it such requests get 404.
+    ohif_viewer: OHIF on the same origin; without it no page links to it.
     archives: name of each archive in the settings -> whether it is watched.
-    ready: names each part that cannot work now, and why.
-    may: says what a request may do; anyone may do anything until login exists, on loopback only.
+    ready: name of each part that cannot work now -> reason.
+    may: decides what a request may do; until login exists anyone may do anything, on loopback only.
     hosts: the names under which this server may be addressed.
     """
     site = Site(
@@ -61,7 +61,7 @@ def create_app(
         may=may,
         retry=retry or _refused,
         cancel=cancel or _refused,
-        on_review=on_review or _untold,
+        on_review=on_review or _ignore_review,
         reading=reading,
         take=take,
         ohif=ohif_viewer,
@@ -69,7 +69,7 @@ def create_app(
         ready=ready,
         templates=environment(),
     )
-    # no schema and no documentation pages: they load scripts from elsewhere
+    # no schema and no documentation pages: they load scripts from other sites
     app = FastAPI(title="orchestrator", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.site = site
     for page in PAGES:
@@ -80,8 +80,8 @@ def create_app(
 
 
 def _refused(_job_key: str, _by: str) -> None:
-    raise ForbiddenTransition("jobs cannot be changed from this page here")
+    raise ForbiddenTransition("this page cannot change jobs; use: orchestrator jobs retry or cancel")
 
 
-def _untold(_before: ReviewRecord, _after: ReviewRecord) -> None:
-    """Tell nobody."""
+def _ignore_review(_before: ReviewRecord, _after: ReviewRecord) -> None:
+    """Notify nobody."""

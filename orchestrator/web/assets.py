@@ -1,4 +1,4 @@
-"""Style sheet, scripts and icon, read once from the package and addressed by their content."""
+"""Serves style sheet, scripts and icon; each address holds a digest of the content."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def _assets() -> dict[str, bytes]:
 
 @cache
 def asset_url(name: str) -> str:
-    """Return the address of a file of ours; it changes with the file's content."""
+    """Return the address of a packaged file; the address changes with the content."""
     return f"/static/{name}?v={hashlib.sha256(_assets()[name]).hexdigest()[:12]}"
 
 
 @router.get("/static/{name}", dependencies=[needs(Permission.PUBLIC)])
 def asset(name: str) -> Response:
-    """Return one of our own files; no other path can be named."""
+    """Return one packaged file; any other name is 404."""
     if name not in _assets():
         raise HTTPException(404)
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"

@@ -1,4 +1,4 @@
-"""The OHIF viewer in the folder of npm's built package: what of it is served, and where it shows a study."""
+"""The OHIF viewer from npm's built package: which files are served, and the address of a study in it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from orchestrator.archive.http.client import Session
 
 PLACE: Final = "/viewer/"
-_TELLING: Final = (ObjectKind.SEG, ObjectKind.SR, ObjectKind.SC)
+_SERIES_TO_OPEN: Final = (ObjectKind.SEG, ObjectKind.SR, ObjectKind.SC)
 AT_ONCE: Final = 16
-"""Requests that the archive is asked at once; their threads are not those of the pages."""
+"""Most requests to the archive at the same time; their threads are not those of the pages."""
 
 TYPES: Final = {
     ".css": "text/css",
@@ -34,12 +34,12 @@ TYPES: Final = {
 _NOT_SERVED: Final = frozenset(
     {"app-config.js", "google.js", "init-service-worker.js", "oidc-client.min.js", "serve.json", "sw.js"}
 )
-"""Settings of others, log-ins and service workers: this host has its own or none."""
+"""Settings, login and service workers of other sites; this host has its own or none."""
 OUR_PLACE: Final = {
     ".js": [(b'__webpack_require__.p = "/";', f'__webpack_require__.p = "{PLACE}";'.encode())],
     ".css": [(b"url(/", f"url({PLACE}".encode())],
 }
-"""It is built for the root of a site and told here that it lives below it; every other byte is as published."""
+"""Replacements that move OHIF from the root of a site to PLACE; every other byte is as published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +65,18 @@ class Ohif:
         entries = [name for name in files if name.startswith("app.bundle.") and name.endswith(".js")]
         if len(entries) != 1 or OUR_PLACE[".js"][0][0] not in files[entries[0]].read_bytes():
             raise SettingsError(
-                f"[web] viewer: {folder} holds no OHIF that is known here; make viewer installs one, "
+                f"[web] viewer: {folder} holds no supported OHIF viewer; run make viewer, "
                 "or name the folder dist of npm's @ohif/app@3.13.2"
             )
         return cls(files, entries[0], archive)
 
     def address(self, study_uid: str, objects: Iterable[ObjectRecord] = ()) -> str:
-        """Return the address that shows a study; with a result's objects it opens with the one that shows most.
+        """Return the address of a study in OHIF; with objects it opens the series of the first SEG, SR or key image.
 
         A SEG is drawn on its images at once, an SR on the image of its first outline, a key image is a picture.
         """
         query = {"StudyInstanceUIDs": study_uid}
         series = {each.kind: each.series_uid for each in objects}
-        if first := next((series[kind] for kind in _TELLING if kind in series), ""):
+        if first := next((series[kind] for kind in _SERIES_TO_OPEN if kind in series), ""):
             query["initialSeriesInstanceUID"] = first
         return f"{PLACE}viewer?{urlencode(query)}"

@@ -1,4 +1,4 @@
-"""Pictures of results: drawn elsewhere from the DICOM objects, kept here while somebody looks at them."""
+"""Caches pictures of results while somebody looks at them; the drawing is done in dicom.view."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ THUMBNAIL_PIXELS = 192
 
 
 class LegendEntry(Protocol):
-    """One coloured outline or map: whose it is, its colour and what is said about it."""
+    """One coloured outline or map: its label, colour and text."""
 
     @property
     def label(self) -> str:
@@ -91,7 +91,7 @@ class Overlay(Protocol):
 
 
 class Pictures(Protocol):
-    """Where what the objects of a result show and say comes from."""
+    """Source of the overlay and the parameters of a result."""
 
     def open(self, job_key: str) -> Overlay:
         """Return the overlay; raises OrchestratorError or OSError where a file is gone or broken."""
@@ -118,41 +118,41 @@ _T = TypeVar("_T")
 
 
 @dataclass(slots=True)
-class _Place(Generic[_T]):
-    """Where one value will be; its lock lets only one thread make it and keeps others from using it meanwhile."""
+class _CacheEntry(Generic[_T]):
+    """One cached value; the lock lets one thread at a time create or use it."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     value: _T | None = None
 
 
-class _Shelf(Generic[_T]):
-    """The ``room`` values used last."""
+class _Cache(Generic[_T]):
+    """The most recently used values, ``room`` at most."""
 
     def __init__(self, room: int) -> None:
         self._room = room
-        self._places: OrderedDict[Hashable, _Place[_T]] = OrderedDict()
+        self._places: OrderedDict[Hashable, _CacheEntry[_T]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def place(self, key: Hashable) -> _Place[_T]:
-        """Return the place of this key and forget the one unused for longest."""
+    def entry(self, key: Hashable) -> _CacheEntry[_T]:
+        """Return the entry of this key and drop the least recently used one."""
         with self._lock:
-            place = self._places.setdefault(key, _Place())
+            entry = self._places.setdefault(key, _CacheEntry())
             self._places.move_to_end(key)
             while len(self._places) > self._room:
                 self._places.popitem(last=False)
-            return place
+            return entry
 
 
 class Gallery:
-    """Overlays that are looked at stay open; thumbnails stay as PNG and their overlays are closed again.
+    """Keeps the overlays in use open, and thumbnails as PNG.
 
-    ``version`` in every call names the objects that the picture shows, so that objects written anew are drawn anew.
+    ``version`` in every call names the objects that the picture shows, so that rewritten objects are drawn again.
     """
 
     def __init__(self, pictures: Pictures, *, overlays: int = 3, thumbnails: int = 512) -> None:
         self._pictures = pictures
-        self._overlays = _Shelf[Overlay](overlays)
-        self._thumbnails = _Shelf[bytes](thumbnails)
+        self._overlays = _Cache[Overlay](overlays)
+        self._thumbnails = _Cache[bytes](thumbnails)
         # opening costs seconds of one core for a large series: a full worklist must not open all at once
         self._drawing = threading.Semaphore(2)
 
@@ -161,23 +161,23 @@ class Gallery:
 
         Raises NoPicture.
         """
-        place = self._overlays.place((job_key, version))
-        with place.lock:
-            if place.value is None:
-                place.value = self._open(job_key)
-            return _drawn(job_key, look, place.value)
+        entry = self._overlays.entry((job_key, version))
+        with entry.lock:
+            if entry.value is None:
+                entry.value = self._open(job_key)
+            return _draw(job_key, look, entry.value)
 
     def thumbnail(self, job_key: str, version: str) -> bytes:
         """Return a small PNG of the best slice.
 
         Raises NoPicture.
         """
-        place = self._thumbnails.place((job_key, version))
-        with place.lock:
-            if place.value is None:
+        entry = self._thumbnails.entry((job_key, version))
+        with entry.lock:
+            if entry.value is None:
                 with self._drawing:
-                    place.value = _drawn(job_key, _small, self._open(job_key))
-            return place.value
+                    entry.value = _draw(job_key, _small, self._open(job_key))
+            return entry.value
 
     def parameters(self, job_key: str) -> Mapping[str, str]:
         """Return how the result was computed, as its report says it; nothing where that cannot be read."""
@@ -193,7 +193,7 @@ class Gallery:
             raise NoPicture(f"result {job_key[:12]} cannot be shown: {type(fault).__name__}") from fault
 
 
-def _drawn(job_key: str, look: Callable[[Overlay], _T], overlay: Overlay) -> _T:
+def _draw(job_key: str, look: Callable[[Overlay], _T], overlay: Overlay) -> _T:
     try:
         return look(overlay)
     except (OrchestratorError, OSError) as fault:  # files are read on demand and may have gone meanwhile

@@ -1,4 +1,4 @@
-"""The pages of 4xx and 500: what happened and where to go, nothing of the inside."""
+"""Error pages for 4xx and 500: what happened and what to do; no internals."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from orchestrator.web.site import Site
 log = logging.getLogger(__name__)
 
 TITLES = {
-    400: "The request was not understood",
+    400: "Request not understood",
     403: "Not allowed",
-    404: "Nothing is kept under this address",
-    405: "This address does not take that",
-    409: "Somebody was faster",
-    411: "The request was not understood",
+    404: "Page not found",
+    405: "Not possible at this address",
+    409: "Changed by somebody else",
+    411: "Request not understood",
     413: "The request is too large",
     421: "Wrong address",
-    422: "Something is missing or not right",
-    500: "Something went wrong on our side",
+    422: "Please check your entries",
+    500: "Internal error",
 }
 
 FIELDS = {
@@ -38,13 +38,13 @@ FIELDS = {
 
 
 def refusal(site: Site, status: int, text: str = "") -> Response:
-    """Return the page that says what happened."""
+    """Return the error page for a status."""
     title = TITLES.get(status, TITLES[400])
     return site.page("refusal.html", status=status, title=title, text=text)
 
 
 def show_refusals(app: FastAPI, site: Site) -> None:
-    """Show every refusal as a page of ours."""
+    """Answer every error with an error page of this application."""
 
     def refused(_request: Request, fault: Exception) -> Response:
         assert isinstance(fault, StarletteHTTPException)
@@ -64,7 +64,7 @@ def show_refusals(app: FastAPI, site: Site) -> None:
     def failed(request: Request, _fault: Exception) -> Response:
         reference = secrets.token_hex(4)
         log.error("page %s failed, reference %s", request.url.path, reference)
-        answer = refusal(site, 500, f"It was logged under the reference {reference}.")
+        answer = refusal(site, 500, f"Look for reference {reference} in the log.")
         answer.headers.update(PROTECTION | {"Cache-Control": "no-store"})  # this answer passes outside the guards
         return answer
 

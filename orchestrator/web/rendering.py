@@ -1,4 +1,4 @@
-"""The templates and the words they may use."""
+"""The templates, with the filters and words that they use."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def markdown(text: str) -> Markup:
 
 @cache
 def environment() -> Environment:
-    """Return the templates; everything is escaped and a missing value is an error."""
-    found = Environment(
+    """Return the template environment; values are escaped and a missing value is an error."""
+    templates = Environment(
         loader=PackageLoader("orchestrator.web"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(
+    templates.filters.update(
         age=wording.age,
         agreement=wording.agreement,
         by_reader=wording.by_reader,
@@ -45,7 +45,7 @@ def environment() -> Environment:
         finding=wording.finding,
         images=wording.images,
         local=wording.local,
-        found=wording.found,
+        found=wording.found_values,
         markdown=markdown,
         measured=measured,
         measurement=wording.measurement,
@@ -57,9 +57,9 @@ def environment() -> Environment:
         review_state=wording.review_state,
         short=wording.short,
         unit=shown_unit,
-        wanted=wording.wanted,
+        wanted=wording.expected_values,
     )
-    found.globals.update(
+    templates.globals.update(
         AGES=wording.AGES,
         asset=asset_url,
         JobState=JobState,
@@ -72,4 +72,4 @@ def environment() -> Environment:
         URGENCY=wording.URGENCY,
         WARNINGS=wording.WARNINGS,
     )
-    return found
+    return templates

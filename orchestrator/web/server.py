@@ -1,4 +1,4 @@
-"""The server that shows the pages: loopback only, ends at once when asked to."""
+"""The web server: loopback only; shuts down without waiting for open event streams."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.domain.errors import UserError
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that first ends the open event streams, which would otherwise keep it from ending."""
+    """A uvicorn server that closes open event streams first; they would block the shutdown."""
 
     def __init__(self, app: FastAPI, *, host: str = "127.0.0.1", port: int = 8080) -> None:
         _loopback(host)
@@ -38,7 +38,7 @@ class Server(uvicorn.Server):
 
 
 def serve(app: FastAPI, *, host: str = "127.0.0.1", port: int = 8080) -> None:
-    """Serve until the process is told to end; raises UserError for an address beyond this machine."""
+    """Serve until the process is stopped; raises UserError for an address beyond this machine."""
     Server(app, host=host, port=port).run()
 
 
@@ -50,4 +50,4 @@ def _loopback(host: str) -> None:
             return
     except ValueError:
         pass
-    raise UserError(f"the pages have no login yet and are served on 127.0.0.1 or ::1 only, not on {host}")
+    raise UserError(f"the pages have no login yet: use 127.0.0.1 or ::1 as their address, not {host}")

@@ -1,4 +1,4 @@
-"""What the pages are made of: the ledger, the pictures and who is told of what a visitor does."""
+"""What all pages share: the ledger, the pictures, and who is notified of a visitor's actions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from orchestrator.web.security.permissions import May
 
 UPLOADS = 8
 Order = Callable[[str, str], object]
-"""Takes (job key, who asked); raises UserError where the job's state forbids it."""
+"""Takes (job key, name of the person); raises UserError where the job's state forbids it."""
 Take = Callable[[Iterable[bytes], str, str], Iterable[Verdict]]
 """Takes (body in pieces, its boundary, the only study or empty) of STOW-RS; raises BrokenMultipart."""
 OnReview = Callable[[ReviewRecord, ReviewRecord], object]
@@ -32,7 +32,7 @@ OnReview = Callable[[ReviewRecord, ReviewRecord], object]
 
 @dataclass(frozen=True, slots=True)
 class ModelCardText:
-    """What people should know of a model: its description and its card in Markdown."""
+    """A model's description, and its model card in Markdown."""
 
     description: ModelDescription
     text: str = ""
@@ -42,8 +42,8 @@ class ModelCardText:
 class Site:
     """The parts that the pages share. ``closing`` is set when the server ends.
 
-    take: where images that are pushed go, None where none are taken; uploads: how many requests may do so at once,
-    so that threads remain for the pages. ohif: the viewer beside the pages, None where none is set up.
+    take: stores pushed images, None where STOW-RS is off; uploads: most such requests at the same time,
+    so that threads remain for the pages. ohif: the viewer beside the pages, None where there is none.
     archives: name of each archive in the settings -> whether it is watched.
     """
 
@@ -70,7 +70,7 @@ class Site:
         return HTMLResponse(text, status)
 
     def in_ohif(self, study_uid: str, objects: Iterable[ObjectRecord] = ()) -> str:
-        """Return where OHIF shows the study, opened with what these objects show; "" where no OHIF is set up."""
+        """Return the address of the study in OHIF, opened at these objects; "" where there is no OHIF."""
         return self.ohif.address(study_uid, objects) if self.ohif else ""
 
 

@@ -1,4 +1,4 @@
-"""What of the worklist somebody looks at; the address of the page says it, so that a view can be kept as a bookmark."""
+"""Filters, order and page of the worklist; they are part of the address, so that a view can be a bookmark."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ class View:
         return bool(self.model) or self.urgency != ALL or self.age is not Age.ANY
 
     def query(self, **changes: Any) -> str:
-        """Return the part of an address that leads to this view with some changes, ``""`` for the usual one.
+        """Return the query string of this view with some changes, ``""`` for the default view.
 
         A change of anything but the page leads to the first page.
         """
-        asked = asdict(self) | {"page": 1} | changes
-        told = {each.name: asked[each.name] for each in fields(self) if asked[each.name] != each.default}
-        return f"?{urlencode(told)}" if told else ""
+        values = asdict(self) | {"page": 1} | changes
+        parameters = {each.name: values[each.name] for each in fields(self) if values[each.name] != each.default}
+        return f"?{urlencode(parameters)}" if parameters else ""
 
     def _urgencies(self) -> frozenset[Urgency | None]:
         if self.urgency == ALL:

@@ -1,4 +1,4 @@
-"""Records in words for people: ages, numbers, findings, deliveries."""
+"""Turns records into text for people: ages, numbers, findings, deliveries."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from orchestrator.web.views import Age
 
 Entry = Mapping[str, object]
 Condition = Mapping[str, Any]
-"""A condition of a rule with what it found, as rules.Explanation writes it."""
-WANTED_SHOWN = 6
+"""A condition of a rule with the values found, as rules.Explanation writes it."""
+EXPECTED_SHOWN = 6
 
 URGENCY: Mapping[Urgency | None, str] = {
     Urgency.IMMEDIATE: "Immediate: act within minutes",
     Urgency.URGENT: "Urgent: act within hours",
     Urgency.NON_URGENT: "Not urgent: act within days",
-    None: "No urgency stated",
+    None: "Urgency: not given by the model",
 }
 REASONS: Mapping[RejectReason, str] = {
     RejectReason.WRONG: "Finding or outline is wrong",
@@ -62,9 +62,10 @@ PRIORITY: Mapping[Priority, str] = {
     Priority.BACKFILL: "Backfill",
 }
 WARNINGS: Mapping[str, str] = {
-    "identity-changed": "The archive changed whose study this is after the result was made (merged, renamed or moved). "
-    "Please make sure that patient and images belong together.",
-    "result-stale": "The series changed after this result was delivered. Please compare it with the images of now.",
+    "identity-changed": "The archive changed the patient of this study after the result was made "
+    "(merged, renamed or moved). "
+    "Check that patient and images belong together.",
+    "result-stale": "The series changed after this result was delivered. Compare the result with the current images.",
 }
 PURPOSE: Mapping[Purpose, str] = {
     Purpose.LIVE: "Live",
@@ -111,16 +112,16 @@ def quantity(entry: Entry) -> str:
 
 def measurement(entry: Entry) -> str:
     """Return one measurement in a line: "Brain 1,502 ml"; a volume goes without saying."""
-    return f"{measured(entry).removesuffix(' volume')} {quantity(entry)}{_instead(entry)}"
+    return f"{measured(entry).removesuffix(' volume')} {quantity(entry)}{_ai_values(entry)}"
 
 
 def presence(entry: Entry) -> str:
-    """Return what is said about a finding: present, absent, undetermined."""
+    """Return the presence of a finding: present, absent, undetermined."""
     return str(entry.get("value") or entry.get("presence") or "present")
 
 
 def confidence(entry: Entry) -> str:
-    """Return how sure the model is: a calibrated certainty in percent, else its raw score; "" where none is given."""
+    """Return the calibrated certainty in percent, else the raw score; "" where the model gave none."""
     certainty = entry.get("certainty_percent")
     if certainty is None and entry.get("probability") is not None:
         certainty = float(str(entry["probability"])) * 100
@@ -131,36 +132,36 @@ def confidence(entry: Entry) -> str:
 
 def place(entry: Entry) -> str:
     """Return side and site of a finding, "" where none is stated or its name says it already."""
-    stated = (str(entry.get(key) or "") for key in ("laterality", "site"))
-    return " ".join(word for word in stated if word and word != entry.get("name")).lower()
+    words = (str(entry.get(key) or "") for key in ("laterality", "site"))
+    return " ".join(word for word in words if word and word != entry.get("name")).lower()
 
 
 def images(entry: Entry) -> str:
     """Return on how many whole images a finding is shown, "" where no image is named."""
-    named = entry.get("images")
-    return f"{len(named)} image{'s' if len(named) > 1 else ''}" if isinstance(named, list | tuple) and named else ""
+    uids = entry.get("images")
+    return f"{len(uids)} image{'s' if len(uids) > 1 else ''}" if isinstance(uids, list | tuple) and uids else ""
 
 
 def finding(entry: Entry) -> str:
     """Return one finding in a line: "Burned-in text: present, score 0.93"."""
     name = ", ".join(filter(None, (str(entry.get("name", "Finding")), place(entry))))
     if "ai" in entry:  # its score was that of the model's answer
-        return f"{name}: {presence(entry)}{_instead(entry)}"
+        return f"{name}: {presence(entry)}{_ai_values(entry)}"
     return f"{name}: {', '.join(filter(None, (presence(entry), confidence(entry), images(entry))))}"
 
 
 def by_reader(entry: Entry) -> str:
-    """Return what a person put in place of the model's values of an entry, "" where nothing."""
-    said = [field for field in ("value", "laterality", "urgency") if field in _ai(entry)]
+    """Return the reader's values of an entry, "" where the reader changed nothing."""
+    fields = [field for field in ("value", "laterality", "urgency") if field in _ai(entry)]
     if "unit" in entry:
-        return quantity(entry) if said else ""
-    return ", ".join(str(entry.get(field) or f"no {field}") for field in said)
+        return quantity(entry) if fields else ""
+    return ", ".join(str(entry.get(field) or f"no {field}") for field in fields)
 
 
-def change(made: Entry) -> str:
+def change(entry: Entry) -> str:
     """Return one change in a line: "Brain volume: 1,502 -> 1,480 ml"."""
-    before, after = (number("nothing" if made.get(side) is None else made[side]) for side in ("before", "after"))
-    return f"{made.get('what', '')}: {before} → {after} {shown_unit(str(made.get('unit') or ''))}".strip()
+    before, after = (number("nothing" if entry.get(side) is None else entry[side]) for side in ("before", "after"))
+    return f"{entry.get('what', '')}: {before} → {after} {shown_unit(str(entry.get('unit') or ''))}".strip()
 
 
 def agreement(numbers: Mapping[str, float]) -> str:
@@ -169,56 +170,62 @@ def agreement(numbers: Mapping[str, float]) -> str:
 
 
 def review_state(review: ReviewRecord) -> str:
-    """Return a review's state in words; a correction that names nobody is unconfirmed until somebody here says so."""
+    """Return a review's state in words; a correction without a name is unconfirmed until a reader confirms it."""
     return f"{REVIEW[review.state]}{', unconfirmed' if review.unconfirmed else ''}"
 
 
-def _instead(entry: Entry) -> str:
-    said = [number(value) for value in _ai(entry).values()]
-    return f" (AI: {', '.join(said)})" if said else ""
+def _ai_values(entry: Entry) -> str:
+    values = [number(value) for value in _ai(entry).values()]
+    return f" (AI: {', '.join(values)})" if values else ""
 
 
 def _ai(entry: Entry) -> Mapping[str, object]:
-    said = entry.get("ai")
-    return said if isinstance(said, Mapping) else {}
+    values = entry.get("ai")
+    return values if isinstance(values, Mapping) else {}
 
 
-def found(condition: Condition) -> str:
+def found_values(condition: Condition) -> str:
     """Return the values that a condition of a rule met in the series."""
     return ", ".join(map(str, condition["found"])) or "absent"
 
 
-def wanted(condition: Condition) -> str:
+def expected_values(condition: Condition) -> str:
     """Return the values that a condition of a rule asks for."""
-    shown = [str(value) for value in condition["wanted"]]
-    return " or ".join(shown[:WANTED_SHOWN]) + (f" or {len(shown) - WANTED_SHOWN} more" * (len(shown) > WANTED_SHOWN))
+    values = [str(value) for value in condition["wanted"]]
+    return " or ".join(values[:EXPECTED_SHOWN]) + (
+        f" or {len(values) - EXPECTED_SHOWN} more" * (len(values) > EXPECTED_SHOWN)
+    )
 
 
 def nearest_miss(rule: Mapping[str, Any]) -> str:
     """Return why a rule did not match: what excludes the series, else what the nearest alternative lacks."""
     vetoes = [
-        f"{each['keyword']} is {found(each)}, which the rule excludes" for each in rule["unless"] if each["satisfied"]
+        f"{each['keyword']} is {found_values(each)}, which the rule excludes"
+        for each in rule["unless"]
+        if each["satisfied"]
     ]
     lacks = [[each for each in clause if not each["satisfied"]] for clause in rule["when"]]
     nearest = min(lacks, key=len, default=[])
-    return "; ".join([*vetoes, *(f"{each['keyword']} is {found(each)}, expected {wanted(each)}" for each in nearest)])
+    return "; ".join(
+        [*vetoes, *(f"{each['keyword']} is {found_values(each)}, expected {expected_values(each)}" for each in nearest)]
+    )
 
 
 def fetch(record: FetchRecord) -> str:
-    """Return why a series that an archive has is not here."""
+    """Return why a series of an archive is not on this host."""
     match record.state:
         case FetchState.UNWANTED:
-            return record.error or "No rule could be for it."
+            return record.error or "No rule can match this series."
         case FetchState.WAITING:
-            return record.error or "Waits until nothing more of it comes."
+            return record.error or "Waiting until no more images arrive."
         case FetchState.FETCHING:
-            return "Is being fetched."
+            return "Being fetched now."
         case _:
-            return "Was fetched; it stands above when it is complete."
+            return "Fetched; listed above once complete."
 
 
 def delivery(record: DeliveryRecord) -> str:
-    """Return where the objects, or a note that rejects them, are on their way to one destination, and why they wait."""
+    """Return how far a delivery or a rejection note is, and why it waits."""
     if record.note:
         return _note(record)
     at = record.destination
@@ -230,12 +237,12 @@ def delivery(record: DeliveryRecord) -> str:
         case DeliveryState.SENDING:
             return f"Being sent to {at}"
         case DeliveryState.PARKED:
-            return f"Stopped on the way to {at}: {record.error or 'no reason given'}"
+            return f"Delivery to {at} stopped: {record.error or 'no reason given'}"
         case DeliveryState.DISCARDED:
             return f"Not sent to {at}: {record.error or 'replaced before it left'}"
         case _ if record.next_attempt_at is None:
-            return f"Waits for {at}: the series is not known to be complete"
-    return f"Waits for {at}" + (f": {record.error}" if record.error else "")
+            return f"Waiting for {at}: the series may be incomplete"
+    return f"Waiting for {at}" + (f": {record.error}" if record.error else "")
 
 
 def _note(record: DeliveryRecord) -> str:
@@ -261,5 +268,5 @@ def deliveries(records: Iterable[DeliveryRecord]) -> tuple[tuple[DeliveryState, 
 
 
 def explanation(record: SeriesRecord) -> Any:
-    """Return what the rules said, as JSON has it; None where they were not asked yet."""
+    """Return the stored explanation of the rules; None where the rules were not checked yet."""
     return json.loads(record.explanation) if record.explanation else None

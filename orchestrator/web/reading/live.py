@@ -1,4 +1,4 @@
-"""What changed, as server-sent events; read from the audit trail, which other processes write too."""
+"""Server-sent events about changes, read from the ledger's events, which other processes write too."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ router = APIRouter(dependencies=[needs(Permission.SEE)])
 
 POLL_SECONDS = 1.0
 HEARTBEAT_SECONDS = 15.0
-"""The page says that it is out of date after three heartbeats without one."""
+"""A page shows that it is out of date after three missing heartbeats."""
 
 
 @router.get("/events")
@@ -29,7 +29,7 @@ async def events(
     after: Annotated[int, Query(ge=0, le=2**53)] = 0,
     last_event_id: Annotated[int | None, Header(ge=0, le=2**53)] = None,
 ) -> StreamingResponse:
-    """Return the endless stream of changes after the event ``after``, or after the last one a browser got."""
+    """Return the endless stream of changes after event ``after``, or after the last one that the browser got."""
     start = after if last_event_id is None else last_event_id
     return StreamingResponse(changes(site, start), media_type="text/event-stream")
 
@@ -41,10 +41,10 @@ async def changes(
     yield "retry: 2000\n\n"
     silent = 0.0
     while not site.closing.is_set():
-        found = await run_in_threadpool(site.ledger.events.after, after=after)
-        if found:
-            after, silent = found[-1].sequence, 0.0
-            yield _message(found)
+        batch = await run_in_threadpool(site.ledger.events.after, after=after)
+        if batch:
+            after, silent = batch[-1].sequence, 0.0
+            yield _message(batch)
         elif silent >= heartbeat:
             silent = 0.0
             yield "event: heartbeat\ndata: {}\n\n"
@@ -52,11 +52,11 @@ async def changes(
         await _pause(site.closing, poll)
 
 
-def _message(found: tuple[EventRecord, ...]) -> str:
-    # what a verdict said is not told here: a second reader may be listening
-    kinds, subjects = {event.kind.partition(".")[0] for event in found}, {event.subject for event in found}
-    changed = {"kinds": sorted(kinds), "subjects": sorted(subjects)}
-    return f"id: {found[-1].sequence}\nevent: change\ndata: {json.dumps(changed)}\n\n"
+def _message(batch: tuple[EventRecord, ...]) -> str:
+    # never what a verdict says: a second reader may be listening
+    kinds, subjects = {event.kind.partition(".")[0] for event in batch}, {event.subject for event in batch}
+    data = {"kinds": sorted(kinds), "subjects": sorted(subjects)}
+    return f"id: {batch[-1].sequence}\nevent: change\ndata: {json.dumps(data)}\n\n"
 
 
 async def _pause(closing: asyncio.Event, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The page of one result: its pictures, what was found, where it came from, and what was said about it."""
+"""The page of one result: pictures, findings, origin and reviews."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def result(
 
 
 def stages(job: JobRecord) -> list[tuple[str, float]]:
-    """Return the seconds of each stage that was measured, in their order, others after them."""
+    """Return the seconds of each measured stage, the known stages first and in their order."""
     order = [*STAGES, *(stage for stage in job.seconds if stage not in STAGES)]
     return [(stage, job.seconds[stage]) for stage in order if stage in job.seconds]
 
 
 def _neighbours(site: Site, job: JobRecord) -> tuple[JobRecord | None, JobRecord | None]:
-    """Return the same model's last job before this one on the same series, and its newest one after it."""
-    found = site.ledger.jobs.search(series_uid=job.series_uid, model=job.model)
-    earlier = [each for each in found if each.created_at < job.created_at]
-    newer = [each for each in found if each.created_at > job.created_at]
+    """Return the same model's previous job on the same series, and its newest later one."""
+    jobs = site.ledger.jobs.search(series_uid=job.series_uid, model=job.model)
+    earlier = [each for each in jobs if each.created_at < job.created_at]
+    newer = [each for each in jobs if each.created_at > job.created_at]
     return next(iter(earlier), None), next(iter(newer), None)

@@ -1,4 +1,4 @@
-"""Who gives a verdict: typed with each one, remembered by the browser for a working day."""
+"""The reviewer's name: typed with each verdict, remembered by the browser for a working day."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class Reviewer(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What the form shows at first."""
+    """What the form shows at first; empty where nobody is remembered."""
 
     by: str = ""
     organization: str = ""
 
 
 def remembered(request: Request) -> Remembered:
-    """Return who gave the last verdict in this browser; nobody where the cookie is missing or not ours."""
+    """Return the reviewer of the last verdict in this browser; empty where the cookie is missing or foreign."""
     by, _, organization = request.cookies.get(COOKIE, "").partition("|")
     try:
-        known = Reviewer(by=unquote(by), organization=unquote(organization))
+        reviewer = Reviewer(by=unquote(by), organization=unquote(organization))
     except ValidationError:
         return Remembered()
-    return Remembered(known.by, known.organization)
+    return Remembered(reviewer.by, reviewer.organization)
 
 
 def remember(answer: Response, reviewer: Reviewer) -> None:

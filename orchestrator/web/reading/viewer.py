@@ -1,4 +1,4 @@
-"""The pictures of a result: thumbnails, slices, and what the page says about them."""
+"""The pictures of a result: thumbnails, slices, and the facts that the page shows with them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PRESETS: Mapping[str, tuple[tuple[str, float, float], ...]] = {
         ("Bone", 500, 2000),
     )
 }
-"""Window centre and width in HU, the usual ones; the numbers of other modalities mean nothing across scanners."""
+"""Usual window centre and width in HU; values of other modalities do not compare across scanners."""
 
 Version = Annotated[str, Query(pattern=r"^[0-9a-f]{0,16}$")]
 Entry = Annotated[str, Query(pattern=r"^((findings|measurements)/\d{1,5})?$")]
@@ -38,7 +38,7 @@ Slice = Annotated[int, Path(ge=0, le=100_000)]
 
 @dataclass(frozen=True, slots=True)
 class Viewing:
-    """What the page says about the pictures of a result; slices count from 0, ``start`` is shown first.
+    """Facts about the pictures of a result; slices count from 0, ``start`` is shown first.
 
     window: (centre, width) of the slice shown first, None where a window makes no sense.
     maps: names of the maps, of which one is drawn at a time.
@@ -57,11 +57,11 @@ class Viewing:
 
 
 def viewing(site: Site, job_key: str, start: int | None, spot: str = "") -> Viewing | None:
-    """Return what is to be said about the pictures, None where there are none to be shown."""
+    """Return the facts about the pictures, None where there are no pictures."""
     version = picture_version(site, job_key)
 
     def look(overlay: Overlay) -> Viewing:
-        spots = {entry: found.slice for entry, found in overlay.spots.items()}
+        spots = {entry: spot_place.slice for entry, spot_place in overlay.spots.items()}
         first = min(spots.get(spot, overlay.best_slice) if start is None else start, overlay.slices - 1)
         return Viewing(
             slices=overlay.slices,
@@ -83,7 +83,7 @@ def viewing(site: Site, job_key: str, start: int | None, spot: str = "") -> View
 
 @router.get("/results/{key}/thumbnail.png")
 def thumbnail(site: SiteOf, key: Key, v: Version = "") -> Response:
-    """Return the best slice as a small PNG; a drawing that says so where there is no picture."""
+    """Return the best slice as a small PNG; a placeholder drawing where there is no picture."""
     job = site.ledger.jobs.get(key)
     version = picture_version(site, job.key)
     try:
@@ -131,6 +131,6 @@ def picture(
 
 
 def _png(drawn: bytes, *, kept: bool) -> Response:
-    """Return the answer; the browser keeps it where its address names the very objects that it shows."""
+    """Return the response; the browser may cache it where the address names the version of the objects."""
     headers = {"Cache-Control": "private, max-age=3600, immutable"} if kept else {}
     return Response(drawn, media_type="image/png", headers=headers)

@@ -1,4 +1,4 @@
-"""The worklist: results that wait for a radiologist, the most urgent first."""
+"""The worklist: AI results awaiting review, most urgent first."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Row:
 
     @property
     def summary(self) -> tuple[str, ...]:
-        """What the model found, in lines."""
-        found = [wording.finding(entry) for entry in findings_of(self.job, self.review)]
-        return (*found, *(wording.measurement(entry) for entry in measurements_of(self.job, self.review)))
+        """Findings and measurements, a line each."""
+        lines = [wording.finding(entry) for entry in findings_of(self.job, self.review)]
+        return (*lines, *(wording.measurement(entry) for entry in measurements_of(self.job, self.review)))
 
     @property
     def version(self) -> str:
-        """Another text whenever the line looks different."""
+        """A digest that changes whenever the line looks different."""
         return digest(self.job, self.review, self.deliveries, self.picture)
 
 
@@ -51,26 +51,26 @@ class Row:
 def worklist(site: SiteOf, view: ViewOf) -> HTMLResponse:
     """Return the page; its event stream starts at the event that it shows."""
     sequence = site.ledger.events.last_sequence()
-    wanted = view.wanted(datetime.now(UTC))
-    found = site.ledger.results.search(wanted, order=view.sort, limit=SHOWN + 1, offset=(view.page - 1) * SHOWN)
-    counts, models = site.ledger.results.count(wanted), site.ledger.results.count_models(wanted)
+    filters = view.wanted(datetime.now(UTC))
+    results = site.ledger.results.search(filters, order=view.sort, limit=SHOWN + 1, offset=(view.page - 1) * SHOWN)
+    counts, models = site.ledger.results.count(filters), site.ledger.results.count_models(filters)
     in_state = sum(counts.values()) if view.state == ALL else counts[ReviewState(view.state)]
     return site.page(
         "worklist.html",
         sequence=sequence,
         view=view,
-        rows=[_row(site, job, review) for job, review in found[:SHOWN]],
+        rows=[_row(site, job, review) for job, review in results[:SHOWN]],
         in_state=in_state,
         pages=-(-in_state // SHOWN),
-        without_filters=_without_filters(site, view) if not found else 0,
+        without_filters=_without_filters(site, view) if not results else 0,
         states=_state_filters(site, view, counts),
-        urgencies=site.ledger.results.count_urgencies(wanted),
+        urgencies=site.ledger.results.count_urgencies(filters),
         models={name: models.get(name, 0) for name in sorted({*site.models, *models, view.model} - {""})},
     )
 
 
 def _without_filters(site: Site, view: View) -> int:
-    """Return how many results the state alone would leave."""
+    """Return the number of results in this state without the other filters."""
     counts = site.ledger.results.count()
     return sum(counts.values()) if view.state == ALL else counts[ReviewState(view.state)]
 
@@ -78,14 +78,16 @@ def _without_filters(site: Site, view: View) -> int:
 def address_of_following(site: Site, view: View, job_key: str) -> str:
     """Return the address of the result after this one in the view, "" where it is the last.
 
-    It is the first of the page where this one is not in the view any more, as after its verdict.
+    The first of the page where this result is no longer in the view, as after a verdict.
     """
     offset = (view.page - 1) * SHOWN
-    found = site.ledger.results.search(view.wanted(datetime.now(UTC)), order=view.sort, limit=SHOWN + 1, offset=offset)
-    keys = [job.key for job, _ in found]
-    place = keys.index(job_key) + 1 if job_key in keys else 0
-    page = view.page + place // SHOWN
-    return f"/results/{keys[place]}{view.query(page=page)}" if place < len(keys) else ""
+    results = site.ledger.results.search(
+        view.wanted(datetime.now(UTC)), order=view.sort, limit=SHOWN + 1, offset=offset
+    )
+    keys = [job.key for job, _ in results]
+    position = keys.index(job_key) + 1 if job_key in keys else 0
+    page = view.page + position // SHOWN
+    return f"/results/{keys[position]}{view.query(page=page)}" if position < len(keys) else ""
 
 
 def _row(site: Site, job: JobRecord, review: ReviewRecord) -> Row:
@@ -95,17 +97,17 @@ def _row(site: Site, job: JobRecord, review: ReviewRecord) -> Row:
 
 
 def _state_filters(site: Site, view: View, counts: Mapping[ReviewState, int]) -> list[tuple[StateFilter, str, int]]:
-    """Return value, words and count of each state that is always offered or that a result is in."""
-    always = {ReviewState.PENDING, ReviewState.ACCEPTED, ReviewState.REJECTED, ReviewState.CORRECTED, view.state}
+    """Return value, label and count of each state that is always offered or that has results."""
+    offered = {ReviewState.PENDING, ReviewState.ACCEPTED, ReviewState.REJECTED, ReviewState.CORRECTED, view.state}
     if site.reading.second_reader is not SecondReader.NONE:
-        always |= {ReviewState.SECOND_READER, ReviewState.DISAGREED}
-    always |= {state for state in ReviewState if counts[state]}
-    shown = [(state, words, counts[state]) for state, words in wording.REVIEW.items() if state in always]
-    return [*shown, (ALL, "All", sum(counts.values()))]
+        offered |= {ReviewState.SECOND_READER, ReviewState.DISAGREED}
+    offered |= {state for state in ReviewState if counts[state]}
+    filters = [(state, words, counts[state]) for state, words in wording.REVIEW.items() if state in offered]
+    return [*filters, (ALL, "All", sum(counts.values()))]
 
 
 def picture_version(site: Site, job_key: str) -> str:
-    """Return a text that changes when the objects behind a result's pictures do."""
+    """Return a digest that changes with the objects behind a result's pictures."""
     return digest(*(each.sha256 for each in site.ledger.objects.of_job(job_key)))
 
 

@@ -128,7 +128,7 @@ def test_an_update_leaves_open_what_was_opened(page: Page, hospital):
 
 def test_the_answer_to_why_no_ai_ran(page: Page, hospital, photograph: Callable[..., Path]):
     page.goto("/series?show=unmatched")
-    page.get_by_text("Why did no AI run here?").first.click()
+    page.get_by_text("Why did no AI run?").first.click()
     expect(page.locator(".explanation").first).to_contain_text("did not match")
     photograph(page, "series")
 

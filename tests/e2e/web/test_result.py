@@ -174,7 +174,7 @@ def test_a_value_is_corrected_and_both_stay_visible(brain: Page, hospital, photo
     expect(field).to_be_focused()
     field.fill("1480")
     photograph(brain, "correcting", docs=False)
-    brain.get_by_role("button", name="Keep the correction").click()
+    brain.get_by_role("button", name="Save correction").click()
     expect(brain.locator("#verdict")).to_contain_text("Corrected by Ada Okafor")
     expect(brain.locator(".found")).to_contain_text("1,502 ml")
     expect(brain.locator(".found .reader")).to_have_text("1,480 ml")
@@ -185,7 +185,7 @@ def test_a_value_is_corrected_and_both_stay_visible(brain: Page, hospital, photo
 def test_a_correction_that_changes_nothing_is_not_sent(brain: Page):
     sign(brain)
     brain.get_by_text("Correct a value or a class").click()
-    brain.get_by_role("button", name="Keep the correction").click()
+    brain.get_by_role("button", name="Save correction").click()
     expect(brain.locator("#verdict-fault")).to_contain_text("Please change at least one value")
 
 
@@ -222,7 +222,7 @@ def test_the_second_of_two_reviewers_is_told(seat: Callable[..., Page], hospital
     expect(second.locator("#changed")).to_be_visible()
     second.get_by_label("Finding or outline is wrong").check()
     second.get_by_role("button", name="Reject").click()
-    expect(second.get_by_role("heading", level=1)).to_have_text("Your verdict was not kept")
+    expect(second.get_by_role("heading", level=1)).to_have_text("Verdict not saved")
     expect(second.locator("main")).to_contain_text("Ada Okafor")
     photograph(second, "conflict", docs=False)
     complaints[:] = [each for each in complaints if "409" not in each]  # the browser's note on the answer

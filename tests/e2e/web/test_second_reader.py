@@ -48,7 +48,7 @@ def test_the_second_reader_agrees_without_having_seen(at_the_desk, hospital, pho
     accept(first := at_the_desk("Ada Okafor"))
     expect(first.locator("#verdict")).to_contain_text("Waits for a second reader")
     second = at_the_desk("Ben Yilmaz")
-    expect(second.locator("#verdict")).to_contain_text("Read first by Ada Okafor")
+    expect(second.locator("#verdict")).to_contain_text("First reader: Ada Okafor")
     expect(second.locator("main")).not_to_contain_text("Accepted")
     photograph(second, "second-reader", docs=False)
     accept(second)
@@ -77,6 +77,6 @@ def test_whoever_read_first_is_told_that_another_person_is_needed(at_the_desk, c
     accept(first := at_the_desk("Ada Okafor"))
     expect(first.locator("#verdict")).to_contain_text("Waits for a second reader")
     accept(again := at_the_desk("ada okafor"))
-    expect(again.get_by_role("heading", level=1)).to_have_text("Your verdict was not kept")
+    expect(again.get_by_role("heading", level=1)).to_have_text("Verdict not saved")
     expect(again.locator("main")).to_contain_text("the second reader is somebody else")
     complaints[:] = [each for each in complaints if "409" not in each]  # the browser's note on the answer

@@ -32,14 +32,14 @@ def app(room: ReadingRoom, viewer: Ohif) -> FastAPI:
 
 
 def test_a_folder_without_the_viewer_is_refused_by_name(tmp_path: Path, viewer: Ohif):
-    with pytest.raises(SettingsError, match="make viewer installs one"):
+    with pytest.raises(SettingsError, match="run make viewer"):
         Ohif.of(tmp_path / "nothing", viewer.archive)
 
 
 def test_a_viewer_of_another_build_is_refused(tmp_path: Path, viewer: Ohif):
     folder = hollow_viewer(tmp_path / "other")
     (folder / "app.bundle.0123.js").write_text("something else")
-    with pytest.raises(SettingsError, match="no OHIF that is known here"):
+    with pytest.raises(SettingsError, match="no supported OHIF viewer"):
         Ohif.of(folder, viewer.archive)
 
 

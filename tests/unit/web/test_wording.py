@@ -100,7 +100,7 @@ def test_every_delivery_state_has_words_that_name_the_destination(state, note):
 
 
 def test_a_delivery_that_is_not_released_says_what_it_waits_for():
-    assert "not known to be complete" in wording.delivery(DeliveryRecord(job_key="k", destination="pacs"))
+    assert "may be incomplete" in wording.delivery(DeliveryRecord(job_key="k", destination="pacs"))
 
 
 def test_every_term_of_the_domain_has_words():

@@ -39,7 +39,7 @@ def test_the_archive_is_asked_for_a_study(tmp_path: Path, answer: Answer, health
 def test_a_folder_without_a_viewer_is_told(tmp_path: Path) -> None:
     with web_server(lambda _: Answer(204)) as port:
         check = look(tmp_path, f"dicomweb+http://127.0.0.1:{port}/rs")
-    assert (check.health, "make viewer installs one" in check.found) == (Health.BAD, True)
+    assert (check.health, "run make viewer" in check.found) == (Health.BAD, True)
 
 
 def test_an_archive_without_dicomweb_is_told(tmp_path: Path) -> None:

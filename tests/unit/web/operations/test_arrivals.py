@@ -13,13 +13,13 @@ from tests.data.reading_room import ReadingRoom, fill, now, uid
 def test_a_series_without_a_match_says_which_condition_failed(visitor, room: ReadingRoom):
     room.series("localizer", modality="CT", facts={"Modality": ("CT",), "ImageType": ("ORIGINAL", "LOCALIZER")})
     text = html.unescape(visitor.get("/series").text)
-    assert "Why did no AI run here?" in text
+    assert "Why did no AI run?" in text
     assert "ImageType is ORIGINAL, LOCALIZER, which the rule excludes" in text
 
 
 def test_a_matched_series_says_why(visitor, room: ReadingRoom):
     room.series("ct", modality="CT")
-    assert "Why did a model run here?" in visitor.get("/series").text
+    assert "Why did a model run?" in visitor.get("/series").text
 
 
 @pytest.mark.parametrize(("show", "seen"), [("matched", "ct"), ("unmatched", "mr")])
@@ -33,7 +33,7 @@ def test_series_can_be_filtered(visitor, room: ReadingRoom, show, seen):
 def test_a_series_whose_rules_were_not_asked_says_so(visitor, room: ReadingRoom):
     record = room.series("ct", modality="CT")
     room.ledger.series.explain(record.series_uid, 1, matched=False, explanation="")
-    assert "The rules were not asked yet." in visitor.get("/series").text
+    assert "The rules have not been checked yet." in visitor.get("/series").text
 
 
 def test_a_study_shows_its_series_jobs_and_results(visitor, room: ReadingRoom):
@@ -70,9 +70,9 @@ def fetch(series_uid: str, state: FetchState, error: str = "") -> FetchRecord:
     ("state", "error", "said"),
     [
         (FetchState.UNWANTED, "head CT: Modality is MR, expected CT", "head CT: Modality is MR, expected CT"),
-        (FetchState.UNWANTED, "", "No rule could be for it."),
+        (FetchState.UNWANTED, "", "No rule can match this series."),
         (FetchState.WAITING, "pacs hands out nothing", "pacs hands out nothing"),
-        (FetchState.WAITING, "", "Waits until nothing more of it comes."),
+        (FetchState.WAITING, "", "Waiting until no more images arrive."),
     ],
 )
 def test_a_study_shows_what_an_archive_has_of_it_and_why_it_is_not_here(visitor, room: ReadingRoom, state, error, said):
@@ -84,7 +84,7 @@ def test_a_study_shows_what_an_archive_has_of_it_and_why_it_is_not_here(visitor,
 
 def test_a_series_that_arrived_is_not_shown_as_missing(visitor, room: ReadingRoom):
     room.ledger.fetches.put([fetch(room.series("ct", modality="CT").series_uid, FetchState.FETCHED)])
-    assert "Seen in an archive and not here" not in visitor.get(f"/studies/{uid('study ct')}").text
+    assert "In an archive, not fetched" not in visitor.get(f"/studies/{uid('study ct')}").text
 
 
 def test_a_study_that_was_never_seen_says_where_images_come_from(visitor, room: ReadingRoom):
@@ -92,10 +92,10 @@ def test_a_study_that_was_never_seen_says_where_images_come_from(visitor, room: 
     room.ledger.watches.record_wait("busy", "archive 'busy' does not answer", now())
     answer = visitor.get("/studies/1.2.3")
     text = html.unescape(answer.text)
-    assert (answer.status_code, "never seen here" in text) == (404, True)
-    assert "is watched, looked at" in text
+    assert (answer.status_code, "not known here" in text) == (404, True)
+    assert "is watched, last scanned" in text
     assert "archive 'busy' does not answer" in text
-    assert "is not watched: only what it sends by itself arrives" in text
+    assert "is not watched: this host receives only what it sends" in text
 
 
 @pytest.mark.parametrize("study", ["1.2.3", "not-a-uid", "1" * 65])

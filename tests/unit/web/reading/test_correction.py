@@ -60,7 +60,7 @@ def test_the_worklist_says_the_readers_value_and_the_models(visitor, room: Readi
 
 def test_a_finding_that_is_not_there_is_not_urgent(visitor, room: ReadingRoom):
     correct(visitor, room, presence="absent")
-    assert "No urgency stated" in visitor.get("/?state=corrected").text
+    assert "Urgency: not given by the model" in visitor.get("/?state=corrected").text
 
 
 def test_an_urgency_can_be_raised(visitor, room: ReadingRoom):
@@ -101,7 +101,7 @@ def test_who_corrects_an_earlier_correction_than_the_newest_is_told(visitor, roo
     stale = {"seen_at": "2026-01-01T00:00:00+00:00", "seen": "corrected", "verdict": "corrected", **ADA}
     correct(visitor, room, volume="1480")
     answer = visitor.post(f"/results/{room.keys['brain']}/verdict", data={**stale, "at": [VOLUME], "after": ["1490"]})
-    assert (answer.status_code, "Your verdict was not kept" in answer.text) == (409, True)
+    assert (answer.status_code, "Verdict not saved" in answer.text) == (409, True)
 
 
 def test_the_model_may_turn_out_to_be_right_after_all(visitor, room: ReadingRoom):
@@ -135,7 +135,7 @@ def unconfirmed(room: ReadingRoom) -> None:
 @pytest.mark.usefixtures("unconfirmed")
 def test_a_correction_out_of_an_archive_says_so_with_its_evidence(visitor, room: ReadingRoom):
     text = page_of(visitor, room)
-    assert all(each in text for each in ("Corrected, unconfirmed", "Said in pacs", "2.25.77", "Brain 0.93"))
+    assert all(each in text for each in ("Corrected, unconfirmed", "Received from pacs", "2.25.77", "Brain 0.93"))
     assert "Corrected, unconfirmed" in visitor.get("/?state=corrected").text
 
 

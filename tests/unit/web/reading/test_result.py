@@ -47,7 +47,7 @@ def test_earlier_and_newer_results_of_the_model_lead_to_each_other(visitor, room
 
 @pytest.mark.parametrize(
     ("kind", "words"),
-    [("identity-changed", "changed whose study this is"), ("result-stale", "The series changed after this result")],
+    [("identity-changed", "changed the patient"), ("result-stale", "The series changed after this result")],
 )
 def test_what_happened_to_the_study_since_is_said_beside_the_verdict(visitor, room: ReadingRoom, kind, words):
     job = room.result("brain")
@@ -64,14 +64,14 @@ def test_it_names_every_object(visitor, room: ReadingRoom):
 
 def test_a_delivery_that_waits_says_why(visitor, room: ReadingRoom):
     room.result("brain", delivery=DeliveryState.WAITING)
-    assert "Waits for pacs: the archive does not answer" in page_of(visitor, room, "brain")
+    assert "Waiting for pacs: the archive does not answer" in page_of(visitor, room, "brain")
 
 
 def test_the_rule_that_fired_is_explained(visitor, room: ReadingRoom):
     facts = {"Modality": ("MR",), "SeriesDescription": ("T1 MPRAGE",)}
     room.result("brain", series=room.series("brain", facts=facts))
     text = page_of(visitor, room, "brain")
-    assert "Why the rule fired" in text
+    assert "Why this rule matched" in text
     assert "T1 MPRAGE" in text
 
 
@@ -138,7 +138,7 @@ def test_an_address_that_names_no_entry_is_refused(visitor, room: ReadingRoom, s
 def test_a_result_whose_files_are_gone_is_still_a_page(visitor, room: ReadingRoom, pictures: Drawings):
     pictures.gone.add(room.result("brain").key)
     text = page_of(visitor, room, "brain")
-    assert "There is no picture" in text
+    assert "No picture" in text
     assert "1,502 ml" in text
 
 
@@ -157,9 +157,9 @@ def test_a_result_that_is_nothing_but_a_map_says_so(visitor, room: ReadingRoom):
     assert "no finding and no measurement.</p>" in page_of(visitor, room, "brain")
     (sr,) = [each for each in room.ledger.objects.of_job(job.key) if each.kind is ObjectKind.SR]
     room.ledger.objects.put(job.key, [replace(sr, sop_uid=f"{sr.sop_uid}.1", kind=ObjectKind.PM)])
-    assert "it gives a map, which the pictures show in colours.</p>" in page_of(visitor, room, "brain")
+    assert "It made a map; the pictures show the map in colours.</p>" in page_of(visitor, room, "brain")
     room.ledger.objects.put(job.key, [replace(sr, sop_uid=f"{sr.sop_uid}.2", kind=ObjectKind.PM)])
-    assert "it gives 2 maps, which the pictures show in colours, one at a time.</p>" in page_of(visitor, room, "brain")
+    assert "It made 2 maps; the pictures show one at a time in colours.</p>" in page_of(visitor, room, "brain")
 
 
 def test_the_next_result_of_the_list_is_one_click_away(visitor, room: ReadingRoom):

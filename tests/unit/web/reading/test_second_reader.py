@@ -38,7 +38,7 @@ def test_a_first_verdict_waits_for_another_person(visitor, room: ReadingRoom):
     give(visitor, room, "accepted", ADA)
     text = visitor.get(f"/results/{room.keys['brain']}").text
     assert state(room) == "second-reader"
-    assert "Read first by Ada Okafor" in text
+    assert "First reader: Ada Okafor" in text
     assert 'value="accepted"' in text
 
 

@@ -86,7 +86,7 @@ def test_the_second_of_two_reviewers_is_told(visitor, room: ReadingRoom):
     answer = give(visitor, room, "rejected", reason="wrong", comment="I see a gap", **BEN)
     text = html.unescape(answer.text)
     assert answer.status_code == 409
-    assert "Your verdict was not kept" in text
+    assert "Verdict not saved" in text
     assert "Ada Okafor" in text
     assert "I see a gap" in text
     assert len(room.ledger.reviews.of_job(room.keys["brain"])) == 2

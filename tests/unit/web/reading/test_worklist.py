@@ -43,7 +43,7 @@ def test_a_finding_is_said_with_its_score(visitor, room: ReadingRoom):
     [
         (DeliveryState.CONFIRMED, "Confirmed in pacs"),
         (DeliveryState.UNCONFIRMED, "Sent to pacs, not confirmed"),
-        (DeliveryState.WAITING, "Waits for pacs: the archive does not answer"),
+        (DeliveryState.WAITING, "Waiting for pacs: the archive does not answer"),
     ],
 )
 def test_the_row_says_where_the_objects_are(visitor, room: ReadingRoom, state, words):
@@ -116,7 +116,7 @@ def test_a_page_that_became_empty_leads_to_the_first(visitor, room: ReadingRoom)
 def test_a_filter_that_leaves_nothing_says_what_there_is_without_it(visitor, room: ReadingRoom):
     room.result("brain")
     text = visitor.get("/?urgency=immediate").text
-    assert "without them there is 1" in text
+    assert "Without filters: 1" in text
     assert 'href="/">Show without filters' in text
 
 
@@ -129,8 +129,8 @@ def test_an_address_that_says_no_view_is_refused(visitor, query):
 
 def test_an_empty_worklist_says_so_and_where_to_look(visitor):
     text = visitor.get("/").text
-    assert "No result waits for a verdict." in text
-    assert 'href="/series">Series</a> why no model ran' in text
+    assert "No result is awaiting review." in text
+    assert 'href="/series">Series</a> for why no model ran' in text
 
 
 def test_a_row_looks_new_when_its_verdict_changes(visitor, room: ReadingRoom):
