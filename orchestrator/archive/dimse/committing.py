@@ -25,6 +25,7 @@ from orchestrator.domain.ports import ObjectReference
 
 _ASK_AGAIN_SECONDS = 900.0  # an answer that was lost never comes; most archives answer within minutes
 _LOOK_SECONDS = 0.1
+_ANSWER_SECONDS = 30.0  # an answer that comes later goes to the receiver
 
 
 def uncommitted(peer: Peer, commitments: Commitments, references: Sequence[ObjectReference]) -> frozenset[str]:
@@ -88,7 +89,7 @@ def _request(peer: Peer, association: Association, transaction: str, references:
 def _waited(peer: Peer, association: Association, commitments: Commitments, transaction: str) -> Outcome | None:
     """Return the answer, whether it came on this association or to the receiver; None when it takes too long."""
     listen(association)
-    deadline = time.monotonic() + min(peer.timeout_seconds, 30.0)
+    deadline = time.monotonic() + min(peer.timeout_seconds, _ANSWER_SECONDS)
     while (outcome := commitments.outcome(transaction)) is None:
         if time.monotonic() > deadline or not association.is_established:
             break

@@ -22,7 +22,7 @@ from tests.parts.service import destination, run_command, service, wait_for
 
 pytestmark = [pytest.mark.xdist_group("run"), pytest.mark.timeout(300)]
 
-SHORT = "resources = Resources(timeout_seconds=1.0)"
+SHORT = "resources = Resources(timeout_seconds=3.0)"
 MASK = "volume.voxels > 300"
 
 MODELS: dict[str, tuple[str, str, str, str]] = {
@@ -36,7 +36,7 @@ MODELS: dict[str, tuple[str, str, str, str]] = {
     ),
     "empty": ("return Result()", "", "failed", "InvalidResult: empty found nothing, and its manifest does not call"),
     "exits": ("os._exit(3)", "", "failed", "WorkerCrashed: the process of exits ended unexpectedly: exit status 3"),
-    "hangs": ("time.sleep(60)", SHORT, "failed", "WorkerTimeout: hangs did not answer within 1 s and was killed"),
+    "hangs": ("time.sleep(600)", SHORT, "failed", "WorkerTimeout: hangs did not answer within 3 s and was killed"),
     "label-too-long": (
         f"return Result([Segment('x' * 65, {MASK}, codes['bone'])])",
         "",

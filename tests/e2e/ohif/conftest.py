@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 from orchestrator.app.service.ohif import ohif_of
 from orchestrator.app.service.web import ResultPictures
@@ -30,6 +30,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.testing import Patient
 from orchestrator.web import Ohif, Server, create_app
 from tests.data.series import ct_series, enhanced_ct
+from tests.e2e.conftest import PATIENCE_MS
 from tests.parts.archive.dcmtk import free_port
 from tests.parts.archive.orthanc import orthanc
 from tests.parts.dicom.written import Written, box, everything, image_by_image, job, nothing, write_result
@@ -39,8 +40,6 @@ PICTURES = Path(__file__).parents[3] / "docs" / "pictures"
 SEEN = PICTURES.parents[1] / "test-output"
 DOCUMENTED = {"ohif-seg-three-segments-oblique.png", "ohif-sr-one-segment.png", "ohif-sr-nothing-found.png"}
 LAPTOP = {"width": 1366, "height": 768}
-PATIENCE_MS = 90_000  # until a test gives up waiting, on a busy machine that draws by software; none claims a time
-USUAL_MS = 5_000
 
 ORANGE, GREEN, MAGENTA = (255, 120, 0), (0, 190, 60), (230, 0, 200)
 """Colours that neither the images nor OHIF's own signs have."""
@@ -176,9 +175,7 @@ def reading_room(chromium: Browser, hospital: Hospital) -> Iterator[BrowserConte
     """One browser's memory for all tests: the viewer's scripts are fetched and compiled once."""
     context = chromium.new_context(base_url=hospital.url, viewport=LAPTOP)
     context.set_default_timeout(PATIENCE_MS)
-    expect.set_options(timeout=PATIENCE_MS)
     yield context
-    expect.set_options(timeout=USUAL_MS)
     context.close()
 
 

@@ -14,6 +14,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, SegmentationStorage
 
+from orchestrator.app.service.engine.folder_watch import LOOK_SECONDS
 from orchestrator.dicom.seg.segmentation import LABEL_MAP_STORAGE
 from orchestrator.domain.job import ENDED, JobState
 from orchestrator.domain.records import ARRIVED, DeliveryRecord, DeliveryState, JobRecord, SeriesRecord
@@ -140,18 +141,31 @@ def test_what_was_written_into_the_watched_folder_triggers_nothing(shared: tuple
     assert not {record.series_uid for record in seen} & {job.series_uid for job in host.jobs()}
 
 
-def test_a_file_that_is_still_being_copied_is_not_taken(shared: tuple[Service, Path]) -> None:
-    host, archive = shared
-    content = cr_image(archive.parent / "elsewhere", seed="slow copy").read_bytes()
-    with (archive / "slow.dcm").open("wb") as copy:
+def copied_slowly(content: bytes, path: Path, not_taken: Callable[[], bool]) -> bool:
+    """Copy in pieces; return False where this machine stalled, so that half of the file lay at rest."""
+    with path.open("wb") as copy:
         for start in range(0, len(content), len(content) // 12):
             copy.write(content[start : start + len(content) // 12])
             copy.flush()
+            written_at = time.monotonic()
             time.sleep(0.25)
-            assert job_of(host, "slow copy", "CR") is None
-    job = ends(host, "slow copy", JobState.DONE, "CR")
+            untouched = not_taken()
+            if time.monotonic() - written_at > LOOK_SECONDS / 2:
+                return False
+            assert untouched
+    return True
+
+
+def test_a_file_that_is_still_being_copied_is_not_taken(shared: tuple[Service, Path]) -> None:
+    host, archive = shared
+    for attempt in range(20):
+        seed = f"slow copy {attempt}"
+        content = cr_image(archive.parent / "elsewhere", seed=seed).read_bytes()
+        if copied_slowly(content, archive / f"slow-{attempt}.dcm", lambda seed=seed: job_of(host, seed, "CR") is None):
+            break
+    job = ends(host, seed, JobState.DONE, "CR")
     assert job.revision == 1
-    assert len([job for job in host.jobs() if job.series_uid == uid_of("slow copy", "CR")]) == 1
+    assert len([job for job in host.jobs() if job.series_uid == uid_of(seed, "CR")]) == 1
 
 
 def test_a_broken_file_in_the_folder_is_told_and_stops_nothing(shared: tuple[Service, Path]) -> None:

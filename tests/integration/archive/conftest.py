@@ -28,7 +28,7 @@ class Station:
         return self.receiver.port
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     """Return when the condition holds; fail when it does not within the time."""
     deadline = time.monotonic() + seconds
     while not condition():

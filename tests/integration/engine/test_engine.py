@@ -52,7 +52,7 @@ def run(engine: Client, flow: str, *args: object, key: str = "k") -> FlowState:
     if isinstance(engine, Engine) and not engine.launched:
         engine.launch()
     assert engine.enqueue(flow, key, *args, queue=QUEUE, priority=ROUTINE)
-    return engine.wait(flow, key, 10).state
+    return engine.wait(flow, key, PATIENCE_SECONDS).state
 
 
 def test_a_flow_gets_its_arguments_and_its_steps_results(engine: Engine) -> None:
@@ -134,7 +134,7 @@ def test_a_flow_that_raised_can_be_tried_again_any_number_of_times(engine: Engin
     assert run(engine, "flaky") is FlowState.RAISED
     for expected in (FlowState.RAISED, FlowState.RAISED, FlowState.FINISHED, FlowState.FINISHED):
         engine.again("flaky", "k")
-        assert engine.wait("flaky", "k", 10).state is expected
+        assert engine.wait("flaky", "k", PATIENCE_SECONDS).state is expected
     assert steps == ["one"] * 5  # a person asks for a new run, from its first step
 
 
@@ -170,7 +170,7 @@ def test_what_was_tried_again_keeps_its_queue_and_its_place(make: Callable[..., 
     engine = make(concurrency=1)
     engine.enqueue("ordered", "stat", "stat", queue=QUEUE, priority=Priority.STAT)
     engine.launch()
-    engine.wait("ordered", "stat", 10)
+    engine.wait("ordered", "stat", PATIENCE_SECONDS)
     engine.close()
     engine.enqueue("ordered", "routine", "routine", queue=QUEUE, priority=Priority.ROUTINE)
     engine.again("ordered", "stat")
@@ -225,7 +225,7 @@ def test_closing_waits_for_what_runs(engine: Engine) -> None:
 
     engine.launch()
     engine.enqueue("slow", "k", queue=QUEUE, priority=ROUTINE)
-    assert began.wait(10)
+    assert began.wait(PATIENCE_SECONDS)
     engine.close()
     assert ended.is_set()
 

@@ -111,7 +111,7 @@ def test_a_delivery_of_an_earlier_version_brought_a_result_and_can_be_followed_b
 
 def test_several_processes_may_open_a_new_database_at_once(database_url: str) -> None:
     openers = [subprocess.Popen([sys.executable, "-W", "error", "-c", OPEN, database_url]) for _ in range(4)]
-    assert [opener.wait(60) for opener in openers] == [0, 0, 0, 0]
+    assert [opener.wait(120) for opener in openers] == [0, 0, 0, 0]
 
 
 def test_a_database_of_a_newer_version_is_refused_with_a_sentence(database: Database, database_url: str) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from tests.integration.model_servers.installed import environment
 from tests.parts.archive.dcmtk import free_port
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 240.0
 RUNTIME = '''
 """Models that threshold, and models that go wrong."""
 import asyncio

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
-_PATIENCE_SECONDS = 10.0
+_PATIENCE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def findscu(port: int, *keys: str, called: str = "ARCHIVE") -> subprocess.Comple
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, env=ENVIRONMENT, capture_output=True, text=True, errors="replace", timeout=60, check=False
+        command, env=ENVIRONMENT, capture_output=True, text=True, errors="replace", timeout=120, check=False
     )
 
 

@@ -74,7 +74,7 @@ def scripted_peer(*sop_classes: str, sends: Sequence[str] = (), **options: Any) 
 
 def connected(url: str, **options: Any) -> DimseArchive:
     """Return the archive as the host would use it."""
-    archive = connect(url, name="pacs", **({"timeout_seconds": 10.0} | options))
+    archive = connect(url, name="pacs", **({"timeout_seconds": 30.0} | options))
     assert isinstance(archive, DimseArchive)
     return archive
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import time
 
 import pytest
 
@@ -161,6 +161,6 @@ def test_any_value_of_a_multi_valued_attribute_is_enough() -> None:
 
 
 def test_many_wildcards_against_a_long_text_take_no_time() -> None:
-    before = datetime.datetime.now(tz=datetime.UTC)
+    before = time.process_time()
     assert not matches(f'SeriesDescription = "{"*a" * 30}b"', "SeriesDescription", "a" * 5000)
-    assert datetime.datetime.now(tz=datetime.UTC) - before < datetime.timedelta(seconds=2)
+    assert time.process_time() - before < 2

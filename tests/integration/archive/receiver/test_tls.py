@@ -6,7 +6,6 @@ import logging
 import shutil
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -189,20 +188,18 @@ def test_files_that_are_not_there_or_wrong_are_refused_at_the_start(
 def test_twenty_silent_clients_before_and_in_the_handshake_hold_up_nobody(
     start: Start, credentials: Credentials, authority: Authority, ct1: Pair
 ) -> None:
-    station = start(tls=credentials, tls_port=0, maximum_associations=10)
+    station = start(tls=credentials, tls_port=0, maximum_associations=10, association_seconds=600)
     with ExitStack() as silent:
         for beginning in [b""] * 10 + [b"\x16\x03\x01\x02\x00\x01"] * 10:
             client = silent.enter_context(socket.create_connection(("127.0.0.1", station.receiver.tls_port)))
             client.sendall(beginning)
-        begun = time.perf_counter()
         assert echoscu(station.receiver.tls_port, *shown(ct1, authority)).returncode == 0
-        assert time.perf_counter() - begun < 1.0
 
 
 @pytest.mark.parametrize("beginning", [b"", b"\x16\x03\x01\x02\x00\x01"])
 def test_who_does_not_finish_the_handshake_is_let_go(start: Start, credentials: Credentials, beginning: bytes) -> None:
     station = start(tls=credentials, tls_port=0, association_seconds=0.2)
-    with socket.create_connection(("127.0.0.1", station.receiver.tls_port), 5.0) as peer:
+    with socket.create_connection(("127.0.0.1", station.receiver.tls_port), 60.0) as peer:
         peer.sendall(beginning)
         assert peer.recv(100) == b""
 
@@ -232,7 +229,7 @@ def test_each_ae_title_has_senders_of_its_own(start: Start) -> None:
 
 def test_a_probe_of_the_port_is_no_news(secured: Station, caplog: pytest.LogCaptureFixture) -> None:
     for beginning in (b"", b"\x16\x03\x01\x02\x00\x01"):
-        with socket.create_connection(("127.0.0.1", secured.receiver.tls_port), 5.0) as peer:
+        with socket.create_connection(("127.0.0.1", secured.receiver.tls_port), 60.0) as peer:
             peer.sendall(beginning)
             peer.shutdown(socket.SHUT_WR)
             peer.recv(100)  # until the receiver has let go

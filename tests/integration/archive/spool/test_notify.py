@@ -32,7 +32,7 @@ CLOSED = Closed(association="a1", released=True, calling="CT1", called="ORCHESTR
 
 def heard(listener: Listener, count: int = 0) -> list[Arrival | Closed]:
     """Return what is heard until there are so many notes, or until it is silent."""
-    notes, deadline = list(listener.hear(1.0)), monotonic() + 5.0
+    notes, deadline = list(listener.hear(1.0)), monotonic() + 60.0
     while monotonic() < deadline and len(notes) < count:
         notes += listener.hear(0.1)
     return notes + [note for _ in range(3) for note in listener.hear(0.05)]

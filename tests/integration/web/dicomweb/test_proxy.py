@@ -54,7 +54,7 @@ def ask(archive: Archive, tmp_path: Path) -> Iterator[Ask]:
     """Asks the application, which knows one study, as the viewer does."""
     with ExitStack() as stack:
         port = stack.enter_context(web_server(archive))
-        access = Access(username="host", password="secret", timeout_seconds=2)
+        access = Access(username="host", password="secret", timeout_seconds=60)
         peer = dicomweb_peer(f"dicomweb+http://127.0.0.1:{port}/rs", name="pacs", access=access)
         assert peer is not None
         ledger = stack.enter_context(closing(Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")))

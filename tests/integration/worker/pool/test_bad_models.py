@@ -25,7 +25,7 @@ from orchestrator.domain.errors import (
 from tests.integration.worker.conftest import Bench, gone, runs, subject
 
 Build = Callable[..., Bench]
-SHORT = "resources = Resources(timeout_seconds=1.0)"
+SHORT = "resources = Resources(timeout_seconds=3.0)"
 SMALL = "resources = Resources(memory_mb=256)"
 
 WRITE = """
@@ -47,9 +47,9 @@ OUTCOMES = {
     "exits at once": ("os._exit(3)", "", WorkerCrashed, "subject ended unexpectedly: exit status 3"),
     "aborts": ("os.abort()", "", WorkerCrashed, "killed by SIGABRT"),
     "segfaults": ("import ctypes; ctypes.string_at(0)", "", WorkerCrashed, "killed by SIGSEGV"),
-    "hangs": ("time.sleep(60)", SHORT, WorkerTimeout, "did not answer within 1 s and was killed"),
+    "hangs": ("time.sleep(600)", SHORT, WorkerTimeout, "did not answer within 3 s and was killed"),
     "hangs deaf": (
-        "import signal; signal.pthread_sigmask(0, range(1, 65)); time.sleep(60)",
+        "import signal; signal.pthread_sigmask(0, range(1, 65)); time.sleep(600)",
         SHORT,
         WorkerTimeout,
         "killed",
@@ -77,7 +77,7 @@ OUTCOMES = {
     "floods the channel": (WRITE.format("b'x' * 3_000_000"), "", WorkerCrashed, "a line longer than 1 MiB"),
     "speaks nonsense": (WRITE.format("b'nonsense\\n'"), "", WorkerCrashed, "a line that is no JSON"),
     "forges an answer": (WRITE.format("b'{\"seconds\": -1}\\n'"), "", WorkerCrashed, "broke the protocol: seconds"),
-    "closes its channel": ("os.closerange(3, 1024); time.sleep(60)", "", WorkerCrashed, "closed its connection"),
+    "closes its channel": ("os.closerange(3, 1024); time.sleep(600)", "", WorkerCrashed, "closed its connection"),
 }
 
 

@@ -345,16 +345,17 @@ def test_many_threads_and_little_memory_end_well(host: Start) -> None:
 
 
 def test_closing_sends_away_who_waits_for_a_device(host: Start) -> None:
-    running = model("running", "cpu", predict="time.sleep(60)")
+    running = model("running", "cpu", predict="print('at work', flush=True); time.sleep(600)")
     started = host((Device("cpu", 5000),), running, model("waiting", "cpu"))
     with ThreadPoolExecutor(2) as pool:
         started.workers.warm("running")
         first = pool.submit(started.predict, "running")
-        time.sleep(0.2)
+        while "at work" not in started.workers.output("running"):
+            time.sleep(0.02)
         second = pool.submit(started.predict, "waiting")
         time.sleep(0.2)
         started.workers.close()
-        wait([first, second], timeout=10)
+        wait([first, second], timeout=120)
     assert "the host ended the process of" in str(first.exception())
     assert "the host ended before waiting could run" in str(second.exception())
 

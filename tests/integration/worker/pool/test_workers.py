@@ -52,11 +52,17 @@ def test_one_model_takes_one_volume_at_a_time_and_two_models_run_together(bench:
     running = bench(TWO)
     for model in ("one", "two"):
         running.workers.warm(model)
-    with ThreadPoolExecutor(4) as pool:
-        spans = list(pool.map(lambda job: span(running, *job), [("one", 1), ("two", 1), ("one", 2), ("two", 2)]))
-    first, second = sorted(spans[::2])
-    assert first[1] <= second[0]
-    assert max(start for start, _ in sorted(spans)[:2]) < min(end for _, end in spans)
+    together = False
+    for attempt in range(20):  # a busy machine may start the second model after the first has ended
+        with ThreadPoolExecutor(4) as pool:
+            jobs = [(model, 2 * attempt + number) for number in (1, 2) for model in ("one", "two")]
+            spans = list(pool.map(lambda job: span(running, *job), jobs))
+        first, second = sorted(spans[::2])
+        assert first[1] <= second[0]
+        together = max(start for start, _ in sorted(spans)[:2]) < min(end for _, end in spans)
+        if together:
+            break
+    assert together
 
 
 def test_a_process_stays_warm(bench: Build) -> None:
@@ -146,7 +152,7 @@ def test_closing_ends_what_is_at_work(bench: Build) -> None:
             time.sleep(0.02)
         model.workers.close()
         with pytest.raises(WorkerCrashed, match="the host ended the process"):
-            at_work.result(10)
+            at_work.result(120)
 
 
 def test_what_a_killed_host_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

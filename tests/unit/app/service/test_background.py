@@ -19,7 +19,7 @@ class Work:
         self.fault: Exception | None = None
 
     def __call__(self, what: str) -> None:
-        self.may_end.wait(30.0)
+        self.may_end.wait(120.0)
         try:
             if self.fault:
                 raise self.fault
@@ -43,8 +43,8 @@ def aside(work: Work) -> Iterator[Aside[[str]]]:
 def ended(aside: Aside[[str]], work: Work) -> None:
     """Wait until a call that was begun has ended, and the thread has said so."""
     work.may_end.set()
-    assert work.ended.wait(30.0)
-    aside._begun["key"].exception(30.0)
+    assert work.ended.wait(120.0)
+    aside._begun["key"].exception(120.0)
 
 
 def test_a_call_is_begun_once_and_done_once(aside: Aside[[str]], work: Work) -> None:

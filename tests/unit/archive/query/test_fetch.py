@@ -35,7 +35,7 @@ def test_one_that_takes_long_holds_up_none_of_those_after_it() -> None:
 
     def work(number: int) -> None:
         if number == 0:
-            waited.append(others_done.wait(5))
+            waited.append(others_done.wait(120))
         if number == 11:
             others_done.set()
 

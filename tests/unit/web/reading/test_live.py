@@ -14,12 +14,12 @@ def heard(app, after: int, count: int, *, meanwhile: Callable[[], object] = lamb
     """Return the first messages of a stream, its opening line left out; ``meanwhile`` happens once it runs."""
 
     async def listen() -> list[str]:
-        stream = changes(app.state.site, after, **{"poll": 0.01, "heartbeat": 5.0, **timing})
+        stream = changes(app.state.site, after, **{"poll": 0.01, "heartbeat": 600.0, **timing})
         await anext(stream)
         meanwhile()
         return [await anext(stream) for _ in range(count)]
 
-    return asyncio.run(asyncio.wait_for(listen(), 10))
+    return asyncio.run(asyncio.wait_for(listen(), 120))
 
 
 def test_a_change_names_its_subjects_and_its_sequence(app, room: ReadingRoom):
@@ -47,9 +47,9 @@ def test_what_the_page_shows_is_not_told_again(app, room: ReadingRoom):
 def test_the_stream_ends_with_the_server(app):
     async def listen() -> list[str]:
         asyncio.get_running_loop().call_later(0.05, app.state.site.closing.set)
-        return [message async for message in changes(app.state.site, 0, poll=30)]
+        return [message async for message in changes(app.state.site, 0, poll=600)]
 
-    assert asyncio.run(asyncio.wait_for(listen(), 5)) == ["retry: 2000\n\n"]
+    assert asyncio.run(asyncio.wait_for(listen(), 120)) == ["retry: 2000\n\n"]
 
 
 def test_the_stream_is_not_stored_and_says_what_it_is(app, visitor):
