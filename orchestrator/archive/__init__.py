@@ -4,7 +4,6 @@ from orchestrator.archive.commitment.pending_reports import Owed
 from orchestrator.archive.commitment.transactions import Commitments
 from orchestrator.archive.connect import SCHEMES, connect, dicomweb_peer
 from orchestrator.archive.folder import FolderArchive
-from orchestrator.archive.http.certificate import ShownCertificate, own_certificate_end, shown_certificate
 from orchestrator.archive.http.multipart import BrokenMultipart, boundary_in
 from orchestrator.archive.protocol.negotiation import storage_classes
 from orchestrator.archive.receiver.admission import Entity, Known
@@ -33,7 +32,6 @@ __all__ = [
     "Owed",
     "Receiver",
     "Ringer",
-    "ShownCertificate",
     "Spool",
     "SpoolInbox",
     "SpooledFile",
@@ -44,7 +42,5 @@ __all__ = [
     "boundary_in",
     "connect",
     "dicomweb_peer",
-    "own_certificate_end",
-    "shown_certificate",
     "storage_classes",
 ]

@@ -15,10 +15,12 @@ from orchestrator.app.doctor.check import Check, Health
 from orchestrator.app.doctor.objects import SAMPLE_IMAGES, paced, tried, try_objects
 from orchestrator.app.doctor.test_patient import TRIAL_STUDY_UID
 from orchestrator.app.installation.connections import connected, load_plugins, start_workers
-from orchestrator.archive import Spool, SpoolInbox, shown_certificate
+from orchestrator.archive import Spool, SpoolInbox
 from orchestrator.config import ArchiveSettings, DestinationSettings, RemoteSettings, Settings
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.ports import Archive, FoundSeries, Readable, Searchable, Timekeeping
+from orchestrator.network.certificates import shown_certificate
+from orchestrator.network.tls import TlsFiles
 
 DAYS = 7
 MOST_SERIES = 500
@@ -75,14 +77,8 @@ def _tls(item: RemoteSettings) -> Iterator[Check]:
 
 
 def _certificate(item: RemoteSettings, host: str, port: int) -> Check:
-    shown = shown_certificate(
-        host,
-        port,
-        ca_file=item.ca_file,
-        certificate_file=item.certificate_file,
-        key_file=item.key_file,
-        timeout_seconds=item.timeout_seconds,
-    )
+    files = TlsFiles(ca_file=item.ca_file, certificate_file=item.certificate_file, key_file=item.key_file)
+    shown = shown_certificate(host, port, files, timeout_seconds=item.timeout_seconds)
     left = (shown.expires - datetime.now(UTC)).days
     found = f"{shown.protocol}, certificate until {shown.expires:%Y-%m-%d}"
     if left < RENEW_DAYS:

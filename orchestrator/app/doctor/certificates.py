@@ -8,23 +8,23 @@ from pathlib import Path
 
 from orchestrator.app.doctor.archive import RENEW_DAYS
 from orchestrator.app.doctor.check import Check, Health
-from orchestrator.archive import own_certificate_end
 from orchestrator.config import Settings
+from orchestrator.network.certificates import own_certificate_end
 
 
 def own_certificates(settings: Settings) -> Iterator[Check]:
     """Yield a check for each certificate that the receiver or a connection of ours shows."""
     tls = settings.receiver_tls
     if tls.enabled and tls.certificate_file and tls.key_file:
-        yield _check("receiver TLS certificate", tls.certificate_file, tls.key_file, as_client=False)
+        yield _check("receiver TLS certificate", tls.certificate_file, tls.key_file)
     for item in (*settings.archives, *settings.destinations):
         if item.certificate_file and item.key_file:
-            yield _check(f"certificate for {item.name}", item.certificate_file, item.key_file, as_client=True)
+            yield _check(f"certificate for {item.name}", item.certificate_file, item.key_file)
 
 
-def _check(name: str, certificate: Path, key: Path, *, as_client: bool) -> Check:
+def _check(name: str, certificate: Path, key: Path) -> Check:
     try:
-        end = own_certificate_end(certificate, key, as_client=as_client)
+        end = own_certificate_end(certificate, key)
     except OSError as fault:
         return Check(name, Health.BAD, f"{certificate}: {fault}", "see its files in the settings")
     days, found = (end - datetime.now(UTC)).days, f"until {end:%Y-%m-%d}"
