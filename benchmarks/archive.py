@@ -72,7 +72,7 @@ def download(peer: OrthancServer, series: FoundSeries, path: Path) -> None:
 
 def pull(archive: OrthancArchive | DicomwebArchive, series: FoundSeries, folder: Path) -> None:
     """Bring the series into a spool, as the service does."""
-    inbox = SpoolInbox(Spool(folder), source="bench", series_uid=series.series_uid, tell=lambda _: None)
+    inbox = SpoolInbox(Spool(folder), source="bench", series_uid=series.series_uid, notify=lambda _: None)
     if archive.fetch(series, inbox) != IMAGES:
         raise SystemExit("not all images came")
 

@@ -10,10 +10,10 @@ from orchestrator.archive.receiver.admission import Entity, Known
 from orchestrator.archive.receiver.credentials import Credentials
 from orchestrator.archive.receiver.server import Receiver
 from orchestrator.archive.receiver.stow import Stow, Verdict
-from orchestrator.archive.spool.arrival import Announced, Arrival, Closed, Note
-from orchestrator.archive.spool.deferred_events import UntoldEvent, UntoldEvents
+from orchestrator.archive.spool.arrival import Announced, Arrival, Closed, Notification
+from orchestrator.archive.spool.deferred_events import DeferredEvent, DeferredEvents
 from orchestrator.archive.spool.inbox import SpoolInbox
-from orchestrator.archive.spool.notify import Listener, Ringer
+from orchestrator.archive.spool.notify import Listener, Notifier
 from orchestrator.archive.spool.spool import Spool, SpooledFile
 
 __all__ = [
@@ -24,20 +24,20 @@ __all__ = [
     "Closed",
     "Commitments",
     "Credentials",
+    "DeferredEvent",
+    "DeferredEvents",
     "Entity",
     "FolderArchive",
     "Known",
     "Listener",
-    "Note",
+    "Notification",
+    "Notifier",
     "Owed",
     "Receiver",
-    "Ringer",
     "Spool",
     "SpoolInbox",
     "SpooledFile",
     "Stow",
-    "UntoldEvent",
-    "UntoldEvents",
     "Verdict",
     "boundary_in",
     "connect",

@@ -162,7 +162,7 @@ def _fetch(archive: Readable, item: RemoteSettings, found: Sequence[FoundSeries]
     if sample is None:
         return Check("fetch", Health.WARNING, "not tried: no series is known to have between 5 and 100 images")
     with TemporaryDirectory() as folder:
-        inbox = SpoolInbox(Spool(Path(folder)), source="doctor", series_uid=sample.series_uid, tell=lambda _: None)
+        inbox = SpoolInbox(Spool(Path(folder)), source="doctor", series_uid=sample.series_uid, notify=lambda _: None)
         start = time.perf_counter()
         try:
             count = archive.fetch(sample, inbox)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from orchestrator.app.installation.connections import connected, load_plugins, start_workers, tell_refused
 from orchestrator.app.installation.model_servers import model_servers
 from orchestrator.app.installation.paths import lock_folder_of
-from orchestrator.app.installation.periodic import Pulse
+from orchestrator.app.installation.periodic import PeriodicTask
 from orchestrator.app.installation.write_options import write_options
 from orchestrator.config import DestinationSettings, Settings
 from orchestrator.dicom import prewarm
@@ -112,9 +112,9 @@ def opened(settings: Settings, destinations: Mapping[str, Destination] | None = 
         threading.Thread(target=prewarm, name="prewarm", daemon=True).start()  # the first SR would cost 0.9 s more
         host = Host(settings, ledger, engine, workers, plugins, rules, parts, routing, delivery)
         delivery.take_up()
-        stack.enter_context(Pulse("deliveries", DELIVERY_SECONDS, lambda: delivery.queue_due(engine)))
+        stack.enter_context(PeriodicTask("deliveries", DELIVERY_SECONDS, lambda: delivery.queue_due(engine)))
         care = Care(ledger, engine, delivery, workers, settings.worker.idle_seconds)
-        stack.enter_context(Pulse("care", CARE_SECONDS, *care.beats))
+        stack.enter_context(PeriodicTask("care", CARE_SECONDS, *care.beats))
         yield host
 
 

@@ -1,10 +1,10 @@
-"""Where the processes of one installation meet: the spool, the doorbell, and the locks."""
+"""Where the processes of one installation meet: the spool, the socket for notifications, and the locks."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.archive import Owed, Spool, UntoldEvents
+from orchestrator.archive import DeferredEvents, Owed, Spool
 from orchestrator.config import Settings
 
 
@@ -15,17 +15,17 @@ def spool_of(settings: Settings) -> Spool:
 
 def owed_of(settings: Settings) -> Owed:
     """Return the folder of reports of storage commitment that are owed."""
-    return Owed(settings.data.folder / "owed", untold_of(settings))
+    return Owed(settings.data.folder / "owed", deferred_events_of(settings))
 
 
-def untold_of(settings: Settings) -> UntoldEvents:
-    """Return where the receiver, which has no ledger, puts events for the engine to record."""
-    return UntoldEvents(settings.data.folder / "untold")
+def deferred_events_of(settings: Settings) -> DeferredEvents:
+    """Return the folder where the receiver, which has no ledger, leaves events for the engine to record."""
+    return DeferredEvents(settings.data.folder / "deferred-events")
 
 
-def doorbell_of(settings: Settings) -> Path:
-    """Return where the receiver rings and the engine listens."""
-    return settings.data.folder / "doorbell"
+def notification_socket_of(settings: Settings) -> Path:
+    """Return the socket at which the engine listens for notifications."""
+    return settings.data.folder / "notifications"
 
 
 def lock_folder_of(settings: Settings) -> Path:

@@ -1,4 +1,4 @@
-"""A thread that does small things again and again until it is stopped."""
+"""Periodic tasks: small functions that a thread calls every few seconds until it is stopped."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from types import TracebackType
 log = logging.getLogger(__name__)
 
 
-class Pulse:
-    """Calls each beat every ``seconds``; one that raises is logged and called again at the next turn."""
+class PeriodicTask:
+    """Calls each function every ``seconds``; one that raises is logged and called again the next time."""
 
-    def __init__(self, name: str, seconds: float, *beats: Callable[[], object]) -> None:
-        self._beats = beats
+    def __init__(self, name: str, seconds: float, *functions: Callable[[], object]) -> None:
+        self._functions = functions
         self._seconds = seconds
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    def __enter__(self) -> Pulse:
+    def __enter__(self) -> PeriodicTask:
         self._thread.start()
         return self
 
@@ -31,8 +31,8 @@ class Pulse:
 
     def _run(self) -> None:
         while not self._ended.wait(self._seconds):
-            for beat in self._beats:
+            for function in self._functions:
                 try:
-                    beat()
-                except Exception:  # a beat must not end the others: its fault is logged and it is tried again
-                    log.exception("%s failed and is tried again", getattr(beat, "__qualname__", beat))
+                    function()
+                except Exception:  # one function must not stop the others
+                    log.exception("periodic task %s failed; trying again", getattr(function, "__qualname__", function))

@@ -1,4 +1,4 @@
-"""The role ``receiver``: takes what senders push, into the spool."""
+"""The role ``receiver``: receives images from senders into the spool."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import logging
 import os
 from datetime import timedelta
 
-from orchestrator.app.installation.paths import doorbell_of, owed_of, spool_of
+from orchestrator.app.installation.paths import notification_socket_of, owed_of, spool_of
 from orchestrator.app.service.shutdown import Stop
-from orchestrator.archive import Commitments, Credentials, Entity, Known, Receiver, Ringer
+from orchestrator.archive import Commitments, Credentials, Entity, Known, Notifier, Receiver
 from orchestrator.config import SenderSettings, Settings
 from orchestrator.domain.errors import OrchestratorError
 from orchestrator.network.tls import TlsFiles
@@ -17,12 +17,12 @@ log = logging.getLogger(__name__)
 
 
 def receive(settings: Settings) -> None:
-    """Take what senders push until told to end.
+    """Receive images until the process is asked to stop.
 
-    Raises OrchestratorError where the address is taken; an earlier process may let go of it soon.
+    Raises OrchestratorError where the address is in use; an earlier process may free it soon.
     """
-    stop, ringer = Stop(), Ringer(doorbell_of(settings))
-    receiver = receiver_of(settings, ringer)
+    stop, notifier = Stop(), Notifier(notification_socket_of(settings))
+    receiver = receiver_of(settings, notifier)
     try:
         receiver.start()
     except OSError as fault:
@@ -31,48 +31,48 @@ def receive(settings: Settings) -> None:
         raise OrchestratorError(f"the receiver cannot listen on {where}: {os.strerror(fault.errno or 0)}") from None
     titles = [settings.receiver.ae_title, *(entity.ae_title for entity in settings.entities)]
     ports = {"port %d": receiver.port, "port %d (TLS)": receiver.tls_port}
-    taken = [text % port for text, port in ports.items() if port]
-    log.info("receiving as %s on %s", ", ".join(titles), " and ".join(taken))
+    addresses = [text % port for text, port in ports.items() if port]
+    log.info("receiving as %s on %s", ", ".join(titles), " and ".join(addresses))
     while not stop.wait(1.0):
         pass
     receiver.stop()
-    ringer.close()
+    notifier.close()
 
 
-def receiver_of(settings: Settings, ringer: Ringer) -> Receiver:
-    """Return the receiver that the settings describe; it rings for each arrival.
+def receiver_of(settings: Settings, notifier: Notifier) -> Receiver:
+    """Return the receiver that the settings describe; it notifies the engine of each arrival.
 
-    Raises SettingsError where files of TLS cannot be used.
+    Raises SettingsError where a TLS file cannot be used.
     """
-    told, tls = settings.receiver, settings.receiver_tls
+    options, tls = settings.receiver, settings.receiver_tls
     return Receiver(
         spool_of(settings),
         entities=entities_of(settings),
         senders=[known_of(sender, settings) for sender in settings.senders],
-        accept=told.accept,
-        host=told.host,
-        port=None if tls.enabled and tls.only else told.port,
+        accept=options.accept,
+        host=options.host,
+        port=None if tls.enabled and tls.only else options.port,
         tls=credentials_of(settings),
         tls_port=tls.port,
         owed=owed_of(settings),
-        promise=told.commitment,
-        report_seconds=timedelta(days=settings.data.retain_days).total_seconds(),  # then it may lie here no more
+        promise=options.commitment,
+        report_seconds=timedelta(days=settings.data.retain_days).total_seconds(),  # the images may be deleted then
         commitments=Commitments(settings.data.folder / "commitments"),
-        maximum_pdu=told.maximum_pdu,
-        maximum_associations=told.maximum_associations,
-        maximum_waiting=told.maximum_waiting,
-        association_seconds=told.request_seconds,
-        idle_seconds=told.idle_seconds,
-        on_stored=ringer.ring,
-        on_closed=ringer.ring,
+        maximum_pdu=options.maximum_pdu,
+        maximum_associations=options.maximum_associations,
+        maximum_waiting=options.maximum_waiting,
+        association_seconds=options.request_seconds,
+        idle_seconds=options.idle_seconds,
+        on_stored=notifier.notify,
+        on_closed=notifier.notify,
     )
 
 
 def entities_of(settings: Settings) -> list[Entity]:
-    """Return the AE titles of this host; one that names no senders has those of the receiver."""
-    told = settings.receiver
-    further = [Entity(item.ae_title, frozenset(item.allow or told.allow)) for item in settings.entities]
-    return [Entity(told.ae_title, frozenset(told.allow)), *further]
+    """Return the AE titles of this host; one without senders of its own has those of the receiver."""
+    options = settings.receiver
+    further = [Entity(item.ae_title, frozenset(item.allow or options.allow)) for item in settings.entities]
+    return [Entity(options.ae_title, frozenset(options.allow)), *further]
 
 
 def known_of(sender: SenderSettings, settings: Settings) -> Known:
@@ -89,7 +89,7 @@ def known_of(sender: SenderSettings, settings: Settings) -> Known:
 
 
 def credentials_of(settings: Settings) -> Credentials | None:
-    """Return what the TLS port shows and believes, None where there is none.
+    """Return certificate and authorities of the TLS port, None where there is none.
 
     Raises SettingsError.
     """

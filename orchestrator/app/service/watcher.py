@@ -12,9 +12,9 @@ from datetime import timedelta
 from functools import partial
 
 from orchestrator.app.installation.connections import connected, load_plugins, past_archive, start_workers
-from orchestrator.app.installation.paths import doorbell_of, lock_folder_of, spool_of
+from orchestrator.app.installation.paths import lock_folder_of, notification_socket_of, spool_of
 from orchestrator.app.service.shutdown import Stop
-from orchestrator.archive import Ringer, Spool, SpoolInbox
+from orchestrator.archive import Notifier, Spool, SpoolInbox
 from orchestrator.backoff import Backoff
 from orchestrator.config import ArchiveSettings, Settings
 from orchestrator.domain.errors import OrchestratorError, SettingsError
@@ -98,7 +98,7 @@ class _Tools:
     ledger: Ledger
     rules: RulesFile
     spool: Spool
-    ringer: Ringer
+    notifier: Notifier
 
     def watch(self, item: ArchiveSettings) -> Watch:
         """Return the watch of one archive.
@@ -139,18 +139,18 @@ class _Tools:
         return Fetching(archive, self.ledger, partial(self._inbox, name))
 
     def _inbox(self, source: str, series_uid: str) -> SpoolInbox:
-        return SpoolInbox(self.spool, source=source, series_uid=series_uid, tell=self.ringer.ring)
+        return SpoolInbox(self.spool, source=source, series_uid=series_uid, notify=self.notifier.notify)
 
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[_Tools]:
     with ExitStack() as stack:
         ledger = stack.enter_context(closing(Ledger.open(settings.data.database)))
-        ringer = stack.enter_context(closing(Ringer(doorbell_of(settings))))
+        notifier = stack.enter_context(closing(Notifier(notification_socket_of(settings))))
         with closing(start_workers(settings)) as workers:  # asked for what they declare; nothing runs here
             plugins = load_plugins(workers)
             rules = RulesFile(settings.rules.file, extra_facts=plugins.facts)
-        yield _Tools(settings, plugins, ledger, rules, spool_of(settings), ringer)
+        yield _Tools(settings, plugins, ledger, rules, spool_of(settings), notifier)
 
 
 def _thread(run: Callable[[], None], name: str) -> threading.Thread:

@@ -9,11 +9,11 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from orchestrator.app.installation.connections import load_plugins, start_workers
-from orchestrator.app.installation.paths import doorbell_of, spool_of
+from orchestrator.app.installation.paths import notification_socket_of, spool_of
 from orchestrator.app.installation.write_options import options_of
 from orchestrator.app.operations.jobs import Desk
 from orchestrator.app.service.ohif import ohif_of
-from orchestrator.archive import Ringer, Stow, storage_classes
+from orchestrator.archive import Notifier, Stow, storage_classes
 from orchestrator.config import Settings
 from orchestrator.dicom import Overlay, parameters
 from orchestrator.domain.reading import Reading, SecondReader
@@ -83,8 +83,8 @@ def taking(settings: Settings) -> Iterator[Take | None]:
     if not settings.web.stow or not settings.receiver.enabled:
         yield None
         return
-    with closing(Ringer(doorbell_of(settings))) as ringer:
-        yield Stow(spool_of(settings), storage_classes(settings.receiver.accept), ringer.ring).take
+    with closing(Notifier(notification_socket_of(settings))) as notifier:
+        yield Stow(spool_of(settings), storage_classes(settings.receiver.accept), notifier.notify).take
 
 
 def model_cards(workers: Workers) -> Mapping[str, ModelCardText]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from orchestrator.archive.protocol.command import Status
 from orchestrator.archive.protocol.uid import is_uid, shown
-from orchestrator.archive.spool.deferred_events import UntoldEvent, UntoldEvents
+from orchestrator.archive.spool.deferred_events import DeferredEvent, DeferredEvents
 from orchestrator.durable import DurableFolders, sync_folder, write_durably
 
 UNREPORTED, REFUSED, UNREADABLE = "commitment-unreported", "commitment-refused", "commitment-unreadable"
@@ -60,10 +60,10 @@ class Owed:
     again before it was told is owed one report, and who asks again afterwards is owed another one.
     """
 
-    def __init__(self, folder: Path, untold: UntoldEvents) -> None:
+    def __init__(self, folder: Path, events: DeferredEvents) -> None:
         self._folder = folder
         self._folders = DurableFolders(folder.parent)
-        self._untold = untold
+        self._events = events
         self._lock = threading.Lock()
         self._owed: dict[str, Asked] = {}  # by the name of its file
 
@@ -114,13 +114,13 @@ class Owed:
             self._end(asked, None)
             return
         text = f"{asked.requester} refused the report of transaction {asked.transaction_uid} with {status:04X}H"
-        self._end(asked, UntoldEvent(REFUSED, asked.transaction_uid, f"{text}; it may ask again"))
+        self._end(asked, DeferredEvent(REFUSED, asked.transaction_uid, f"{text}; it may ask again"))
 
     def give_up(self, asked: Asked, why: str) -> None:
         """Owe the report no more: the requester cannot be told, and an event says so."""
-        self._end(asked, UntoldEvent(UNREPORTED, asked.transaction_uid, why))
+        self._end(asked, DeferredEvent(UNREPORTED, asked.transaction_uid, why))
 
-    def _end(self, asked: Asked, event: UntoldEvent | None) -> None:
+    def _end(self, asked: Asked, event: DeferredEvent | None) -> None:
         """Remove the debt when its event is durable; where the disk takes neither, it stays."""
         path = self._path(asked)
         try:
@@ -128,7 +128,7 @@ class Owed:
                 if not self.owes(asked):
                     return
                 if event is not None:
-                    self._untold.put(path.stem, event)
+                    self._events.put(path.stem, event)
                     _log.warning("%s", event.text)
                 path.unlink(missing_ok=True)
                 del self._owed[path.name]
@@ -141,7 +141,7 @@ class Owed:
         text = f"what was asked cannot be read any more ({type(fault).__name__}), so its report was not sent"
         _log.error("transaction %s: %s; the file is set aside in %s", subject, text, self._folder)
         try:
-            self._untold.put(path.stem, UntoldEvent(UNREADABLE, subject, f"{text}; its sender can ask again"))
+            self._events.put(path.stem, DeferredEvent(UNREADABLE, subject, f"{text}; its sender can ask again"))
             path.rename(path.with_suffix(".broken"))
         except OSError as second:
             _log.error("it cannot be set aside: %s", type(second).__name__)

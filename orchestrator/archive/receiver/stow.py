@@ -1,4 +1,4 @@
-"""Instances that come by STOW-RS (PS3.18 10.5): into the spool, each with its verdict."""
+"""Receives instances by STOW-RS (PS3.18 10.5) into the spool, with a result for each."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from orchestrator.archive.protocol.negotiation import Takes, is_file_encoding
 from orchestrator.archive.protocol.part10 import Described, describe_file
 from orchestrator.archive.protocol.uid import is_uid, shown
 from orchestrator.archive.receiver.operations import Refusal, refusal
-from orchestrator.archive.spool.arrival import Arrival, Closed, Note
+from orchestrator.archive.spool.arrival import Arrival, Closed, Notification
 from orchestrator.archive.spool.spool import Origin, Spool
 from orchestrator.domain.errors import StorageFull, UnreadableFile
 
 SOURCE = "stow-rs"
-"""Stands where the name of the archive does for what was fetched."""
+"""The source of these instances; fetched ones have the name of their archive."""
 _log = logging.getLogger(__name__)
 
 
@@ -40,12 +40,12 @@ class Verdict:
 
 
 class Stow:
-    """Takes the instances of requests; each request is told as one association."""
+    """Receives the instances of requests; the engine sees each request as one association."""
 
-    def __init__(self, spool: Spool, takes: Takes, tell: Callable[[Note], object]) -> None:
+    def __init__(self, spool: Spool, takes: Takes, notify: Callable[[Notification], object]) -> None:
         self._spool = spool
         self._takes = takes
-        self._tell = tell
+        self._notify = notify
 
     def take(self, pieces: Iterable[bytes], boundary: str, study_uid: str = "") -> Iterator[Verdict]:
         """Yield the verdict on each part of a request when it is durable or refused.
@@ -59,7 +59,7 @@ class Stow:
                 yield self._verdict(part, request, study_uid)
             whole = True
         finally:
-            self._tell(Closed(association=request, released=whole, calling="", called=""))
+            self._notify(Closed(association=request, released=whole, calling="", called=""))
 
     def _verdict(self, part: Part, request: str, study_uid: str) -> Verdict:
         sop_class = sop_uid = ""
@@ -69,7 +69,7 @@ class Stow:
             described = describe_file(part.pieces)
             sop_class, sop_uid = (uid if is_uid(uid) else "" for uid in (described.sop_class, described.sop_uid))
             self._check(described)
-            self._tell(self._keep(described, request, study_uid))
+            self._notify(self._keep(described, request, study_uid))
             return Verdict(Status.SUCCESS, sop_class, sop_uid)
         except (Refusal, UnreadableFile, StorageFull, OSError) as fault:
             refused = refusal(fault)

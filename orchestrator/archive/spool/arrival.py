@@ -1,4 +1,4 @@
-"""What is told of arrivals: an instance came, an association ended, a series is whole."""
+"""Notifications about arrivals: an instance came, an association ended, a series is complete."""
 
 from __future__ import annotations
 
@@ -57,5 +57,5 @@ class Announced:
     reason: str
 
 
-Note = Arrival | Closed | Announced
-"""What is told to the process that follows arrivals."""
+Notification = Arrival | Closed | Announced
+"""One message to the engine."""

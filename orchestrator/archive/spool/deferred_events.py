@@ -1,4 +1,4 @@
-"""Events of a process that has no ledger, durable until one that has it records them."""
+"""Deferred events: a process without a ledger writes them to files, and the engine records them."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class UntoldEvent:
-    """What the ledger will keep of it; subject is a UID, text holds no patient data."""
+class DeferredEvent:
+    """An event for the ledger. subject: a UID. text: without patient data."""
 
     kind: str
     subject: str
     text: str
 
 
-class UntoldEvents:
-    """A folder with a file for each event; one process writes it, another one records."""
+class DeferredEvents:
+    """A folder with one file for each event; one process writes the files, another records the events."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._folders = DurableFolders(folder.parent)
 
-    def put(self, name: str, event: UntoldEvent) -> None:
-        """Return when the event is durable; one of the same name that is not recorded yet gives way.
+    def put(self, name: str, event: DeferredEvent) -> None:
+        """Return when the event is durable; it replaces an unrecorded event of the same name.
 
-        name: of a file, without its end. Raises OSError.
+        name: the file's, without suffix. Raises OSError.
         """
         self._folder.parent.mkdir(parents=True, exist_ok=True)
         self._folders.make(self._folder)
         content = json.dumps(asdict(event)).encode()
         write_durably(self._folder / f"{name}.json", content)
 
-    def take(self, record: Callable[[UntoldEvent], object]) -> None:
-        """Have each event recorded, then removed; after a kill in between it comes once more.
+    def take(self, record: Callable[[DeferredEvent], object]) -> None:
+        """Call ``record`` with each event, then remove its file; a kill between the two repeats the event.
 
         Raises what ``record`` raises, OSError.
         """
@@ -50,11 +50,11 @@ class UntoldEvents:
                 path.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> UntoldEvent | None:
-    """Return the event, None where the file holds none; it is set aside then."""
+def _read(path: Path) -> DeferredEvent | None:
+    """Return the event; None where the file holds none, and rename the file then."""
     try:
-        return UntoldEvent(**json.loads(path.read_bytes()))
+        return DeferredEvent(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):
-        _log.error("the event in %s cannot be read; it is set aside", path)
+        _log.error("event file %s cannot be read; renamed to .broken", path)
         path.rename(path.with_suffix(".broken"))
         return None

@@ -1,4 +1,4 @@
-"""Where fetched instances go: into the spool, told like those that were pushed."""
+"""Writes fetched instances to the spool and notifies the engine of them, as the receiver does."""
 
 from __future__ import annotations
 
@@ -9,33 +9,32 @@ from dataclasses import replace
 from uuid import uuid4
 
 from orchestrator.archive.protocol.part10 import describe_file
-from orchestrator.archive.spool.arrival import Announced, Closed, Note
+from orchestrator.archive.spool.arrival import Announced, Closed, Notification
 from orchestrator.archive.spool.spool import Incoming, Origin, Spool
 
 _SETTLED_AT_ONCE = 64
-"""Each holds a file open, and a kill takes them: the fetch is repeated whole."""
+"""Each one holds a file open. A kill loses them, and the whole fetch is repeated."""
 
 
 class SpoolInbox:
-    """Implements domain.ports.Inbox for one fetch of one series; several threads may file at once.
+    """Implements domain.ports.Inbox for one fetch of one series; several threads may use it.
 
-    A fetch is told as one association: its arrivals while it runs, each when it is durable, and, by ``close``,
-    its end.
+    The engine sees a fetch as one association: an arrival for each durable instance and, by ``close``, its end.
     """
 
-    def __init__(self, spool: Spool, *, source: str, series_uid: str, tell: Callable[[Note], object]) -> None:
-        """Take instances of that series only. source: the archive's name in the settings."""
+    def __init__(self, spool: Spool, *, source: str, series_uid: str, notify: Callable[[Notification], object]) -> None:
+        """Accept instances of that series only. source: the archive's name in the settings."""
         self._spool = spool
         self._source = source
         self._series_uid = series_uid
-        self._tell = tell
+        self._notify = notify
         self._fetch = uuid4().hex
         self._lock = threading.Lock()
         self._unsettled: list[Incoming] = []
         self.arrivals = 0
 
     def file(self, pieces: Iterable[bytes]) -> str:
-        """Keep one DICOM file (PS3.10), given in pieces of any size.
+        """Write one DICOM file (PS3.10), given in pieces of any size.
 
         Raises UnreadableFile, StorageFull, OSError.
         """
@@ -43,9 +42,9 @@ class SpoolInbox:
         return self.dataset(described.sop_class, described.sop_uid, described.transfer_syntax, described.dataset)
 
     def dataset(self, sop_class: str, sop_uid: str, transfer_syntax: str, pieces: Iterable[bytes | memoryview]) -> str:
-        """Keep one encoded data set without preamble and file meta information, as C-STORE brings it.
+        """Write one encoded data set without preamble and file meta information, as C-STORE sends it.
 
-        Raises UnreadableFile (of another series, too), StorageFull, OSError.
+        Raises UnreadableFile (also for another series), StorageFull, OSError.
         """
         origin = Origin(sop_class, sop_uid, transfer_syntax, "", "", self._fetch, self._source)
         incoming = self._spool.receive(origin)
@@ -65,33 +64,33 @@ class SpoolInbox:
         return identity.sop_uid
 
     def settle(self) -> None:
-        """Return when what came so far is durable and told.
+        """Make all instances so far durable and notify the engine of them.
 
         Raises OSError.
         """
         with self._lock:
             unsettled, self._unsettled = self._unsettled, []
         for arrival in self._spool.file_all(unsettled):
-            self._tell(arrival)
+            self._notify(arrival)
 
     def adopt(self, study_uid: str) -> None:
-        """Tell what the spool holds of the series as fetched: a C-MOVE brings images as pushed ones come."""
+        """Notify the engine that the series in the spool was fetched: the images of a C-MOVE came to the receiver."""
         for file in self._spool.series_files(study_uid, self._series_uid):
             arrival = replace(self._spool.arrival(file), source=self._source, association=self._fetch)
             self.arrivals += 1
-            self._tell(arrival)
+            self._notify(arrival)
 
     def close(self, *, whole: bool, complete: str = "") -> None:
-        """Tell that the fetch has ended.
+        """Notify the engine that the fetch has ended.
 
-        whole: it ended well. complete: why nothing more will come, in words; empty where nobody says so.
+        whole: without an error. complete: why no further instance will come; empty where the archive does not say so.
         """
-        with suppress(OSError):  # only a fetch that broke off left anything, and it is repeated whole
+        with suppress(OSError):  # only after an aborted fetch, which is repeated
             self.settle()
-        self._tell(Closed(association=self._fetch, released=whole, calling="", called=""))
+        self._notify(Closed(association=self._fetch, released=whole, calling="", called=""))
         if whole and complete:
             self.announce(self.arrivals, complete)
 
     def announce(self, count: int, complete: str) -> None:
-        """Tell that so many instances are all, and who says so."""
-        self._tell(Announced(series_uid=self._series_uid, count=count, reason=complete))
+        """Notify the engine that the series has this number of instances, and who says so."""
+        self._notify(Announced(series_uid=self._series_uid, count=count, reason=complete))

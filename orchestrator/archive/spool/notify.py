@@ -1,7 +1,7 @@
-"""A doorbell between processes: the receiver rings, the engine need not poll.
+"""Notifications between processes of one installation, so that the engine need not poll the spool.
 
-Best effort by design: a note may be lost (nobody listens, the listener is slow), and the spool's scan
-is the truth. A ring never waits and never fails.
+A notification may be lost: nobody listens, or the listener is too slow. The scan of the spool then finds the file.
+Sending never waits and never fails.
 """
 
 from __future__ import annotations
@@ -17,62 +17,62 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from orchestrator.archive.spool.arrival import Announced, Arrival, Closed, Note
+from orchestrator.archive.spool.arrival import Announced, Arrival, Closed, Notification
 
-_NOTE_BYTES = 64 << 10
+_DATAGRAM_BYTES = 64 << 10
 
 
-class Ringer:
-    """The side that rings."""
+class Notifier:
+    """Sends notifications to the process that listens at a path."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
 
-    def ring(self, note: Note) -> bool:
-        """Return True where a listener will hear the note."""
+    def notify(self, notification: Notification) -> bool:
+        """Return True where a listener will receive the notification."""
         try:
-            with _Short(self._path) as address:
-                self._socket.sendto(_encode(note), address)
-        except OSError:  # nobody listens, or does not keep up
+            with _ShortAddress(self._path) as address:
+                self._socket.sendto(_encode(notification), address)
+        except OSError:  # nobody listens, or the listener is too slow
             return False
         return True
 
     def close(self) -> None:
-        """Ring no more."""
+        """Close the socket."""
         self._socket.close()
 
 
 class Listener:
-    """The side that hears; there is one for each path, the newest.
+    """Receives notifications; each path has one listener, the newest.
 
-    It hears in a thread of its own: the kernel keeps ten notes only (net.unix.max_dgram_qlen), and while
-    the owner of the doorbell is busy with one series, more images of the next one arrive than that.
+    A thread empties the socket: the kernel keeps only ten datagrams (net.unix.max_dgram_qlen), and more images than
+    that arrive while the engine is busy with one series.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         path.unlink(missing_ok=True)
-        with _Short(path) as address:
+        with _ShortAddress(path) as address:
             self._socket.bind(address)
         path.chmod(0o600)
         self._inode = path.stat().st_ino
-        self._notes: SimpleQueue[Note] = SimpleQueue()
+        self._queue: SimpleQueue[Notification] = SimpleQueue()
         self._closed = False
-        self._thread = threading.Thread(target=self._listen, name="doorbell", daemon=True)
+        self._thread = threading.Thread(target=self._listen, name="notifications", daemon=True)
         self._thread.start()
 
-    def hear(self, timeout_seconds: float) -> Iterator[Note]:
-        """Yield the next note and those that wait behind it; nothing where none comes in time."""
+    def receive(self, timeout_seconds: float) -> Iterator[Notification]:
+        """Yield the next notification and those queued behind it; nothing where none comes in time."""
         with suppress(Empty):
-            yield self._notes.get(timeout=timeout_seconds)
-            for _ in range(self._notes.qsize()):  # not those that come meanwhile: there may be no end of them
-                yield self._notes.get_nowait()
+            yield self._queue.get(timeout=timeout_seconds)
+            for _ in range(self._queue.qsize()):  # without those that come meanwhile: they may never end
+                yield self._queue.get_nowait()
 
     def close(self) -> None:
-        """Hear no more and take the doorbell down, unless somebody else hung up a newer one."""
+        """Stop listening and remove the socket file, unless a newer listener has replaced it."""
         self._closed = True
         self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread
         self._thread.join()
@@ -83,14 +83,14 @@ class Listener:
 
     def _listen(self) -> None:
         while True:
-            encoded = self._socket.recv(_NOTE_BYTES)
+            encoded = self._socket.recv(_DATAGRAM_BYTES)
             if self._closed:
                 return
-            if (note := _decode(encoded)) is not None:
-                self._notes.put(note)
+            if (notification := _decode(encoded)) is not None:
+                self._queue.put(notification)
 
 
-class _Short:
+class _ShortAddress:
     """The address of a socket in a folder of any depth: AF_UNIX holds 107 bytes, /proc/self/fd shortens them."""
 
     def __init__(self, path: Path) -> None:
@@ -104,13 +104,13 @@ class _Short:
         os.close(self._folder)
 
 
-def _encode(note: Note) -> bytes:
-    fields = {"note": type(note).__name__, **asdict(note)}
+def _encode(notification: Notification) -> bytes:
+    fields = {"note": type(notification).__name__, **asdict(notification)}
     return json.dumps(fields, default=os.fspath).encode()
 
 
-def _decode(encoded: bytes) -> Note | None:
-    """Return the note, None for what is none: anybody with access to the folder may ring."""
+def _decode(encoded: bytes) -> Notification | None:
+    """Return the notification, None for other bytes: any process with access to the folder may send some."""
     try:
         fields: dict[str, Any] = json.loads(encoded)
         kind = fields.pop("note")

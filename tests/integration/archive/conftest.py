@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.archive import Arrival, Closed, Owed, Receiver, Spool, UntoldEvents
+from orchestrator.archive import Arrival, Closed, DeferredEvents, Owed, Receiver, Spool
 from tests.parts.archive.modality import Reports
 
 
@@ -65,7 +65,7 @@ def station(start: Callable[..., Station]) -> Station:
 @pytest.fixture
 def owed(tmp_path: Path) -> Owed:
     """Return a place for what is owed, with one for events beside it."""
-    return Owed(tmp_path / "owed", UntoldEvents(tmp_path / "untold"))
+    return Owed(tmp_path / "owed", DeferredEvents(tmp_path / "untold"))
 
 
 def debts(folder: Path) -> list[str]:

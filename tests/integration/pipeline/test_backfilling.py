@@ -90,7 +90,7 @@ class Works:
 
     def _inbox(self, series_uid: str) -> SpoolInbox:
         spool = Spool(self.folder / "spool")
-        return SpoolInbox(spool, source="pacs", series_uid=series_uid, tell=lambda _: None)
+        return SpoolInbox(spool, source="pacs", series_uid=series_uid, notify=lambda _: None)
 
     def _check_space(self) -> None:
         if self.space is not None:

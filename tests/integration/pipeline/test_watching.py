@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.archive import Announced, Arrival, Closed, Note, Spool, SpoolInbox
+from orchestrator.archive import Announced, Arrival, Closed, Notification, Spool, SpoolInbox
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, StorageFull
 from orchestrator.domain.fetching import WATCHING, FetchRecord, FetchState
 from orchestrator.ledger import Ledger
@@ -32,7 +32,7 @@ class Post:
         self.ledger = ledger
         self.archive = archive
         self.spool = Spool(folder / "spool")
-        self.told: list[Note] = []
+        self.told: list[Notification] = []
         self.now = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
         self.verdicts = False
         self.restart()
@@ -78,7 +78,7 @@ class Post:
         return [event.kind for event in self.ledger.events.after(subject=subject)]
 
     def _inbox(self, series_uid: str) -> SpoolInbox:
-        return SpoolInbox(self.spool, source="pacs", series_uid=series_uid, tell=self.told.append)
+        return SpoolInbox(self.spool, source="pacs", series_uid=series_uid, notify=self.told.append)
 
     def _clock(self) -> datetime:
         return self.now
@@ -268,7 +268,7 @@ def test_fewer_images_than_the_archive_counts_start_nothing_early_and_are_told(p
 
 def test_images_that_a_move_sent_to_the_receiver_are_told_as_fetched(post: Post) -> None:
     post.archive.tell("1.2.1", post.files("1.2.1", 3), Modality="CT", complete="the archive says so")
-    pushed = SpoolInbox(post.spool, source="", series_uid="1.2.1", tell=lambda _: None)
+    pushed = SpoolInbox(post.spool, source="", series_uid="1.2.1", notify=lambda _: None)
     for path in post.files("1.2.1", 3):
         pushed.file([path.read_bytes()])
     pushed.settle()

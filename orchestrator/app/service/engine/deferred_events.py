@@ -1,22 +1,22 @@
-"""Records the events that other processes of this installation, which have no ledger, left for it."""
+"""Records the events of processes that have no ledger, such as the receiver."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from orchestrator.archive import UntoldEvent, UntoldEvents
+from orchestrator.archive import DeferredEvent, DeferredEvents
 from orchestrator.ledger import Ledger
 
-LOOK_SECONDS = 5.0
+RECORD_SECONDS = 5.0
 
 
-def record_untold(ledger: Ledger, untold: UntoldEvents) -> None:
-    """Return when all that was left is in the audit trail."""
-    untold.take(partial(_record, ledger))
+def record_deferred(ledger: Ledger, events: DeferredEvents) -> None:
+    """Record all deferred events."""
+    events.take(partial(_record, ledger))
 
 
-def _record(ledger: Ledger, event: UntoldEvent) -> None:
-    """Add the event; one that a killed process had recorded and not removed yet is there already."""
+def _record(ledger: Ledger, event: DeferredEvent) -> None:
+    """Record the event, unless a killed process recorded it and did not remove its file."""
     newest = ledger.events.newest(subjects=[event.subject], kind=event.kind)
     if all(each.text != event.text for each in newest):
         ledger.events.record(event.kind, event.subject, event.text)

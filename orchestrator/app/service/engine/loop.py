@@ -10,17 +10,17 @@ from pathlib import Path
 
 from orchestrator.app.installation import host as hosting
 from orchestrator.app.installation.connections import connected
-from orchestrator.app.installation.paths import doorbell_of, spool_of, untold_of
-from orchestrator.app.installation.periodic import Pulse
+from orchestrator.app.installation.paths import deferred_events_of, notification_socket_of, spool_of
+from orchestrator.app.installation.periodic import PeriodicTask
 from orchestrator.app.service.engine import retention
 from orchestrator.app.service.engine.background import Aside
-from orchestrator.app.service.engine.deferred_events import LOOK_SECONDS, record_untold
+from orchestrator.app.service.engine.deferred_events import RECORD_SECONDS, record_deferred
 from orchestrator.app.service.engine.folder_watch import FolderWatch
-from orchestrator.app.service.engine.polling import Attention
+from orchestrator.app.service.engine.polling import QueuePolling
 from orchestrator.app.service.engine.quiet_period import quiet_period
-from orchestrator.app.service.engine.spool_scan import RESCAN_SECONDS, Rescan
+from orchestrator.app.service.engine.spool_scan import SCAN_SECONDS, SpoolScan
 from orchestrator.app.service.shutdown import Stop
-from orchestrator.archive import Announced, Arrival, Closed, FolderArchive, Listener, Note, Spool, SpooledFile
+from orchestrator.archive import Announced, Arrival, Closed, FolderArchive, Listener, Notification, Spool, SpooledFile
 from orchestrator.config import Settings
 from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.series import Instance
@@ -31,7 +31,7 @@ from orchestrator.pipeline.verdicts import TrustedSources, Verdicts
 
 log = logging.getLogger(__name__)
 
-HEAR_SECONDS = 0.05
+WAIT_SECONDS = 0.05
 ROOM_SECONDS = 3600.0
 
 
@@ -40,14 +40,16 @@ def work(settings: Settings) -> None:
     stop = Stop()
     settings.data.folder.mkdir(parents=True, exist_ok=True)
     spool = spool_of(settings)
-    rescan = Rescan(spool)
+    spool_scan = SpoolScan(spool)
     with (
         hosting.opened(settings) as host,
-        closing(Listener(doorbell_of(settings))) as listener,
+        closing(Listener(notification_socket_of(settings))) as listener,
         verdicts_of(host) as verdict,
-        Pulse("retention", ROOM_SECONDS, lambda: make_room(host)),
-        Pulse("rescan", RESCAN_SECONDS, rescan.look),
-        Pulse("untold", LOOK_SECONDS, partial(record_untold, host.ledger, untold_of(settings))),
+        PeriodicTask("retention", ROOM_SECONDS, lambda: make_room(host)),
+        PeriodicTask("spool scan", SCAN_SECONDS, spool_scan.scan),
+        PeriodicTask(
+            "deferred events", RECORD_SECONDS, partial(record_deferred, host.ledger, deferred_events_of(settings))
+        ),
         ExitStack() as stack,
     ):
         intake = Intake(
@@ -57,36 +59,41 @@ def work(settings: Settings) -> None:
             held=lambda *series: [file.path for file in spool.series_files(*series)],
             verdict=verdict,
         )
-        attention = Attention(partial(host.engine.look_every, MODEL_QUEUE), settings.engine.poll_seconds)
+        polling = QueuePolling(partial(host.engine.look_every, MODEL_QUEUE), settings.engine.poll_seconds)
         folders = watched(settings, host.plugins)
         watches = [stack.enter_context(closing(FolderWatch(archive))) for archive in folders]
         log.info("the engine is ready with models: %s", ", ".join(sorted(host.workers.models())) or "none")
-        rescan.look()
+        spool_scan.scan()
         while not stop:
-            recover(intake, spool, rescan.found())
-            for note in listener.hear(HEAR_SECONDS):
-                attention.rouse()
-                take(intake, note)
+            recover(intake, spool, spool_scan.files())
+            for notification in listener.receive(WAIT_SECONDS):
+                polling.speed_up()
+                take(intake, notification)
             for watch in watches:
                 for file in watch.new_files():
-                    attention.rouse()
+                    polling.speed_up()
                     intake.received(file)
             intake.advance()
-            attention.settle()
+            polling.slow_down()
 
 
-def take(intake: Intake, note: Note) -> None:
-    """Tell the intake what somebody rang for."""
-    if isinstance(note, Announced):
-        intake.announced(note.series_uid, note.count, note.reason)
-    elif isinstance(note, Closed):
-        intake.closed(note.association, released=note.released, sender=note.calling, others_open=note.others_open)
+def take(intake: Intake, notification: Notification) -> None:
+    """Pass a notification on to the intake."""
+    if isinstance(notification, Announced):
+        intake.announced(notification.series_uid, notification.count, notification.reason)
+    elif isinstance(notification, Closed):
+        intake.closed(
+            notification.association,
+            released=notification.released,
+            sender=notification.calling,
+            others_open=notification.others_open,
+        )
     else:
-        intake.received(_received(note))
+        intake.received(_received(notification))
 
 
 def recover(intake: Intake, spool: Spool, found: Collection[SpooledFile]) -> None:
-    """Take up what the spool holds and nobody rang for; the files themselves tell who sent them."""
+    """Pass the files of a scan to the intake; their headers say who sent them."""
     files = {file.path: file for file in found}
     series: dict[str, list[Path]] = {}
     for file in files.values():

@@ -1,4 +1,4 @@
-"""Looks through the spool now and then, for what was received and nobody rang for."""
+"""Scans the spool now and then, for files whose notification was lost."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from queue import Empty, SimpleQueue
 
 from orchestrator.archive import Spool, SpooledFile
 
-RESCAN_SECONDS = 60.0
+SCAN_SECONDS = 60.0
 
 
-class Rescan:
-    """``look`` in a thread of its own, ``found`` in the engine's: a full spool takes seconds to look through."""
+class SpoolScan:
+    """Scans in a thread of its own, since a full spool takes seconds; the engine's loop fetches the files."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
-        self._last_look = 0.0
-        self._looks: SimpleQueue[list[SpooledFile]] = SimpleQueue()
+        self._last_scan = 0.0
+        self._scans: SimpleQueue[list[SpooledFile]] = SimpleQueue()
 
-    def look(self) -> None:
-        """Find the series that took a file since a minute before the last look; all of them at the first."""
-        begun = time.time()
-        self._looks.put(list(self._spool.scan(changed_after=self._last_look - RESCAN_SECONDS)))
-        self._last_look = begun
+    def scan(self) -> None:
+        """List the series that a file came to since a minute before the last scan; the first scan lists all."""
+        started = time.time()
+        self._scans.put(list(self._spool.scan(changed_after=self._last_scan - SCAN_SECONDS)))
+        self._last_scan = started
 
-    def found(self) -> list[SpooledFile]:
-        """Return what the oldest look not told of yet has found; nothing where there is none."""
+    def files(self) -> list[SpooledFile]:
+        """Return the files of the oldest scan that was not returned yet; nothing where there is none."""
         try:
-            return self._looks.get_nowait()
+            return self._scans.get_nowait()
         except Empty:
             return []

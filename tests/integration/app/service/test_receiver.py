@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.installation.paths import doorbell_of
+from orchestrator.app.installation.paths import notification_socket_of
 from orchestrator.app.service.receiver import receiver_of
-from orchestrator.archive import Receiver, Ringer
+from orchestrator.archive import Notifier, Receiver
 from orchestrator.config import Settings, load_settings
 from orchestrator.domain.errors import SettingsError
 from tests.parts.archive.dcmtk import echoscu
@@ -55,8 +55,8 @@ def settings(folder: Path, *, only: bool = False) -> Settings:
 @pytest.fixture
 def receiver(authority: Authority, tmp_path: Path) -> Iterator[Receiver]:
     told = settings(tmp_path)
-    with closing(Ringer(doorbell_of(told))) as ringer:
-        running = receiver_of(told, ringer)
+    with closing(Notifier(notification_socket_of(told))) as notifier:
+        running = receiver_of(told, notifier)
         running.start()
         yield running
         running.stop()
@@ -83,5 +83,5 @@ def options(pair: Pair, authority: Authority) -> list[str]:
 def test_a_key_that_is_missing_is_named_before_anything_listens(authority: Authority, tmp_path: Path) -> None:
     (tmp_path / "tls/host.key").unlink()
     told = settings(tmp_path, only=True)
-    with closing(Ringer(doorbell_of(told))) as ringer, pytest.raises(SettingsError, match=r"host\.key"):
-        receiver_of(told, ringer)
+    with closing(Notifier(notification_socket_of(told))) as notifier, pytest.raises(SettingsError, match=r"host\.key"):
+        receiver_of(told, notifier)

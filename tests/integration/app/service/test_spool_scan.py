@@ -1,4 +1,4 @@
-"""What nobody rang for is found in the spool, without being in the way."""
+"""What nobody notified of is found in the spool, without being in the way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.service.engine.spool_scan import RESCAN_SECONDS, Rescan
+from orchestrator.app.service.engine.spool_scan import SCAN_SECONDS, SpoolScan
 from orchestrator.archive import Spool
 
 
@@ -24,27 +24,27 @@ def put(spool: Spool, series_uid: str) -> Path:
     return path
 
 
-def test_the_first_look_finds_everything(spool: Spool) -> None:
+def test_the_first_scan_finds_everything(spool: Spool) -> None:
     old = put(spool, "1.3")
     os.utime(old.parent, (0, 0))
-    rescan = Rescan(spool)
-    rescan.look()
-    assert [file.path for file in rescan.found()] == [old]
+    spool_scan = SpoolScan(spool)
+    spool_scan.scan()
+    assert [file.path for file in spool_scan.files()] == [old]
 
 
 def test_what_was_told_is_not_told_again(spool: Spool) -> None:
     put(spool, "1.3")
-    rescan = Rescan(spool)
-    rescan.look()
-    rescan.found()
-    assert rescan.found() == []
+    spool_scan = SpoolScan(spool)
+    spool_scan.scan()
+    spool_scan.files()
+    assert spool_scan.files() == []
 
 
-def test_a_later_look_passes_over_what_took_no_file_since(spool: Spool) -> None:
-    rescan = Rescan(spool)
-    rescan.look()
-    rescan.found()
+def test_a_later_scan_passes_over_what_took_no_file_since(spool: Spool) -> None:
+    spool_scan = SpoolScan(spool)
+    spool_scan.scan()
+    spool_scan.files()
     old, new = put(spool, "1.3"), put(spool, "1.4")
-    os.utime(old.parent, (time.time() - 2 * RESCAN_SECONDS,) * 2)
-    rescan.look()
-    assert [file.path for file in rescan.found()] == [new]
+    os.utime(old.parent, (time.time() - 2 * SCAN_SECONDS,) * 2)
+    spool_scan.scan()
+    assert [file.path for file in spool_scan.files()] == [new]

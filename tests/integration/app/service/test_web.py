@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.installation.paths import doorbell_of
+from orchestrator.app.installation.paths import notification_socket_of
 from orchestrator.app.service.web import taking
 from orchestrator.archive import Arrival, Closed, Listener
 from orchestrator.archive.http.multipart import Outgoing
@@ -25,10 +25,10 @@ def settings(folder: Path, *, stow: bool = True, receiving: bool = True) -> Sett
 
 def test_arrivals_and_the_end_of_a_request_ring(tmp_path: Path) -> None:
     told, outgoing = settings(tmp_path), Outgoing.of(write_instances(tmp_path / "sent", 2))
-    with closing(Listener(doorbell_of(told))) as listener, taking(told) as take:
+    with closing(Listener(notification_socket_of(told))) as listener, taking(told) as take:
         assert take is not None
         assert [verdict.reason for verdict in take(outgoing, outgoing.boundary, "")] == [0, 0]
-        notes = [note for _ in range(3) for note in listener.hear(60.0)][:3]
+        notes = [note for _ in range(3) for note in listener.receive(60.0)][:3]
     assert [type(note) for note in notes] == [Arrival, Arrival, Closed]
     assert {note.association for note in notes if isinstance(note, Arrival | Closed)} == {notes[-1].association}  # type: ignore[union-attr]
 

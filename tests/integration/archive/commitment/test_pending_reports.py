@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.archive import Owed, UntoldEvent, UntoldEvents
+from orchestrator.archive import DeferredEvent, DeferredEvents, Owed
 from orchestrator.archive.commitment.pending_reports import Asked, Reference
 
 ASKED = Asked(
@@ -22,21 +22,21 @@ ASKED = Asked(
 
 
 @pytest.fixture
-def untold(tmp_path: Path) -> UntoldEvents:
-    return UntoldEvents(tmp_path / "untold")
+def untold(tmp_path: Path) -> DeferredEvents:
+    return DeferredEvents(tmp_path / "untold")
 
 
 @pytest.fixture
-def owed(tmp_path: Path, untold: UntoldEvents) -> Owed:
+def owed(tmp_path: Path, untold: DeferredEvents) -> Owed:
     return Owed(tmp_path / "data/owed", untold)
 
 
 def restarted(tmp_path: Path) -> Owed:
-    return Owed(tmp_path / "data/owed", UntoldEvents(tmp_path / "untold"))
+    return Owed(tmp_path / "data/owed", DeferredEvents(tmp_path / "untold"))
 
 
-def told(untold: UntoldEvents) -> list[UntoldEvent]:
-    found: list[UntoldEvent] = []
+def told(untold: DeferredEvents) -> list[DeferredEvent]:
+    found: list[DeferredEvent] = []
     untold.take(found.append)
     return found
 
@@ -58,14 +58,14 @@ def test_the_oldest_is_taken_up_first(owed: Owed, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [0x0000, 0x0001, 0x0107, 0x0116])
-def test_what_was_answered_is_owed_no_more(owed: Owed, untold: UntoldEvents, tmp_path: Path, status: int) -> None:
+def test_what_was_answered_is_owed_no_more(owed: Owed, untold: DeferredEvents, tmp_path: Path, status: int) -> None:
     owed.keep(ASKED)
     owed.answered(ASKED, status)
     assert not owed.owes(ASKED)
     assert (restarted(tmp_path).take_up(), told(untold)) == ([], [])
 
 
-def test_an_answer_that_comes_twice_is_one(owed: Owed, untold: UntoldEvents) -> None:
+def test_an_answer_that_comes_twice_is_one(owed: Owed, untold: DeferredEvents) -> None:
     owed.keep(ASKED)
     for status in (0x0000, 0x0110):
         owed.answered(ASKED, status)
@@ -121,7 +121,7 @@ BROKEN = [
 
 @pytest.mark.parametrize("content", BROKEN)
 def test_a_broken_file_is_set_aside_with_an_event_and_stops_nothing(
-    owed: Owed, untold: UntoldEvents, tmp_path: Path, content: bytes
+    owed: Owed, untold: DeferredEvents, tmp_path: Path, content: bytes
 ) -> None:
     whole = replace(ASKED, transaction_uid="1.2.4")
     for each in (ASKED, whole):
@@ -146,7 +146,7 @@ def test_a_file_that_says_what_cannot_be_is_broken(owed: Owed, tmp_path: Path, c
 
 
 def test_a_name_that_may_be_a_patients_is_in_no_event(
-    owed: Owed, untold: UntoldEvents, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    owed: Owed, untold: DeferredEvents, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     owed.keep(ASKED)
     (tmp_path / "data/owed/Doe^Jane.json").write_bytes(b"")
@@ -154,7 +154,7 @@ def test_a_name_that_may_be_a_patients_is_in_no_event(
     assert "Doe" not in str(told(untold)) + caplog.text
 
 
-def test_half_a_file_of_a_killed_process_was_never_owed(owed: Owed, untold: UntoldEvents, tmp_path: Path) -> None:
+def test_half_a_file_of_a_killed_process_was_never_owed(owed: Owed, untold: DeferredEvents, tmp_path: Path) -> None:
     owed.keep(ASKED)
     half = tmp_path / "data/owed/.0123.part"
     half.write_bytes(b"{")
@@ -178,7 +178,7 @@ def test_what_the_disk_does_not_take_is_not_owed(owed: Owed, tmp_path: Path, mon
 
 
 def test_a_debt_stays_until_its_event_is_durable(
-    owed: Owed, untold: UntoldEvents, monkeypatch: pytest.MonkeyPatch
+    owed: Owed, untold: DeferredEvents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owed.keep(ASKED)
     with monkeypatch.context() as patch:
@@ -186,4 +186,4 @@ def test_a_debt_stays_until_its_event_is_durable(
         owed.give_up(ASKED, "why")
         assert owed.owes(ASKED)
     owed.give_up(ASKED, "why")
-    assert (owed.owes(ASKED), told(untold)) == (False, [UntoldEvent("commitment-unreported", "1.2.3", "why")])
+    assert (owed.owes(ASKED), told(untold)) == (False, [DeferredEvent("commitment-unreported", "1.2.3", "why")])

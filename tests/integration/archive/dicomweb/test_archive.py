@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
-from orchestrator.archive import Arrival, Note, Spool, SpoolInbox, connect
+from orchestrator.archive import Arrival, Notification, Spool, SpoolInbox, connect
 from orchestrator.archive.dicomweb.archive import DicomwebArchive
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, StorageFull
 from orchestrator.domain.ports import FoundSeries, ObjectReference
@@ -73,8 +73,8 @@ def multipart(*files: bytes) -> bytes:
 @contextmanager
 def inbox(folder: Path) -> Iterator[tuple[SpoolInbox, Callable[[], set[str]]]]:
     """Give an inbox and what tells which instances are in it."""
-    told: list[Note] = []
-    made = SpoolInbox(Spool(folder / "spool"), source="vna", series_uid=SERIES.series_uid, tell=told.append)
+    told: list[Notification] = []
+    made = SpoolInbox(Spool(folder / "spool"), source="vna", series_uid=SERIES.series_uid, notify=told.append)
 
     def held() -> set[str]:
         made.settle()
@@ -313,7 +313,7 @@ def test_a_large_file_is_filed_while_it_comes(tmp_path: Path) -> None:
 
 def test_a_full_disk_ends_the_fetch(tmp_path: Path) -> None:
     place = SpoolInbox(
-        Spool(tmp_path / "spool", minimum_free_mb=1 << 40), source="vna", series_uid="1.2.3", tell=lambda _: None
+        Spool(tmp_path / "spool", minimum_free_mb=1 << 40), source="vna", series_uid="1.2.3", notify=lambda _: None
     )
     body = multipart(file("1.2.3.1"), file("1.2.3.2"))
     with archive_that(always(body=body, headers=MULTIPART)) as archive, pytest.raises(StorageFull):

@@ -8,7 +8,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import JPEG2000Lossless
 
-from orchestrator.archive import Arrival, Commitments, Note, Spool, SpoolInbox
+from orchestrator.archive import Arrival, Commitments, Notification, Spool, SpoolInbox
 from orchestrator.archive.dimse import DimseArchive
 from orchestrator.domain.errors import ArchiveRefused
 from orchestrator.domain.ports import ObjectReference
@@ -71,8 +71,10 @@ def test_a_series_comes_in_the_encodings_that_it_is_held_in(archive: DimseArchiv
     packed = write_today(tmp_path / "b.dcm", "1.2.2", transfer_syntax=JPEG2000Lossless)
     archive.store([plain, packed])
     (found,) = archive.find({"StudyInstanceUID": "1.2.2"})
-    told: list[Note] = []
-    inbox = SpoolInbox(Spool(tmp_path / "spool", minimum_free_mb=0), source="o", series_uid="1.2.2.1", tell=told.append)
+    told: list[Notification] = []
+    inbox = SpoolInbox(
+        Spool(tmp_path / "spool", minimum_free_mb=0), source="o", series_uid="1.2.2.1", notify=told.append
+    )
     assert archive.fetch(found, inbox) == 2
     came = {note.sop_uid: dcmread(note.path) for note in told if isinstance(note, Arrival)}
     assert came == {dcmread(path).SOPInstanceUID: dcmread(path) for path in (plain, packed)}
@@ -84,7 +86,7 @@ def test_a_c_move_reaches_the_receiver(
     station = start(port=receiver_port)
     archive.store([write_today(tmp_path / f"{n}.dcm", "1.2.3") for n in range(3)])
     (found,) = archive.find({"StudyInstanceUID": "1.2.3"})
-    inbox = SpoolInbox(Spool(tmp_path / "own", minimum_free_mb=0), source="o", series_uid="1.2.3.1", tell=print)
+    inbox = SpoolInbox(Spool(tmp_path / "own", minimum_free_mb=0), source="o", series_uid="1.2.3.1", notify=print)
     mover = connected(url_of(server), retrieve="move", move_to="ORCHESTRATOR")
     assert mover.fetch(found, inbox) == len(station.arrivals) == 3
     with pytest.raises(ArchiveRefused, match="C-MOVE to NOBODY"):

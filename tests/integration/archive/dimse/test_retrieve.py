@@ -13,7 +13,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as F
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet as GET  # noqa: N814
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as MOVE  # noqa: N814
 
-from orchestrator.archive import Arrival, Note, Spool, SpoolInbox
+from orchestrator.archive import Arrival, Notification, Spool, SpoolInbox
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, StorageFull
 from orchestrator.domain.ports import FoundSeries
 from tests.data.objects import instance, write_instances
@@ -54,9 +54,9 @@ class Kept:
     """An inbox in a spool of its own, and what it told."""
 
     def __init__(self, folder: Path, **parameters: int) -> None:
-        self.told: list[Note] = []
+        self.told: list[Notification] = []
         spool = Spool(folder / "spool", **({"minimum_free_mb": 0} | parameters))
-        self.inbox = SpoolInbox(spool, source="pacs", series_uid=SERIES.series_uid, tell=self.told.append)
+        self.inbox = SpoolInbox(spool, source="pacs", series_uid=SERIES.series_uid, notify=self.told.append)
 
     @property
     def arrivals(self) -> list[Arrival]:

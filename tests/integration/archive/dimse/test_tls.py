@@ -92,7 +92,7 @@ def test_a_series_is_found_and_fetched_under_tls(
     }
     tls = server_side(theirs)
     tls.maximum_version = version
-    inbox = SpoolInbox(Spool(tmp_path, minimum_free_mb=0), source="pacs", series_uid="1.3", tell=lambda _: None)
+    inbox = SpoolInbox(Spool(tmp_path, minimum_free_mb=0), source="pacs", series_uid="1.3", notify=lambda _: None)
     with peer_that(handlers, FIND, GET, sends=[CT], syntaxes=[ExplicitVRLittleEndian], tls=tls) as url:
         assert connected(url, **files(authority)).fetch(FoundSeries("1.2", "1.3"), inbox) == 1
 

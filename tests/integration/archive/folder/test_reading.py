@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.archive import FolderArchive, Note, Spool, SpoolInbox
+from orchestrator.archive import FolderArchive, Notification, Spool, SpoolInbox
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
 from orchestrator.domain.ports import FoundSeries
 from tests.data.objects import write_instance
@@ -23,8 +23,8 @@ def archive(tmp_path: Path) -> FolderArchive:
     return FolderArchive("files", folder)
 
 
-def inbox(tmp_path: Path, told: list[Note], series_uid: str = "1.2.1") -> SpoolInbox:
-    return SpoolInbox(Spool(tmp_path / "spool"), source="files", series_uid=series_uid, tell=told.append)
+def inbox(tmp_path: Path, told: list[Notification], series_uid: str = "1.2.1") -> SpoolInbox:
+    return SpoolInbox(Spool(tmp_path / "spool"), source="files", series_uid=series_uid, notify=told.append)
 
 
 def test_each_series_is_found_with_its_count_and_what_its_header_says(archive: FolderArchive) -> None:
@@ -52,7 +52,7 @@ def test_a_word_that_dicom_does_not_know_is_refused(archive: FolderArchive) -> N
 
 
 def test_a_fetched_series_lies_whole_in_the_spool(archive: FolderArchive, tmp_path: Path) -> None:
-    told: list[Note] = []
+    told: list[Notification] = []
     box = inbox(tmp_path, told)
     assert archive.fetch(FoundSeries("1.2", "1.2.1"), box) == 3
     held = Spool(tmp_path / "spool").series_files("1.2", "1.2.1")

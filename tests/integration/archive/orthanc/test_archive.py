@@ -14,7 +14,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
-from orchestrator.archive import Arrival, Note, Spool, SpoolInbox, connect
+from orchestrator.archive import Arrival, Notification, Spool, SpoolInbox, connect
 from orchestrator.archive.dicomweb.archive import DicomwebArchive
 from orchestrator.archive.orthanc import OrthancArchive
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
@@ -85,8 +85,8 @@ def references(paths: list[Path]) -> list[ObjectReference]:
 
 def fetched(archive: Both, series: FoundSeries, folder: Path) -> list[Path]:
     """Fetch a series and return what lies in the spool."""
-    told: list[Note] = []
-    inbox = SpoolInbox(Spool(folder / "spool"), source="vna", series_uid=series.series_uid, tell=told.append)
+    told: list[Notification] = []
+    inbox = SpoolInbox(Spool(folder / "spool"), source="vna", series_uid=series.series_uid, notify=told.append)
     assert archive.fetch(series, inbox) == len(told)
     return [note.path for note in told if isinstance(note, Arrival)]
 
@@ -232,8 +232,8 @@ def test_what_is_no_dicom_file_is_refused(archive: Both, tmp_path: Path) -> None
 def test_a_broken_file_holds_up_none_of_the_others(own: OrthancArchive, tmp_path: Path, peer: Orthanc) -> None:
     paths = saved(tmp_path, 2)
     peer.put(paths)
-    told: list[Note] = []
-    inbox = SpoolInbox(Spool(tmp_path / "spool"), source="vna", series_uid="9.9", tell=told.append)
+    told: list[Notification] = []
+    inbox = SpoolInbox(Spool(tmp_path / "spool"), source="vna", series_uid="9.9", notify=told.append)
     with pytest.raises(ArchiveRefused, match=r"nothing of series .* that can be kept"):
         own.fetch(series_of(paths[0]), inbox)
     assert told == []

@@ -60,7 +60,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def fetch(url: str, series: FoundSeries, folder: Path) -> int:
-    inbox = SpoolInbox(Spool(folder / "spool"), source="vna", series_uid=series.series_uid, tell=lambda _: None)
+    inbox = SpoolInbox(Spool(folder / "spool"), source="vna", series_uid=series.series_uid, notify=lambda _: None)
     try:
         return connect(url, name="vna").fetch(series, inbox)
     finally:

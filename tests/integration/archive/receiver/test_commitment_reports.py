@@ -11,7 +11,7 @@ import pytest
 from pydicom.uid import CTImageStorage, generate_uid
 from pynetdicom import evt
 
-from orchestrator.archive import Known, Owed, Spool, UntoldEvents
+from orchestrator.archive import DeferredEvents, Known, Owed, Spool
 from orchestrator.archive.commitment.pending_reports import Asked, Reference
 from orchestrator.archive.receiver.commitment_reports import Reporter
 from orchestrator.backoff import Backoff
@@ -27,7 +27,7 @@ Start = Callable[..., Station]
 def events(folder: Path) -> list[tuple[str, str, str]]:
     """Return the kind, subject and text of the events that are left for the engine, and take them away."""
     found: list[tuple[str, str, str]] = []
-    UntoldEvents(folder / "untold").take(lambda event: found.append((event.kind, event.subject, event.text)))
+    DeferredEvents(folder / "untold").take(lambda event: found.append((event.kind, event.subject, event.text)))
     return found
 
 
@@ -106,7 +106,7 @@ def test_what_an_earlier_process_owed_is_taken_up_and_told_once(
     owed.keep(asked("1.2.4"))
     with listening("CT1", reports, port):
         for _ in range(2):
-            later = Owed(tmp_path / "owed", UntoldEvents(tmp_path / "untold"))
+            later = Owed(tmp_path / "owed", DeferredEvents(tmp_path / "untold"))
             start(owed=later, promise=False, senders=[known(port)])
             wait_until(lambda: not debts(tmp_path))
     assert sorted(report.TransactionUID for _, report in reports) == ["1.2.3", "1.2.4"]
@@ -116,7 +116,7 @@ def test_what_an_earlier_process_owed_to_somebody_without_an_address_is_named(
     start: Start, owed: Owed, tmp_path: Path
 ) -> None:
     owed.keep(asked())
-    start(owed=Owed(tmp_path / "owed", UntoldEvents(tmp_path / "untold")))
+    start(owed=Owed(tmp_path / "owed", DeferredEvents(tmp_path / "untold")))
     assert debts(tmp_path) == []
     assert [(kind, subject) for kind, subject, _ in events(tmp_path)] == [("commitment-unreported", "1.2.3")]
 

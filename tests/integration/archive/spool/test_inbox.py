@@ -12,7 +12,7 @@ from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom.dsutils import encode
 
-from orchestrator.archive import Announced, Arrival, Closed, Note, Spool, SpoolInbox
+from orchestrator.archive import Announced, Arrival, Closed, Notification, Spool, SpoolInbox
 from orchestrator.domain.errors import UnreadableFile
 from tests.data.objects import instance
 
@@ -26,8 +26,8 @@ def part10() -> bytes:
     return file.getvalue()
 
 
-def inbox(folder: Path, told: list[Note], series_uid: str = "1.3") -> SpoolInbox:
-    return SpoolInbox(Spool(folder / "spool"), source="vna", series_uid=series_uid, tell=told.append)
+def inbox(folder: Path, told: list[Notification], series_uid: str = "1.3") -> SpoolInbox:
+    return SpoolInbox(Spool(folder / "spool"), source="vna", series_uid=series_uid, notify=told.append)
 
 
 @given(cuts=st.lists(st.integers(0, len(part10())), max_size=8))
@@ -35,7 +35,7 @@ def inbox(folder: Path, told: list[Note], series_uid: str = "1.3") -> SpoolInbox
 def test_a_file_in_pieces_of_any_size_is_kept_as_it_is(tmp_path: Path, cuts: list[int]) -> None:
     whole, ends = part10(), sorted(cuts)
     pieces = [whole[a:b] for a, b in zip([0, *ends], [*ends, len(whole)], strict=True)]
-    told: list[Note] = []
+    told: list[Notification] = []
     box = inbox(tmp_path, told)
     assert box.file(pieces) == "1.4"
     box.settle()
@@ -45,7 +45,7 @@ def test_a_file_in_pieces_of_any_size_is_kept_as_it_is(tmp_path: Path, cuts: lis
 
 
 def test_a_bare_data_set_is_kept_with_a_header(tmp_path: Path) -> None:
-    told: list[Note] = []
+    told: list[Notification] = []
     content = encode(DATASET, is_implicit_vr=False, is_little_endian=True)
     assert content
     box = inbox(tmp_path, told)
@@ -88,7 +88,7 @@ def test_an_image_of_another_series_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_is_told_or_in_its_place_before_it_is_durable(tmp_path: Path) -> None:
-    told: list[Note] = []
+    told: list[Notification] = []
     box = inbox(tmp_path, told)
     box.file([part10()])
     assert not told
@@ -98,7 +98,7 @@ def test_nothing_is_told_or_in_its_place_before_it_is_durable(tmp_path: Path) ->
 
 
 def test_what_came_before_a_fetch_broke_off_stays(tmp_path: Path) -> None:
-    told: list[Note] = []
+    told: list[Notification] = []
     box = inbox(tmp_path, told)
     box.file([part10()])
     box.close(whole=False)
@@ -106,7 +106,7 @@ def test_what_came_before_a_fetch_broke_off_stays(tmp_path: Path) -> None:
 
 
 def test_the_same_image_twice_in_one_fetch_is_one_file(tmp_path: Path) -> None:
-    told: list[Note] = []
+    told: list[Notification] = []
     box = inbox(tmp_path, told)
     for _ in range(2):
         box.file([part10()])
@@ -116,7 +116,7 @@ def test_the_same_image_twice_in_one_fetch_is_one_file(tmp_path: Path) -> None:
 
 
 def test_a_long_fetch_is_settled_on_its_way(tmp_path: Path) -> None:
-    told: list[Note] = []
+    told: list[Notification] = []
     box = inbox(tmp_path, told)
     for _ in range(100):
         box.file([part10()])
@@ -134,7 +134,7 @@ def test_a_long_fetch_is_settled_on_its_way(tmp_path: Path) -> None:
     ],
 )
 def test_the_end_of_a_fetch_is_told(tmp_path: Path, whole: bool, complete: str, kinds: list[type]) -> None:
-    told: list[Note] = []
+    told: list[Notification] = []
     box = inbox(tmp_path, told)
     box.file([part10()])
     box.close(whole=whole, complete=complete)

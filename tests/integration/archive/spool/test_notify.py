@@ -6,10 +6,10 @@ from time import monotonic, sleep
 
 import pytest
 
-from orchestrator.archive import Arrival, Closed, Listener, Ringer
+from orchestrator.archive import Arrival, Closed, Listener, Notifier
 
 
-@pytest.fixture(params=["doorbell.sock", "a-folder-whose-name-is-long/" * 6 + "doorbell.sock"])
+@pytest.fixture(params=["notifications.sock", "a-folder-whose-name-is-long/" * 6 + "notifications.sock"])
 def path(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     place = tmp_path / request.param
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -30,62 +30,62 @@ ARRIVAL = Arrival(
 CLOSED = Closed(association="a1", released=True, calling="CT1", called="ORCHESTRATOR")
 
 
-def heard(listener: Listener, count: int = 0) -> list[Arrival | Closed]:
-    """Return what is heard until there are so many notes, or until it is silent."""
-    notes, deadline = list(listener.hear(1.0)), monotonic() + 60.0
-    while monotonic() < deadline and len(notes) < count:
-        notes += listener.hear(0.1)
-    return notes + [note for _ in range(3) for note in listener.hear(0.05)]
+def received(listener: Listener, count: int = 0) -> list[Arrival | Closed]:
+    """Return what is received until there are so many notifications, or until it is silent."""
+    notifications, deadline = list(listener.receive(1.0)), monotonic() + 60.0
+    while monotonic() < deadline and len(notifications) < count:
+        notifications += listener.receive(0.1)
+    return notifications + [notification for _ in range(3) for notification in listener.receive(0.05)]
 
 
-def test_what_is_rung_is_heard_in_order(path: Path) -> None:
-    listener, ringer = Listener(path), Ringer(path)
-    assert ringer.ring(ARRIVAL)
-    assert ringer.ring(CLOSED)
-    assert heard(listener, 2) == [ARRIVAL, CLOSED]
-    ringer.close()
+def test_notifications_are_received_in_order(path: Path) -> None:
+    listener, notifier = Listener(path), Notifier(path)
+    assert notifier.notify(ARRIVAL)
+    assert notifier.notify(CLOSED)
+    assert received(listener, 2) == [ARRIVAL, CLOSED]
+    notifier.close()
     listener.close()
 
 
 def test_nobody_listens_and_nothing_fails(path: Path) -> None:
-    ringer = Ringer(path)
-    assert not ringer.ring(ARRIVAL)
-    ringer.close()
+    notifier = Notifier(path)
+    assert not notifier.notify(ARRIVAL)
+    notifier.close()
 
 
-def test_a_listener_that_comes_back_is_heard_by_the_same_ringer(path: Path) -> None:
-    ringer = Ringer(path)
+def test_a_listener_that_comes_back_hears_the_same_notifier(path: Path) -> None:
+    notifier = Notifier(path)
     Listener(path).close()
-    assert not ringer.ring(ARRIVAL)
+    assert not notifier.notify(ARRIVAL)
     again = Listener(path)
-    assert ringer.ring(CLOSED)
-    assert list(again.hear(1.0)) == [CLOSED]
+    assert notifier.notify(CLOSED)
+    assert list(again.receive(1.0)) == [CLOSED]
     again.close()
-    ringer.close()
+    notifier.close()
 
 
-def test_nothing_that_was_rung_is_lost_while_the_listener_is_busy(path: Path) -> None:
-    listener, ringer = Listener(path), Ringer(path)
+def test_no_notification_is_lost_while_the_listener_is_busy(path: Path) -> None:
+    listener, notifier = Listener(path), Notifier(path)
     kernel_keeps = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text())
     for _ in range(20 * kernel_keeps):
-        assert ringer.ring(ARRIVAL)
+        assert notifier.notify(ARRIVAL)
         sleep(0.0005)  # an instance takes longer
-    assert len(heard(listener)) == 20 * kernel_keeps
-    ringer.close()
+    assert len(received(listener)) == 20 * kernel_keeps
+    notifier.close()
     listener.close()
 
 
-def test_a_doorbell_that_nobody_empties_never_holds_the_ringer_up(path: Path) -> None:
+def test_a_socket_that_nobody_reads_never_holds_up_the_notifier(path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf, chdir(path.parent):
         deaf.bind(path.name)
-        ringer = Ringer(path)
-        assert not all(ringer.ring(ARRIVAL) for _ in range(5000))
-        ringer.close()
+        notifier = Notifier(path)
+        assert not all(notifier.notify(ARRIVAL) for _ in range(5000))
+        notifier.close()
 
 
 def test_silence_is_nothing(path: Path) -> None:
     listener = Listener(path)
-    assert list(listener.hear(0.01)) == []
+    assert list(listener.receive(0.01)) == []
     listener.close()
 
 
@@ -93,29 +93,29 @@ def test_silence_is_nothing(path: Path) -> None:
     "noise", [b"", b"\xff", b"[]", b"{}", b'{"note": "Closed"}', b'{"note": "Arrival", "path": 3}']
 )
 def test_noise_is_passed_over(path: Path, noise: bytes) -> None:
-    listener, ringer = Listener(path), Ringer(path)
+    listener, notifier = Listener(path), Notifier(path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger, chdir(path.parent):
         stranger.sendto(noise, path.name)
-    ringer.ring(CLOSED)
-    assert list(listener.hear(1.0)) == [CLOSED]
-    ringer.close()
+    notifier.notify(CLOSED)
+    assert list(listener.receive(1.0)) == [CLOSED]
+    notifier.close()
     listener.close()
 
 
-def test_an_old_listener_does_not_take_down_the_new_doorbell(path: Path) -> None:
+def test_an_old_listener_does_not_remove_the_socket_of_the_new_one(path: Path) -> None:
     old = Listener(path)
     new = Listener(path)
     old.close()
-    ringer = Ringer(path)
-    assert ringer.ring(CLOSED)
+    notifier = Notifier(path)
+    assert notifier.notify(CLOSED)
     new.close()
-    ringer.close()
+    notifier.close()
 
 
-def test_a_note_is_small_json(path: Path) -> None:
-    ringer = Ringer(path)
+def test_a_notification_is_small_json(path: Path) -> None:
+    notifier = Notifier(path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bare, chdir(path.parent):
         bare.bind(path.name)
-        ringer.ring(CLOSED)
+        notifier.notify(CLOSED)
         assert json.loads(bare.recv(1000))["association"] == "a1"
-    ringer.close()
+    notifier.close()

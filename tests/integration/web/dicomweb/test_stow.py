@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
-from orchestrator.archive import Arrival, Closed, Note, Spool, Stow, storage_classes
+from orchestrator.archive import Arrival, Closed, Notification, Spool, Stow, storage_classes
 from orchestrator.archive.http.multipart import Outgoing
 from orchestrator.ledger import Ledger
 from orchestrator.web import Server, create_app
@@ -35,7 +35,7 @@ class Inlet:
 
     app: FastAPI
     spool: Spool
-    notes: list[Note] = field(default_factory=list)
+    notes: list[Notification] = field(default_factory=list)
 
     @property
     def arrivals(self) -> list[Arrival]:
@@ -70,7 +70,7 @@ def inlet(ledger: Ledger, tmp_path: Path) -> Inlet:
 
 
 def inlet_with(ledger: Ledger, spool: Spool) -> Inlet:
-    notes: list[Note] = []
+    notes: list[Notification] = []
     stow = Stow(spool, storage_classes(), notes.append)
     return Inlet(create_app(ledger, pictures=Drawings(), models={}, take=stow.take), spool, notes)
 

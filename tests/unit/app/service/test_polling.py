@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.app.service.engine.polling import ALERT_SECONDS, LASTS_SECONDS, Attention
+from orchestrator.app.service.engine.polling import FAST_FOR_SECONDS, FAST_SECONDS, QueuePolling
 
 
 class Clock:
@@ -26,34 +26,34 @@ def looks() -> list[float]:
 
 
 @pytest.fixture
-def attention(clock: Clock, looks: list[float]) -> Attention:
-    return Attention(looks.append, 0.1, clock=clock)
+def polling(clock: Clock, looks: list[float]) -> QueuePolling:
+    return QueuePolling(looks.append, 0.1, clock=clock)
 
 
 def test_an_image_makes_it_look_often_and_the_next_ones_change_nothing(
-    attention: Attention, looks: list[float]
+    polling: QueuePolling, looks: list[float]
 ) -> None:
-    attention.rouse()
-    attention.rouse()
-    assert looks == [ALERT_SECONDS]
+    polling.speed_up()
+    polling.speed_up()
+    assert looks == [FAST_SECONDS]
 
 
-def test_silence_makes_it_look_seldom_again(attention: Attention, clock: Clock, looks: list[float]) -> None:
-    attention.rouse()
-    clock.now = LASTS_SECONDS + 0.1
-    attention.settle()
-    attention.settle()
-    assert looks == [ALERT_SECONDS, 0.1]
+def test_silence_makes_it_look_seldom_again(polling: QueuePolling, clock: Clock, looks: list[float]) -> None:
+    polling.speed_up()
+    clock.now = FAST_FOR_SECONDS + 0.1
+    polling.slow_down()
+    polling.slow_down()
+    assert looks == [FAST_SECONDS, 0.1]
 
 
-def test_a_stream_of_images_keeps_it_alert(attention: Attention, clock: Clock, looks: list[float]) -> None:
+def test_a_stream_of_images_keeps_it_alert(polling: QueuePolling, clock: Clock, looks: list[float]) -> None:
     for _ in range(100):
-        attention.rouse()
-        clock.now += LASTS_SECONDS / 2
-        attention.settle()
-    assert looks == [ALERT_SECONDS]
+        polling.speed_up()
+        clock.now += FAST_FOR_SECONDS / 2
+        polling.slow_down()
+    assert looks == [FAST_SECONDS]
 
 
 def test_who_looks_more_often_anyway_is_not_slowed_down(clock: Clock, looks: list[float]) -> None:
-    Attention(looks.append, ALERT_SECONDS / 2, clock=clock).rouse()
-    assert looks == [ALERT_SECONDS / 2]
+    QueuePolling(looks.append, FAST_SECONDS / 2, clock=clock).speed_up()
+    assert looks == [FAST_SECONDS / 2]
