@@ -48,13 +48,13 @@ def list_models(settings: SettingsFile = None, json: JsonFlag = False) -> None:
 
 def _weights(workers: Workers, name: str, root: Path) -> str:
     try:
-        return "here" if weights_folder(workers.catalogued(name), root) else "none needed"
+        return "here" if weights_folder(workers.catalogue_entry(name), root) else "none needed"
     except OrchestratorError:
         return f"missing; orchestrator models pull {name}"
 
 
 def _packages(workers: Workers, name: str) -> str:
-    source = workers.catalogued(name).source
+    source = workers.catalogue_entry(name).source
     if not needs_environment(source):
         return "the host's"
     return "its own" if is_ready(source) else f"missing; orchestrator models install {name}"
@@ -71,7 +71,7 @@ def pull_weights(
         if not names:
             tell_refused(workers)
         for name in names or sorted(workers.models()):
-            pull(workers.catalogued(name), effective.models.weights, _say)
+            pull(workers.catalogue_entry(name), effective.models.weights, _say)
 
 
 def _say(line: str) -> None:

@@ -6,9 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrator.worker.catalogue.catalogue import CataloguedModel
+    from orchestrator.worker.catalogue.catalogue import CatalogueEntry
     from orchestrator.worker.catalogue.weights import pull, weights_folder
-    from orchestrator.worker.catalogue.wheel import file_of_wheel
+    from orchestrator.worker.catalogue.wheel import fetch_wheel_file
     from orchestrator.worker.devices.devices import Device, find_devices, onnx_runs_on_gpus
     from orchestrator.worker.manifest.file import read_manifest
     from orchestrator.worker.manifest.reference import manifest_schema
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from orchestrator.worker.sources.environment import check_ready, install, is_ready, needs_environment
 
 _HOMES = {
-    "CataloguedModel": "catalogue.catalogue",
+    "CatalogueEntry": "catalogue.catalogue",
     "Device": "devices.devices",
     "ModelSource": "sources.discovery",
     "Workers": "pool.workers",
     "cage_layers": "process.launch",
     "check_ready": "sources.environment",
     "discover": "sources.discovery",
-    "file_of_wheel": "catalogue.wheel",
+    "fetch_wheel_file": "catalogue.wheel",
     "install": "sources.environment",
     "is_ready": "sources.environment",
     "manifest_schema": "manifest.reference",
@@ -38,14 +38,14 @@ _HOMES = {
 }
 
 __all__ = [
-    "CataloguedModel",
+    "CatalogueEntry",
     "Device",
     "ModelSource",
     "Workers",
     "cage_layers",
     "check_ready",
     "discover",
-    "file_of_wheel",
+    "fetch_wheel_file",
     "find_devices",
     "install",
     "is_ready",

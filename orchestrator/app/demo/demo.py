@@ -82,7 +82,7 @@ def _pull(settings: Settings, say: Say) -> None:
     wanted = {name for rule in default_rules().rules for name in rule.models}
     with closing(start_workers(settings)) as workers:
         for name in sorted(wanted & set(workers.models())):
-            pull(workers.catalogued(name), settings.models.weights, say)
+            pull(workers.catalogue_entry(name), settings.models.weights, say)
 
 
 def _cards(ledger: Ledger, report: run.RunReport, output: Path, place: Place) -> Iterator[Card]:

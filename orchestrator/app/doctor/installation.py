@@ -135,8 +135,8 @@ def _models(workers: Workers, settings: Settings) -> Iterator[Check]:
     for name, model in workers.models().items():
         try:
             workers.check_device(name)
-            check_ready(workers.catalogued(name).source)
-            weights_folder(workers.catalogued(name), settings.models.weights)
+            check_ready(workers.catalogue_entry(name).source)
+            weights_folder(workers.catalogue_entry(name), settings.models.weights)
         except OrchestratorError as fault:
             yield Check(f"model {name}", Health.WARNING, str(fault))
         else:

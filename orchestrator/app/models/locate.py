@@ -42,7 +42,7 @@ def source_of(what: str, settings: Settings) -> ModelSource:
     """
     name, effective = locate(what, settings)
     with closing(start_workers(effective)) as workers:
-        return workers.catalogued(name).source
+        return workers.catalogue_entry(name).source
 
 
 def _of_manifest(folder: Path, settings: Settings) -> tuple[str, Settings]:

@@ -44,7 +44,7 @@ def try_model(
     Raises UserError where the model was refused or is not there; nothing is written then.
     """
     with closing(start_workers(settings)) as workers:
-        workers.catalogued(name)
+        workers.catalogue_entry(name)
     rules = output / run.STATE_FOLDER / "try.toml"
     rules.parent.mkdir(parents=True, exist_ok=True)
     rules.write_text(RULE.format(name=name))

@@ -90,7 +90,7 @@ def taking(settings: Settings) -> Iterator[Take | None]:
 def model_cards(workers: Workers) -> Mapping[str, ModelCardText]:
     """Return each model's description and its card, empty where it ships none."""
     return {
-        name: ModelCardText(description, _card(workers.catalogued(name).source.folders))
+        name: ModelCardText(description, _card(workers.catalogue_entry(name).source.folders))
         for name, description in workers.models().items()
     }
 

@@ -1,1 +1,1 @@
-"""Which models there are, as their caged processes describe them, and their weights."""
+"""The catalogue of models, as their caged processes describe them, and their weights."""

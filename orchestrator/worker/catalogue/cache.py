@@ -1,4 +1,4 @@
-"""What processes said of their plugins, kept so that the next start asks only those that changed."""
+"""Caches the reports of plugins, so that the next start asks only plugins that changed."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from orchestrator.worker.protocol.digest import digest
 from orchestrator.worker.sources.discovery import ModelSource
 
 
-class Descriptions:
-    """A folder of reports, each named by what it depends on: the source's files, its interpreter and this code."""
+class ReportCache:
+    """A folder of reports. The name of a report is a digest of the source's files, its interpreter and this code."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._ours = digest([PACKAGE / part for part in ("domain", "sdk", "worker")])
+        self._code_digest = digest([PACKAGE / part for part in ("domain", "sdk", "worker")])
 
     def find(self, source: ModelSource) -> dict[str, Any] | None:
-        """Return the report of this very source, None where it was not described yet."""
+        """Return the report of this version of the source, None where there is none."""
         try:
             report = json.loads(self._path(source).read_text())
         except (OSError, ValueError):
             return None
         return report if isinstance(report, dict) else None
 
-    def keep(self, source: ModelSource, report: Mapping[str, Any]) -> None:
-        """Keep the report; where the folder cannot be written, the next start asks again."""
+    def store(self, source: ModelSource, report: Mapping[str, Any]) -> None:
+        """Store the report; if the folder is not writable, the next start asks the plugin again."""
         path = self._path(source)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,5 +39,5 @@ class Descriptions:
             return
 
     def _path(self, source: ModelSource) -> Path:
-        depends = [self._ours, source.digest, str(source.python), source.plugin(), list(map(str, source.folders))]
-        return self._folder / f"{hashlib.sha256(json.dumps(depends).encode()).hexdigest()}.json"
+        inputs = [self._code_digest, source.digest, str(source.python), source.plugin(), list(map(str, source.folders))]
+        return self._folder / f"{hashlib.sha256(json.dumps(inputs).encode()).hexdigest()}.json"

@@ -1,4 +1,4 @@
-"""Files that lie in wheels on the Python package index; nothing of a wheel is ever run."""
+"""Downloads single files from wheels of the Python package index; code of a wheel never runs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from orchestrator.worker.manifest.file import sha256
 DOWNLOAD_SECONDS = 1800.0
 
 
-class InWheel(Protocol):
-    """A file at ``path`` in the wheel of one version of a package; ``sha256`` is that of the file."""
+class WheelFile(Protocol):
+    """A file at ``path`` in the wheel of one version of a package; ``sha256`` is the digest of the file."""
 
     @property
-    def package(self) -> str: ...  # noqa: D102 - said above
+    def package(self) -> str: ...  # noqa: D102 - see the class
 
     @property
     def version(self) -> str: ...  # noqa: D102
@@ -32,50 +32,50 @@ class InWheel(Protocol):
     def sha256(self) -> str: ...  # noqa: D102
 
 
-def file_of_wheel(wanted: InWheel, folder: Path, log: Callable[[str], None]) -> Path:
-    """Return the file, taken out of its wheel; pip downloads that into the folder unless it is there.
+def fetch_wheel_file(file: WheelFile, folder: Path, log: Callable[[str], None]) -> Path:
+    """Extract the file from its wheel and return its path; pip downloads the wheel into the folder unless it is there.
 
-    Raises PackageError: no way to the package index, no such file in the wheel, another sha256 than declared.
+    Raises PackageError: package index not reachable, no such file in the wheel, wrong SHA-256.
     """
-    place = folder / f"{wanted.package}-{wanted.version}"
+    place = folder / f"{file.package}-{file.version}"
     if not any(place.glob("*.whl")):
-        log(f"downloading {wanted.package} {wanted.version}")
-        _download(wanted, place)
-    file = _taken_out(next(place.glob("*.whl")), wanted.path)
-    if (found := sha256(file)) != wanted.sha256:
-        raise PackageError(
-            f"{wanted.path} of {wanted.package} {wanted.version} has the sha256 {found}, expected {wanted.sha256}"
-        )
-    return file
+        log(f"downloading {file.package} {file.version}")
+        _download(file, place)
+    path = _extract(next(place.glob("*.whl")), file.path)
+    if (digest := sha256(path)) != file.sha256:
+        raise PackageError(f"{file.path} of {file.package} {file.version} has SHA-256 {digest}, expected {file.sha256}")
+    return path
 
 
-def _download(wanted: InWheel, place: Path) -> None:
-    """Put the wheel there; never a source archive, since pip would run its code."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--no-deps"]
-    what = ["--only-binary", ":all:", "--dest", str(place), f"{wanted.package}=={wanted.version}"]
+def _download(file: WheelFile, place: Path) -> None:
+    """Download the wheel, never a source archive, since pip would run its code."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--no-deps"]
+    options = ["--only-binary", ":all:", "--dest", str(place), f"{file.package}=={file.version}"]
     try:
-        done = subprocess.run([*pip, *what], capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False)
+        pip = subprocess.run(
+            [*command, *options], capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as fault:
-        raise PackageError(f"pip could not be run: {fault}") from None
-    if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no reason given"]
+        raise PackageError(f"pip failed to run: {fault}") from None
+    if pip.returncode != 0:
+        errors = [line for line in pip.stderr.splitlines() if line.startswith("ERROR")] or ["no reason given"]
         raise PackageError(
-            f"{wanted.package} {wanted.version} could not be downloaded ({said[-1].removeprefix('ERROR: ')}); "
-            "is there a way to the package index from this machine?"
+            f"{file.package} {file.version} could not be downloaded ({errors[-1].removeprefix('ERROR: ')}); "
+            "check that this machine reaches the package index"
         )
 
 
-def _taken_out(wheel: Path, path: str) -> Path:
-    """Return the file beside its wheel. A wheel that is broken is removed, so that the next attempt fetches it anew."""
+def _extract(wheel: Path, path: str) -> Path:
+    """Extract the file beside its wheel. A broken wheel is removed, so that the next attempt downloads it again."""
     target = wheel.parent / Path(path).name
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(path) as member, target.open("wb") as file:
-            shutil.copyfileobj(member, file)
+        with zipfile.ZipFile(wheel) as archive, archive.open(path) as member, target.open("wb") as output:
+            shutil.copyfileobj(member, output)
     except KeyError:
-        raise PackageError(f"{wheel.name} holds no {path}") from None
+        raise PackageError(f"{wheel.name} has no file {path}") from None
     except zipfile.BadZipFile as fault:
         wheel.unlink()
-        raise PackageError(f"{path} cannot be taken out of {wheel.name}: {fault}; try again") from None
+        raise PackageError(f"{path} cannot be extracted from {wheel.name}: {fault}; try again") from None
     except OSError as fault:
-        raise PackageError(f"{path} cannot be taken out of {wheel.name}: {fault}") from None
+        raise PackageError(f"{path} cannot be extracted from {wheel.name}: {fault}") from None
     return target

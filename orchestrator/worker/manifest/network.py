@@ -11,10 +11,10 @@ from orchestrator.worker.manifest.file import Fault
 from orchestrator.worker.manifest.input import Input
 from orchestrator.worker.manifest.output import DetectionOf
 from orchestrator.worker.manifest.schema import Manifest
-from orchestrator.worker.protocol.result import NetworkSaid
+from orchestrator.worker.protocol.result import NetworkReport
 
 
-def check_network(path: Path, manifest: Manifest, network: NetworkSaid) -> None:
+def check_network(path: Path, manifest: Manifest, network: NetworkReport) -> None:
     """Return when the network in the file is the one that the manifest speaks of.
 
     Raises ManifestError.
@@ -25,7 +25,7 @@ def check_network(path: Path, manifest: Manifest, network: NetworkSaid) -> None:
     faults.raise_as(ManifestError)
 
 
-def _network_faults(manifest: Manifest, network: NetworkSaid) -> Iterator[Fault]:
+def _network_faults(manifest: Manifest, network: NetworkReport) -> Iterator[Fault]:
     missing = list(_missing_outputs(manifest, network))
     if missing:
         yield from missing
@@ -37,7 +37,7 @@ def _network_faults(manifest: Manifest, network: NetworkSaid) -> Iterator[Fault]
     yield from _axis_faults(manifest.input, network)
 
 
-def _missing_outputs(manifest: Manifest, network: NetworkSaid) -> Iterator[Fault]:
+def _missing_outputs(manifest: Manifest, network: NetworkReport) -> Iterator[Fault]:
     asked: list[tuple[Key, str | None]] = [(("output", "name"), manifest.output.name)]
     if (told := manifest.detection) is not None:
         asked = [(("detection", key), getattr(told, key)) for key in ("boxes", "scores", "labels")]
@@ -46,7 +46,7 @@ def _missing_outputs(manifest: Manifest, network: NetworkSaid) -> Iterator[Fault
             yield key, f"the network has no output {name!r}, only {', '.join(map(repr, network.outputs))}"
 
 
-def _meaning_faults(manifest: Manifest, network: NetworkSaid) -> Iterator[Fault]:
+def _meaning_faults(manifest: Manifest, network: NetworkReport) -> Iterator[Fault]:
     if network.scores and not manifest.finding:
         yield (), "the network gives scores: name them with [[finding]]"
     if manifest.finding and not network.scores:
@@ -56,7 +56,7 @@ def _meaning_faults(manifest: Manifest, network: NetworkSaid) -> Iterator[Fault]
     yield from _channel_faults(manifest, network.channels)
 
 
-def _detection_faults(manifest: Manifest, told: DetectionOf, network: NetworkSaid) -> Iterator[Fault]:
+def _detection_faults(manifest: Manifest, told: DetectionOf, network: NetworkReport) -> Iterator[Fault]:
     if told.axes != network.axes:
         takes = "slices" if network.axes == 2 else "volumes"
         yield ("detection", "order"), f"{told.order!r} has {told.axes} axes, the network takes {takes}"
@@ -88,7 +88,7 @@ def _score_faults(manifest: Manifest, told: DetectionOf, axes: int, scores: tupl
         yield ("detection", "labels"), f"output {told.scores!r} has a score for each class: there is no need of labels"
 
 
-def _input_faults(wanted: Input, network: NetworkSaid) -> Iterator[Fault]:
+def _input_faults(wanted: Input, network: NetworkReport) -> Iterator[Fault]:
     key = ("input", "neighbours") if wanted.neighbours else ("input",)
     if wanted.neighbours and network.axes != 2:
         yield key, "neighbours are for a network of slices, this one takes volumes"
@@ -105,7 +105,7 @@ def _channel_faults(manifest: Manifest, channels: int | None) -> Iterator[Fault]
                 yield (section, index, "channel"), f"the network has no channel {item.channel}, only {known}"
 
 
-def _axis_faults(wanted: Input, network: NetworkSaid) -> Iterator[Fault]:
+def _axis_faults(wanted: Input, network: NetworkReport) -> Iterator[Fault]:
     for key, axes in (("spacing", 3), ("size", network.axes), ("patch", network.axes)):
         given = getattr(wanted, key)
         if given is not None and len(given) != axes:

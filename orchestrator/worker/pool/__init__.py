@@ -1,1 +1,1 @@
-"""Warm model processes: which model runs where, and its requests."""
+"""Runs models in warm processes: places each on a device and sends its requests."""

@@ -1,4 +1,4 @@
-"""Where a model runs: the device of its choice, once there is room; the CPU where that was not to be had."""
+"""Places a model on a device once there is room, and on the CPU if the GPU is not usable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Placement:
-    """Runs what is to be done with a model on one of the devices; the caller holds the model's lock."""
+    """Runs a task with a model on one of the devices; the caller holds the model's lock."""
 
     def __init__(
         self,
@@ -24,10 +24,10 @@ class Placement:
         load: Callable[[WarmModel, Device], None],
         log: logging.Logger,
     ) -> None:
-        """Start with all devices empty.
+        """Start with all devices free.
 
-        load: returns once the model is loaded in a new process on the device; raises DeviceUnavailable
-        where its runtime cannot use it.
+        load: loads the model in a new process on the device; raises DeviceUnavailable if the runtime of the model
+        cannot use that device.
         """
         self._devices = tuple(devices)
         self._models = models
@@ -35,46 +35,46 @@ class Placement:
         self._log = log
         self._queue = DeviceQueue(devices, lambda name: models[name].end())
 
-    def run(self, model: WarmModel, do: Callable[[], T]) -> tuple[T, dict[str, str]]:
-        """Return what came of it, and notes for the SR: the provider and, on the CPU, why no GPU.
+    def run(self, model: WarmModel, task: Callable[[], T]) -> tuple[T, dict[str, str]]:
+        """Return the result of the task, and notes for the SR: the provider and, on the CPU, why not a GPU.
 
-        Raises DeviceUnavailable, whatever ``load`` and ``do`` raise.
+        Raises DeviceUnavailable and errors of ``load`` and ``task``.
         """
-        able = candidates(model.model.description, self._devices)
-        device, note = self._choice(model, able)
+        choices = candidates(model.model.description, self._devices)
+        device, note = self._choose(model, choices)
         try:
-            done = self._on(device, model, do)
+            result = self._run_on(device, model, task)
         except (DeviceOutOfMemory, DeviceUnavailable) as fault:
-            if able[-1].is_gpu:
+            if choices[-1].is_gpu:
                 raise
-            self._log.warning("%s goes on on the CPU: %s", model.name, fault)
+            self._log.warning("model %s failed on %s (%s); running on cpu", model.name, device.name, fault)
             note = model.no_gpu or f"ran on cpu after {device.name} was out of memory"
-            done = self._on(able[-1], model, do)
-        return done, {key: text for key, text in (("provider", model.provider), ("fallback", note)) if text}
+            result = self._run_on(choices[-1], model, task)
+        return result, {key: text for key, text in (("provider", model.provider), ("fallback", note)) if text}
 
     def leave(self, model: WarmModel) -> None:
-        """End the model's process and give its memory back."""
+        """End the model's process and free its memory."""
         model.end()
         self._queue.leave(model.name, warm=False)
 
     def close(self) -> None:
-        """Send away all who wait for a device, and all who come."""
+        """Refuse all threads that wait for a device, and all later ones."""
         self._queue.close()
 
-    def _choice(self, model: WarmModel, able: Sequence[Device]) -> tuple[Device, str]:
-        """Return the device to try first, and why it is no GPU where the model might expect one.
+    def _choose(self, model: WarmModel, choices: Sequence[Device]) -> tuple[Device, str]:
+        """Return the device to try first, and why it is not a GPU if the model could use one.
 
-        Of several GPUs the one where the model is warm, else the one with the most free memory.
+        Of several GPUs this is the one where the model is warm, else the one with the most free memory.
         """
-        gpus = [device for device in able if device.is_gpu]
+        gpus = [device for device in choices if device.is_gpu]
         if model.no_gpu or not gpus:
-            return able[-1], model.no_gpu
+            return choices[-1], model.no_gpu
         warm = self._queue.device_of(model.name)
         here = [device for device in gpus if device.name == warm]
         return (here or [max(gpus, key=lambda device: self._queue.free_mb(device.name))])[0], ""
 
-    def _on(self, device: Device, model: WarmModel, do: Callable[[], T]) -> T:
-        """Return what came of it on this device; whether the model is still warm shows only once it has its place."""
+    def _run_on(self, device: Device, model: WarmModel, task: Callable[[], T]) -> T:
+        """Return the result of the task on this device. The model may lose its process while it waits for memory."""
         if model.device != device or not model.loaded:
             self.leave(model)
             self._observe(device)
@@ -84,15 +84,15 @@ class Placement:
             if not model.alive:
                 model.end()
                 self._load(model, device)
-                self._queue.check_open(model.name)  # who closes ends the processes that there were before
-            return do()
+                self._queue.check_open(model.name)  # the host may have ended while the model loaded
+            return task()
         finally:
             self._queue.leave(model.name, warm=model.alive)
 
     def _observe(self, device: Device) -> None:
-        """Count what the warm models of a device hold by now, before another one is started there.
+        """Record the memory of the warm models of a device before another model starts there.
 
-        The arenas of onnxruntime and torch keep what they took, so that this is what their runs needed.
+        onnxruntime and torch keep the memory that they allocated, so this is the memory that their runs need.
         """
         warm = [model for model in self._models.values() if model.device == device and model.loaded]
         on_gpu = gpu_memory_by_process() if device.is_gpu and warm else {}

@@ -24,24 +24,25 @@ from orchestrator.domain.errors import (
     WorkerOutOfMemory,
 )
 from orchestrator.domain.model import Resources
-from orchestrator.worker.catalogue.catalogue import CataloguedModel
+from orchestrator.worker.catalogue.catalogue import CatalogueEntry
 from orchestrator.worker.devices.devices import NO_GPU, Device
 from orchestrator.worker.pool.remote import ServedNetwork
 from orchestrator.worker.process.process import ModelProcess
-from orchestrator.worker.protocol.result import Answer, first_fault
+from orchestrator.worker.protocol.result import ModelAnswer, first_fault
 
 
 @dataclass(slots=True, eq=False)
 class WarmModel:
-    """The process of one model, loaded or dead; the lock is held while it is asked.
+    """The process of one model; the lock is held during a request.
 
-    device: where it was started; provider: of onnxruntime, as it said.
-    served: its network on a server, None where it runs here.
-    peaks_mb: the most that it was seen to hold, by device.
-    no_gpu: why it is not tried on a GPU again.
+    device: where the process was started; provider: the execution provider of onnxruntime.
+    served: the model's network on a server, None for a model that runs here.
+    peaks_mb: the most memory that the process held, by device.
+    no_gpu: why the model is not tried on a GPU again, empty if it is.
+    last_use: time of the last answer (time.monotonic).
     """
 
-    model: CataloguedModel
+    model: CatalogueEntry
     lock: threading.Lock = field(default_factory=threading.Lock)
     process: ModelProcess | None = None
     loaded: bool = False
@@ -50,7 +51,7 @@ class WarmModel:
     served: ServedNetwork | None = None
     peaks_mb: dict[str, int] = field(default_factory=dict)
     no_gpu: str = ""
-    used: float = 0.0
+    last_use: float = 0.0
 
     @property
     def name(self) -> str:
@@ -59,42 +60,42 @@ class WarmModel:
 
     @property
     def resources(self) -> Resources:
-        """What the model declares that it needs."""
+        """The resources that the model declares."""
         return self.model.description.resources
 
     @property
     def alive(self) -> bool:
-        """Whether the model is loaded in a living process; asked only by who holds its place."""
+        """Whether the model is loaded in a running process; valid only while the caller holds its memory."""
         return self.loaded and self.process is not None and self.process.alive()
 
     def end(self) -> None:
-        """End the process; what it printed can still be read."""
+        """End the process; its output stays readable."""
         self.loaded = False
         if self.process is not None:
             self.process.kill()
 
-    def ask(self, request: Mapping[str, Any], files: Sequence[int] = (), folder: Path | None = None) -> Answer:
-        """Return the answer of the process; an error that it told becomes the exception of that name.
+    def ask(self, request: Mapping[str, Any], files: Sequence[int] = (), folder: Path | None = None) -> ModelAnswer:
+        """Send a request and return the answer; an error in the answer is raised as an exception.
 
-        folder: of the volume in question, for which a model server may be asked meanwhile.
+        folder: the folder of the volume; the process may ask for a model server meanwhile.
         """
         assert self.process is not None
         supply = partial(self.served.supply, folder) if self.served and folder else None
         raw = self.process.ask(request, self.resources.timeout_seconds, files, supply)
-        self.used = time.monotonic()
+        self.last_use = time.monotonic()
         try:
-            answer = Answer.model_validate(raw)
+            answer = ModelAnswer.model_validate(raw)
         except ValidationError as invalid:
             self.end()
-            raise WorkerCrashed(f"{self.name} broke the protocol: {first_fault(invalid)}") from None
+            raise WorkerCrashed(f"{self.name} sent an invalid answer: {first_fault(invalid)}") from None
         if answer.error == "memory":
             self.end()
         if answer.error is not None:
             raise self._error(answer)
         return answer
 
-    def _error(self, answer: Answer) -> OrchestratorError:
-        """Return the exception that an answer stands for."""
+    def _error(self, answer: ModelAnswer) -> OrchestratorError:
+        """Return the exception for the error in an answer."""
         match answer.error:
             case "not-applicable":
                 return NotApplicable(answer.message or "no reason given")
@@ -105,8 +106,8 @@ class WarmModel:
             case "storage":
                 return StorageFull(answer.message)
             case "memory" if self.device.is_gpu:
-                return DeviceOutOfMemory(f"{self.name} needs more memory than there is for it on {self.device.name}")
+                return DeviceOutOfMemory(f"{self.name} ran out of memory on {self.device.name}")
             case "memory":
-                return WorkerOutOfMemory(f"{self.name} needs more than the {self.resources.memory_mb} MB it declares")
+                return WorkerOutOfMemory(f"{self.name} needs more than its memory_mb = {self.resources.memory_mb}")
             case _:
                 return ModelRaised(f"{self.name} raised {answer.message}")

@@ -177,7 +177,7 @@ class ModelProcess:
             raise WorkerTimeout(f"{self._name} did not answer within {seconds:g} s and was killed") from None
         except ChannelGarbled as fault:
             self.kill()
-            raise WorkerCrashed(f"{self._name} broke the protocol: {fault}") from None
+            raise WorkerCrashed(f"{self._name} sent an invalid message: {fault}") from None
         except ChannelClosed:
             raise self._end_reason() from None
 

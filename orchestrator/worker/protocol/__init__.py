@@ -1,1 +1,1 @@
-"""What host and model process say to each other: channel, volumes, results; known to both sides."""
+"""The protocol between host and model process: messages, volumes and results; both sides import it."""

@@ -1,4 +1,4 @@
-"""One digest over a folder; standard library only, for the model process computes it too."""
+"""Computes one digest over folders; standard library only, since the model process computes it too."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 def digest(places: Sequence[Path], *, every_file: bool = False) -> str:
-    """Return the sha256 over names and contents of all files there, whatever the order of the folder.
+    """Return the SHA-256 over names and contents of all files there; the order of the folder does not matter.
 
-    Left out: compiled and hidden files, documentation, a model's own virtual environment. ``every_file``, for code
-    that is trusted by its digest alone, leaves out only what no import can reach: hidden names and ``__pycache__``,
-    which the model process never reads.
+    Left out: compiled and hidden files, documentation, the model's own virtual environment.
+    every_file: for code that is trusted by its digest alone. Only hidden names and ``__pycache__`` are then left
+    out, which no import can reach.
     """
     total = hashlib.sha256()
     for place in places:

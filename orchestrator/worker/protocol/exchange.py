@@ -1,10 +1,10 @@
-"""How a volume goes into a model process and a result comes out of it; used by both sides.
+"""Passes volumes to a model process and results back; used by both sides.
 
-A request's folder holds ``input/voxels.raw`` and ``input/volume.json``, which the process gets as open
-read-only files, and ``output/masks.raw``, ``output/maps.raw`` and ``output/result.json``, which it gets to
-write. It is told no path, so that it reaches no other series. Masks lie one after the other, one byte a
-voxel, and so do maps, one float32 a voxel; rows above the first and below the last voxel of a slice that is
-not 0 are left a hole in the file, which costs neither disk nor time.
+The folder of a request has the input ``input/voxels.raw`` and ``input/volume.json``, and the output
+``output/masks.raw``, ``output/maps.raw`` and ``output/result.json``. The process gets these as open files, the input
+read-only. It learns no path, so that it cannot reach other series.
+Masks follow one another with one byte a voxel, maps with one float32 a voxel. Rows outside the first and last
+non-zero row of a slice stay holes in the file, which cost neither disk nor time.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from orchestrator.domain.volume import Volume
 
 
 def volume_document(volume: Volume) -> dict[str, Any]:
-    """Return all of a volume but its voxels as JSON values."""
+    """Return everything of a volume but its voxels, as JSON values."""
     return {
         "shape": list(volume.voxels.shape),
         "dtype": volume.voxels.dtype.str,
-        "affine": _listed(volume.affine),
-        "positions": _listed(volume.positions),
+        "affine": _to_list(volume.affine),
+        "positions": _to_list(volume.positions),
         "unit": volume.unit,
         "modality": volume.modality,
         "facts": dict(volume.facts),
@@ -38,36 +38,36 @@ def volume_document(volume: Volume) -> dict[str, Any]:
 
 
 def read_volume(voxels: BinaryIO, document: BinaryIO) -> Volume:
-    """Return the volume whose read-only voxels are mapped, not copied, from the open file."""
-    told = json.load(document)
-    count = int(np.prod(told["shape"]))
-    mapped = mmap.mmap(voxels.fileno(), 0, access=mmap.ACCESS_READ)
-    array = np.frombuffer(mapped, dtype=told["dtype"], count=count).reshape(told["shape"])
+    """Return the volume; its voxels are mapped read-only from the open file, not copied."""
+    header = json.load(document)
+    count = int(np.prod(header["shape"]))
+    buffer = mmap.mmap(voxels.fileno(), 0, access=mmap.ACCESS_READ)
+    array = np.frombuffer(buffer, dtype=header["dtype"], count=count).reshape(header["shape"])
     return Volume(
         voxels=array,
-        affine=_array(told["affine"]),
-        unit=told["unit"],
-        modality=told["modality"],
-        positions=_array(told["positions"]),
-        facts=told["facts"],
+        affine=_array(header["affine"]),
+        unit=header["unit"],
+        modality=header["modality"],
+        positions=_array(header["positions"]),
+        facts=header["facts"],
     )
 
 
 def write_result(result: Any, shape: tuple[int, int, int], document: BinaryIO, masks: BinaryIO, maps: BinaryIO) -> None:
-    """Write what a model returned to the three open files.
+    """Write the result of a model to the three open files.
 
-    Raises InvalidResult for what cannot even be written; all else the host checks.
+    Raises InvalidResult for values that cannot be written; the host checks everything else.
     """
     if not isinstance(result, Result):
         raise InvalidResult(f"the model returned {type(result).__name__}, expected a Result")
-    told = {
+    values = {
         "segments": [_segment(segment, shape) for segment in result.segments],
         "findings": [_finding(finding) for finding in result.findings],
         "measurements": [asdict(measurement) for measurement in result.measurements],
         "notes": dict(result.notes),
         "maps": [_map(heat, shape) for heat in result.maps],
     }
-    text = json.dumps(told, default=plain_number).encode()
+    text = json.dumps(values, default=plain_number).encode()
     _write_arrays([segment.mask for segment in result.segments], np.dtype(np.uint8), shape, masks)
     _write_arrays([heat.values for heat in result.maps], np.dtype(np.float32), shape, maps)
     document.write(text)
@@ -82,10 +82,10 @@ def _segment(segment: Segment, shape: tuple[int, int, int]) -> dict[str, Any]:
         raise InvalidResult(f"segment {segment.label!r} is {mask.dtype}, expected bool or uint8 of 0 and 1")
     return {
         "label": segment.label,
-        "type": _coded(segment.type),
-        "category": _coded(segment.category),
-        "anatomy": _coded(segment.anatomy),
-        "laterality": _coded(segment.laterality),
+        "type": _code(segment.type),
+        "category": _code(segment.category),
+        "anatomy": _code(segment.anatomy),
+        "laterality": _code(segment.laterality),
         "colour": segment.colour,
     }
 
@@ -96,8 +96,8 @@ def _map(heat: HeatMap, shape: tuple[int, int, int]) -> dict[str, Any]:
         raise InvalidResult(f"map {heat.name!r} has the shape {values.shape}, the volume has {shape}")
     if values.dtype.kind not in "fiu":
         raise InvalidResult(f"map {heat.name!r} is {values.dtype}, expected numbers such as float32")
-    told_range = None if heat.range is None else list(heat.range)
-    return {"name": heat.name, "unit": heat.unit, "quantity": _coded(heat.quantity), "range": told_range}
+    limits = None if heat.range is None else list(heat.range)
+    return {"name": heat.name, "unit": heat.unit, "quantity": _code(heat.quantity), "range": limits}
 
 
 def _write_arrays(arrays: Sequence[Any], dtype: np.dtype[Any], shape: tuple[int, int, int], file: BinaryIO) -> None:
@@ -110,9 +110,9 @@ def _write_arrays(arrays: Sequence[Any], dtype: np.dtype[Any], shape: tuple[int,
 def _write_array(array: npt.NDArray[Any], dtype: np.dtype[Any], start: int, file: BinaryIO) -> None:
     _, rows, columns = array.shape
     for index in np.flatnonzero(array.any(axis=(1, 2))):
-        filled = np.flatnonzero(array[index].any(axis=1))
-        first, last = int(filled[0]), int(filled[-1])
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, for the host to refuse
+        nonzero = np.flatnonzero(array[index].any(axis=1))
+        first, last = int(nonzero[0]), int(nonzero[-1])
+        with np.errstate(over="ignore"):  # values beyond float32 become infinite; the host refuses them
             band = np.ascontiguousarray(array[index, first : last + 1], dtype=dtype)
         offset = start + (int(index) * rows + first) * columns * dtype.itemsize
         _write_all(file.fileno(), band.data.cast("B"), offset)
@@ -120,18 +120,18 @@ def _write_array(array: npt.NDArray[Any], dtype: np.dtype[Any], start: int, file
 
 def _write_all(file: int, data: memoryview, offset: int) -> None:
     while data:
-        written = os.pwrite(file, data, offset)
-        data, offset = data[written:], offset + written
+        count = os.pwrite(file, data, offset)
+        data, offset = data[count:], offset + count
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
     return {
-        "name": _coded(finding.name),
+        "name": _code(finding.name),
         "presence": finding.presence,
         "score": finding.score,
         "certainty_percent": finding.certainty_percent,
-        "site": _coded(finding.site),
-        "laterality": _coded(finding.laterality),
+        "site": _code(finding.site),
+        "laterality": _code(finding.laterality),
         "urgency": finding.urgency,
         "regions": [_region(region) for region in finding.regions],
         "segment": finding.segment,
@@ -149,24 +149,27 @@ def _region(region: Region) -> dict[str, Any]:
     }
 
 
-def _coded(code: Any) -> Any:
-    """Return the code's three parts; what a plugin gave that is no Code becomes its own InvalidResult."""
+def _code(code: Any) -> Any:
+    """Return the three parts of the code.
+
+    Raises InvalidResult for an object that is not a Code.
+    """
     if code is None:
         return None
     try:
         return {"value": code.value, "scheme": code.scheme, "meaning": code.meaning}
     except AttributeError:
-        raise InvalidResult(f"{code!r} is no Code; look one up with codes[...] or give Code(...)") from None
+        raise InvalidResult(f"{code!r} is not a Code; write codes[...] or Code(...)") from None
 
 
 def plain_number(value: object) -> object:
-    """Return a numpy number as Python's; models compute with numpy, JSON knows none of it."""
+    """Return a numpy number as a Python number, since JSON has no numpy types."""
     if isinstance(value, np.generic):
         return value.item()
-    raise InvalidResult(f"the result holds {type(value).__name__}, which is no number, text or code")
+    raise InvalidResult(f"the result contains {type(value).__name__}; expected numbers, text or codes")
 
 
-def _listed(array: npt.NDArray[np.float64] | None) -> list[Any] | None:
+def _to_list(array: npt.NDArray[np.float64] | None) -> list[Any] | None:
     return None if array is None else array.tolist()
 
 

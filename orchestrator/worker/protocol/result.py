@@ -1,4 +1,4 @@
-"""The host's reading of what a model process wrote: nothing in it is believed before it is checked."""
+"""Reads and checks what a model process wrote; the host trusts nothing in it unchecked."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from orchestrator.domain.result import (
 LARGEST_DOCUMENT = 64 << 20
 
 
-class _Answer(BaseModel):
+class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
-class _Segment(_Answer):
+class _Segment(_Message):
     label: str
     type: Code
     category: Code
@@ -42,7 +42,7 @@ class _Segment(_Answer):
     colour: tuple[int, int, int] | None
 
 
-class _Region(_Answer):
+class _Region(_Message):
     slice: int
     points: list[tuple[float, float]]
     shape: Shape
@@ -55,7 +55,7 @@ class _Region(_Answer):
         )
 
 
-class _Finding(_Answer):
+class _Finding(_Message):
     name: Code
     presence: Presence
     score: float | None
@@ -72,14 +72,14 @@ class _Finding(_Answer):
         return Finding(**plain, regions=tuple(region.region() for region in self.regions))
 
 
-class _Map(_Answer):
+class _Map(_Message):
     name: str
     unit: str
     quantity: Code | None
     range: tuple[float, float] | None
 
 
-class _Result(_Answer):
+class _Result(_Message):
     segments: list[_Segment]
     findings: list[_Finding]
     measurements: list[Measurement]
@@ -88,46 +88,51 @@ class _Result(_Answer):
 
 
 def read_result(document: Path, masks: Path, maps: Path, shape: tuple[int, int, int]) -> Result:
-    """Return the checked result that a process wrote; its masks and maps are mapped read-only, not copied.
+    """Return the checked result of a process; its masks and maps are mapped read-only, not copied.
 
     Raises InvalidResult.
     """
     if document.stat().st_size > LARGEST_DOCUMENT:
         raise InvalidResult("the result without its masks and maps is larger than 64 MiB")
     try:
-        told = _Result.model_validate_json(document.read_bytes())
+        message = _Result.model_validate_json(document.read_bytes())
     except ValidationError as invalid:
         raise InvalidResult(f"the result {first_fault(invalid)}") from None
-    planes = _mapped(masks, "masks", np.dtype(np.uint8), len(told.segments), shape)
-    values = _mapped(maps, "maps", np.dtype(np.float32), len(told.maps), shape)
+    planes = _map_arrays(masks, "masks", np.dtype(np.uint8), len(message.segments), shape)
+    values = _map_arrays(maps, "maps", np.dtype(np.float32), len(message.maps), shape)
     result = Result(
-        segments=tuple(Segment(mask=mask, **_told(each)) for each, mask in zip(told.segments, planes, strict=True)),
-        findings=tuple(finding.finding() for finding in told.findings),
-        measurements=tuple(told.measurements),
-        notes=told.notes,
-        maps=tuple(HeatMap(values=array, **_told(each)) for each, array in zip(told.maps, values, strict=True)),
+        segments=tuple(
+            Segment(mask=mask, **_fields(each)) for each, mask in zip(message.segments, planes, strict=True)
+        ),
+        findings=tuple(finding.finding() for finding in message.findings),
+        measurements=tuple(message.measurements),
+        notes=message.notes,
+        maps=tuple(HeatMap(values=array, **_fields(each)) for each, array in zip(message.maps, values, strict=True)),
     )
     check_result(result, shape)
     return result
 
 
-def _told(said: _Segment | _Map) -> dict[str, Any]:
-    """Return the fields as they are, not as JSON values."""
-    return {key: getattr(said, key) for key in type(said).model_fields}
+def _fields(message: _Segment | _Map) -> dict[str, Any]:
+    """Return the fields with their Python values, not as JSON values."""
+    return {key: getattr(message, key) for key in type(message).model_fields}
 
 
-def _mapped(
+def _map_arrays(
     file: Path, what: str, dtype: np.dtype[Any], count: int, shape: tuple[int, int, int]
 ) -> list[npt.NDArray[Any]]:
-    """Return the arrays that lie one after the other in a file; raises InvalidResult where it has another size."""
+    """Return the arrays of a file, which follow one another.
+
+    Raises InvalidResult for a file of another size.
+    """
     size = int(np.prod(shape)) * dtype.itemsize
     if file.stat().st_size != count * size:
-        raise InvalidResult(f"the {what} in the file are not those of the result")
+        raise InvalidResult(f"the file of {what} has {file.stat().st_size} bytes, expected {count * size}")
     return [np.memmap(file, dtype=dtype, mode="r", offset=number * size, shape=shape) for number in range(count)]
 
 
-class Answer(_Answer):
-    """The answer to ``load`` or ``predict``: seconds, device and provider, or which error and what the model said."""
+class ModelAnswer(_Message):
+    """The answer to ``load`` or ``predict``: seconds, device and provider, or the error and its message."""
 
     error: Literal["not-applicable", "unsupported", "invalid", "memory", "storage", "raised"] | None = None
     message: Annotated[str, Field(max_length=400)] = ""
@@ -137,8 +142,8 @@ class Answer(_Answer):
     provider: Annotated[str, Field(pattern=r"^\w*$", max_length=64)] = ""
 
 
-class NetworkSaid(_Answer):
-    """What a network says of itself; None for a dimension that is free.
+class NetworkReport(_Message):
+    """The input and outputs of a network; None for a free dimension.
 
     outputs: the shape of each output by its name.
     """
@@ -151,8 +156,8 @@ class NetworkSaid(_Answer):
     outputs: dict[str, tuple[int | None, ...]]
 
 
-class ModelSaid(_Answer):
-    """What a model's attributes say; None where they say nothing."""
+class ModelReport(_Message):
+    """The attributes of a model; None for those that it does not have."""
 
     key: str
     name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$", max_length=64)] | None = None
@@ -167,25 +172,25 @@ class ModelSaid(_Answer):
     accepts: Accepts | None = None
     resources: Resources | None = None
     manifest: Path | None = None
-    network: NetworkSaid | None = None
+    network: NetworkReport | None = None
 
-    def stated(self) -> dict[str, Any]:
-        """Return the fields of a ModelDescription that the model itself states."""
+    def attributes(self) -> dict[str, Any]:
+        """Return the fields of a ModelDescription that the model itself has."""
         fields = {
-            key: getattr(self, key) for key in ModelSaid.model_fields if key not in ("key", "manifest", "network")
+            key: getattr(self, key) for key in ModelReport.model_fields if key not in ("key", "manifest", "network")
         }
         return {key: value for key, value in fields.items() if value is not None}
 
 
-class PluginSaid(_Answer):
-    """What a plugin holds."""
+class PluginReport(_Message):
+    """The hooks and models of a plugin."""
 
     contract: int
     hooks: tuple[str, ...]
-    models: tuple[ModelSaid, ...]
+    models: tuple[ModelReport, ...]
 
 
 def first_fault(invalid: ValidationError) -> str:
-    """Return the first fault in words, without the value that is at fault."""
+    """Return the first fault in words, without the faulty value."""
     error = invalid.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(map(str, error['loc'])) or 'as a whole'}: {error['msg']}"

@@ -59,7 +59,7 @@ MODELS: dict[str, tuple[str, str, str, str]] = {
         "np.ones(10**9)",
         "resources = Resources(memory_mb=256)",
         "failed",
-        "WorkerOutOfMemory: runs-out-of-memory needs more than the 256 MB it declares",
+        "WorkerOutOfMemory: runs-out-of-memory needs more than its memory_mb = 256",
     ),
     "unknown-code": (
         "return Result([Segment('Liver', volume.voxels > 0, codes['livr'])])",

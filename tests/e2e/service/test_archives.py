@@ -416,7 +416,7 @@ def test_a_volume_without_room_fails_by_name_and_goes_by_retry(tmp_path: Path) -
             paths = ct_series(tmp_path / "large", slices=80, rows=256, columns=256, seed="large")  # 10 MiB of voxels
             assert storescu(host.port, paths, calling="CT1").returncode == 0
             first = ends(host, "large", JobState.FAILED)
-        assert "no room for a volume of 10 MiB" in first.reason
+        assert "no space for a volume of 10 MiB" in first.reason
         jobs_command(host, "retry", first)
         wait_for(lambda: job_of(host, "large").reason.startswith("the disk did not take"), "the outbox is missed")
         assert job_of(host, "large").state is JobState.FAILED

@@ -93,9 +93,9 @@ def test_a_warm_model_is_looked_at_once(desk: OpenDesk, server: Server, image: I
     ("model", "remote", "sentence"),
     [
         ("two-channels", "", "model.toml:1: the network takes 2 channels, it would be given 1"),
-        ("integers", "", "model.toml:7: the model takes INT64, it would be given FP32"),
+        ("integers", "", "model.toml:7: the model takes INT64, this host sends FP32"),
         ("four-axes", "", "the model takes (1, any, any), expected (1, C, row, column) or (1, C, and three)"),
-        ("silent", "", "model.toml:7: the server does not say what the model takes and gives"),
+        ("silent", "", "model.toml:7: the server reports no inputs and outputs"),
         ("score", "", "the network gives scores: name them with [[finding]]"),
         ("bone", 'input = "image"', "model.toml:10: the model has no input 'image'; it has ['voxels']"),
     ],
@@ -125,7 +125,7 @@ def test_a_channel_that_the_model_lacks_is_named(desk: OpenDesk, server: Server,
     ("model", "fault", "sentence"),
     [
         ("raises", RemoteFailed, "model raises at .* answers 500$"),
-        ("smaller", InvalidResult, r"gives the shape \(1, 1, 6, 18, 19\), expected \(1, 1, 6, 18, 20\)"),
+        ("smaller", InvalidResult, r"returned the shape \(1, 1, 6, 18, 19\), expected \(1, 1, 6, 18, 20\)"),
         ("not-a-number", InvalidResult, "holds numbers that are not finite"),
         ("nowhere", RemoteFailed, "model nowhere at .* answers 404: Model nowhere not found"),
     ],
@@ -188,7 +188,7 @@ def test_a_model_that_is_none_of_a_server_gets_nothing_from_one(tmp_path: Path, 
     """
     write_model(tmp_path / "plugins", "curious", body)
     sources = discover([], [tmp_path / "plugins"], entry_points=False)
-    told = "curious broke the protocol"
+    told = "curious sent an invalid"
     with (
         closing(Workers(sources, sandbox="required", weights=tmp_path)) as workers,
         pytest.raises(WorkerCrashed, match=told),

@@ -27,7 +27,7 @@ def workers(weights: Path) -> Iterator[Workers]:
     started = Workers(sources, sandbox="best", weights=weights)
     try:
         for name in SHIPPED:
-            pull(started.catalogued(name), weights)
+            pull(started.catalogue_entry(name), weights)
         yield started
     finally:
         started.close()

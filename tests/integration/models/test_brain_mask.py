@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.xdist_group("brain-mask"), pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def folder(workers: Workers, weights: Path) -> Path:
-    found = weights_folder(workers.catalogued("brain-mask"), weights)
+    found = weights_folder(workers.catalogue_entry("brain-mask"), weights)
     assert found is not None
     return found
 

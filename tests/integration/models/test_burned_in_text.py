@@ -24,7 +24,7 @@ IMAGE = Accepts(geometry=Geometry.IMAGE)
 
 @pytest.fixture(scope="module")
 def model(workers: Workers, weights: Path) -> BurnedInText:
-    folder = weights_folder(workers.catalogued("burned-in-text"), weights)
+    folder = weights_folder(workers.catalogue_entry("burned-in-text"), weights)
     assert folder is not None
     loaded = BurnedInText()
     loaded.load(folder, "cpu")

@@ -42,7 +42,7 @@ class Bench:
 
     def __init__(self, workers: Workers, model: str) -> None:
         """Raises UnknownRecord, with the reason where a model of that name was refused."""
-        catalogued = workers.catalogued(model)
+        catalogued = workers.catalogue_entry(model)
         self.model: ModelDescription = catalogued.description
         self._workers = workers
         self._gives = list(declared(catalogued.manifest)) if catalogued.manifest else []

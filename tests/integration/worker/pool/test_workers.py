@@ -168,5 +168,5 @@ def test_what_a_killed_host_left_is_removed(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_volume_that_the_disk_cannot_hold_is_refused_at_once(bench: Build, tmp_path: Path) -> None:
-    with pytest.raises(StorageFull, match="no room for a volume of"):
+    with pytest.raises(StorageFull, match="no space for a volume of"):
         bench(PID).workers.allocate(tmp_path, (1 << 20, 1 << 14, 1 << 14), np.int16)

@@ -59,7 +59,7 @@ def test_a_model_folder_says_the_rest_in_its_manifest(tmp_path: Path) -> None:
 def test_a_class_that_contradicts_its_manifest_is_refused(tmp_path: Path) -> None:
     workers = workers_of(model_folder(tmp_path / "lung", subject("pass")), weights=tmp_path)
     workers.close()
-    assert "says name 'lung', the model's class says 'subject'" in workers.listing()[0].error
+    assert "has name 'lung', but the model's class has 'subject'" in workers.listing()[0].error
 
 
 def test_two_models_of_one_name_are_both_refused_naming_both(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_two_models_of_one_name_are_both_refused_naming_both(tmp_path: Path) -> 
     workers.close()
     assert workers.models() == {}
     for plugin in workers.listing():
-        assert plugin.error == f"the model name 'subject' is used by {folders[0]} and by {folders[1]}"
+        assert plugin.error == f"{folders[0]} and {folders[1]} both have a model named 'subject'"
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,11 @@ def test_two_models_of_one_name_are_both_refused_naming_both(tmp_path: Path) -> 
         ("@hookimpl\ndef register_models(register): register(object())", "has no method predict(volume)"),
         ("@hookimpl\ndef register_models(register): 1 / 0", "ZeroDivisionError"),
         ("import os; os.abort()", "ended unexpectedly: killed by SIGABRT"),
-        (subject("pass", "name = 'No Name'"), "describes itself wrongly: models.0.name"),
+        (subject("pass", "name = 'No Name'"), "is not valid: models.0.name"),
         (subject("pass", "resources = Resources(memory_mb='much')"), "models.0.resources.memory_mb"),
         (
             subject("pass").replace("register(Subject())", "register(Subject(), manifest='/etc/hostname')"),
-            "manifest outside its own folder",
+            "outside the folder of",
         ),
         (subject("pass") + "    register(Subject())", "it registers two models named 'subject'"),
     ],
@@ -108,7 +108,7 @@ def test_what_is_wrong_with_a_manifest_is_listed(tmp_path: Path) -> None:
 
 
 def test_an_unknown_model_is_named_with_those_that_are_known(bench: Callable[..., Bench]) -> None:
-    with pytest.raises(UnknownRecord, match="no model is named 'lung'; known are subject"):
+    with pytest.raises(UnknownRecord, match="no model is named 'lung'; the models are subject"):
         bench(subject("pass")).predict(model="lung")
 
 

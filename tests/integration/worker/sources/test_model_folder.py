@@ -37,5 +37,5 @@ def test_a_model_folder_that_asks_for_a_hook_of_the_host_is_refused_and_not_run_
     with closing(Workers(discover([folder], entry_points=False), sandbox="required", weights=tmp_path)) as workers:
         load_all(workers.listing())
         (listing,) = workers.listing()
-    assert "result_delivered is for code that the host runs; put that into a plugin" in listing.error
+    assert "result_delivered must run in the host; move this hook to a plugin" in listing.error
     assert not mark.exists()

@@ -16,7 +16,7 @@ from orchestrator.worker.manifest.file import read_manifest
 from orchestrator.worker.manifest.input import Window
 from orchestrator.worker.manifest.network import check_network
 from orchestrator.worker.manifest.schema import Manifest
-from orchestrator.worker.protocol.result import NetworkSaid
+from orchestrator.worker.protocol.result import NetworkReport
 
 NETWORK = b"network"
 SOUND = f"""contract = 1
@@ -191,7 +191,7 @@ def test_a_conversion_needs_the_fingerprint_of_what_it_makes(read: Read) -> None
         read(PYTHON + weights)
 
 
-def network(**said: object) -> NetworkSaid:
+def network(**said: object) -> NetworkReport:
     sound = {
         "axes": 3,
         "input_channels": 1,
@@ -200,7 +200,7 @@ def network(**said: object) -> NetworkSaid:
         "dimensions": (None, None, None),
         "outputs": {},
     }
-    return NetworkSaid.model_validate({**sound, **said})
+    return NetworkReport.model_validate({**sound, **said})
 
 
 @pytest.mark.parametrize(
@@ -373,7 +373,7 @@ def test_a_map_that_cannot_be_is_refused_by_line(read: Read, text: str, fault: s
 
 
 def test_a_map_of_a_channel_that_is_not_there_is_refused(read: Read, tmp_path: Path) -> None:
-    said = NetworkSaid(
+    said = NetworkReport(
         axes=3, input_channels=1, channels=1, scores=False, dimensions=(None, None, None), outputs={"y": (1, 1)}
     )
     with pytest.raises(ManifestError, match=":16: the network has no channel 1, only channel 0"):

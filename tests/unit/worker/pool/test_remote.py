@@ -92,7 +92,7 @@ def test_a_pipe_is_not_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1, 2, 2), (2, 1, 2, 3), (1, 2, 2, 3), (1, 1, 2), (6,)])
 def test_an_answer_of_another_shape_is_an_invalid_result(tensor: int, tmp_path: Path, shape: tuple[int, ...]) -> None:
-    with pytest.raises(InvalidResult, match="model bone at http://triton:8000 gives the shape"):
+    with pytest.raises(InvalidResult, match="model bone at http://triton:8000 returned the shape"):
         network(Double(shape)).supply(tmp_path, NEED, [tensor], 7.0)
 
 
