@@ -32,7 +32,7 @@ MODELS: dict[str, tuple[str, str, str, str]] = {
         "os.abort()",
         "",
         "failed",
-        "the process of aborts ended unexpectedly: killed by SIGABRT",
+        "WorkerCrashed: the process of aborts ended unexpectedly: killed by SIGABRT",
     ),
     "empty": ("return Result()", "", "failed", "InvalidResult: empty found nothing, and its manifest does not call"),
     "exits": ("os._exit(3)", "", "failed", "WorkerCrashed: the process of exits ended unexpectedly: exit status 3"),
