@@ -78,6 +78,7 @@ class HttpClient:
         tls: None where no address begins with https. seconds: how long the peer may be silent.
         connect_seconds: how long a connection may take. login: username and password.
         """
+        self._has_tls = tls is not None
         self._client = httpx.Client(
             verify=False if tls is None else tls,
             auth=None if login is None else httpx.BasicAuth(*login),
@@ -106,7 +107,10 @@ class HttpClient:
         """Yield the answer, whatever its status, with its body still to come.
 
         Raises an HttpFault; within the block, too, where the body does not come to its end.
+        Raises ValueError for an address under TLS of which no certificate would be checked.
         """
+        if not self._has_tls and not url.startswith("http:"):
+            raise ValueError("an address that does not begin with http: needs a TLS context")
         plain = {"Accept-Encoding": "identity", **headers}
         with _named_faults(), self._client.stream(method, url, headers=plain, content=content) as response:
             if response.is_redirect:

@@ -1,1 +1,1 @@
-"""HTTP, TLS and multipart for every archive that speaks HTTP; nothing of DICOM."""
+"""Requests and multipart bodies for every archive that speaks HTTP; nothing of DICOM."""
