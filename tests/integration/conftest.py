@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,9 +29,26 @@ def new_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     return lambda: f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'orchestrator.db'}"
 
 
+@pytest.fixture(scope="session")
+def new_ledger(request: pytest.FixtureRequest, new_database: Callable[[], str]) -> Callable[[], str]:
+    """Return a function that returns the URL of a new, empty ledger: a copy of one that was migrated once."""
+    template = new_database()
+    Ledger.open(template).close()
+    if template.startswith("postgresql:"):
+        server: postgres.Postgres = request.getfixturevalue("postgres_server")
+        return lambda: server.database(template)
+
+    def copy() -> str:
+        url = new_database()
+        shutil.copyfile(*(each.removeprefix("sqlite:///") for each in (template, url)))
+        return url
+
+    return copy
+
+
 @pytest.fixture
-def database_url(new_database: Callable[[], str]) -> str:
-    return new_database()
+def database_url(new_ledger: Callable[[], str]) -> str:
+    return new_ledger()
 
 
 @pytest.fixture

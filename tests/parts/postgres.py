@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 
@@ -19,16 +20,16 @@ _ONLY_SOCKET = "-c listen_addresses='' -c fsync=off -c max_connections=200"
 
 
 class Postgres:
-    """A running server; each ``database()`` is a new, empty one."""
+    """A running server; each ``database()`` is a new one."""
 
     def __init__(self, socket_folder: Path) -> None:
         self._socket_folder = socket_folder
 
-    def database(self) -> str:
-        """Return the URL of a new database."""
-        name = f"test_{uuid.uuid4().hex}"
+    def database(self, template: str = "") -> str:
+        """Return the URL of a new database: an empty one, or a copy of the one with the URL ``template``."""
+        name, original = f"test_{uuid.uuid4().hex}", urlsplit(template).path.lstrip("/") or "template1"
         with closing(psycopg.connect(self._conninfo("postgres"), autocommit=True)) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{original}"'.encode())
         return f"postgresql://{_USER}@/{name}?host={self._socket_folder}"
 
     def _conninfo(self, database: str) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,6 +43,12 @@ FIRST_RESULT = (
     "INSERT INTO deliveries VALUES ('job', 'pacs', 'waiting', 2, :noon, 'no answer', NULL, '')",
 )
 OPEN = "import sys; from orchestrator.ledger import Ledger; Ledger.open(sys.argv[1]).close()"
+
+
+@pytest.fixture
+def database_url(new_database: Callable[[], str]) -> str:
+    """An empty database: here the ledger is migrated each time."""
+    return new_database()
 
 
 @pytest.fixture
