@@ -40,6 +40,10 @@ class ForbiddenTransition(UserError):
     """A job or review cannot go from its state to the one asked for."""
 
 
+class IncompleteVerdict(UserError):
+    """A verdict lacks what it needs: a name, a reason, a comment or a changed value."""
+
+
 class InputFault(StrEnum):
     """Why a series cannot be given to a model (the outcome is then ``unsupported``)."""
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.records import ReviewRecord
-from orchestrator.domain.review import VERDICTS, ReviewState
+from orchestrator.domain.review import REVIEW_MOVES, VERDICTS, WAITING, ReviewState
 
 
 class SecondReader(StrEnum):
@@ -28,6 +30,32 @@ class Reading:
 
 
 ONE_READER: Final = Reading()
+
+WAITS_FOR: Final[Mapping[ReviewState, str]] = {
+    ReviewState.SECOND_READER: "waits for a second reader",
+    ReviewState.DISAGREED: "the readers disagree; waits for a verdict that settles it",
+}
+"""What a review that waits for another person says."""
+
+
+def check_seen(newest: ReviewRecord, verdict: ReviewState, seen: ReviewState, seen_at: datetime | None = None) -> None:
+    """Return where the reviewer saw the newest review and does not repeat it.
+
+    seen, seen_at: state and time of the review that the reviewer saw; without a time only the state counts.
+    Raises ForbiddenTransition that says who was faster, and when.
+    """
+    saw_newest = newest.state is seen and seen_at in (None, newest.at)
+    repeats = verdict is newest.state and verdict not in REVIEW_MOVES[newest.state] and newest.by
+    if not saw_newest or repeats:
+        raise ForbiddenTransition(_changed_since(newest))
+
+
+def _changed_since(newest: ReviewRecord) -> str:
+    if newest.state in WAITING:
+        words = WAITS_FOR.get(newest.state, "it is pending")
+        return f"job {newest.job_key[:12]}: the result is not as you saw it: {words}; load it again"
+    who, when = newest.by or "the host", newest.at.strftime("%Y-%m-%d %H:%M UTC")
+    return f"{who} already {newest.state} this at {when}"
 
 
 def after_verdict(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from orchestrator.domain.errors import ForbiddenTransition
+from orchestrator.domain.job import JobState
 
 
 class ReviewState(StrEnum):
@@ -68,3 +69,17 @@ def review_move(before: ReviewState, after: ReviewState) -> ReviewState:
     if after not in REVIEW_MOVES[before]:
         raise ForbiddenTransition(f"a result that is {before} cannot become {after}")
     return after
+
+
+_ENDED_WITHOUT_VERDICT: Mapping[JobState, str] = {JobState.SUPERSEDED: "superseded", JobState.FAILED: "cancelled"}
+
+
+def check_takes_verdict(job: JobState, review: ReviewState) -> None:
+    """Raise ForbiddenTransition for a result that was superseded, cancelled or retracted."""
+    if why := why_no_verdict(job, review):
+        raise ForbiddenTransition(f"the result was {why} and takes no verdict")
+
+
+def why_no_verdict(job: JobState, review: ReviewState) -> str:
+    """Return what happened to a result that takes no verdict ("superseded"), empty where it takes one."""
+    return str(review) if review in CLOSED else _ENDED_WITHOUT_VERDICT.get(job, "")

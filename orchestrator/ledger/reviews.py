@@ -8,10 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from orchestrator.domain.correction import corrected, urgency_of
-from orchestrator.domain.errors import ForbiddenTransition
-from orchestrator.domain.reading import SecondReader, after_verdict, check_second_reader
+from orchestrator.domain.reading import WAITS_FOR, SecondReader, after_verdict, check_second_reader, check_seen
 from orchestrator.domain.records import JobRecord, ReviewRecord
-from orchestrator.domain.review import CLOSED, REVIEW_MOVES, VERDICTS, WAITING, ReviewState, review_move
+from orchestrator.domain.review import CLOSED, VERDICTS, ReviewState, check_takes_verdict, review_move
 from orchestrator.ledger import tables
 from orchestrator.ledger.events import kind_of, moved, write_event
 from orchestrator.ledger.repository import SHORT, Repository, columns, lock_job, only, records, values
@@ -53,16 +52,19 @@ class ReviewRepository(Repository):
     ) -> ReviewRecord:
         """Return the result's newest review: the verdict, or that it waits for another one after it.
 
-        seen, seen_at: state and time of the newest when the author looked; where the time is given, both must hold.
+        seen, seen_at: state and time of the review that the reviewer saw; without a time only the state counts.
+        ``pipeline.review.give_verdict`` checks all other rules first.
         Raises UnknownRecord; ForbiddenTransition where somebody was faster, with who and when, where REVIEW_MOVES
-        lacks the move, or where the second reader is the first.
+        lacks the move, where the result takes no verdict, or where the second reader is the first.
         """
         with self._database.writing() as connection:
             job = lock_job(connection, record.job_key)
             missing = f"job {record.job_key[:SHORT]} has no result to review"
             newest = only(_newest(connection, record.job_key), missing)
-            _check_seen(newest, record, seen, seen_at)
+            check_seen(newest, record.state, seen, seen_at)
             review_move(newest.state, record.state)
+            if record.state in VERDICTS:
+                check_takes_verdict(job.state, newest.state)
             first = _first_reading(connection, newest)
             if first is not None and record.state in VERDICTS:
                 check_second_reader(first, record)
@@ -102,14 +104,6 @@ def is_retracted(connection: sa.Connection, job_key: str) -> bool:
     return any(newest.state is ReviewState.RETRACTED for newest in _newest(connection, job_key))
 
 
-def _check_seen(newest: ReviewRecord, record: ReviewRecord, seen: ReviewState, seen_at: datetime | None) -> None:
-    """Raise ForbiddenTransition where the author looked at an earlier verdict, or gives one that stands already."""
-    looked_at_it = newest.state is seen and seen_at in (None, newest.at)
-    repeats = record.state is newest.state and record.state not in REVIEW_MOVES[newest.state] and newest.by
-    if not looked_at_it or repeats:
-        raise ForbiddenTransition(_already(newest))
-
-
 def _first_reading(connection: sa.Connection, newest: ReviewRecord) -> ReviewRecord | None:
     """Return the verdict after which the result waits for a second reader, None where it does not wait for one."""
     if newest.state is not ReviewState.SECOND_READER:
@@ -132,14 +126,10 @@ def _wait(connection: sa.Connection, verdict: ReviewRecord, state: ReviewState) 
     review_move(verdict.state, state)
     waits = ReviewRecord(job_key=verdict.job_key, state=state, at=verdict.at)
     _insert(connection, waits)
-    write_event(connection, kind_of("review", state), verdict.job_key, _WAITS_FOR[state])
+    write_event(connection, kind_of("review", state), verdict.job_key, WAITS_FOR[state])
     return waits
 
 
-_WAITS_FOR = {
-    ReviewState.SECOND_READER: "waits for a second reader",
-    ReviewState.DISAGREED: "the readers disagree; waits for a verdict that settles it",
-}
 _REVIEW = columns(ReviewRecord, tables.reviews)
 
 
@@ -152,14 +142,6 @@ def _insert(connection: sa.Connection, record: ReviewRecord) -> None:
     mine = tables.reviews.c.job_key == record.job_key
     connection.execute(sa.update(tables.reviews).where(mine, tables.reviews.c.newest).values(newest=False))
     connection.execute(sa.insert(tables.reviews).values(**values(record), newest=True))
-
-
-def _already(newest: ReviewRecord) -> str:
-    if newest.state in WAITING:
-        words = _WAITS_FOR.get(newest.state, "it is pending")
-        return f"job {newest.job_key[:SHORT]}: the result is not as you saw it: {words}; load it again"
-    who, when = newest.by or "the host", newest.at.strftime("%Y-%m-%d %H:%M UTC")
-    return f"{who} already {newest.state} this at {when}"
 
 
 def _review_query() -> sa.Select[Any]:

@@ -1,8 +1,9 @@
 """Verdicts that a radiologist leaves in the archive: a verified SR, an edited SEG, a rejection note.
 
-An object counts only where it came from a source that the settings trust with it, names an object of ours by
-its SOP Instance UID, and is of the same patient and study. Whatever does not count leaves an event that says why.
-To take one up twice, after a kill or a resend, changes nothing: a verdict is known by the object that it came from.
+This module reads the document and decides whether to trust it; ``pipeline.review`` holds the rules of verdicts.
+A document counts only if the settings trust its source, it names an object of this host by SOP Instance UID, and it
+is of the same patient and study. A document that does not count leaves an event that says why.
+A document counts once, however often it is read: its verdict keeps its SOP Instance UID.
 """
 
 from __future__ import annotations
@@ -22,17 +23,30 @@ from orchestrator.dicom import (
     identity_of,
     read_statement,
 )
-from orchestrator.domain.errors import ArchiveRefused, ForbiddenTransition, NotComparable, UnreadableFile
+from orchestrator.domain.errors import (
+    ArchiveRefused,
+    ForbiddenTransition,
+    NotComparable,
+    UnknownRecord,
+    UnreadableFile,
+    UserError,
+)
 from orchestrator.domain.reading import SecondReader
-from orchestrator.domain.records import JobRecord, ObjectKind, ObjectRecord, ReviewRecord
-from orchestrator.domain.review import CLOSED, ReviewState
+from orchestrator.domain.records import ObjectKind, ObjectRecord
+from orchestrator.domain.review import ReviewState, why_no_verdict
 from orchestrator.domain.series import Instance
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.parts import Destination
+from orchestrator.pipeline.review import (
+    ReviewChanged,
+    ReviewedResult,
+    VerdictDocument,
+    VerdictRequest,
+    give_verdict,
+    reviewed_result,
+)
 
 IGNORED, LATE, NO_AGREEMENT = "verdict-ignored", "verdict-late", "verdict-without-agreement"
-Told = Callable[[JobRecord, ReviewRecord, ReviewRecord], None]
-"""Takes the job, the verdict before and the new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +63,18 @@ class TrustedSources:
         return calling if calling in self.senders else ""
 
 
-_NO_JUDGEMENT = {
+_NO_VERDICT = {
     ObjectKind.SR: "it is not verified",
     ObjectKind.KO: "its title rejects nothing",
 }
 
 
-class _Unsaid(Exception):
-    """An object is no verdict on a result; the message says why, without patient data."""
+class _NoVerdict(Exception):
+    """A document is no verdict on a result; the message says why, without patient data."""
 
 
 class Verdicts:
-    """Takes up what a radiologist left in the archive."""
+    """Reads the documents that a radiologist left in the archive, and gives their verdicts."""
 
     def __init__(
         self,
@@ -68,82 +82,101 @@ class Verdicts:
         trusted: TrustedSources,
         *,
         destinations: Mapping[str, Destination],
-        told: Told,
+        review_changed: ReviewChanged,
         clock: Callable[[], datetime],
         second_reader: SecondReader = SecondReader.NONE,
     ) -> None:
-        """Take up nothing yet. destinations: asked whose study it is now, where the patient is not that of ours."""
+        """Give verdicts into this ledger.
+
+        destinations: asked for the present patient of a study where the document names another one than the result.
+        review_changed: called after each verdict.
+        """
         self._ledger = ledger
         self._trusted = trusted
         self._destinations = destinations
-        self._told = told
+        self._review_changed = review_changed
         self._clock = clock
         self._second_reader = second_reader
 
     def take(self, instance: Instance, *, source: str, calling: str) -> None:
-        """Keep the verdict that an SR, a SEG or a key object selection is, or an event that says why it is none.
+        """Give the verdict that an SR, a SEG or a key object selection states, or record why it states none.
 
         source: name of the archive that it came from; calling: AE title of its sender.
-        Raises ArchiveUnavailable: it is to be taken again later.
+        Raises ArchiveUnavailable: the caller tries again later.
         """
         trusted = self._trusted.name(source, calling)
         try:
             statement = read_statement(instance.path)
             about = self._ledger.objects.find(statement.predecessors | statement.references)
             if not about and not statement.judges:
-                return  # a dose report, key images for a conference: nothing that anybody would miss
+                return  # a dose report, key images for a conference: not meant as a verdict
             self._check(statement, about, trusted)
-        except (UnreadableFile, _Unsaid) as reason:
-            self._tell(IGNORED, instance.series_uid, f"{instance.sop_uid} is no verdict: {reason}")
+        except (UnreadableFile, _NoVerdict) as reason:
+            self._record_event(IGNORED, instance.series_uid, f"{instance.sop_uid} is no verdict: {reason}")
             return
         for key, ours in _by_job(about).items():
             try:
-                self._judge(self._ledger.jobs.get(key), ours, _Evidence(statement, instance.path, trusted))
-            except (UnreadableFile, _Unsaid) as reason:
-                self._tell(IGNORED, key, f"{instance.sop_uid} is no verdict on this result: {reason}")
+                self._give(key, ours, _Evidence(statement, instance.path, trusted))
+            except (UnreadableFile, _NoVerdict) as reason:
+                self._record_event(IGNORED, key, f"{instance.sop_uid} is no verdict on this result: {reason}")
 
     def _check(self, statement: Statement, about: Sequence[ObjectRecord], trusted: str) -> None:
-        """Raise _Unsaid where the object cannot be a verdict on any result of ours."""
+        """Raise _NoVerdict where the document cannot be a verdict on any result of this host."""
         if self._ledger.objects.known([statement.sop_uid]):
-            raise _Unsaid("this host wrote it")
+            raise _NoVerdict("this host wrote it")
         if not about:
-            raise _Unsaid("it refers to no object of this host")
+            raise _NoVerdict("it refers to no object of this host")
         if not trusted:
-            raise _Unsaid("the settings do not trust the source that it came from with verdicts")
+            raise _NoVerdict("the settings do not trust the source that it came from with verdicts")
         if not statement.judges:
-            raise _Unsaid(_NO_JUDGEMENT[statement.kind])
+            raise _NoVerdict(_NO_VERDICT[statement.kind])
         if statement.kind is ObjectKind.SR and not statement.by:
-            raise _Unsaid("it is verified and does not say by whom")
+            raise _NoVerdict("it is verified and does not say by whom")
 
-    def _judge(self, job: JobRecord, ours: Sequence[ObjectRecord], evidence: _Evidence) -> None:
-        """Keep the verdict on one result, once.
+    def _give(self, job_key: str, ours: Sequence[ObjectRecord], evidence: _Evidence) -> None:
+        """Give the verdict on one result, once.
 
-        Raises _Unsaid, UnreadableFile, ArchiveUnavailable.
+        Raises _NoVerdict, UnreadableFile, ArchiveUnavailable.
         """
-        sop_uid, before = evidence.statement.sop_uid, self._ledger.reviews.newest(job.key)
-        if any(review.evidence == sop_uid for review in self._ledger.reviews.of_job(job.key)):
+        sop_uid = evidence.statement.sop_uid
+        if any(review.evidence == sop_uid for review in self._ledger.reviews.of_job(job_key)):
             return
-        if before is None:
-            raise _Unsaid(f"the job is {job.state} and has no result to judge")
+        result = self._result(job_key)
         self._check_identity(evidence.statement, ours)
-        if before.state in CLOSED:
-            self._tell(LATE, job.key, f"{sop_uid} from {evidence.source} came when the result was {before.state}")
+        if ended := why_no_verdict(result.job.state, result.newest.state):  # saves comparing large segmentations
+            self._record_event(LATE, job_key, f"{sop_uid} from {evidence.source} came when the result was {ended}")
             return
-        if before.state is ReviewState.SECOND_READER and not evidence.statement.by:
-            raise _Unsaid("a second reader is due, and it names nobody")
-        self._keep(job, before, self._verdict(job, ours, evidence))
+        request = self._request(result, ours, evidence)
+        try:
+            give_verdict(
+                self._ledger,
+                request,
+                second_reader=self._second_reader,
+                review_changed=self._review_changed,
+                clock=self._clock,
+            )
+        except ForbiddenTransition as refusal:
+            self._record_event(LATE, job_key, f"{sop_uid} from {evidence.source} says {request.state}: {refusal}")
+        except UserError as refusal:
+            raise _NoVerdict(str(refusal)) from None
+
+    def _result(self, job_key: str) -> ReviewedResult:
+        try:
+            return reviewed_result(self._ledger, job_key)
+        except UnknownRecord as fault:
+            raise _NoVerdict(str(fault)) from None
 
     def _check_identity(self, statement: Statement, ours: Sequence[ObjectRecord]) -> None:
-        """Raise _Unsaid where the object is of another patient than the result, and than an archive says now."""
+        """Raise _NoVerdict unless the patient is that of the result, or the one that an archive names now."""
         if {item.study_uid for item in ours} != {statement.identity.study_uid}:
-            raise _Unsaid("it is of another study")
+            raise _NoVerdict("it is of another study")
         written = next((item.path for item in ours if item.path.exists()), None)
         differing = identity_of(written).differences(statement.identity) if written else ("patient",)
         if differing and not self._is_present_identity(statement):
-            raise _Unsaid(f"its {', '.join(differing)} is not that of the result, nor what an archive says now")
+            raise _NoVerdict(f"its {', '.join(differing)} is not that of the result, nor what an archive says now")
 
     def _is_present_identity(self, statement: Statement) -> bool:
-        """Return whether a destination holds the study as the object has it: the patient was renamed or merged."""
+        """Return whether a destination holds the study under this patient, who was renamed or merged since."""
         for destination in self._destinations.values():
             if destination.ask:
                 with suppress(ArchiveRefused):
@@ -152,61 +185,55 @@ class Verdicts:
                         return True
         return False
 
-    def _verdict(self, job: JobRecord, ours: Sequence[ObjectRecord], evidence: _Evidence) -> ReviewRecord:
-        """Return what the object says about the result.
+    def _request(self, result: ReviewedResult, ours: Sequence[ObjectRecord], evidence: _Evidence) -> VerdictRequest:
+        """Return the verdict that the document states on the result.
 
-        Raises _Unsaid, UnreadableFile.
+        Raises _NoVerdict, UnreadableFile.
         """
         statement = evidence.statement
-        verdict = ReviewRecord(
-            job_key=job.key,
+        document = VerdictDocument(statement.sop_uid, evidence.source)
+        request = VerdictRequest(
+            job_key=result.job.key,
             state=ReviewState.REJECTED,
+            seen=result.newest.state,
+            seen_at=result.newest.at,
             by=statement.by,
             organization=statement.organization,
             reason=statement.reason,
-            at=self._clock(),
-            source=evidence.source,
-            evidence=statement.sop_uid,
+            document=document,
         )
-        named = [item for item in ours if item.kind is statement.kind]
+        objects = [item for item in ours if item.kind is statement.kind]
         if statement.kind is ObjectKind.KO:
-            return verdict
-        if not named:
-            raise _Unsaid(f"it refers to no {statement.kind} of the result")
+            return request
+        if not objects:
+            raise _NoVerdict(f"it refers to no {statement.kind} of the result")
         if statement.kind is ObjectKind.SEG:
-            agreement = self._agreement(job, named, evidence)
-            return replace(verdict, state=ReviewState.CORRECTED, agreement=agreement)
-        changes = _changes(named, evidence)
-        return replace(verdict, state=ReviewState.CORRECTED if changes else ReviewState.ACCEPTED, changes=changes)
+            document = replace(document, agreement=self._agreement(result.job.key, objects, evidence))
+            return replace(request, state=ReviewState.CORRECTED, document=document)
+        document = replace(document, changes=_changes(objects, evidence))
+        state = ReviewState.CORRECTED if document.changes else ReviewState.ACCEPTED
+        return replace(request, state=state, document=document)
 
-    def _agreement(self, job: JobRecord, segs: Sequence[ObjectRecord], evidence: _Evidence) -> Mapping[str, float]:
+    def _agreement(self, job_key: str, segs: Sequence[ObjectRecord], evidence: _Evidence) -> Mapping[str, float]:
         """Return the Dice of each segment; none, with an event, where the two cannot be compared."""
-        found: dict[str, float] = {}
+        agreement: dict[str, float] = {}
         for seg in segs:
             try:
-                found |= agreement_between(_file_of(seg), evidence.path)
-            except (NotComparable, UnreadableFile, _Unsaid) as reason:
+                agreement |= agreement_between(_file_of(seg), evidence.path)
+            except (NotComparable, UnreadableFile, _NoVerdict) as reason:
                 text = f"{evidence.statement.sop_uid} is not compared with {seg.sop_uid}: {reason}"
-                self._tell(NO_AGREEMENT, job.key, text)
-        return found
+                self._record_event(NO_AGREEMENT, job_key, text)
+        return agreement
 
-    def _keep(self, job: JobRecord, before: ReviewRecord, verdict: ReviewRecord) -> None:
-        try:
-            kept = self._ledger.reviews.add(verdict, seen=before.state, second_reader=self._second_reader)
-        except ForbiddenTransition as refusal:
-            self._tell(LATE, job.key, f"{verdict.evidence} from {verdict.source} says {verdict.state}: {refusal}")
-            return
-        self._told(job, before, kept)
-
-    def _tell(self, kind: str, subject: str, text: str) -> None:
-        """Record an event, once: what is sent again says nothing new."""
+    def _record_event(self, kind: str, subject: str, text: str) -> None:
+        """Record an event, once: a document may be sent again."""
         if all(event.text != text for event in self._ledger.events.newest(subjects=[subject], kind=kind)):
             self._ledger.events.record(kind, subject, text)
 
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """An object that may be a verdict, its file, and the trusted archive or sender that it came from."""
+    """A document that may be a verdict, its file, and the trusted archive or sender that it came from."""
 
     statement: Statement
     path: Path
@@ -214,28 +241,28 @@ class _Evidence:
 
 
 def _by_job(about: Sequence[ObjectRecord]) -> Mapping[str, Sequence[ObjectRecord]]:
-    found: dict[str, list[ObjectRecord]] = defaultdict(list)
+    by_job: dict[str, list[ObjectRecord]] = defaultdict(list)
     for item in about:
-        found[item.job_key].append(item)
-    return found
+        by_job[item.job_key].append(item)
+    return by_job
 
 
 def _changes(reports: Sequence[ObjectRecord], evidence: _Evidence) -> Changes:
-    """Return what a verified document says otherwise than ours.
+    """Return what a verified report says otherwise than the result.
 
-    Raises _Unsaid where it only mentions ours: a report that cites a result need not agree with it.
+    Raises _NoVerdict where it only cites the result: a report that cites it need not agree with it.
     """
-    found: list[Mapping[str, object]] = []
+    changes: list[Mapping[str, object]] = []
     for report in reports:
         whole = report.sop_uid in evidence.statement.predecessors
         changed = corrections(_file_of(report), evidence.path, whole=whole)
         if changed is None:
-            raise _Unsaid("it cites the result and repeats none of its measurements or findings")
-        found += changed
-    return tuple(found)
+            raise _NoVerdict("it cites the result and repeats none of its measurements or findings")
+        changes += changed
+    return tuple(changes)
 
 
 def _file_of(item: ObjectRecord) -> Path:
     if not item.path.exists():
-        raise _Unsaid(f"the file of {item.sop_uid} made room (data.retain_days), so that nothing can be compared")
+        raise _NoVerdict(f"the file of {item.sop_uid} made room (data.retain_days), so that nothing can be compared")
     return item.path

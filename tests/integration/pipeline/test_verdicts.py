@@ -87,7 +87,7 @@ class Reading:
             self.ledger,
             TrustedSources(frozenset({"pacs"}), frozenset({"READER"})),
             destinations={"pacs": Destination("pacs", self.archive)},  # type: ignore[arg-type]
-            told=self._tell,
+            review_changed=self._tell,
             clock=lambda: NOON,
             second_reader=self.second_reader,
         )
@@ -324,7 +324,7 @@ def test_what_names_nobody_is_no_second_reading(reading: Reading) -> None:
     reading.second_reader = SecondReader.ALL
     reading.take(rejected([reading.sr], by="Okafor^Ada"))
     assert reading.take(rejected([reading.sr])).state is ReviewState.SECOND_READER
-    assert reading.said(IGNORED)[0].endswith("a second reader is due, and it names nobody")
+    assert reading.said(IGNORED)[0].endswith("a second reader is due, and the document names nobody")
 
 
 def test_a_patient_who_was_merged_since_is_known_from_the_archive(reading: Reading, written: Written) -> None:

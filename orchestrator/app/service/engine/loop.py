@@ -116,7 +116,7 @@ def verdicts_of(host: hosting.Host) -> Iterator[Callable[[Instance, Received], b
         host.ledger,
         trusted,
         destinations=host.parts.destinations,
-        told=host.plugins.review_changed,
+        review_changed=host.plugins.review_changed,
         clock=host.parts.clock,
         second_reader=SecondReader(settings.review.second_reader),
     )
