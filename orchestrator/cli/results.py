@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orchestrator.app.installation import ledger as ledgers
+from orchestrator.app.installation.settings import settings_of
 from orchestrator.cli.show import (
     JsonFlag,
     SettingsFile,
@@ -25,6 +27,7 @@ from orchestrator.domain.errors import UserError
 from orchestrator.domain.records import RetractionRecord, ReviewRecord
 from orchestrator.domain.review import RejectReason, ReviewState
 from orchestrator.domain.worklist import Wanted
+from orchestrator.pipeline.review import ReviewedResult, VerdictRequest
 
 if TYPE_CHECKING:
     from orchestrator.app.operations.retract import Retracted
@@ -35,7 +38,14 @@ commands = typer.Typer(help="Results: list, show, accept, reject, retract.", no_
 Key = Annotated[str, typer.Argument(help="Job key of the result, or its first 6 digits and more.")]
 By = Annotated[str, typer.Option("--by", help="Name of the reviewer.")]
 Organization = Annotated[str, typer.Option("--organization", help="The reviewer's organisation.")]
-Comment = Annotated[str, typer.Option(help="Free text for colleagues; no patient data.")]
+Comment = Annotated[
+    str, typer.Option(help="Free text for colleagues; needed where two readers disagree. No patient data.")
+]
+Seen = Annotated[
+    ReviewState | None,
+    typer.Option(help="State in which you saw the result; refused if it changed since. Default: the state now."),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Skip the confirmation prompt.")]
 
 
 @commands.command("list")
@@ -86,14 +96,18 @@ def show(key: Key, settings: SettingsFile = None, json: JsonFlag = False) -> Non
 
 
 @commands.command()
-def accept(key: Key, by: By, organization: Organization, comment: Comment = "", settings: SettingsFile = None) -> None:
-    """Note that a reviewer agrees with the result. The verdict stays in the ledger."""
-    from orchestrator.app.operations import jobs  # loads the engine's client
-
-    with jobs.opened(settings) as office:
-        before = office.ledger.reviews.newest(office.ledger.jobs.get(key).key)
-        review = office.judge(key, ReviewState.ACCEPTED, by=by, organization=organization, reason="", comment=comment)
-    console.print(f"result {review.job_key[:12]} is {review.state}{_instead_of(before)}", markup=False)
+def accept(
+    key: Key,
+    by: By,
+    organization: Organization,
+    comment: Comment = "",
+    seen: Seen = None,
+    yes: Yes = False,
+    settings: SettingsFile = None,
+) -> None:
+    """Accept a result: the reviewer agrees with it. The verdict stays in the ledger."""
+    verdict = {"state": ReviewState.ACCEPTED, "by": by, "organization": organization, "comment": comment}
+    _give_verdict(settings, key, verdict, seen=seen, ask=not yes)
 
 
 @commands.command()
@@ -103,19 +117,43 @@ def reject(
     organization: Organization,
     reason: Annotated[RejectReason, typer.Option(help="Why.")],
     comment: Comment = "",
+    seen: Seen = None,
+    yes: Yes = False,
     settings: SettingsFile = None,
 ) -> None:
-    """Note that a reviewer rejects the result, and why. The verdict stays in the ledger."""
-    from orchestrator.app.operations import jobs  # loads the engine's client
+    """Reject a result, with the reason. The verdict stays in the ledger."""
+    verdict = {"state": ReviewState.REJECTED, "by": by, "organization": organization, "comment": comment}
+    _give_verdict(settings, key, {**verdict, "reason": reason.value}, seen=seen, ask=not yes)
 
-    with jobs.opened(settings) as office:
-        before = office.ledger.reviews.newest(office.ledger.jobs.get(key).key)
-        review = office.judge(
-            key, ReviewState.REJECTED, by=by, organization=organization, reason=reason.value, comment=comment
-        )
-    why = f" ({review.reason})" if review.reason else ""
-    said = f"result {review.job_key[:12]} is {review.state}{why}{_instead_of(before)}"
-    console.print(said, markup=False)
+
+def _give_verdict(
+    settings_file: Path | None, key: str, verdict: Mapping[str, Any], *, seen: ReviewState | None, ask: bool
+) -> None:
+    """Give the verdict on the result as it is now, or as the person saw it, and print what came of it.
+
+    ask: show the result and ask first, unless the person says what they saw or nobody sits at the terminal.
+    """
+    from orchestrator.app.operations import review as operations
+
+    settings = settings_of(settings_file)
+    result = operations.reviewed_result(settings, key)
+    before = result.newest
+    if seen is None and ask and sys.stdin.isatty():
+        _confirm_verdict(result, verdict["state"])
+    request = VerdictRequest(
+        job_key=result.job.key, seen=seen or before.state, seen_at=None if seen else before.at, **verdict
+    )
+    after = operations.give_verdict(settings, request)
+    reason = f" ({after.reason})" if after.reason else ""
+    console.print(f"result {after.job_key[:12]} is {after.state}{reason}{_instead_of(before)}", markup=False)
+
+
+def _confirm_verdict(result: ReviewedResult, state: ReviewState) -> None:
+    """Show what the verdict is about and ask; typer.Abort unless the person agrees."""
+    job, newest = result.job, result.newest
+    by = f" by {newest.by}" if newest.by else ""
+    text = f"{job.model} {job.model_version}: {finding_text(job.findings, job.measurements)}; {newest.state}{by}"
+    typer.confirm(f"{text}. Make the result {state}?", abort=True, err=True)
 
 
 @commands.command()
@@ -131,7 +169,7 @@ def retract(
         typer.Option(formats=DAYS, help="Only what was written until the end of this day; the version then runs on."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what it is about.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first, as is done at a terminal.")] = False,
+    yes: Yes = False,
     settings: SettingsFile = None,
     json: JsonFlag = False,
 ) -> None:

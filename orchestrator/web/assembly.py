@@ -9,8 +9,8 @@ from fastapi import FastAPI
 
 from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.reading import ONE_READER, Reading
-from orchestrator.domain.records import ReviewRecord
 from orchestrator.ledger import Ledger
+from orchestrator.pipeline.review import ReviewChanged
 from orchestrator.web import assets
 from orchestrator.web.dicomweb import ohif_pages, proxy, stow
 from orchestrator.web.ohif import Ohif
@@ -21,7 +21,7 @@ from orchestrator.web.refusals import refusal, show_refusals
 from orchestrator.web.rendering import environment
 from orchestrator.web.security.guards import LOOPBACK, Guards
 from orchestrator.web.security.permissions import May, anyone
-from orchestrator.web.site import ModelCardText, OnReview, Order, Site, Take
+from orchestrator.web.site import ModelCardText, Order, Site, Take
 
 PAGES = (worklist, result, viewer, verdict, jobs, arrivals, live, stow, assets, health, proxy, ohif_pages)
 
@@ -33,7 +33,7 @@ def create_app(
     models: Mapping[str, ModelCardText],
     retry: Order | None = None,
     cancel: Order | None = None,
-    on_review: OnReview | None = None,
+    review_changed: ReviewChanged | None = None,
     reading: Reading = ONE_READER,
     take: Take | None = None,
     ohif_viewer: Ohif | None = None,
@@ -45,7 +45,7 @@ def create_app(
     """Return the pages over this ledger.
 
     retry, cancel: take (job key, name of the person); without them the pages refuse these requests.
-    on_review: takes the verdict before and after, once the ledger has the new one.
+    review_changed: takes the job and its review before and after, once the ledger has the new one.
     reading: whether a second reader is needed, and what that reader sees of the first verdict.
     take: stores the images of a STOW-RS request; without it such requests get 404.
     ohif_viewer: OHIF on the same origin; without it no page links to it.
@@ -61,7 +61,7 @@ def create_app(
         may=may,
         retry=retry or _refused,
         cancel=cancel or _refused,
-        on_review=on_review or _ignore_review,
+        review_changed=review_changed or (lambda *_: None),
         reading=reading,
         take=take,
         ohif=ohif_viewer,
@@ -81,7 +81,3 @@ def create_app(
 
 def _refused(_job_key: str, _by: str) -> None:
     raise ForbiddenTransition("this page cannot change jobs; use: orchestrator jobs retry or cancel")
-
-
-def _ignore_review(_before: ReviewRecord, _after: ReviewRecord) -> None:
-    """Notify nobody."""

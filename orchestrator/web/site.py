@@ -15,8 +15,9 @@ from jinja2 import Environment
 from orchestrator.archive import Verdict
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.reading import Reading
-from orchestrator.domain.records import ObjectRecord, ReviewRecord
+from orchestrator.domain.records import ObjectRecord
 from orchestrator.ledger import Ledger
+from orchestrator.pipeline.review import ReviewChanged
 from orchestrator.web.ohif import Ohif
 from orchestrator.web.pictures import Gallery
 from orchestrator.web.security.permissions import May
@@ -26,8 +27,6 @@ Order = Callable[[str, str], object]
 """Takes (job key, name of the person); raises UserError where the job's state forbids it."""
 Take = Callable[[Iterable[bytes], str, str], Iterable[Verdict]]
 """Takes (body in pieces, its boundary, the only study or empty) of STOW-RS; raises BrokenMultipart."""
-OnReview = Callable[[ReviewRecord, ReviewRecord], object]
-"""Takes (before, after) once a verdict is in the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Site:
     may: May
     retry: Order
     cancel: Order
-    on_review: OnReview
+    review_changed: ReviewChanged
     reading: Reading
     take: Take | None
     ohif: Ohif | None

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.app.installation.connections import load_plugins, start_workers
 from orchestrator.app.installation.ledger import ledger_of
 from orchestrator.app.installation.settings import settings_of
 from orchestrator.app.installation.write_options import options_of
-from orchestrator.config import Settings
 from orchestrator.database import database_faults
 from orchestrator.dicom import WriteOptions
-from orchestrator.domain.errors import ForbiddenTransition, UserError
+from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.job import LEAVING, MOVES, JobState
-from orchestrator.domain.reading import SecondReader
-from orchestrator.domain.records import ARRIVED, SETTLED, DeliveryRecord, DeliveryState, JobRecord, ReviewRecord
-from orchestrator.domain.review import ReviewState
+from orchestrator.domain.records import ARRIVED, SETTLED, DeliveryRecord, DeliveryState, JobRecord
 from orchestrator.engine import Client
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.queueing import queue_job
@@ -33,15 +29,11 @@ class Desk:
         client: Client,
         *,
         destinations: Mapping[str, WriteOptions] | None = None,
-        on_review: Callable[[JobRecord, ReviewRecord, ReviewRecord], None] | None = None,
-        second_reader: SecondReader = SecondReader.NONE,
     ) -> None:
         """Act on this ledger; destinations: those in the settings, which a retry delivers to, and what they get."""
         self.ledger = ledger
         self._client = client
         self._destinations = destinations or {}
-        self._on_review = on_review
-        self._second_reader = second_reader
 
     def retry(self, key: str, *, by: str) -> JobRecord:
         """Queue a job that ended without a result again, or only its deliveries where it has what they take.
@@ -76,43 +68,6 @@ class Desk:
         if JobState.FAILED not in MOVES[job.state]:
             raise ForbiddenTransition(f"job {job.key[:12]} is {job.state} and does nothing that could be cancelled")
         return self.ledger.jobs.move(job.key, JobState.FAILED, reason=f"cancelled by {by}", by=by)
-
-    def judge(
-        self,
-        key: str,
-        verdict: ReviewState,
-        *,
-        by: str,
-        organization: str,
-        reason: str,
-        comment: str,
-        seen: ReviewState | None = None,
-    ) -> ReviewRecord:
-        """Return the result's newest review: the verdict, or that it waits for another person's.
-
-        seen: the state that the reviewer was looking at.
-
-        Raises UnknownRecord, ForbiddenTransition where another reviewer was faster, UserError without a name.
-        """
-        if not by.strip() or not organization.strip():
-            raise UserError("a verdict needs the reviewer's name and organisation")
-        job = self.ledger.jobs.get(key)
-        before = self.ledger.reviews.newest(job.key)
-        if before is None:
-            raise ForbiddenTransition(f"job {job.key[:12]} is {job.state} and has no result to judge")
-        after = ReviewRecord(
-            job_key=job.key,
-            state=verdict,
-            by=by.strip(),
-            organization=organization.strip(),
-            reason=reason,
-            comment=comment.strip(),
-            at=datetime.now(UTC),
-        )
-        kept = self.ledger.reviews.add(after, seen=seen or before.state, second_reader=self._second_reader)
-        if self._on_review is not None:
-            self._on_review(job, before, kept)
-        return kept
 
     def _send_notes_again(self, job: JobRecord) -> bool:
         """Return whether there were notes that had been given up, to destinations that the settings name."""
@@ -187,11 +142,4 @@ def opened(path: Path | None) -> Iterator[Desk]:
             ledger,
             client,
             destinations=options_of(settings),
-            on_review=lambda *review: _tell_plugins(settings, *review),
-            second_reader=SecondReader(settings.review.second_reader),
         )
-
-
-def _tell_plugins(settings: Settings, job: JobRecord, before: ReviewRecord, after: ReviewRecord) -> None:
-    with closing(start_workers(settings)) as workers:
-        load_plugins(workers).review_changed(job, before, after)

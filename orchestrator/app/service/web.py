@@ -17,7 +17,6 @@ from orchestrator.archive import Notifier, Stow, storage_classes
 from orchestrator.config import Settings
 from orchestrator.dicom import Overlay, parameters
 from orchestrator.domain.reading import Reading, SecondReader
-from orchestrator.domain.records import ReviewRecord
 from orchestrator.engine import Client
 from orchestrator.ledger import Ledger
 from orchestrator.web import ModelCardText, Take, create_app
@@ -60,16 +59,13 @@ def opened(settings: Settings) -> Iterator[FastAPI]:
             cards, plugins = model_cards(workers), load_plugins(workers)
         desk = Desk(ledger, client, destinations=options_of(settings))
 
-        def told(before: ReviewRecord, after: ReviewRecord) -> None:
-            plugins.review_changed(ledger.jobs.get(after.job_key), before, after)
-
         yield create_app(
             ledger,
             pictures=ResultPictures(ledger),
             models=cards,
             retry=lambda key, by: desk.retry(key, by=by),
             cancel=lambda key, by: desk.cancel(key, by=by),
-            on_review=told,
+            review_changed=plugins.review_changed,
             reading=Reading(SecondReader(settings.review.second_reader), settings.review.blinded),
             take=stack.enter_context(taking(settings)),
             ohif_viewer=stack.enter_context(ohif_of(settings)),

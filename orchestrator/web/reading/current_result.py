@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from orchestrator.domain.correction import Entry, corrected
 from orchestrator.domain.records import EventRecord, JobRecord, ReviewRecord
 from orchestrator.domain.review import VERDICTS, ReviewState
+from orchestrator.pipeline.review import ReviewedResult
 from orchestrator.web.site import Site
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class VisibleReviews:
     """The reviews of a result, oldest first, as far as they may be shown.
 
-    first: the first verdict, where the result awaits a second reader; it is not shown where ``hidden``.
+    result: with all of its reviews. first: the first verdict, where the result awaits a second reader; it is not
+    shown where ``hidden``.
     """
 
-    review: ReviewRecord
+    result: ReviewedResult
     reviews: tuple[ReviewRecord, ...]
     events: tuple[EventRecord, ...]
     first: ReviewRecord | None
@@ -30,40 +32,22 @@ class Judged:
         return tuple(event for event in self.events if event.kind in _WARNINGS)
 
     @property
-    def opposed(self) -> tuple[ReviewRecord, ...]:
-        """The two verdicts that differ, where the readers disagree."""
-        verdicts = [each for each in self.reviews if each.state in VERDICTS]
-        return tuple(verdicts[-2:]) if self.review.state is ReviewState.DISAGREED else ()
-
-    @property
-    def correction(self) -> ReviewRecord | None:
-        """The correction to start from: the current one, or the later of two that differ."""
-        if self.review.state is ReviewState.CORRECTED:
-            return self.review
-        return next((each for each in reversed(self.opposed) if each.state is ReviewState.CORRECTED), None)
-
-    @property
     def corrected_to(self) -> Mapping[str, object]:
         """The corrected values: place of the value -> value."""
-        changes = self.correction.changes if self.correction else ()
+        correction = self.result.correction
+        changes = correction.changes if correction else ()
         return {str(change["at"]): change["after"] for change in changes if "at" in change}
 
-    @property
-    def unconfirmed(self) -> bool:
-        """Whether a reader may confirm the correction as it is."""
-        correction = self.correction
-        return correction is not None and (correction.unconfirmed or self.review.state is ReviewState.DISAGREED)
 
-
-def judged(site: Site, job: JobRecord, review: ReviewRecord) -> Judged:
+def visible_reviews(site: Site, result: ReviewedResult) -> VisibleReviews:
     """Return the reviews of a result as far as they may be shown."""
-    reviews, events = site.ledger.reviews.of_job(job.key), open_events(site, job.key, review)
-    if review.state is not ReviewState.SECOND_READER:
-        return Judged(review, reviews, events, None, hidden=False)
+    reviews, events = result.reviews, open_events(site, result.job.key, result.newest)
+    if result.newest.state is not ReviewState.SECOND_READER:
+        return VisibleReviews(result, reviews, events, None, hidden=False)
     first = next((each for each in reversed(reviews) if each.state in VERDICTS), None)
     hidden = site.reading.blinded
     visible = tuple(each for each in reviews if not (hidden and each is first))
-    return Judged(review, visible, events, first, hidden)
+    return VisibleReviews(result, visible, events, first, hidden)
 
 
 def open_events(site: Site, job_key: str, review: ReviewRecord | None) -> tuple[EventRecord, ...]:

@@ -8,10 +8,11 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from orchestrator.domain.records import JobRecord
+from orchestrator.pipeline.review import reviewed_result
 from orchestrator.web.addresses import Key
-from orchestrator.web.reading.current_result import findings_of, judged, measurements_of
+from orchestrator.web.reading.current_result import findings_of, measurements_of, visible_reviews
 from orchestrator.web.reading.reviewer import remembered
-from orchestrator.web.reading.verdict import CORRECTED_AT_MOST, allowed, correctable, result_of
+from orchestrator.web.reading.verdict import CORRECTED_AT_MOST
 from orchestrator.web.reading.viewer import PRESETS, Entry, viewing
 from orchestrator.web.reading.worklist import address_of_following
 from orchestrator.web.security.permissions import Permission, needs
@@ -35,21 +36,24 @@ def result(
 ) -> HTMLResponse:
     """Return the page; ``slice`` (from 0) is shown first, else that of the entry ``spot``, else the best one."""
     sequence = site.ledger.events.last_sequence()
-    job, review = result_of(site, key)
+    reviewed = reviewed_result(site.ledger, key)
+    job, review = reviewed.job, reviewed.newest
     series = site.ledger.series.find(job.series_uid, job.revision)
-    said = judged(site, job, review)
+    visible = visible_reviews(site, reviewed)
     earlier, newer = _neighbours(site, job)
     return site.page(
         "result.html",
         sequence=sequence,
         job=job,
         review=review,
-        judged=said,
+        visible=visible,
+        can_confirm=reviewed.can_confirm,
+        opposed=reviewed.opposed,
         findings=list(zip(job.findings, findings_of(job, review), strict=True)),
         measurements=list(zip(job.measurements, measurements_of(job, review), strict=True)),
-        allowed=allowed(job, said),
-        correctable=correctable(job)[:CORRECTED_AT_MOST],
-        now_says=said.corrected_to,
+        allowed=reviewed.verdicts,
+        correctable=reviewed.correctables[:CORRECTED_AT_MOST],
+        now_says=visible.corrected_to,
         reviewer=remembered(request),
         series=series,
         rules=explanation(series) if series else None,

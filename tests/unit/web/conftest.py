@@ -82,7 +82,7 @@ def app(room: ReadingRoom, pictures: Drawings, told: list[tuple[Any, ...]], read
         cancel=lambda key, by: told.append(("cancel", key, by)),
         reading=reading,
         archives={"pacs": True, "busy": True, "old": False},
-        on_review=lambda before, after: told.append(("review", before, after)),
+        review_changed=lambda _job, before, after: told.append(("review", before, after)),
     )
 
 

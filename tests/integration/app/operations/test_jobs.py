@@ -13,12 +13,11 @@ from orchestrator.app.operations.jobs import Desk
 from orchestrator.dicom import WriteOptions
 from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.job import JobState
-from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.records import DeliveryState, Note, ObjectKind
 from orchestrator.domain.review import ReviewState
 from orchestrator.engine import Client
 from orchestrator.ledger import Ledger
-from tests.data.records import NOON, add_jobs, add_results, job_record, key_of, object_record, verdict
+from tests.data.records import NOON, add_jobs, job_record, key_of, object_record, verdict
 
 KEY = key_of("job")
 SENT = frozenset({ObjectKind.SR, ObjectKind.SC})
@@ -29,22 +28,6 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     with closing(Ledger.open(url)) as ledger, closing(Client(url)) as client:
         yield Desk(ledger, client, destinations={"pacs": WriteOptions(objects=SENT)})
-
-
-def test_a_verdict_at_the_command_line_waits_for_a_second_reader_too(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    told = []
-    with closing(Ledger.open(url)) as ledger, closing(Client(url)) as client:
-        add_results(ledger)
-        desk = Desk(
-            ledger,
-            client,
-            on_review=lambda _job, before, after: told.append((before.state, after.state)),
-            second_reader=SecondReader.ALL,
-        )
-        for by in ("Ada", "Ben"):
-            desk.judge(KEY, ReviewState.ACCEPTED, by=by, organization="St. Anna", reason="", comment="")
-    assert told == [("pending", "second-reader"), ("second-reader", "accepted")]
 
 
 def test_a_held_job_can_be_cancelled_and_released_later_all_the_same(desk: Desk) -> None:

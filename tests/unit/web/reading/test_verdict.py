@@ -50,7 +50,7 @@ def test_a_reason_left_over_from_the_form_does_not_stay_with_an_acceptance(visit
 def test_rejecting_without_a_reason_is_refused(visitor, room: ReadingRoom):
     answer = give(visitor, room, "rejected")
     assert answer.status_code == 422
-    assert "Please choose why" in answer.text
+    assert "A rejection needs a reason" in answer.text
     assert room.ledger.reviews.newest(room.keys["brain"]).state == "pending"
 
 
