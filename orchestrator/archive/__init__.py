@@ -10,13 +10,14 @@ from orchestrator.archive.receiver.admission import Entity, Known
 from orchestrator.archive.receiver.credentials import Credentials
 from orchestrator.archive.receiver.server import Receiver
 from orchestrator.archive.receiver.stow import Stow, Verdict
-from orchestrator.archive.spool.arrival import Announced, Arrival, Closed, Notification
+from orchestrator.archive.spool.arrival import RECEIVER, Announced, Arrival, Closed, Notification
 from orchestrator.archive.spool.deferred_events import DeferredEvent, DeferredEvents
 from orchestrator.archive.spool.inbox import SpoolInbox
 from orchestrator.archive.spool.notify import Listener, Notifier
 from orchestrator.archive.spool.spool import Spool, SpooledFile
 
 __all__ = [
+    "RECEIVER",
     "SCHEMES",
     "Announced",
     "Arrival",

@@ -1,7 +1,7 @@
-"""From files to series: what arrives is indexed, and complete series go to routing.
+"""Turns files into series: indexes what arrives, and admits and releases each series when its time has come.
 
-The spool folder is the truth about what was received. Notes of arrivals only make it quick: a process
-that missed some, or was killed, finds them again by comparing the spool with the ledger.
+The spool is the truth about what was received. Notifications only save time: the engine compares the spool with the
+ledger, so a lost notification or a kill loses no file.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
+from orchestrator.archive import Announced, Arrival, Closed, Notification, SpooledFile
 from orchestrator.dicom import expected_count, gap_free, read_instance, states
 from orchestrator.domain.errors import UnreadableFile
 from orchestrator.domain.fetching import FetchState
@@ -22,258 +24,253 @@ from orchestrator.domain.records import SeriesRecord, SeriesState
 from orchestrator.domain.series import HeaderValue, Instance
 from orchestrator.engine import describe, frames
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.completion import Completion, Due, Step
+from orchestrator.pipeline.completion import Checks, Due, Step, due_steps
+from orchestrator.pipeline.pending import PendingSeries
+from orchestrator.pipeline.review_documents import ReviewDocument, ReviewDocuments
 from orchestrator.pipeline.routing import Routing
 
 log = logging.getLogger(__name__)
 
-WAIT_SECONDS = 60.0
-"""How long a series waits that could not be routed."""
-OWN_NAME = re.compile(r"[0-9.]+-[0-9a-f]{12}")
-"""What the spool calls a file: SOP Instance UID and digest."""
+RETRY_SECONDS = 60.0
+"""How long a series waits after a step of it failed."""
+SPOOLED_NAME = re.compile(r"[0-9.]+-[0-9a-f]{12}")
+"""The name of a file in the spool: SOP Instance UID and digest."""
+_CHECKS = Checks(gap_free=gap_free, expected_count=expected_count)
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A file that was received, and by which way it came."""
+class SpooledFiles(Protocol):
+    """The part of the spool that the intake reads."""
 
-    path: Path
-    source: str = ""
-    calling: str = ""
-    called: str = ""
-    association: str = ""
+    def series_files(self, study_uid: str, series_uid: str) -> Sequence[SpooledFile]:
+        """Return the instances of one series, each with its newest content."""
+
+    def arrival(self, file: SpooledFile) -> Arrival:
+        """Return how the file came.
+
+        Raises UnreadableFile.
+        """
 
 
 class Intake:
-    """Follows what arrives and admits and releases series when their time has come.
+    """Follows what arrives, and admits and releases series. Not thread-safe: one thread uses it.
 
-    Not thread-safe: one thread feeds it and asks ``advance``.
+    quiet_seconds: returns the quiet period for files that came like this one.
+    documents: the queue of what may hold a verdict; None where the settings trust no source with verdicts.
+    clock: seconds since 1970.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         routing: Routing,
+        spool: SpooledFiles,
         *,
-        quiet_seconds: Callable[[Received], float],
-        held: Callable[[str, str], Collection[Path]] = lambda _study, _series: (),
-        verdict: Callable[[Instance, Received], bool] = lambda _instance, _way: True,
+        quiet_seconds: Callable[[Arrival], float],
+        documents: ReviewDocuments | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take nothing up yet.
-
-        quiet_seconds: the silence after which a series is complete that came by this way.
-        held: study, series -> the files that the spool holds of it, each instance once.
-        verdict: takes up what a person may have said of a result, each SR, SEG and key object selection; False
-            while it is at it: it is asked again.
-        clock: seconds since 1970.
-        """
         self._ledger = ledger
         self._routing = routing
-        self._held = held
-        self._verdict = verdict
+        self._spool = spool
         self._quiet_seconds = quiet_seconds
+        self._documents = documents
         self._clock = clock
-        self._completion = Completion(gap_free=gap_free, expected_count=expected_count)
-        self._ways: dict[str, Received] = {}
-        self._statements: dict[Path, Received] = {}  # whom to believe is a matter of each file, not of its series
-        self._unreadable: set[Path] = set()
-        self._admitted: dict[str, SeriesRecord] = {}
-        self._waits: dict[str, float] = {}
+        self._pending: dict[str, PendingSeries] = {}
+        self._unreadable: set[Path] = set()  # of no series: only a header says of which
 
-    def received(self, file: Received) -> None:
-        """Index one file; a broken one is recorded by name and stops nothing."""
+    def take(self, notification: Notification) -> None:
+        """Process one notification; a file that cannot be read is recorded in the audit trail and stops nothing."""
+        match notification:
+            case Arrival():
+                self._add_file(notification)
+            case Closed():
+                for series in self._pending.values():
+                    series.close(notification)
+            case Announced():
+                if notification.series_uid in self._pending:
+                    self._pending[notification.series_uid].announce(notification)
+
+    def recover(self, files: Iterable[SpooledFile]) -> int:
+        """Add those files of a scan that neither the ledger nor this process knows; return how many."""
+        scanned: dict[str, list[SpooledFile]] = defaultdict(list)
+        for file in files:
+            scanned[file.series_uid].append(file)
+        return sum(self._add_unknown(some) for uid, some in scanned.items() if not self._is_settled(uid, some))
+
+    def advance(self) -> None:
+        """Take the steps that are due now.
+
+        A notification may be lost, so each step compares the spool first. Where it holds further files, these are
+        added, and the series is judged again the next time.
+        """
+        now = self._clock()
+        due = {series.series_uid: due_steps(series, now, _CHECKS) for series in self._pending.values()}
+        due = {series_uid: steps for series_uid, steps in due.items() if steps}
+        incomplete = self._incomplete(due)
+        for series_uid, steps in due.items():
+            series = self._pending[series_uid]
+            if series_uid not in incomplete and series.retry_at <= now:
+                for step in steps:
+                    if not self._try_step(series, step):
+                        break
+
+    def _add_file(self, arrival: Arrival) -> None:
         try:
-            instance = read_instance(file.path)
+            instance = read_instance(arrival.path)
         except UnreadableFile as fault:
-            self._cannot_read(file.path, fault)
+            self._record_unreadable(arrival.path, fault)
             return
-        self._recall(instance.series_uid, file)
-        self._ways[instance.series_uid] = file
-        if states(instance):
-            self._statements[file.path] = file
-        reopened = self._completion.arrived(
-            instance,
-            now=self._clock(),
-            quiet_seconds=self._quiet_seconds(file),
-            association=file.association,
-            sender=file.calling,
-        )
-        if reopened:
-            self._admitted.pop(instance.series_uid, None)
+        series = self._pending_series(instance.series_uid, arrival)
+        if self._documents is not None and states(instance):
+            # whom to trust is decided for each file, not for its series
+            series.documents[arrival.path] = ReviewDocument(instance, arrival)
+        if series.add(instance, arrival, now=self._clock(), quiet_seconds=self._quiet_seconds(arrival)):
             self._ledger.events.record(
                 "series-reopened", instance.series_uid, "an image came after the models had started"
             )
             self._supersede(instance.series_uid)
 
-    def closed(self, association: str, *, released: bool, sender: str, others_open: int) -> None:
-        """Note the end of an association."""
-        self._completion.closed(association, released=released, sender=sender, others_open=others_open)
+    def _pending_series(self, series_uid: str, arrival: Arrival) -> PendingSeries:
+        """Return the record of a series; a new one holds its earlier revision, so a late image makes a whole series."""
+        if series_uid not in self._pending:
+            earlier = self._earlier_instances(series_uid)
+            series = self._pending[series_uid] = PendingSeries(series_uid, arrival)
+            series.resume(earlier)
+        return self._pending[series_uid]
 
-    def announced(self, series_uid: str, count: int, reason: str) -> None:
-        """Note that somebody said how many instances the series has in all."""
-        self._completion.announced(series_uid, count, reason)
+    def _earlier_instances(self, series_uid: str) -> list[Instance]:
+        newest = self._ledger.series.find(series_uid)
+        if newest is None:
+            return []
+        instances = []
+        for row in self._ledger.series.instances(series_uid, newest.revision):
+            # retention may have deleted the file, and a fetch of an old series brings its files one by one
+            if row.path.exists():
+                try:
+                    instances.append(read_instance(row.path))
+                except UnreadableFile as fault:
+                    self._record_unreadable(row.path, fault)
+        return instances
 
-    def recover(self, spooled: Mapping[str, Collection[Path]], received: Callable[[Path], Received]) -> int:
-        """Take up the spooled files that neither the ledger nor this process knows; return how many.
-
-        spooled: series -> its files. received: says by which way a file came.
-        """
-        taken = 0
-        for series_uid, paths in spooled.items():
-            if self._is_settled(series_uid, set(paths)):
+    def _add_unknown(self, files: Iterable[SpooledFile]) -> int:
+        """Add those files of one series that this process does not know; return how many."""
+        added = 0
+        for file in sorted(files, key=lambda file: file.path):
+            series = self._pending.get(file.series_uid)
+            if series is not None and file.path in series.paths:
                 continue
-            for path in sorted(set(paths) - self._completion.paths(series_uid)):
-                self.received(received(path))
-                taken += 1
-        return taken
+            added += 1
+            try:
+                self._add_file(self._spool.arrival(file))
+            except UnreadableFile as fault:
+                self._record_unreadable(file.path, fault)
+        return added
 
-    def advance(self) -> list[Due]:
-        """Do what is due now and return it.
+    def _incomplete(self, series_uids: Collection[str]) -> set[str]:
+        """Return the series of which their archive is known to hold more: half a fetch is no series.
 
-        Notes of arrivals may get lost, so the spool is looked at before a series is called complete: what
-        was overlooked is taken in first, and the series is judged again at the next turn.
+        An archive may be away for longer than any quiet period. While a fetch is under way it does not matter how
+        the images came: those of a C-MOVE come to the receiver.
         """
-        now = self._clock()
-        done, changed = [], set[str]()
-        steps = self._completion.due(now)
-        coming = self._coming(steps)
-        for due in steps:
-            if due.series_uid in changed | coming or self._waits.get(due.series_uid, now) > now:
-                continue
-            if self._do(due):
-                done.append(due)
-            else:
-                changed.add(due.series_uid)  # what else was due for it knew nothing of what was overlooked
-        return done
-
-    def _coming(self, steps: Collection[Due]) -> set[str]:
-        """Return the series of which their archive holds more than came: half a fetch is no series.
-
-        An archive may be away for longer than any quiet period. While a fetch is under way it does not
-        matter how the images came: those of a C-MOVE come as pushed ones do.
-        """
-        series = {due.series_uid for due in steps}
         return {
             fetch.series_uid
-            for fetch in (self._ledger.fetches.pending(series) if series else ())
-            if fetch.state is FetchState.FETCHING or fetch.archive == self._way(fetch.series_uid).source
+            for fetch in (self._ledger.fetches.pending(series_uids) if series_uids else ())
+            if fetch.state is FetchState.FETCHING or fetch.archive == self._pending[fetch.series_uid].arrival.source
         }
 
-    def _way(self, series_uid: str) -> Received:
-        return self._ways.get(series_uid, Received(Path()))
-
-    def _do(self, due: Due) -> bool:
-        """Return whether the step was taken; a series that cannot be routed now waits, and stops no other."""
+    def _try_step(self, series: PendingSeries, due: Due) -> bool:
+        """Return whether the step was taken; a series whose step fails is tried again later and stops no other."""
         try:
-            taken = self._take(due)
-        except Exception as error:  # noqa: BLE001  # a plugin that raises, a full disk, a fault of ours: told, tried again
-            self._put_off(due.series_uid, error)
+            taken = self._take_step(series, due)
+        except Exception as error:  # noqa: BLE001  # a plugin that raises, a full disk, a fault of the host
+            self._postpone(series, error)
             return False
-        self._waits.pop(due.series_uid, None)
+        series.retry_at = 0.0
         return taken
 
-    def _put_off(self, series_uid: str, error: Exception) -> None:
-        log.error("series %s waits %g s: %s\n%s", series_uid, WAIT_SECONDS, describe(error), frames(error))
-        if series_uid not in self._waits:
-            with suppress(Exception):  # where the ledger itself is the fault, the log has told
-                self._ledger.events.record("series-waits", series_uid, describe(error))
-        self._waits[series_uid] = self._clock() + WAIT_SECONDS
+    def _postpone(self, series: PendingSeries, error: Exception) -> None:
+        uid, reason = series.series_uid, describe(error)
+        log.error("series %s failed (%s); retrying in %g s\n%s", uid, reason, RETRY_SECONDS, frames(error))
+        if not series.retry_at:
+            with suppress(Exception):  # the ledger itself may be the fault
+                self._ledger.events.record("series-waits", uid, reason)
+        series.retry_at = self._clock() + RETRY_SECONDS
 
-    def _take(self, due: Due) -> bool:
-        held = self._held(due.instances[0].study_uid, due.series_uid)
-        overlooked = set(held) - self._completion.paths(due.series_uid) - self._unreadable
-        way = self._way(due.series_uid)
-        for path in sorted(overlooked):
-            self.received(replace(way, path=path))
-        if overlooked or (due.step is Step.RELEASE and not self._has_verdicts(due)):
+    def _take_step(self, series: PendingSeries, due: Due) -> bool:
+        study_uid = next(iter(series.instances.values())).study_uid
+        files = self._spool.series_files(study_uid, series.series_uid)
+        if self._add_unknown(file for file in files if file.path not in self._unreadable):
             return False
-        # what was admitted when its models started is the same now, or it would have been reopened
-        record = self._admitted.pop(due.series_uid, None) or self._admit(due)
+        if due.step is Step.RELEASE and not self._are_documents_processed(series):
+            return False
+        # what was admitted when the models started is the same now, or it would have been reopened
+        if series.revision is None:
+            series.revision = self._admit(series, due.reason)
+        series.started = True
         if due.step is Step.RELEASE:
-            self._routing.release(due.series_uid, record.revision, due.reason)
-            self._ways.pop(due.series_uid, None)
-        else:
-            self._admitted[due.series_uid] = record
-        self._completion.done(due)
+            self._routing.release(series.series_uid, series.revision.revision, due.reason)
+            del self._pending[series.series_uid]
         return True
 
-    def _has_verdicts(self, due: Due) -> bool:
-        """Return whether all that is said in the series was taken up.
+    def _are_documents_processed(self, series: PendingSeries) -> bool:
+        """Queue the documents of the series and return whether all were processed.
 
-        Only then it counts as settled, so that after a kill it is taken up again. What came before this process, or
-        for an earlier revision, was taken up then.
+        Only then it is released, so that after a kill they are processed again. Documents of an earlier revision, or
+        of an earlier process, were processed then.
         """
-        said = [instance for instance in due.instances if instance.path in self._statements]
-        if not all(self._verdict(instance, self._statements[instance.path]) for instance in said):
+        if self._documents is None:
+            return True
+        current = {instance.path for instance in series.instances.values()}
+        documents = [document for path, document in series.documents.items() if path in current]
+        for document in documents:
+            self._documents.put(document)
+        if not all(self._documents.is_processed(document) for document in documents):
             return False
-        for path in self._completion.paths(due.series_uid):
-            self._statements.pop(path, None)
+        series.documents.clear()
         return True
 
-    def _admit(self, due: Due) -> SeriesRecord:
-        way = self._way(due.series_uid)
+    def _admit(self, series: PendingSeries, reason: str) -> SeriesRecord:
+        arrival = series.arrival
         facts: dict[str, tuple[HeaderValue, ...]] = {
             name: (value,)
             for name, value in (
-                ("Source", way.source),
-                ("CallingAETitle", way.calling),
-                ("CalledAETitle", way.called),
+                ("Source", arrival.source),
+                ("CallingAETitle", arrival.calling),
+                ("CalledAETitle", arrival.called),
             )
             if value
         }
-        brought = self._ledger.fetches.of_series(way.source, due.series_uid)
+        fetch = self._ledger.fetches.of_series(arrival.source, series.series_uid)
         return self._routing.admit(
-            due.instances,
-            source=way.source,
+            tuple(series.instances.values()),
+            source=arrival.source,
             host_facts=facts,
-            reason=due.reason,
-            only_rule=brought.rule if brought else "",
+            reason=reason,
+            only_rule=fetch.rule if fetch else "",
         )
-
-    def _recall(self, series_uid: str, late: Received) -> None:
-        """Take an earlier revision in hand again, so that a late image makes a whole new one."""
-        if series_uid in self._completion:
-            return
-        newest = self._ledger.series.find(series_uid)
-        if newest is None:
-            return
-        rows = self._ledger.series.instances(series_uid, newest.revision)
-        # files that made room for others are not there, and a fetch of an old series brings them one by one
-        known = self._readable(row.path for row in rows if row.path.exists())
-        quiet_seconds = self._quiet_seconds(late)
-        self._completion.resumed(known, started=True, last_arrival=self._clock(), quiet_seconds=quiet_seconds)
 
     def _supersede(self, series_uid: str) -> None:
         newest = self._ledger.series.find(series_uid)
         if newest is not None and newest.state is not SeriesState.SUPERSEDED:
             self._routing.supersede(newest)
 
-    def _is_settled(self, series_uid: str, paths: set[Path]) -> bool:
+    def _is_settled(self, series_uid: str, files: Collection[SpooledFile]) -> bool:
         newest = self._ledger.series.find(series_uid)
         if newest is None or newest.state is not SeriesState.RELEASED:
             return False
-        return paths <= {row.path for row in self._ledger.series.instances(series_uid, newest.revision)}
+        known = {row.path for row in self._ledger.series.instances(series_uid, newest.revision)}
+        return known.issuperset(file.path for file in files)
 
-    def _readable(self, paths: Iterable[Path]) -> list[Instance]:
-        found = []
-        for path in paths:
-            try:
-                found.append(read_instance(path))
-            except UnreadableFile as fault:
-                self._cannot_read(path, fault)
-        return found
+    def _record_unreadable(self, path: Path, fault: UnreadableFile) -> None:
+        """Record a broken file once: by its name in the spool, else by a digest of its path.
 
-    def _cannot_read(self, path: Path, fault: UnreadableFile) -> None:
-        """Record a broken file once: by its name in the spool, which is ours, else by a digest of its path.
-
-        A file's name in somebody's folder may hold a patient's name.
+        The name of a file in a watched folder may hold a patient's name.
         """
         if path in self._unreadable:
             return
         self._unreadable.add(path)
-        ours = OWN_NAME.fullmatch(path.stem)
-        name = path.stem if ours else f"file-{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-        told = str(fault).replace(path.name, name)
-        log.warning("a file that came cannot be read: %s", told)
-        self._ledger.events.record("file-unreadable", name, told)
+        is_spooled = SPOOLED_NAME.fullmatch(path.stem)
+        name = path.stem if is_spooled else f"file-{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+        reason = str(fault).replace(path.name, name)
+        log.warning("cannot read a file that arrived: %s", reason)
+        self._ledger.events.record("file-unreadable", name, reason)

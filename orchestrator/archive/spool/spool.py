@@ -21,7 +21,7 @@ from pydicom.filereader import read_file_meta_info
 
 from orchestrator.archive.protocol.dataset import Identity, file_header, read_identity, source_in
 from orchestrator.archive.protocol.uid import is_uid, shown
-from orchestrator.archive.spool.arrival import Arrival
+from orchestrator.archive.spool.arrival import RECEIVER, Arrival
 from orchestrator.domain.errors import StorageFull, UnreadableFile
 from orchestrator.durable import DurableFolders, sync_content, sync_file, sync_folder
 
@@ -160,7 +160,7 @@ class Spool:
         return found
 
     def arrival(self, file: SpooledFile) -> Arrival:
-        """Return what was told when the file arrived, as far as the file keeps it (not which association).
+        """Return the arrival of a file again, as far as its header says (not which association).
 
         Raises UnreadableFile.
         """
@@ -175,7 +175,7 @@ class Spool:
                 transfer_syntax=meta.TransferSyntaxUID,
                 calling=str(meta.SourceApplicationEntityTitle),
                 called=str(meta.ReceivingApplicationEntityTitle),
-                source=source_in(meta),
+                source=source_in(meta) or RECEIVER,
             )
         except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes
             raise UnreadableFile(f"{file.path}: its file meta cannot be read ({type(fault).__name__})") from None
@@ -316,7 +316,7 @@ class Incoming:
             called=self._origin.called,
             association=self._origin.association,
             duplicate=duplicate,
-            source=self._origin.source,
+            source=self._origin.source or RECEIVER,
         )
 
 

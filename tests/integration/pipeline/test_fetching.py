@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.archive import Arrival, Closed, Spool
 from orchestrator.domain.fetching import FetchRecord, FetchState
 from orchestrator.domain.records import SeriesRecord
 from orchestrator.domain.series import Instance
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.intake import Intake, Received
+from orchestrator.pipeline.intake import Intake
 from tests.data.faults import ct
 from tests.data.records import series_record
 
@@ -37,19 +38,20 @@ class Routes:
 class Desk:
     """An intake that took one series from the archive ``pacs``, with a clock that is set by hand."""
 
-    def __init__(self, ledger: Ledger, files: list[Path]) -> None:
+    def __init__(self, ledger: Ledger, files: list[Path], spool: Spool) -> None:
         self.now = 100.0
         self.routes = Routes()
         self.ledger = ledger
         self.intake = Intake(
             ledger,
             self.routes,  # type: ignore[arg-type]
+            spool,
             quiet_seconds=lambda _: 10.0,
             clock=lambda: self.now,
         )
         for path in files:
-            self.intake.received(Received(path, source="pacs", association="fetch"))
-        (self.series_uid,) = self.intake._completion._pending
+            self.intake.take(Arrival(path=path, source="pacs", association="fetch"))
+        (self.series_uid,) = self.intake._pending
 
     def put(self, state: FetchState, *, archive: str = "pacs", rule: str = "") -> None:
         fetch = FetchRecord(
@@ -73,7 +75,7 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     with closing(Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
-        yield Desk(ledger, ct(tmp_path / "ct"))
+        yield Desk(ledger, ct(tmp_path / "ct"), Spool(tmp_path / "spool"))
 
 
 @pytest.mark.parametrize("state", [FetchState.WAITING, FetchState.FETCHING])
@@ -102,7 +104,7 @@ def test_the_rule_that_a_backfill_fetched_it_for_is_the_only_one(desk: Desk) -> 
 
 
 def test_the_end_of_one_fetch_says_nothing_of_another(desk: Desk) -> None:
-    desk.intake.closed("another fetch", released=True, sender="", others_open=0)
+    desk.intake.take(Closed(association="another fetch", released=True, calling="", called=""))
     assert desk.admitted_after(0) == []
-    desk.intake.closed("fetch", released=True, sender="", others_open=0)
+    desk.intake.take(Closed(association="fetch", released=True, calling="", called=""))
     assert desk.admitted_after(0) == [""]

@@ -1,19 +1,21 @@
-"""Notes of arrivals get lost; the spool is the truth, and a series is called complete only with all that lies there."""
+"""Notifications get lost; the spool is the truth, and a series is complete only with all files in it."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from orchestrator.domain.errors import ArchiveUnavailable
+from orchestrator.archive import Announced, Arrival, SpooledFile
+from orchestrator.domain.errors import ArchiveUnavailable, UnreadableFile
 from orchestrator.domain.records import SeriesRecord
 from orchestrator.domain.series import Instance
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.intake import Intake, Received
+from orchestrator.pipeline.intake import Intake
+from orchestrator.pipeline.review_documents import ReviewDocument
 from tests.data.faults import ct
 from tests.data.objects import write_instance
 from tests.data.records import series_record
@@ -43,40 +45,71 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
-class Desk:
-    """An intake with a clock that is set by hand, over a spool of files."""
+class Files:
+    """Stands where the spool does: all of its files are of the series that is asked for."""
 
-    def __init__(self, ledger: Ledger, spool: list[Path]) -> None:
-        self.now = 100.0
-        self.routes = Routes()
-        self.verdicts: list[tuple[str, str]] = []
+    def __init__(self, paths: list[Path]) -> None:
+        self.paths = paths
+        self.broken: set[Path] = set()
+
+    def series_files(self, study_uid: str, series_uid: str) -> Sequence[SpooledFile]:
+        return [spooled(path, series_uid) for path in self.paths]
+
+    def arrival(self, file: SpooledFile) -> Arrival:
+        if file.path in self.broken:
+            raise UnreadableFile(f"{file.path}: its file meta cannot be read")
+        return Arrival(path=file.path)
+
+
+def spooled(path: Path, series_uid: str) -> SpooledFile:
+    return SpooledFile(path, "1.2", series_uid, path.stem, 0)
+
+
+class Documents:
+    """Stands where the queue of review documents does."""
+
+    def __init__(self) -> None:
+        self.processed: list[tuple[str, str]] = []
         self.away = self.busy = False
-        self.intake = Intake(
-            ledger,
-            self.routes,  # type: ignore[arg-type]
-            quiet_seconds=lambda way: 40.0 if way.called == "SLOW" else 10.0,
-            held=lambda *_: spool,
-            verdict=self._take,
-            clock=lambda: self.now,
-        )
 
-    def _take(self, instance: Instance, way: Received) -> bool:
+    def put(self, document: ReviewDocument) -> None:
+        pass
+
+    def is_processed(self, document: ReviewDocument) -> bool:
         if self.away:
             raise ArchiveUnavailable("away")
         if not self.busy:
-            self.verdicts.append((instance.sop_uid, way.source))
+            self.processed.append((document.instance.sop_uid, document.arrival.source))
         return not self.busy
+
+
+class Desk:
+    """An intake with a clock that is set by hand, over a spool of files."""
+
+    def __init__(self, ledger: Ledger, paths: list[Path]) -> None:
+        self.now = 100.0
+        self.routes = Routes()
+        self.files = Files(paths)
+        self.documents = Documents()
+        self.intake = Intake(
+            ledger,
+            self.routes,  # type: ignore[arg-type]
+            self.files,
+            quiet_seconds=lambda arrival: 40.0 if arrival.called == "SLOW" else 10.0,
+            documents=self.documents,  # type: ignore[arg-type]
+            clock=lambda: self.now,
+        )
 
     def after(self, seconds: float) -> None:
         self.now += seconds
         self.intake.advance()
 
 
-def test_what_nobody_rang_for_is_in_the_series_before_it_starts_and_leaves(ledger: Ledger, tmp_path: Path) -> None:
+def test_what_nobody_notified_of_is_in_the_series_before_it_starts_and_leaves(ledger: Ledger, tmp_path: Path) -> None:
     files = ct(tmp_path / "ct")
     desk = Desk(ledger, files)
     for path in files[:4]:
-        desk.intake.received(Received(path))
+        desk.intake.take(Arrival(path=path))
     desk.after(11.0)
     assert (desk.routes.admitted, desk.routes.released) == ([], [])
     desk.after(11.0)
@@ -87,7 +120,7 @@ def test_a_series_that_cannot_be_routed_waits_and_stops_no_other(ledger: Ledger,
     files = ct(tmp_path / "ct")
     desk = Desk(ledger, files)
     for path in files:
-        desk.intake.received(Received(path))
+        desk.intake.take(Arrival(path=path))
     desk.routes.fault = ValueError("Doe^Jane")
     desk.after(11.0)
     desk.routes.fault = None
@@ -106,7 +139,7 @@ def test_the_same_images_under_two_paths_are_one_series_that_starts_and_leaves(l
     shutil.copytree(tmp_path / "watched", tmp_path / "spooled")
     desk = Desk(ledger, sorted((tmp_path / "spooled").iterdir()))
     for path in watched:
-        desk.intake.received(Received(path))
+        desk.intake.take(Arrival(path=path))
     desk.after(11.0)
     desk.after(11.0)
     assert (set(desk.routes.admitted), len(desk.routes.released)) == ({6}, 1)
@@ -115,9 +148,9 @@ def test_the_same_images_under_two_paths_are_one_series_that_starts_and_leaves(l
 def test_the_quiet_period_is_that_of_the_way_by_which_the_last_image_came(ledger: Ledger, tmp_path: Path) -> None:
     first, *rest = ct(tmp_path / "ct")
     desk = Desk(ledger, [first, *rest])
-    desk.intake.received(Received(first))
+    desk.intake.take(Arrival(path=first))
     for path in rest:
-        desk.intake.received(Received(path, called="SLOW"))
+        desk.intake.take(Arrival(path=path, called="SLOW"))
     desk.after(11.0)
     assert desk.routes.released == []
     desk.after(30.0)
@@ -135,22 +168,22 @@ def test_each_report_is_taken_up_with_the_way_by_which_itself_came(ledger: Ledge
     files = reports(tmp_path, "1.2.1.1", "1.2.1.2")
     desk = Desk(ledger, files)
     for path, source in zip(files, ("receiver", "pacs"), strict=True):
-        desk.intake.received(Received(path, source=source))
+        desk.intake.take(Arrival(path=path, source=source))
     desk.after(11.0)
-    assert sorted(desk.verdicts) == [("1.2.1.1", "receiver"), ("1.2.1.2", "pacs")]
+    assert sorted(desk.documents.processed) == [("1.2.1.1", "receiver"), ("1.2.1.2", "pacs")]
 
 
 def test_a_verdict_that_cannot_be_taken_now_keeps_its_series_from_being_settled(ledger: Ledger, tmp_path: Path) -> None:
     """So a kill in between loses nothing: what is not settled is taken up again."""
     files = reports(tmp_path, "1.2.1.1")
     desk = Desk(ledger, files)
-    desk.intake.received(Received(files[0], source="pacs"))
-    desk.away = True
+    desk.intake.take(Arrival(path=files[0], source="pacs"))
+    desk.documents.away = True
     desk.after(11.0)
-    assert (desk.verdicts, desk.routes.released) == ([], [])
-    desk.away = False
+    assert (desk.documents.processed, desk.routes.released) == ([], [])
+    desk.documents.away = False
     desk.after(61.0)
-    assert (desk.verdicts, desk.routes.released) == ([("1.2.1.1", "pacs")], ["1.2.1"])
+    assert (desk.documents.processed, desk.routes.released) == ([("1.2.1.1", "pacs")], ["1.2.1"])
 
 
 def test_a_series_is_settled_when_what_it_says_was_taken_up_and_others_do_not_wait(
@@ -158,13 +191,13 @@ def test_a_series_is_settled_when_what_it_says_was_taken_up_and_others_do_not_wa
 ) -> None:
     (report,), files = reports(tmp_path, "1.2.1.1"), ct(tmp_path / "ct")
     desk = Desk(ledger, [])
-    desk.busy = True
+    desk.documents.busy = True
     for path in (report, *files):
-        desk.intake.received(Received(path, source="pacs"))
+        desk.intake.take(Arrival(path=path, source="pacs"))
     desk.after(11.0)
     assert len(desk.routes.released) == 1
     assert "1.2.1" not in desk.routes.released
-    desk.busy = False
+    desk.documents.busy = False
     desk.after(0.1)
     assert desk.routes.released[1:] == ["1.2.1"]
 
@@ -173,6 +206,27 @@ def test_images_are_nobody_s_verdict(ledger: Ledger, tmp_path: Path) -> None:
     files = ct(tmp_path / "ct")
     desk = Desk(ledger, files)
     for path in files:
-        desk.intake.received(Received(path))
+        desk.intake.take(Arrival(path=path))
     desk.after(11.0)
-    assert (len(desk.routes.released), desk.verdicts) == (1, [])
+    assert (len(desk.routes.released), desk.documents.processed) == (1, [])
+
+
+def test_a_file_of_the_spool_that_cannot_be_read_is_recorded_and_stops_no_other(ledger: Ledger, tmp_path: Path) -> None:
+    broken, *rest = ct(tmp_path / "ct")
+    desk = Desk(ledger, [broken, *rest])
+    desk.files.broken = {broken}
+    desk.intake.recover(spooled(path, "1.2.1") for path in (broken, *rest))
+    desk.after(11.0)
+    desk.after(11.0)
+    assert (set(desk.routes.admitted), len(desk.routes.released)) == ({5}, 1)
+    assert [event.kind for event in ledger.events.after()].count("file-unreadable") == 1
+
+
+def test_a_count_of_a_series_that_is_not_pending_is_passed_over(ledger: Ledger, tmp_path: Path) -> None:
+    files = ct(tmp_path / "ct")
+    desk = Desk(ledger, files)
+    desk.intake.take(Announced(series_uid="9.9.9", count=6, reason="of a series that nobody sent"))
+    for path in files:
+        desk.intake.take(Arrival(path=path))
+    desk.after(1.0)
+    assert desk.routes.released == []

@@ -8,145 +8,159 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from orchestrator.archive import Announced, Arrival, Closed
 from orchestrator.domain.series import Instance
-from orchestrator.pipeline.completion import Completion, Step
+from orchestrator.pipeline.completion import Checks, Due, Step, due_steps
+from orchestrator.pipeline.pending import PendingSeries
 
 QUIET = 30.0
+SERIES = "1.2.3"
 
 
-def instance(number: int, *, series: str = "1.2.3", digest: str = "") -> Instance:
-    return Instance("1.2", series, f"{series}.{number}", "1.2.840.10008.5.1.4.1.1.2", Path(), digest or f"d{number}")
+def instance(number: int, *, digest: str = "") -> Instance:
+    return Instance("1.2", SERIES, f"{SERIES}.{number}", "1.2.840.10008.5.1.4.1.1.2", Path(), digest or f"d{number}")
 
 
-def completion(*, gap_free: bool = True, announced: int | None = None) -> Completion:
-    return Completion(gap_free=lambda _: gap_free, expected_count=lambda _: announced)
+class Scenario:
+    """One pending series, whose headers say what a test chooses."""
 
+    def __init__(self, *, gap_free: bool = True, expected: int | None = None) -> None:
+        self.series = PendingSeries(SERIES, Arrival(path=Path()))
+        self.checks = Checks(gap_free=lambda _: gap_free, expected_count=lambda _: expected)
 
-def arrive(watch: Completion, *numbers: int, now: float = 0.0, association: str = "a", sender: str = "CT1") -> bool:
-    reopened = [
-        watch.arrived(instance(n), now=now, quiet_seconds=QUIET, association=association, sender=sender)
-        for n in numbers
-    ]
-    return any(reopened)
+    def arrive(self, *numbers: int, now: float = 0.0, association: str = "a", sender: str = "CT1") -> bool:
+        """Return whether one of these instances changed a series whose models had started."""
+        arrival = Arrival(path=Path(), association=association, calling=sender)
+        reopened = [self.series.add(instance(n), arrival, now=now, quiet_seconds=QUIET) for n in numbers]
+        return any(reopened)
 
+    def close(self, association: str, *, released: bool, others_open: int) -> None:
+        self.series.close(
+            Closed(association=association, released=released, calling="CT1", called="", others_open=others_open)
+        )
 
-def steps(watch: Completion, now: float) -> list[Step]:
-    """Take the steps that are due."""
-    due = watch.due(now)
-    for step in due:
-        watch.done(step)
-    return [step.step for step in due]
+    def announce(self, count: int) -> None:
+        reason = "vna says that the series is complete"
+        self.series.announce(Announced(series_uid=SERIES, count=count, reason=reason))
+
+    def due(self, now: float) -> list[Due]:
+        return due_steps(self.series, now, self.checks)
+
+    def steps(self, now: float) -> list[Step]:
+        """Take the steps that are due."""
+        steps = [due.step for due in self.due(now)]
+        self.series.started |= bool(steps)
+        return steps
 
 
 def test_a_released_association_with_gap_free_images_starts_the_models_but_releases_nothing() -> None:
-    watch = completion()
-    arrive(watch, 1, 2, 3)
-    watch.closed("a", released=True, sender="CT1", others_open=0)
-    assert steps(watch, 0.1) == [Step.START]
-    assert steps(watch, QUIET - 1) == []
-    assert steps(watch, QUIET) == [Step.RELEASE]
+    scenario = Scenario()
+    scenario.arrive(1, 2, 3)
+    scenario.close("a", released=True, others_open=0)
+    assert scenario.steps(0.1) == [Step.START]
+    assert scenario.steps(QUIET - 1) == []
+    assert scenario.steps(QUIET) == [Step.RELEASE]
 
 
 def test_the_announced_number_of_images_starts_and_releases_at_once() -> None:
-    watch = completion(announced=3)
-    arrive(watch, 1, 2)
-    assert steps(watch, 0.0) == []
-    arrive(watch, 3)
-    assert steps(watch, 0.0) == [Step.START, Step.RELEASE]
+    scenario = Scenario(expected=3)
+    scenario.arrive(1, 2)
+    assert scenario.steps(0.0) == []
+    scenario.arrive(3)
+    assert scenario.steps(0.0) == [Step.START, Step.RELEASE]
 
 
 def test_a_count_that_somebody_tells_starts_and_releases_at_once() -> None:
-    watch = completion(gap_free=False)
-    arrive(watch, 1, 2)
-    watch.announced("1.2.3", 3, "vna says that the series is complete")
-    assert steps(watch, 0.0) == []
-    arrive(watch, 3)
-    (start, release) = watch.due(0.0)
+    scenario = Scenario(gap_free=False)
+    scenario.arrive(1, 2)
+    scenario.announce(3)
+    assert scenario.steps(0.0) == []
+    scenario.arrive(3)
+    (start, release) = scenario.due(0.0)
     assert (start.step, release.step) == (Step.START, Step.RELEASE)
     assert release.reason == "vna says that the series is complete: all 3 images arrived"
 
 
 def test_a_count_that_is_too_small_proves_nothing() -> None:
-    watch = completion(gap_free=False)
-    arrive(watch, 1, 2, 3)
-    watch.announced("1.2.3", 2, "vna says that the series is complete")
-    watch.announced("9.9.9", 2, "of a series that is not in hand")
-    assert steps(watch, 0.0) == []
-    assert steps(watch, QUIET) == [Step.START, Step.RELEASE]
+    scenario = Scenario(gap_free=False)
+    scenario.arrive(1, 2, 3)
+    scenario.announce(2)
+    assert scenario.steps(0.0) == []
+    assert scenario.steps(QUIET) == [Step.START, Step.RELEASE]
 
 
 def test_without_any_signal_the_quiet_period_starts_and_releases() -> None:
-    watch = completion(gap_free=False)
-    arrive(watch, 1)
-    assert steps(watch, QUIET - 0.1) == []
-    assert steps(watch, QUIET) == [Step.START, Step.RELEASE]
+    scenario = Scenario(gap_free=False)
+    scenario.arrive(1)
+    assert scenario.steps(QUIET - 0.1) == []
+    assert scenario.steps(QUIET) == [Step.START, Step.RELEASE]
 
 
 @pytest.mark.parametrize(
     ("released", "others_open"), [(False, 0), (True, 1)], ids=["aborted", "another association is open"]
 )
 def test_an_aborted_or_a_parallel_association_is_no_hint(released: bool, others_open: int) -> None:
-    watch = completion()
-    arrive(watch, 1, 2)
-    watch.closed("a", released=released, sender="CT1", others_open=others_open)
-    assert steps(watch, 1.0) == []
+    scenario = Scenario()
+    scenario.arrive(1, 2)
+    scenario.close("a", released=released, others_open=others_open)
+    assert scenario.steps(1.0) == []
 
 
 def test_images_by_two_associations_are_no_hint() -> None:
-    watch = completion()
-    arrive(watch, 1, 2, association="a")
-    arrive(watch, 3, association="b")
-    watch.closed("a", released=True, sender="CT1", others_open=1)
-    watch.closed("b", released=True, sender="CT1", others_open=0)
-    assert steps(watch, 1.0) == []
+    scenario = Scenario()
+    scenario.arrive(1, 2, association="a")
+    scenario.arrive(3, association="b")
+    scenario.close("a", released=True, others_open=1)
+    scenario.close("b", released=True, others_open=0)
+    assert scenario.steps(1.0) == []
 
 
 def test_the_last_of_parallel_associations_to_close_gives_the_hint() -> None:
-    watch = completion()
-    arrive(watch, 1, 2)
-    watch.closed("a", released=True, sender="CT1", others_open=1)
-    watch.closed("other", released=True, sender="CT1", others_open=0)
-    assert steps(watch, 1.0) == [Step.START]
+    scenario = Scenario()
+    scenario.arrive(1, 2)
+    scenario.close("a", released=True, others_open=1)
+    scenario.close("other", released=True, others_open=0)
+    assert scenario.steps(1.0) == [Step.START]
 
 
 def test_an_aborted_series_gets_no_hint_when_a_later_association_of_the_sender_closes() -> None:
-    watch = completion()
-    arrive(watch, 1, 2)
-    watch.closed("a", released=False, sender="CT1", others_open=0)
-    watch.closed("later", released=True, sender="CT1", others_open=0)
-    assert steps(watch, 1.0) == []
+    scenario = Scenario()
+    scenario.arrive(1, 2)
+    scenario.close("a", released=False, others_open=0)
+    scenario.close("later", released=True, others_open=0)
+    assert scenario.steps(1.0) == []
 
 
 def test_a_late_image_after_the_start_reopens_the_series() -> None:
-    watch = completion()
-    arrive(watch, 1, 2)
-    watch.closed("a", released=True, sender="CT1", others_open=0)
-    steps(watch, 0.1)
-    assert arrive(watch, 3, now=5.0, association="b")
-    assert steps(watch, QUIET) == []
-    assert steps(watch, 5.0 + QUIET) == [Step.START, Step.RELEASE]
+    scenario = Scenario()
+    scenario.arrive(1, 2)
+    scenario.close("a", released=True, others_open=0)
+    scenario.steps(0.1)
+    assert scenario.arrive(3, now=5.0, association="b")
+    assert scenario.steps(QUIET) == []
+    assert scenario.steps(5.0 + QUIET) == [Step.START, Step.RELEASE]
 
 
 def test_a_plain_resend_reopens_nothing() -> None:
-    watch = completion()
-    arrive(watch, 1, 2)
-    watch.closed("a", released=True, sender="CT1", others_open=0)
-    steps(watch, 0.1)
-    assert not arrive(watch, 1, now=1.0, association="b")
+    scenario = Scenario()
+    scenario.arrive(1, 2)
+    scenario.close("a", released=True, others_open=0)
+    scenario.steps(0.1)
+    assert not scenario.arrive(1, now=1.0, association="b")
 
 
 def test_a_corrected_resend_reopens() -> None:
-    watch = completion(announced=1)
-    watch.resumed([instance(1)], started=True, last_arrival=0.0, quiet_seconds=QUIET)
-    assert watch.arrived(instance(1, digest="corrected"), now=1.0, quiet_seconds=QUIET)
+    scenario = Scenario(expected=1)
+    scenario.series.resume([instance(1)])
+    corrected = instance(1, digest="corrected")
+    assert scenario.series.add(corrected, Arrival(path=Path()), now=1.0, quiet_seconds=QUIET)
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.floats(0, 100)), min_size=1, max_size=20))
 def test_every_series_is_released_once_the_sender_is_quiet(arrivals: list[tuple[int, float]]) -> None:
-    watch = completion(gap_free=False)
+    scenario = Scenario(gap_free=False)
     arrivals.sort(key=lambda item: item[1])
     for number, when in arrivals:
-        watch.arrived(instance(number), now=when, quiet_seconds=QUIET)
-    last = watch.due(arrivals[-1][1] + QUIET)
-    assert last[-1].step is Step.RELEASE
-    assert {item.sop_uid for item in last[-1].instances} == {instance(n).sop_uid for n, _ in arrivals}
+        scenario.arrive(number, now=when)
+    assert scenario.steps(arrivals[-1][1] + QUIET)[-1] is Step.RELEASE
+    assert set(scenario.series.instances) == {instance(n).sop_uid for n, _ in arrivals}

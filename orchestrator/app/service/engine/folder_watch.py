@@ -12,9 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.archive import FolderArchive
+from orchestrator.archive import Arrival, FolderArchive
 from orchestrator.domain.errors import ArchiveUnavailable
-from orchestrator.pipeline.intake import Received
 
 LOOK_SECONDS = 1.0
 WALK_SHARE = 0.05
@@ -41,7 +40,7 @@ class FolderWatch:
         """Be told of nothing more."""
         self._changes.close()
 
-    def new_files(self) -> Iterator[Received]:
+    def new_files(self) -> Iterator[Arrival]:
         """Yield what is new since the last look; nothing while the folder is away or a look is not due."""
         if time.monotonic() < self._next_look:
             return
@@ -51,7 +50,7 @@ class FolderWatch:
                 continue
             if looked.get(path) == stamp:
                 self._taken[path] = stamp
-                yield Received(path, source=self._archive.name)
+                yield Arrival(path=path, source=self._archive.name)
             else:
                 self._coming[path] = stamp
         self._next_look = time.monotonic() + LOOK_SECONDS

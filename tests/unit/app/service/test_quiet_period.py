@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.app.service.engine.quiet_period import quiet_period
+from orchestrator.archive import Arrival
 from orchestrator.config import ArchiveSettings, EntitySettings, ReceiverSettings, Settings
-from orchestrator.pipeline.intake import Received
 
 SETTINGS = Settings(
     receiver=ReceiverSettings(quiet_seconds=30),
@@ -32,4 +32,4 @@ SETTINGS = Settings(
     ],
 )
 def test_an_archive_and_an_ae_title_have_quiet_periods_of_their_own(source: str, called: str, seconds: float) -> None:
-    assert quiet_period(SETTINGS)(Received(Path("x"), source=source, called=called)) == seconds
+    assert quiet_period(SETTINGS)(Arrival(path=Path("x"), source=source, called=called)) == seconds
