@@ -11,6 +11,7 @@ import typer
 
 from orchestrator.app.installation.settings import settings_of
 from orchestrator.app.operations import explain as explanations
+from orchestrator.app.operations.explain import SeriesExplanation
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, table
 from orchestrator.domain.errors import UserError
 
@@ -36,20 +37,51 @@ def check(
 
 @commands.command()
 def explain(
-    what: Annotated[str, typer.Argument(help="Folder of DICOM files, or a Series Instance UID the host has seen.")],
+    what: Annotated[str, typer.Argument(help="Folder of DICOM files, or a Series Instance UID the host has received.")],
     rules: RulesFile = None,
     settings: SettingsFile = None,
     json: JsonFlag = False,
 ) -> None:
-    """Say for each rule and each condition what was found, and why it did or did not fire."""
-    effective = settings_of(settings)
-    explained = explanations.explain(what, effective, rules)
+    """Show for each rule and condition which value was found, and why the rule matches or not.
+
+    For a received series this is the decision of the host, and what the rules say now if they say something else.
+    """
+    explained = explanations.explain(what, settings_of(settings), rules)
     if json:
-        as_json({series_uid: jsons.loads(item.to_json(hide_identity=False)) for series_uid, item in explained.items()})
+        as_json({series_uid: _tree(item) for series_uid, item in explained.items()})
         return
     for series_uid, item in explained.items():
         console.print(f"\nseries {series_uid}", style="bold", markup=False)
-        console.print(item.text(hide_identity=False), markup=False)
+        _print_explanation(item)
+
+
+def _tree(item: SeriesExplanation) -> dict[str, object]:
+    """Return the explanation as JSON objects: the decision, and what the rules say now where that differs."""
+    tree: dict[str, object] = jsons.loads(item.explanation.to_json(hide_identity=False))
+    tree["written_here"] = item.written_here
+    if item.record is not None:
+        tree |= {"revision": item.record.revision, "only_rule": item.only_rule, "unknown": list(item.unknown)}
+        tree["now"] = jsons.loads(item.now.to_json(hide_identity=False)) if item.now else None
+    return tree
+
+
+def _print_explanation(item: SeriesExplanation) -> None:
+    if item.record is not None:
+        when = item.record.first_seen.astimezone()
+        source = item.record.source or "an unknown source"
+        console.print(f"revision {item.record.revision}, received from {source}, {when:%Y-%m-%d %H:%M}", markup=False)
+    if item.written_here:
+        console.print("this host wrote these objects", markup=False)
+    if item.only_rule:
+        console.print(f"fetched by a backfill: only the rule {item.only_rule!r} counted", markup=False)
+    console.print(item.explanation.text(hide_identity=False), markup=False)
+    if item.now is not None:
+        console.print("\nThe rules or the plugins changed since. They say now:", style="bold", markup=False)
+        console.print(item.now.text(hide_identity=False), markup=False)
+    if item.unknown:
+        names = ", ".join(item.unknown)
+        text = f"The rules changed since. What they say now is unknown: no values are left of {names}."
+        console.print(f"\n{text}", markup=False)
 
 
 @commands.command()

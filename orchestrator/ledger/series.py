@@ -139,6 +139,13 @@ class SeriesRepository(Repository):
                 kept = sa.update(tables.series).where(_is(series_uid, revision))
                 connection.execute(kept.values(facts=dict(facts)))
 
+    def facts(self, series_uid: str, revision: int) -> Mapping[str, Sequence[HeaderValue] | None] | None:
+        """Return what the rules were asked about, None where nothing was kept; see ``explain``."""
+        query = sa.select(tables.series.c.facts).where(_is(series_uid, revision))
+        with self._database.reading() as connection:
+            found: Mapping[str, Sequence[HeaderValue] | None] | None = connection.execute(query).scalar()
+            return found
+
     def routed(self, since: datetime, source: str | None = None) -> Iterator[RoutedSeries]:
         """Yield the newest revision of each series that rules were asked about since then, the oldest first."""
         table = tables.series

@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from orchestrator.dicom import gather, may_be_image
+from orchestrator.dicom import gather
 from orchestrator.domain.job import JobState, Priority, Purpose, job_key
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.records import JobRecord, SeriesRecord, SeriesState
 from orchestrator.domain.series import Headers, Instance, Series, series_digest
 from orchestrator.engine import Client
+from orchestrator.pipeline.facts import facts_of_series
 from orchestrator.pipeline.parts import Parts
 from orchestrator.pipeline.queueing import queue_job, unused_key
 from orchestrator.rules import Match, select_ledger_facts
@@ -89,9 +90,9 @@ class Routing:
         )
 
     def _route(self, series: Series, only_rule: str) -> None:
-        facts = {**series.facts, **self._parts.observers.series_facts(series)}
-        if self._is_ours(series):
-            facts = {**facts, "MachineWritten": ("yes",)}
+        facts = facts_of_series(
+            series, plugin_facts=self._parts.observers.series_facts, own_objects=self._parts.ledger.objects.known
+        )
         rules = self._parts.rules()
         matches = rules.match(facts)
         if only_rule:
@@ -108,10 +109,6 @@ class Routing:
             self._parts.ledger.jobs.add(job)
             if self._parts.ledger.jobs.get(job.key).state is JobState.WAITING:
                 queue_job(self._client, job)
-
-    def _is_ours(self, series: Series) -> bool:
-        uids = [instance.sop_uid for instance in series.instances]
-        return not any(map(may_be_image, series.instances)) or bool(self._parts.ledger.objects.known(uids))
 
     def _jobs(self, series: Series, matches: Collection[Match]) -> Iterator[JobRecord]:
         """Yield one job for each model; where two rules name a model, the more urgent one counts."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from orchestrator.domain.job import Priority
 from orchestrator.domain.series import Headers, HeaderValue
 from orchestrator.rules.conditions import Condition, values_of
 from orchestrator.rules.identity import is_identifying
@@ -35,6 +37,12 @@ class ConditionExplanation:
         choices = tuple(str(each) for each in condition.choices)
         values = values_of(facts, condition.keyword)
         return cls(condition.keyword, choices, values, str(choice) if choice else "")
+
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> ConditionExplanation:
+        """Return the explanation that ``to_json`` wrote; of several choices the one that fitted is not known."""
+        choices, values = tuple(tree["wanted"]), tuple(tree["found"])
+        return cls(tree["keyword"], choices, values, " or ".join(choices) if tree["satisfied"] else "")
 
     @property
     def satisfied(self) -> bool:
@@ -86,6 +94,14 @@ class RuleExplanation:
         unless = tuple(ConditionExplanation.of(condition, facts) for condition in rule.unless)
         return cls(rule, when, unless)
 
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> RuleExplanation:
+        """Return the explanation that ``to_json`` wrote; its rule has no conditions."""
+        priority = Priority(tree["priority"])
+        rule = Rule(tree["rule"], tuple(tree["models"]), when=(), priority=priority, hold=tree["hold"])
+        when = tuple(tuple(map(ConditionExplanation.from_json, clause)) for clause in tree["when"])
+        return cls(rule, when, tuple(map(ConditionExplanation.from_json, tree["unless"])))
+
     @property
     def matched(self) -> bool:
         """True where the rule matches the series."""
@@ -128,6 +144,18 @@ class Explanation:
 
     rules: tuple[RuleExplanation, ...]
     exclusion: str = ""
+
+    @classmethod
+    def from_json(cls, text: str) -> Explanation:
+        """Return the explanation that ``to_json`` wrote, as the ledger keeps it."""
+        tree = json.loads(text)
+        return cls(tuple(map(RuleExplanation.from_json, tree["rules"])), tree.get("refused", ""))
+
+    @property
+    def keywords(self) -> frozenset[str]:
+        """The keywords of all conditions."""
+        conditions = (each for rule in self.rules for clause in (*rule.when, rule.unless) for each in clause)
+        return frozenset(each.keyword for each in conditions)
 
     @property
     def matched(self) -> bool:

@@ -70,13 +70,19 @@ def opened(settings_file: Path | None) -> Iterator[Ledger]:
         yield ledger
 
 
+def ledger_exists(settings: Settings) -> bool:
+    """Return whether the service made a ledger; one on a database server counts as made."""
+    file = settings.data.database.removeprefix("sqlite:///")
+    return file == settings.data.database or Path(file).exists()
+
+
 def ledger_of(settings: Settings) -> Ledger:
     """Return the ledger that the service made.
 
     Raises UserError where there is none: whoever asks in the wrong folder must not read "no jobs".
     """
-    file = settings.data.database.removeprefix("sqlite:///")
-    if file != settings.data.database and not Path(file).exists():
+    if not ledger_exists(settings):
+        file = settings.data.database.removeprefix("sqlite:///")
         raise UserError(
             f"there is no ledger at {file}: orchestrator serve makes it; name other settings with --settings FILE"
         )

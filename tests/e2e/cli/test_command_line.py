@@ -263,7 +263,7 @@ def test_rules_explain_a_series_that_was_received(command: Command, finished: Si
 
 @pytest.mark.parametrize(
     ("what", "fault"),
-    [("typo", "there is no folder typo"), ("1.2.3", "1.2.3 is no series that this host has received")],
+    [("typo", "there is no folder typo"), ("1.2.3", "this host has received no series 1.2.3")],
 )
 def test_rules_explain_names_what_is_not_there(command: Command, finished: Site, what: str, fault: str) -> None:
     ended = command("rules", "explain", what, *finished.settings)

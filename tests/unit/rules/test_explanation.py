@@ -7,7 +7,7 @@ import json
 import pytest
 from pydicom.datadict import tag_for_keyword
 
-from orchestrator.rules import identity, parse_rules
+from orchestrator.rules import Explanation, identity, parse_rules
 
 TEXT = """
 [[rule]]
@@ -113,3 +113,11 @@ def test_the_rules_that_matched_are_named_in_the_order_of_the_file() -> None:
     rule = '[[rule]]\nname = "{0}"\nmodel = "m"\npriority = "{0}"\nwhen.Rows = 1\n'
     explanation = parse_rules(rule.format("routine") + rule.format("stat")).explain({"Rows": (1,)})
     assert explanation.matches == ("routine", "stat")
+
+
+@pytest.mark.parametrize("facts", [FACTS, {**FACTS, "SliceThickness": (1.0,)}, {}, {"Modality": ("SEG",)}])
+def test_a_stored_explanation_is_read_as_it_was(facts: dict[str, tuple[str | float, ...]]) -> None:
+    stored = parse_rules(TEXT).explain(facts).to_json(hide_identity=True)
+    read = Explanation.from_json(stored)
+    assert read.to_json(hide_identity=True) == stored
+    assert read.text() == parse_rules(TEXT).explain(facts).text()
