@@ -1,4 +1,4 @@
-"""``orchestrator jobs``: what is running, what ended and why."""
+"""``orchestrator jobs``: list and show jobs, retry and cancel them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, deli
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import JobRecord
 
-commands = typer.Typer(help="Jobs: their states, their reasons, and trying again.", no_args_is_help=True)
+commands = typer.Typer(help="Jobs: list, show, retry, cancel.", no_args_is_help=True)
 Key = Annotated[str, typer.Argument(help="Job key, or its first 6 digits and more.")]
 
 
@@ -20,7 +20,7 @@ Key = Annotated[str, typer.Argument(help="Job key, or its first 6 digits and mor
 def list_jobs(
     settings: SettingsFile = None,
     state: Annotated[list[JobState] | None, typer.Option(help="Only jobs in this state; may be repeated.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Show only the newest N jobs.")] = 50,
     json: JsonFlag = False,
 ) -> None:
     """Show jobs, newest first."""
@@ -71,26 +71,26 @@ def show(key: Key, settings: SettingsFile = None, json: JsonFlag = False) -> Non
 @commands.command()
 def retry(
     key: Key,
-    by: Annotated[str, typer.Option(help="Who asks for it; kept in the audit trail.")] = "command line",
+    by: Annotated[str, typer.Option(help="Your name, for the audit trail.")] = "command line",
     settings: SettingsFile = None,
 ) -> None:
     """Try a failed, parked, held or unsupported job again."""
-    from orchestrator.app.operations import jobs as desk  # loads the engine's client
+    from orchestrator.app.operations.jobs import open_job_control  # loads the engine's client
 
-    with desk.opened(settings) as office:
-        job = office.retry(key, by=by)
-    console.print(f"job {job.key[:12]} is {job.state}; a running service takes it up", markup=False)
+    with open_job_control(settings) as jobs:
+        job = jobs.retry(key, by=by)
+    console.print(f"job {job.key[:12]} is {job.state}; a running service runs it", markup=False)
 
 
 @commands.command()
 def cancel(
     key: Key,
-    by: Annotated[str, typer.Option(help="Who asks for it; kept in the audit trail.")] = "command line",
+    by: Annotated[str, typer.Option(help="Your name, for the audit trail.")] = "command line",
     settings: SettingsFile = None,
 ) -> None:
     """End a job that has not delivered anything."""
-    from orchestrator.app.operations import jobs as desk  # loads the engine's client
+    from orchestrator.app.operations.jobs import open_job_control  # loads the engine's client
 
-    with desk.opened(settings) as office:
-        job = office.cancel(key, by=by)
+    with open_job_control(settings) as jobs:
+        job = jobs.cancel(key, by=by)
     console.print(f"job {job.key[:12]} is {job.state}", markup=False)

@@ -1,4 +1,4 @@
-"""The review pages over a ledger: pictures drawn from the delivered objects, orders given to the desk."""
+"""The review pages over a ledger: pictures of the delivered objects, and what a person may do with jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from fastapi import FastAPI
 from orchestrator.app.installation.connections import load_plugins, start_workers
 from orchestrator.app.installation.paths import notification_socket_of, spool_of
 from orchestrator.app.installation.write_options import options_of
-from orchestrator.app.operations.jobs import Desk
 from orchestrator.app.service.ohif import ohif_of
 from orchestrator.archive import Notifier, Stow, storage_classes
 from orchestrator.config import Settings
@@ -19,6 +18,7 @@ from orchestrator.dicom import Overlay, parameters
 from orchestrator.domain.reading import Reading, SecondReader
 from orchestrator.engine import Client
 from orchestrator.ledger import Ledger
+from orchestrator.pipeline.job_control import JobControl
 from orchestrator.web import ModelCardText, Take, create_app
 from orchestrator.web import serve as serve_pages
 from orchestrator.worker import Workers
@@ -57,14 +57,14 @@ def opened(settings: Settings) -> Iterator[FastAPI]:
         client = stack.enter_context(closing(Client(settings.data.database)))
         with closing(start_workers(settings)) as workers:  # only to read the models' cards
             cards, plugins = model_cards(workers), load_plugins(workers)
-        desk = Desk(ledger, client, destinations=options_of(settings))
+        jobs = JobControl(ledger, client, destinations=options_of(settings))
 
         yield create_app(
             ledger,
             pictures=ResultPictures(ledger),
             models=cards,
-            retry=lambda key, by: desk.retry(key, by=by),
-            cancel=lambda key, by: desk.cancel(key, by=by),
+            retry=lambda key, by: jobs.retry(key, by=by),
+            cancel=lambda key, by: jobs.cancel(key, by=by),
             review_changed=plugins.review_changed,
             reading=Reading(SecondReader(settings.review.second_reader), settings.review.blinded),
             take=stack.enter_context(taking(settings)),

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Form, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from orchestrator.domain.errors import UserError
-from orchestrator.domain.job import ENDED, MOVES, JobState
-from orchestrator.domain.records import DeliveryState
+from orchestrator.domain.job import JobState
+from orchestrator.pipeline.job_control import can_cancel, can_retry
 from orchestrator.web.addresses import Key, Name
 from orchestrator.web.reading.current_result import open_events
 from orchestrator.web.reading.result import stages
@@ -20,8 +20,6 @@ from orchestrator.web.site import Order, Site, SiteOf
 router = APIRouter()
 
 SHOWN: Final = 200
-RETRIED: Final = frozenset(state for state in ENDED if JobState.WAITING in MOVES[state])
-CANCELLED: Final = frozenset(state for state in JobState if JobState.FAILED in MOVES[state])
 
 
 @router.get("/jobs", dependencies=[needs(Permission.SEE)])
@@ -58,8 +56,8 @@ def job(site: SiteOf, request: Request, key: Key) -> HTMLResponse:
         deliveries=(*site.ledger.deliveries.of_job(found.key), *notes),
         events=open_events(site, found.key, review),
         stages=stages(found),
-        may_retry=found.state in RETRIED or any(note.state is DeliveryState.PARKED for note in notes),
-        may_cancel=found.state in CANCELLED,
+        may_retry=can_retry(site.ledger, found),
+        may_cancel=can_cancel(site.ledger, found),
         reviewer=remembered(request),
     )
 

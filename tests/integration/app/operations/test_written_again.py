@@ -13,12 +13,12 @@ from pynetdicom import evt
 
 from orchestrator.app.installation import host as hosting
 from orchestrator.app.installation.write_options import options_of
-from orchestrator.app.operations.jobs import Desk
 from orchestrator.config import Settings, load_settings
 from orchestrator.dicom import read_instance
 from orchestrator.domain.job import JobState
 from orchestrator.engine import Client
 from orchestrator.ledger import Ledger
+from orchestrator.pipeline.job_control import JobControl
 from tests.data.series import ct_series
 from tests.parts.archive.dicom_peer import peer_that
 
@@ -85,7 +85,7 @@ def test_a_result_goes_as_key_image_once_the_setting_is_changed(tmp_path: Path, 
     with closing(Ledger.open(usual.data.database)) as ledger, closing(Client(usual.data.database)) as client:
         (job,) = ledger.jobs.search()
         assert 'write objects = ["sr", "key-image"]' in job.reason
-        Desk(ledger, client, destinations=options_of(changed)).retry(job.key, by="Ada")
+        JobControl(ledger, client, destinations=options_of(changed)).retry(job.key, by="Ada")
     assert taken == []
     run(changed, JobState.DONE)
     assert set(taken) == {Comprehensive3DSRStorage, SecondaryCaptureImageStorage}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import DeliveryState
+from orchestrator.pipeline.job_control import can_cancel, can_retry
 from orchestrator.web import create_app
-from orchestrator.web.operations.jobs import CANCELLED, RETRIED
 from tests.data.reading_room import Drawings, ReadingRoom, ended, fill, now
 
 
@@ -33,9 +35,13 @@ def test_a_job_tells_everything_that_happened_to_it(visitor, room: ReadingRoom):
     assert "running -&gt; failed: signal 6" in text
 
 
-def test_the_states_that_can_be_retried_are_those_that_may_wait_again():
-    assert {"failed", "parked", "held", "unsupported", "not-applicable"} == RETRIED
-    assert {"waiting", "running", "delivering", "parked", "held"} == CANCELLED
+def test_the_states_that_can_be_retried_are_those_that_may_wait_again(room: ReadingRoom):
+    job = room.job("brain")
+    jobs = [replace(job, state=state) for state in JobState]
+    retried = {each.state for each in jobs if can_retry(room.ledger, each)}
+    assert retried == {"failed", "parked", "held", "unsupported", "not-applicable"}
+    cancelled = {each.state for each in jobs if can_cancel(room.ledger, each)}
+    assert cancelled == {"waiting", "running", "delivering", "parked", "held"}
 
 
 @pytest.mark.parametrize(("state", "order"), [(JobState.FAILED, "retry"), (JobState.UNSUPPORTED, "retry")])
