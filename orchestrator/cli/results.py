@@ -26,7 +26,7 @@ from orchestrator.cli.show import (
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.records import RetractionRecord, ReviewRecord
 from orchestrator.domain.review import RejectReason, ReviewState
-from orchestrator.domain.worklist import Wanted
+from orchestrator.domain.worklist import ResultFilter
 from orchestrator.pipeline.review import ReviewedResult, VerdictRequest
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def list_results(
 ) -> None:
     """Show results: urgent ones first, then the oldest."""
     with ledgers.opened(settings) as ledger:
-        results = ledger.results.search(Wanted(states=frozenset(state or ())))
+        results = ledger.results.search(ResultFilter(states=frozenset(state or ())))
     if json:
         as_json([{"job": job, "review": review} for job, review in results])
         return

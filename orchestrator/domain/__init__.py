@@ -1,1 +1,1 @@
-"""The words of this system; numpy and the standard library only."""
+"""The terms of this system as types: no adapter, no file format; numpy and the standard library only."""

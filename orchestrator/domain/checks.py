@@ -1,4 +1,4 @@
-"""Whether what a model returned is a Result on its input's grid; the worker and the host both ask."""
+"""Checks that a model's answer is a Result on the grid of its input; worker and host both check."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def check_result(result: object, shape: tuple[int, int, int]) -> None:
-    """Return when ``result`` is a sound Result for a volume of (slices, rows, columns).
+    """Check that ``result`` is a valid Result for a volume of (slices, rows, columns).
 
-    Looks at types, masks and maps (shape, dtype, values), labels, codes, units, finite numbers and at
+    Checks types, masks and maps (shape, dtype, values), labels, codes, units, finite numbers and at
     each region lying inside its image. Raises InvalidResult naming the first fault.
     """
     if not isinstance(result, Result):
@@ -61,17 +61,17 @@ def check_result(result: object, shape: tuple[int, int, int]) -> None:
 
 def _check_segments(segments: Iterable[Segment], shape: tuple[int, int, int]) -> Mapping[str, Segment]:
     """Return the segments by label."""
-    known: dict[str, Segment] = {}
+    segments_by_label: dict[str, Segment] = {}
     for number, segment in enumerate(segments, 1):
         if not isinstance(segment, Segment):
             _refuse(f"segment {number} is {type(segment).__name__}, expected Segment")
         _check_label(segment.label, f"segment {number}")
-        if segment.label in known:
+        if segment.label in segments_by_label:
             _refuse(f"two segments are labelled {segment.label!r}; a label names one segment")
         _check_mask(segment, shape)
         _check_segment_codes(segment)
-        known[segment.label] = segment
-    return known
+        segments_by_label[segment.label] = segment
+    return segments_by_label
 
 
 def _check_mask(segment: Segment, shape: tuple[int, int, int]) -> None:
@@ -120,18 +120,18 @@ def _check_finding(finding: Finding, name: str, segments: Mapping[str, Segment],
 def _check_place(finding: Finding, name: str, segments: Mapping[str, Segment]) -> None:
     if finding.segment is not None:
         _check_known(finding.segment, name, segments)
-    shown = finding.segment is not None and bool(segments[finding.segment].mask.any())
-    if finding.presence is Presence.ABSENT and (shown or finding.regions or finding.images):
-        _refuse(f"{name} is absent and has a place all the same")
+    is_shown = finding.segment is not None and bool(segments[finding.segment].mask.any())
+    if finding.presence is Presence.ABSENT and (is_shown or finding.regions or finding.images):
+        _refuse(f"{name} is absent but has a place; remove its segment, regions or images")
     if finding.images and (finding.regions or finding.segment is not None):
-        _refuse(f"{name} has a place and names whole images too; its place says on which images it is")
-    if finding.presence is Presence.PRESENT and finding.segment is not None and not shown and not finding.regions:
+        _refuse(f"{name} has a place and names whole images; give one of the two")
+    if finding.presence is Presence.PRESENT and finding.segment is not None and not is_shown and not finding.regions:
         _refuse(f"{name} is present but its segment {finding.segment!r} is empty")
 
 
 def _check_region(region: Region, name: str, shape: tuple[int, int, int]) -> None:
     if not isinstance(region, Region) or not isinstance(region.shape, Shape):
-        _refuse(f"{name} is no Region with a Shape")
+        _refuse(f"{name} is not a Region with a Shape")
     _check_slice(region.slice, name, shape)
     points = np.asarray(region.points)
     if points.ndim != 2 or points.shape[1] != len(("row", "column")) or points.dtype.kind not in "fiu":
@@ -179,15 +179,15 @@ def _check_measurement(measurement: Measurement, name: str, segments: Mapping[st
 
 
 def _check_maps(maps: Iterable[HeatMap], shape: tuple[int, int, int]) -> None:
-    known: set[str] = set()
+    names: set[str] = set()
     for number, heat in enumerate(maps, 1):
         if not isinstance(heat, HeatMap):
             _refuse(f"map {number} is {type(heat).__name__}, expected HeatMap")
         _check_label(heat.name, f"map {number}")
         name = f"map {heat.name!r}"
-        if heat.name in known:
+        if heat.name in names:
             _refuse(f"two maps are named {heat.name!r}; a name tells one map from another")
-        known.add(heat.name)
+        names.add(heat.name)
         _check_values(heat.values, name, shape)
         _check_unit(heat.unit, name)
         if heat.quantity is not None:
@@ -207,7 +207,7 @@ def _check_values(values: object, name: str, shape: tuple[int, int, int]) -> Non
     for plane in values:
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
             if not np.isfinite(plane.astype(np.float32, copy=False)).all():
-                _refuse(f"{name} holds a value that is no finite number (float32)")
+                _refuse(f"{name} holds a value that is not a finite number (float32)")
 
 
 def _check_range(ends: object, name: str) -> None:
@@ -239,7 +239,7 @@ def _check_code(code: object, name: str) -> None:
         _refuse(f"{name} is {type(code).__name__}, expected Code")
     texts = (code.value, code.scheme, code.meaning)
     if not all(isinstance(text, str) for text in texts):
-        _refuse(f"{name} is a code of something else than text")
+        _refuse(f"{name} has a code whose value, scheme or meaning is not text")
     if not _CODE_VALUE.fullmatch(code.value) or not _SCHEME.fullmatch(code.scheme):
         _refuse(f"{name} is {code}, expected a code value and a scheme of at most 16 characters")
     if not _LABEL.fullmatch(code.meaning) or code.meaning != code.meaning.strip():
@@ -248,7 +248,7 @@ def _check_code(code: object, name: str) -> None:
 
 def _check_unit(unit: object, name: str) -> None:
     if not isinstance(unit, str):
-        _refuse(f"the unit of {name}: no text")
+        _refuse(f"the unit of {name} is not text")
     if fault := unit_fault(unit):
         _refuse(f"the unit of {name}: {fault}")
 

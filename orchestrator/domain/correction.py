@@ -1,4 +1,4 @@
-"""What a person may put in the place of what a model said, and how the result reads then."""
+"""Corrections of a result: which values a person may change, and the result with the changes applied."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from orchestrator.domain.errors import UserError
 from orchestrator.domain.result import Presence, Urgency
 
 Entry = Mapping[str, object]
-"""A finding or measurement as the ledger keeps it; or a change of one: what, before, after, unit and its place, at."""
+"""A finding or measurement as the ledger stores it; or a change of one: what, before, after, unit, and place (at)."""
 
 NONE: Final = "none"
 """No urgency, no side."""
 SIDES: Final = ("Left", "Right", "Bilateral")
 LARGEST: Final = 1e9
-"""No quantity of a body in any unit in use is larger: a slip of the keyboard."""
+"""No quantity of a body is larger in any unit in use; a larger number is a typing error."""
 _BELOW_ZERO: Final = frozenset({"[hnsf'U]", "Cel", "deg"})
-"""Units whose numbers may have the other sign without being a slip."""
+"""Units in which a negative number is no typing error."""
 
 
 class WrongCorrection(UserError):
-    """A value that was typed cannot take the place of the model's."""
+    """A typed value cannot replace the model's value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Correctable:
     choices: tuple[str, ...] = ()
 
     def read(self, text: str) -> float | str:
-        """Return what somebody typed as a value of this kind.
+        """Return the typed text as a value of this kind.
 
         Raises WrongCorrection.
         """
@@ -58,71 +58,71 @@ class Correctable:
         except ValueError:
             value = math.nan
         if not math.isfinite(value) or "_" in text:
-            raise WrongCorrection(f"{self.what} needs a number with a decimal point and without other marks")
+            raise WrongCorrection(f"{self.what} needs a number; use a decimal point and no other marks")
         if abs(value) > LARGEST:
-            raise WrongCorrection(f"{self.what} cannot be as large as that")
+            raise WrongCorrection(f"{self.what} is too large")
         if value < 0 <= float(self.said) and self.unit not in _BELOW_ZERO:
             raise WrongCorrection(f"{self.what} cannot be below zero")
         return value
 
 
 def correctables(findings: Sequence[Entry], measurements: Sequence[Entry]) -> tuple[Correctable, ...]:
-    """Return all that may be corrected; of several with one name, the later ones are numbered."""
-    found = [each for place, entry in enumerate(findings) for each in _of_finding(place, entry)]
-    found += [each for place, entry in enumerate(measurements) for each in _of_measurement(place, entry)]
+    """Return all values that may be corrected; later ones of the same name are numbered."""
+    values = [each for place, entry in enumerate(findings) for each in _of_finding(place, entry)]
+    values += [each for place, entry in enumerate(measurements) for each in _of_measurement(place, entry)]
     times: Counter[str] = Counter()
-    for position, each in enumerate(found):
+    for position, each in enumerate(values):
         times[each.what] += 1
         if times[each.what] > 1:
             what = f"{each.what} ({times[each.what]})"
-            found[position] = Correctable(each.at, what, each.said, each.unit, each.choices)
-    return tuple(found)
+            values[position] = Correctable(each.at, what, each.said, each.unit, each.choices)
+    return tuple(values)
 
 
 def changes(
-    known: Iterable[Correctable], wanted: Iterable[tuple[str, str]], earlier: Iterable[Entry] = ()
+    values: Iterable[Correctable], entries: Iterable[tuple[str, str]], earlier: Iterable[Entry] = ()
 ) -> tuple[Entry, ...]:
-    """Return the changes that a verdict keeps: those of the verdict before it and, over them, what is wanted now.
+    """Return the changes of a verdict: those of the earlier verdict, overridden by the entries typed now.
 
-    wanted: (at, what was typed), empty where nothing was. A value that is the model's own again is no change;
+    entries: (at, typed text), empty text for no change. A value equal to the model's is no change;
     changes that came from an archive name no place and stay.
     Raises WrongCorrection.
     """
-    by_place = {each.at: each for each in known}
+    by_place = {each.at: each for each in values}
     earlier = tuple(earlier)
-    kept = {str(change["at"]): change for change in earlier if change.get("at") in by_place}
-    for at, text in wanted:
+    changes_by_place = {str(change["at"]): change for change in earlier if change.get("at") in by_place}
+    for at, text in entries:
         if at not in by_place:
-            raise WrongCorrection("the result says something else by now; look at it again")
+            raise WrongCorrection("the result has changed meanwhile; reload it")
         if text.strip():
             value = by_place[at].read(text.strip())
-            kept[at] = _change(by_place[at], value)
+            changes_by_place[at] = _change(by_place[at], value)
     elsewhere = [change for change in earlier if "at" not in change]
-    return (*elsewhere, *(change for at, change in kept.items() if change["after"] != by_place[at].said))
+    return (*elsewhere, *(change for at, change in changes_by_place.items() if change["after"] != by_place[at].said))
 
 
-def corrected(kind: str, entries: Sequence[Entry], made: Iterable[Entry]) -> tuple[Entry, ...]:
-    """Return the entries with what people put in their place; under ``ai`` stands what the model had said there.
+def corrected(kind: str, entries: Sequence[Entry], changes: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Return the entries with the changes applied; ``ai`` holds the model's original values.
 
     kind: ``findings`` or ``measurements``. Changes that came from an archive name no place and change nothing here.
     """
-    read: list[dict[str, object]] = [dict(entry) for entry in entries]
-    for change in made:
+    copies: list[dict[str, object]] = [dict(entry) for entry in entries]
+    for change in changes:
         group, _, rest = str(change.get("at", "")).partition("/")
         place, _, field = rest.partition("/")
-        if group == kind and place.isdecimal() and int(place) < len(read):
-            read[int(place)] = _put(read[int(place)], field, change)
-    return tuple(read)
+        if group == kind and place.isdecimal() and int(place) < len(copies):
+            copies[int(place)] = _put(copies[int(place)], field, change)
+    return tuple(copies)
 
 
 def urgency_of(findings: Iterable[Entry]) -> Urgency | None:
-    """Return the highest urgency of a finding that is not absent, None where none is stated."""
-    said = [each for each in findings if "urgency" in each and each["value"] != Presence.ABSENT]
-    return min((Urgency(str(each["urgency"])) for each in said), key=list(Urgency).index, default=None)
+    """Return the highest urgency of all findings that are not absent, None where there is none."""
+    urgent = [each for each in findings if "urgency" in each and each["value"] != Presence.ABSENT]
+    return min((Urgency(str(each["urgency"])) for each in urgent), key=list(Urgency).index, default=None)
 
 
 def measured(entry: Entry) -> str:
-    """Return what was measured: "Brain volume", "Midline shift"."""
+    """Return the name of a measurement with its segment: "Brain volume", "Midline shift"."""
     name, segment = str(entry.get("name", "Measurement")), str(entry.get("segment") or "")
     return f"{segment} {name.lower()}" if segment else name
 
@@ -132,8 +132,8 @@ def _of_finding(place: int, entry: Entry) -> Iterator[Correctable]:
     yield Correctable(f"{at}/value", name, str(entry.get("value", "")), choices=tuple(Presence))
     if side := str(entry.get("laterality") or ""):
         yield Correctable(f"{at}/laterality", f"{name}, side", side, choices=(side, *_other_sides(side)))
-    said = str(entry.get("urgency") or NONE)
-    yield Correctable(f"{at}/urgency", f"{name}, urgency", said, choices=(*Urgency, NONE))
+    urgency = str(entry.get("urgency") or NONE)
+    yield Correctable(f"{at}/urgency", f"{name}, urgency", urgency, choices=(*Urgency, NONE))
 
 
 def _of_measurement(place: int, entry: Entry) -> Iterator[Correctable]:
@@ -151,8 +151,8 @@ def _change(of: Correctable, value: float | str) -> Entry:
 
 
 def _put(entry: dict[str, object], field: str, change: Entry) -> dict[str, object]:
-    said = entry.get("ai")
-    ai = {**(said if isinstance(said, dict) else {}), field: change["before"]}
+    earlier = entry.get("ai")
+    ai = {**(earlier if isinstance(earlier, dict) else {}), field: change["before"]}
     if field == "urgency" and change["after"] == NONE:
         return {**{key: value for key, value in entry.items() if key != field}, "ai": ai}
     return {**entry, field: change["after"], "ai": ai}

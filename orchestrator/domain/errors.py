@@ -1,6 +1,6 @@
-"""Every fault has a name here; each message names the thing, what was found and what to do.
+"""The named errors. Each message says what happened, why, and what to do.
 
-Messages carry UIDs, names of models, rules and files of ours, never patient data.
+Messages carry UIDs and the names of models, rules and files, never patient data.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from enum import StrEnum
 
 
 class OrchestratorError(Exception):
-    """Base of every error this project raises on purpose."""
+    """Base class of all errors that this project raises itself."""
 
 
 class UserError(OrchestratorError, ValueError):
-    """Something a person wrote is wrong; the command line prints it and exits with status 2."""
+    """A person's input is wrong; the command line prints the message and exits with status 2."""
 
 
 class SettingsError(UserError):
@@ -29,15 +29,15 @@ class ManifestError(UserError):
 
 
 class UnknownConcept(UserError, LookupError):
-    """A coded concept was asked for by a name that the dictionary lacks."""
+    """The dictionary of coded concepts has no concept of this name."""
 
 
 class UnknownRecord(UserError, LookupError):
-    """A job, series or result was asked for that the ledger does not hold."""
+    """The ledger holds no such job, series or result."""
 
 
 class ForbiddenTransition(UserError):
-    """A job or review cannot go from its state to the one asked for."""
+    """A job or review cannot move from its state to the requested one."""
 
 
 class IncompleteVerdict(UserError):
@@ -45,7 +45,7 @@ class IncompleteVerdict(UserError):
 
 
 class InputFault(StrEnum):
-    """Why a series cannot be given to a model (the outcome is then ``unsupported``)."""
+    """Why a model cannot take a series; the outcome is ``unsupported``."""
 
     UNREADABLE = "unreadable"
     NO_PIXELS = "no-pixels"
@@ -69,7 +69,7 @@ class InputFault(StrEnum):
 
 
 class UnsupportedInput(OrchestratorError, ValueError):
-    """The input is sound or not, but this model must not be run on it."""
+    """This model must not run on this input, whether the input is sound or not."""
 
     def __init__(self, fault: InputFault | str, reason: str = "") -> None:
         if not reason:
@@ -83,11 +83,11 @@ class UnsupportedInput(OrchestratorError, ValueError):
 
 
 class NotApplicable(OrchestratorError, ValueError):
-    """The model has nothing to say about this input, as a spine model about a foot (outcome ``not-applicable``)."""
+    """The model does not apply to this input, for example a spine model to a foot; outcome ``not-applicable``."""
 
 
 class UnreadableFile(OrchestratorError, ValueError):
-    """A file is no DICOM, or broken; it never stops the files beside it."""
+    """A file is not DICOM, or is broken; other files are still read."""
 
 
 class InvalidResult(OrchestratorError, ValueError):
@@ -115,7 +115,7 @@ class WorkerOutOfMemory(InferenceError):
 
 
 class DeviceOutOfMemory(WorkerOutOfMemory):
-    """The memory of a GPU did not suffice; a model that may take any device goes on on the CPU."""
+    """The GPU ran out of memory; a model that may run on any device continues on the CPU."""
 
 
 class DeviceUnavailable(InferenceError):
@@ -123,7 +123,7 @@ class DeviceUnavailable(InferenceError):
 
 
 class RemoteUnavailable(InferenceError):
-    """A model server does not answer, or is not ready, now; the same attempt may go through later."""
+    """A model server does not answer or is not ready; a retry may succeed."""
 
 
 class RemoteTimeout(InferenceError):
@@ -131,11 +131,11 @@ class RemoteTimeout(InferenceError):
 
 
 class RemoteFailed(InferenceError):
-    """A model server answered with an error, or with something that is no answer."""
+    """A model server answered with an error or an invalid answer."""
 
 
 class EgressRefused(OrchestratorError):
-    """The settings do not let this leave for that place."""
+    """The settings do not allow sending to this address."""
 
 
 class SandboxUnavailable(OrchestratorError):
@@ -143,7 +143,7 @@ class SandboxUnavailable(OrchestratorError):
 
 
 class PackageError(OrchestratorError):
-    """A file of a Python package cannot be had here, or is not the one that was declared."""
+    """A file of a Python package is not available, or differs from the declared one."""
 
 
 class WeightsError(PackageError):
@@ -151,7 +151,7 @@ class WeightsError(PackageError):
 
 
 class EnvironmentMissing(OrchestratorError):
-    """A model's own virtual environment is not there, is of other requirements, or could not be made."""
+    """A model's own virtual environment is missing, outdated, or could not be created."""
 
 
 class PluginError(OrchestratorError):
@@ -159,27 +159,27 @@ class PluginError(OrchestratorError):
 
 
 class ConformanceError(OrchestratorError):
-    """An object that was written breaks a rule of results.md and must not leave."""
+    """A written object breaks a conformance rule and must not leave this host."""
 
 
 class NotComparable(OrchestratorError, ValueError):
-    """Two segmentations do not lie on the same images and grid, so that nothing can be said of their agreement."""
+    """Two segmentations lie on different images or grids, so their agreement cannot be computed."""
 
 
 class ArchiveError(OrchestratorError):
-    """Base of what can go wrong with an archive."""
+    """Base class of errors of an archive."""
 
 
 class ArchiveUnavailable(ArchiveError):
-    """The archive does not answer now; the same attempt may go through later."""
+    """The archive does not answer; a retry may succeed."""
 
 
 class ArchiveRefused(ArchiveError):
-    """The archive answered and said no."""
+    """The archive answered with a refusal."""
 
 
 class ObjectRefused(ArchiveRefused):
-    """The archive takes no object of this SOP class, or not in its encoding; the others may be welcome."""
+    """The archive accepts no object of this SOP class or encoding; it may accept others."""
 
     def __init__(self, message: str, sop_class: str) -> None:
         self.sop_class = sop_class
@@ -190,7 +190,7 @@ class ObjectRefused(ArchiveRefused):
 
 
 class Unconfirmed(ArchiveError):
-    """The archive took the objects and has not said yet that it has them; it may say so later."""
+    """The archive accepted the objects and has not confirmed them yet."""
 
 
 class IdentityChanged(ArchiveError):
@@ -202,4 +202,4 @@ class SourceMissing(ArchiveError):
 
 
 class StorageFull(OrchestratorError):
-    """The disk is above its watermark; nothing more is accepted until space is made."""
+    """The disk is above its watermark; the host accepts nothing until there is space."""

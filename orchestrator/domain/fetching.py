@@ -1,4 +1,4 @@
-"""What the host takes from archives by itself: watches, fetches and backfills, as the ledger keeps them; UIDs only."""
+"""Watches, fetches and backfills as the ledger stores them; UIDs only."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.hours import Hours
 
 WATCHING = 0
-"""Stands for a backfill's number where a fetch belongs to none: the archive is watched."""
+"""The backfill number of a fetch that belongs to a watch and not to a backfill."""
 
 
 class FetchState(StrEnum):
-    """Where one series is on its way out of an archive; the last four only a backfill's fetches reach, but UNWANTED."""
+    """State of one fetch. Only fetches of a backfill become DONE, FAILED or CANCELLED."""
 
     WAITING = "waiting"
     FETCHING = "fetching"
-    FETCHED = "fetched"  # whole in the spool
-    UNWANTED = "unwanted"  # no rule could be for it; or, once it was fetched, the rule was not
-    DONE = "done"  # whatever its jobs were to do has ended well
-    FAILED = "failed"  # a job of it failed, or nothing came of it
+    FETCHED = "fetched"  # complete in the spool
+    UNWANTED = "unwanted"  # no rule can match it; or, after the fetch, the rule did not match
+    DONE = "done"  # all its jobs ended well
+    FAILED = "failed"  # one of its jobs failed, or the fetch brought nothing
     CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchRecord:
-    """One series that an archive holds and this host wants, or does not.
+    """One series that an archive holds, and whether and how this host fetches it.
 
-    run: number of the backfill that asks for it, WATCHING for none. rule: the only one it is fetched for; empty = any.
-    count: instances in the archive at the last look, None where it does not say; fetched: that the last whole
-    fetch brought. complete: why the archive says that nothing more will come; empty where it does not.
-    fetches: whole ones; attempts: those begun since the last whole one.
-    due_at: not before then. changed_at: when the last look saw it change.
-    error: why the last attempt failed; of an unwanted series, why no rule could be for it.
+    run: number of the backfill, WATCHING for none. rule: the only rule it is fetched for; empty = any.
+    count: instances in the archive at the last scan, None where the archive does not say; fetched: instances of the
+    last complete fetch. complete: why the archive says that the series is complete; empty where it does not.
+    fetches: complete ones; attempts: started since the last complete one.
+    due_at: not before then. changed_at: when a scan last saw the series change.
+    error: why the last attempt failed; of an unwanted series, why no rule can match it.
     """
 
     archive: str
@@ -57,7 +57,7 @@ class FetchRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchRecord:
-    """How the watch of one archive stands. waits_since: when looks or fetches began to fail; error: why."""
+    """State of the watch of one archive. waits_since: when scans or fetches began to fail; error: why."""
 
     archive: str
     cursor: str = ""
@@ -67,7 +67,7 @@ class WatchRecord:
 
 
 class BackfillState(StrEnum):
-    """Where a backfill is; the last two are ends."""
+    """State of a backfill; DONE and CANCELLED are final."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -86,9 +86,9 @@ BACKFILL_MOVES: Mapping[BackfillState, frozenset[BackfillState]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillRecord:
-    """An order to work off an archive's past: the studies of some days, by one rule.
+    """An order to process past studies of an archive: a range of study dates, by one rule.
 
-    number: given by the ledger. first, last: study dates, both included. per_hour: most series fetched in an hour,
+    number: assigned by the ledger. first, last: study dates, both included. per_hour: most series fetched in an hour,
     None = no limit. hours: when it may fetch; None = always.
     """
 
@@ -114,7 +114,7 @@ class BackfillRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillDay:
-    """A day that was asked for. found: series of it in the archive; skipped: those that need no fetch."""
+    """One searched study date. found: its series in the archive; skipped: those that need no fetch."""
 
     run: int
     day: date
@@ -125,9 +125,9 @@ class BackfillDay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillProgress:
-    """How far a backfill has come.
+    """Progress of a backfill.
 
-    days: asked for so far. found = skipped + all in ``fetches``. begun_lately: fetches begun in the last hour;
+    days: searched so far. found = skipped + all in ``fetches``. begun_lately: fetches started in the last hour;
     seconds_lately: how much of that hour the backfill existed.
     """
 
@@ -140,7 +140,7 @@ class BackfillProgress:
 
     @property
     def matched(self) -> int:
-        """Series that the rule could be for."""
+        """Number of series that the rule can match."""
         return sum(self.fetches.values())
 
 

@@ -1,4 +1,4 @@
-"""The hours of a day in which something may be done, such as a night for what an archive need not do by day."""
+"""Hours of the day in which an action is allowed, for example nights for backfills."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from functools import cache
 from typing import Self
 
-_WRITTEN = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)(?: +(\S+))?")
-_DAYS_LOOKED_AT = 3  # where a clock is put forward, the hours of one day may not be there at all
+_HOURS = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)(?: +(\S+))?")
+_DAYS_TO_SEARCH = 3  # where a clock is put forward, the hours of one day may not be there at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,17 @@ class Hours:
 
         Raises ValueError.
         """
-        match = _WRITTEN.fullmatch(text.strip())
+        match = _HOURS.fullmatch(text.strip())
         try:
             if match is None:
                 raise ValueError
             begin, end = time(int(match[1]), int(match[2])), time(int(match[3]), int(match[4]))
         except ValueError:
-            raise ValueError(f"{text!r} names no hours; write 20:00-06:00 or 20:00-06:00 Europe/Berlin") from None
+            raise ValueError(
+                f"{text!r} is not a range of hours; write 20:00-06:00 or 20:00-06:00 Europe/Berlin"
+            ) from None
         if begin == end:
-            raise ValueError(f"{text!r} begins when it ends; leave it away where every hour will do")
+            raise ValueError(f"{text!r} begins when it ends; omit it to allow every hour")
         _zone(match[5] or "")
         return cls(begin, end, match[5] or "")
 
@@ -46,13 +48,13 @@ class Hours:
         local = at.astimezone(_zone(self.zone))
         if self._include(local):
             return at
-        for days in range(_DAYS_LOOKED_AT):
+        for days in range(_DAYS_TO_SEARCH):
             begin = datetime.combine(local.date() + timedelta(days), self.begin, tzinfo=_zone(self.zone))
             # by way of the moment itself: a time that the wall clock jumps over names a later one
             begin = datetime.fromtimestamp(begin.timestamp(), UTC)
             if begin >= at and self._include(begin.astimezone(_zone(self.zone))):
                 return begin.astimezone(at.tzinfo)
-        return at  # no such day is known; nothing may wait for ever
+        return at  # no such day; nothing may wait for ever
 
     def _include(self, local: datetime) -> bool:
         now = local.time()
@@ -77,4 +79,4 @@ def _zone(name: str) -> tzinfo | None:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{name!r} is no time zone that this machine knows; write one such as Europe/Berlin") from None
+        raise ValueError(f"{name!r} is not a time zone of this machine; write for example Europe/Berlin") from None

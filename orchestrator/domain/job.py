@@ -13,7 +13,7 @@ from orchestrator.domain.model import ModelDescription
 
 
 class Priority(StrEnum):
-    """Order of work; live work always goes before backfill."""
+    """Priority of a job; live work always goes before backfill."""
 
     STAT = "stat"
     URGENT = "urgent"
@@ -35,7 +35,7 @@ class Purpose(StrEnum):
 
 
 class JobState(StrEnum):
-    """Where a job is; the last seven are ends a person can find and understand."""
+    """State of a job; the last seven are final until a person acts."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -70,7 +70,7 @@ MOVES: Mapping[JobState, frozenset[JobState]] = {
 ENDED = frozenset({_S.DONE, _S.SUPERSEDED, _S.NOT_APPLICABLE, _S.UNSUPPORTED, _S.FAILED, _S.PARKED, _S.HELD})
 
 LEAVING = frozenset({_S.DELIVERING, _S.PARKED})
-"""While one destination refuses, and the job is parked for it, the others still get the result."""
+"""States in which results are delivered: a job parked for one destination still delivers to the others."""
 
 
 def move(before: JobState, after: JobState) -> JobState:
@@ -84,7 +84,7 @@ def move(before: JobState, after: JobState) -> JobState:
 
 
 class Identified(Protocol):
-    """What an instance is known by: an Instance, or what the ledger keeps of one."""
+    """Identity of an instance: of an Instance, or of its row in the ledger."""
 
     @property
     def sop_uid(self) -> str:

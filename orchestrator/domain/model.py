@@ -1,4 +1,4 @@
-"""What is known of a model before it runs: for whom it is, what it takes, what it needs."""
+"""The description of a model: intended use, accepted input, resources."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 CONTRACT = 1
-"""The version of the plugin contract; arguments may be added to it, their meaning never changes."""
+"""Version of the plugin contract; arguments may be added, their meaning never changes."""
 
 
 class Geometry(StrEnum):
-    """What a model takes.
+    """The geometry that a model accepts.
 
     VOLUME: one regular grid in patient space (equal spacing, one orientation, no slice missing).
     STACK: slices of one size and orientation in order; the affine is None where the spacing is irregular.
@@ -24,7 +24,7 @@ class Geometry(StrEnum):
 
 
 class Empty(StrEnum):
-    """What an empty result means: a model that should always find something has failed."""
+    """Meaning of an empty result: a negative result, or a failure of a model that must always find something."""
 
     NEGATIVE = "negative"
     FAILURE = "failure"
@@ -32,7 +32,7 @@ class Empty(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intended:
-    """For whom the model is; a series outside it, or unknown, is ``unsupported``.
+    """Intended use; a series outside it, or with unknown values, is ``unsupported``.
 
     Empty = no restriction. body_part and modality hold DICOM defined terms; age from
     PatientBirthDate and StudyDate, else PatientAge; contrast = ContrastBolusAgent present or not.
@@ -48,7 +48,7 @@ class Intended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepts:
-    """Which input the model can be given."""
+    """The input that the model accepts."""
 
     geometry: Geometry = Geometry.VOLUME
     gantry_tilt: bool = False
@@ -58,7 +58,7 @@ class Accepts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What the model needs while it runs; it is killed when it takes more."""
+    """What the model needs while it runs; the host kills it when it uses more."""
 
     device: str = "cpu"  # cpu | cuda | any
     memory_mb: int = 4096

@@ -1,4 +1,4 @@
-"""What the flow needs from the world outside, as Protocols; adapters implement them."""
+"""Protocols for what the pipeline needs from outside; adapters implement them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orchestrator.domain.volume import Volume
 
 @dataclass(frozen=True, slots=True)
 class ObjectReference:
-    """Enough of an object to ask an archive for it."""
+    """The UIDs by which an archive finds an object."""
 
     study_uid: str
     series_uid: str
@@ -27,7 +27,7 @@ class ObjectReference:
 
 
 class Archive(Protocol):
-    """A place that keeps DICOM objects; every call may raise ArchiveUnavailable or ArchiveRefused."""
+    """A store of DICOM objects; every call may raise ArchiveUnavailable or ArchiveRefused."""
 
     @property
     def name(self) -> str:
@@ -48,9 +48,9 @@ class Archive(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FoundSeries:
-    """One series as an archive answers for it; nothing of it was fetched.
+    """One series as an archive describes it, before any fetch.
 
-    headers: what it answered of study and series, by keyword. count: how many instances it holds now
+    headers: attributes of study and series in the answer, by keyword. count: how many instances it holds now
     (NumberOfSeriesRelatedInstances), which is not how many there will be; None where it does not say.
     """
 
@@ -62,9 +62,9 @@ class FoundSeries:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A series that took an instance since the last look.
+    """A series that got an instance since the last scan.
 
-    complete: why the archive itself says that nothing more will come, in words; empty where it does not.
+    complete: why the archive says that the series is complete, in words; empty where it does not.
     """
 
     series: FoundSeries
@@ -73,7 +73,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What one look at an archive found. cursor: where the next look begins; more: there is more at once."""
+    """Result of one scan of an archive. cursor: where the next scan begins; more: scan again at once."""
 
     changes: tuple[Change, ...]
     cursor: str
@@ -81,60 +81,60 @@ class Changes:
 
 
 class Inbox(Protocol):
-    """Where fetched instances are kept; each call returns the SOP Instance UID of one that was checked.
+    """Stores fetched instances; each call returns the SOP Instance UID of one checked instance.
 
     All of them are durable when ``settle`` returns. Several threads may call at once.
     Every call may raise StorageFull, UnreadableFile or OSError.
     """
 
     def file(self, pieces: Iterable[bytes]) -> str:
-        """Keep one DICOM file (PS3.10), given in pieces of any size."""
+        """Store one DICOM file (PS3.10), given in pieces of any size."""
 
     def dataset(self, sop_class: str, sop_uid: str, transfer_syntax: str, pieces: Iterable[bytes | memoryview]) -> str:
-        """Keep one encoded data set without preamble and file meta information, as C-STORE brings it."""
+        """Store one encoded data set without preamble and file meta information, as C-STORE brings it."""
 
     def settle(self) -> None:
-        """Return when what came so far is durable."""
+        """Return when all instances so far are durable."""
 
 
 @runtime_checkable
 class Searchable(Protocol):
-    """An archive that can be asked what it holds; may raise ArchiveUnavailable or ArchiveRefused."""
+    """An archive that can be searched; may raise ArchiveUnavailable or ArchiveRefused."""
 
     def find(self, query: Mapping[str, str]) -> Iterator[FoundSeries]:
         """Yield the series that match: keyword of study or series -> value in DICOM's matching (PS3.4 C.2.2.2).
 
-        What the archive answers beyond the query is left out where the answer shows it, never trusted.
+        Answers that do not match the query are left out.
         """
 
 
 @runtime_checkable
 class Readable(Protocol):
-    """An archive that hands out what it holds; may raise ArchiveUnavailable or ArchiveRefused."""
+    """An archive from which series can be fetched; may raise ArchiveUnavailable or ArchiveRefused."""
 
     def fetch(self, series: FoundSeries, inbox: Inbox) -> int:
         """Bring all instances of the series into the inbox and return how many, all of them settled there.
 
-        Instances of another series are refused. Images that came before a fault stay: a fetch is repeated whole.
-        An archive that can only send them to this host's receiver (C-MOVE) leaves the inbox empty: the count is
-        then what it says it has sent, and these images are durable in the spool, told as pushed ones are.
+        Instances of another series are refused. Images that came before a fault stay; a retry fetches all again.
+        An archive that can only send to this host's receiver (C-MOVE) leaves the inbox empty: the count is then
+        what the archive says it sent. These images are durable in the spool and notified as pushed images.
         """
 
 
 @runtime_checkable
 class Watchable(Protocol):
-    """An archive that tells what is new; may raise ArchiveUnavailable or ArchiveRefused."""
+    """An archive that reports changes; may raise ArchiveUnavailable or ArchiveRefused."""
 
     def changes(self, cursor: str) -> Changes:
-        """Return what changed since the cursor; an empty one begins now, with what changes from now on."""
+        """Return the changes since the cursor; an empty cursor starts now and reports later changes only."""
 
 
 @runtime_checkable
 class Timekeeping(Protocol):
-    """An archive that tells what time it is there; may raise ArchiveUnavailable or ArchiveRefused."""
+    """An archive that reports its time; may raise ArchiveUnavailable or ArchiveRefused."""
 
     def clock(self) -> datetime | None:
-        """Return the time there, with its zone; None where it does not tell."""
+        """Return the archive's time with its zone; None where it reports none."""
 
 
 @runtime_checkable
@@ -150,10 +150,10 @@ class Committing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What came of one successful attempt.
+    """The outcome of one successful attempt.
 
-    device: where it ran; notes: the result's own, the execution provider, and why it ran on the CPU where
-    a GPU was meant.
+    device: where the model ran; notes: those of the result, the execution provider, and why a model meant for
+    a GPU ran on the CPU.
     """
 
     result: Result
@@ -169,7 +169,7 @@ class Runner(Protocol):
         """Return the models that can be run, by name."""
 
     def check_device(self, model: str) -> None:
-        """Return where this machine has a device that the model can run on.
+        """Check that this machine has a device for the model.
 
         Raises DeviceUnavailable.
         """

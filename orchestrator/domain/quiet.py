@@ -1,4 +1,4 @@
-"""pydicom without its warnings: they quote header values, and these are patient data."""
+"""Silences pydicom's warnings: they quote header values, which are patient data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Double reading: whether a result waits for a second reader, and whether both said the same."""
+"""Double reading: whether a result needs a second reader, and whether both readers agree."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from orchestrator.domain.review import REVIEW_MOVES, VERDICTS, WAITING, ReviewSt
 
 
 class SecondReader(StrEnum):
-    """Which verdicts a second person must give too."""
+    """Which verdicts need a second reader."""
 
     NONE = "none"
-    OVERRULED = "overruled"  # those that reject or correct what the model said
+    OVERRULED = "overruled"  # those that reject or correct the result
     ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """How results are read here. blinded: whether the second reader does not see what the first one said."""
+class ReadingPolicy:
+    """How this site reads results. blinded: the second reader does not see the first verdict."""
 
     second_reader: SecondReader = SecondReader.NONE
     blinded: bool = True
 
 
-ONE_READER: Final = Reading()
+ONE_READER: Final = ReadingPolicy()
 
 WAITS_FOR: Final[Mapping[ReviewState, str]] = {
     ReviewState.SECOND_READER: "waits for a second reader",
@@ -59,33 +59,33 @@ def _changed_since(newest: ReviewRecord) -> str:
 
 
 def after_verdict(
-    seen: ReviewRecord, first: ReviewRecord | None, verdict: ReviewRecord, wanted: SecondReader
+    seen: ReviewRecord, first: ReviewRecord | None, verdict: ReviewRecord, policy: SecondReader
 ) -> ReviewState | None:
-    """Return the state in which a result waits after a verdict, None where the verdict stands.
+    """Return the waiting state of a result after a verdict, None where the verdict is final.
 
-    seen: the newest before it. first: the verdict of the first reader, where ``seen`` says that a second one is due.
+    seen: the newest review before the verdict. first: the first reader's verdict, where a second reader is due.
     """
     if verdict.state not in VERDICTS or seen.state is ReviewState.DISAGREED:
         return None
     if seen.state is ReviewState.SECOND_READER:
         return None if first is None or agree(first, verdict) else ReviewState.DISAGREED
     overruled = verdict.state is not ReviewState.ACCEPTED
-    due = wanted is SecondReader.ALL or (wanted is SecondReader.OVERRULED and overruled)
+    due = policy is SecondReader.ALL or (policy is SecondReader.OVERRULED and overruled)
     return ReviewState.SECOND_READER if due else None
 
 
 def agree(first: ReviewRecord, second: ReviewRecord) -> bool:
-    """Return True where both said the same; two corrections agree where they put the same values."""
+    """Return True where both verdicts agree; two corrections agree where their values are the same."""
     return first.state is second.state and _values(first) == _values(second)
 
 
 def check_second_reader(first: ReviewRecord, second: ReviewRecord) -> None:
-    """Return where somebody else gives the second verdict.
+    """Check that the second verdict is another person's.
 
     Raises ForbiddenTransition.
     """
     if _name(first.by) == _name(second.by):
-        raise ForbiddenTransition(f"{first.by} has read this result first; the second reader is somebody else")
+        raise ForbiddenTransition(f"{first.by} gave the first verdict; the second reader must be another person")
 
 
 def _values(verdict: ReviewRecord) -> dict[str, object]:
@@ -93,5 +93,5 @@ def _values(verdict: ReviewRecord) -> dict[str, object]:
 
 
 def _name(text: str) -> str:
-    """Return a name so that capitals, blanks and full stops make no other person of it."""
+    """Return a name for comparison: capitals, blanks and full stops do not count."""
     return " ".join(text.casefold().replace(".", " ").split())

@@ -1,4 +1,4 @@
-"""What the ledger remembers, as values; UIDs and digests only, no patient data."""
+"""The records of the ledger as values; UIDs and digests only, no patient data."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class ObjectKind(StrEnum):
 
 
 class DeliveryState(StrEnum):
-    """Where the objects of one job are on their way to one destination."""
+    """State of one delivery."""
 
-    WAITING = "waiting"  # not released yet, or its next attempt is due later
+    WAITING = "waiting"  # not released yet, or the next attempt is due later
     SENDING = "sending"
     CONFIRMED = "confirmed"
     UNCONFIRMED = "sent, unconfirmed"
     PARKED = "parked"
-    DISCARDED = "discarded"  # its job was superseded, retracted or cancelled before it left
+    DISCARDED = "discarded"  # superseded, retracted or cancelled before it was sent
 
 
 ARRIVED = frozenset({DeliveryState.CONFIRMED, DeliveryState.UNCONFIRMED})
@@ -72,11 +72,11 @@ DELIVERY_MOVES: Mapping[DeliveryState, frozenset[DeliveryState]] = {
 
 
 class Note(StrEnum):
-    """What a delivery brings: the result, or a note that rejects what arrived of it (IHE IOCM), and why."""
+    """What a delivery brings: the result, or a rejection note (IHE IOCM) and its reason."""
 
-    NONE = ""  # it brings the result
+    NONE = ""  # the result itself
     SUPERSEDED = "superseded"  # a newer result took its place
-    RETRACTED = "retracted"  # its model turned out to be faulty
+    RETRACTED = "retracted"  # the model was found to be faulty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +102,8 @@ class SeriesRecord:
 class JobRecord:
     """One job. ``seconds``: wall time of complete, read, infer, write, deliver.
 
-    predecessors: form -> SOP Instance UID of the earlier report that this job's names; chosen when it is first
-        written, so that each attempt writes the same; None until then.
+    predecessors: form -> SOP Instance UID of the earlier report that this job's report names. Chosen at the first
+        write, so that each attempt writes the same; None until then.
     """
 
     key: str
@@ -150,12 +150,12 @@ class ObjectRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRecord:
-    """The way of one job's objects to one destination; ``next_attempt_at`` None = not released.
+    """One delivery of a job's objects to one destination; ``next_attempt_at`` None = not released.
 
-    note: what is on its way instead: a note that rejects the objects that arrived there.
-    sent_at: when the destination took the objects as they are now; they may not be confirmed yet.
-    failing_since: the first of the attempts that failed since anybody last asked for the delivery.
-    sent: SOP Instance UIDs of what it took; None where an earlier version of this program sent it.
+    note: a rejection note is delivered instead of the result.
+    sent_at: when the destination accepted the current objects; they may not be confirmed yet.
+    failing_since: the first failed attempt since the delivery was last requested.
+    sent: SOP Instance UIDs that the destination accepted; None where an earlier version of this program sent them.
     note_uid: SOP Instance UID of the note, empty until it is written.
     """
 
@@ -176,10 +176,10 @@ class DeliveryRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationRecord:
-    """How a destination answered lately.
+    """Whether a destination answers.
 
-    failures: attempts without an answer, one after the other; failed_at: the last of them.
-    away_since: since when it counts as away; None while it answers.
+    failures: consecutive attempts without an answer; failed_at: time of the last one.
+    away_since: when it stopped answering; None while it answers.
     """
 
     name: str
@@ -188,18 +188,19 @@ class DestinationRecord:
     away_since: datetime | None = None
 
     def in_words(self, waiting: int) -> str:
-        """Return what a person is told of a destination that is away and of the results that wait for it."""
+        """Return a sentence about a destination that does not answer and the results waiting for it."""
         since = f" since {self.away_since.astimezone():%Y-%m-%d %H:%M}" if self.away_since else ""
-        return f"{self.name} does not answer{since}; results that wait for it and go by themselves: {waiting}"
+        deliveries = "1 delivery waits" if waiting == 1 else f"{waiting} deliveries wait"
+        return f"{self.name} has not answered{since}; {deliveries} for it and will be retried"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewRecord:
     """One verdict; the newest counts.
 
-    changes: what was corrected, each {"what": name, "before": ..., "after": ..., "unit": UCUM or ""}.
-    source: the archive or sender that the verdict came from, empty where it was given here.
-    evidence: SOP Instance UID of the object that says so, empty where it was given here.
+    changes: the corrections, each {"what": name, "before": ..., "after": ..., "unit": UCUM or ""}.
+    source: the archive or sender of the verdict, empty for a verdict given on this host.
+    evidence: SOP Instance UID of the object with the verdict, empty for a verdict given on this host.
     agreement: segment label -> Dice (0 to 1) between the model's mask and the edited one.
     """
 
@@ -217,15 +218,15 @@ class ReviewRecord:
 
     @property
     def unconfirmed(self) -> bool:
-        """Whether it is a correction out of an archive that names nobody, as an edited segmentation does."""
+        """Whether this is a correction from an archive without a name, such as an edited segmentation."""
         return self.state is ReviewState.CORRECTED and bool(self.source) and not self.by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetractionRecord:
-    """An order to reject what one version of a model wrote.
+    """An order to reject the results of one version of a model.
 
-    since, until: when it was written; None = from the first, and to this day and beyond: the version then runs no more.
+    since, until: range of the results' times; None = no limit. Without ``until`` the version does not run any more.
     """
 
     model: str
@@ -238,11 +239,11 @@ class RetractionRecord:
     at: datetime
 
     def concerns(self, reviews: Sequence[ReviewRecord]) -> bool:
-        """Return whether the order is about a result with these reviews, the first of which it got when written."""
+        """Return whether the order covers a result with these reviews; the first review dates from its writing."""
         return self.since is None or any(review.at >= self.since for review in reviews[:1])
 
     def verdict_on(self, job_key: str) -> ReviewRecord:
-        """Return what the order says about one result."""
+        """Return the review by which the order retracts one result."""
         return ReviewRecord(
             job_key=job_key,
             state=ReviewState.RETRACTED,
@@ -254,12 +255,12 @@ class RetractionRecord:
 
     @property
     def in_words(self) -> str:
-        """What a person is told of it."""
+        """The order in one sentence."""
         return f"{self.model} {self.model_version} was retracted by {self.by}: {self.reason}"
 
     @property
     def why_held(self) -> str:
-        """Why a job of the version does not run, and what to do."""
+        """Why jobs of this version are held, and what to do."""
         return f"{self.in_words}; install another version, then: orchestrator jobs retry"
 
 

@@ -1,4 +1,4 @@
-"""A model on a server of its own, asked by the Open Inference Protocol v2 (KServe, Triton, MLServer)."""
+"""Models on a model server, called by the Open Inference Protocol v2 (KServe, Triton, MLServer)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteModel:
-    """Where a model is served.
+    """Address of a model on a server.
 
     url: ``http(s)://host:port``, a path may follow; version: empty = the server's choice.
     timeout_seconds: for one answer of the server.
@@ -26,7 +26,7 @@ class RemoteModel:
 
 @dataclass(frozen=True, slots=True)
 class ServedTensor:
-    """An input or output as the server states it; None for a dimension that is free."""
+    """An input or output as the server describes it; None for a free dimension."""
 
     name: str
     datatype: str
@@ -35,9 +35,9 @@ class ServedTensor:
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """What a server says of a model.
+    """A server's description of a model.
 
-    server: its name and version, for people; binary: it takes and gives tensors as bytes beside the JSON.
+    server: its name and version, for people; binary: tensors may be sent as bytes beside the JSON.
     """
 
     server: str
@@ -48,10 +48,10 @@ class ServedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RemoteCall:
-    """One tensor for a server; all that leaves of a series.
+    """One tensor for a server; nothing else of a series is sent.
 
     tensor: (1, channel, ...), C-contiguous. input, output: the tensors' names there.
-    request: the folder of the volume that it was cut from; says in the audit trail for which job it left.
+    request: the folder of its volume; the audit trail shows by it for which job the tensor was sent.
     seconds: how long the answer may take; the server's own timeout where that is shorter.
     """
 
@@ -65,22 +65,22 @@ class RemoteCall:
 
 
 class ModelServers(Protocol):
-    """The host's way to model servers.
+    """The host's connection to model servers.
 
     Every call may raise EgressRefused, RemoteUnavailable, RemoteTimeout or RemoteFailed.
     """
 
     def check_allowed(self, model: RemoteModel) -> None:
-        """Return when the settings let tensors go to the model's server; nothing is sent.
+        """Check that the settings allow sending to the model's server; nothing is sent.
 
         Raises EgressRefused.
         """
 
     def describe(self, model: RemoteModel) -> ServedModel:
-        """Return what the server says of the model once it is ready."""
+        """Return the server's description of the model once the model is ready."""
 
     def infer(self, call: RemoteCall) -> npt.NDArray[np.float32]:
-        """Return the output, finite numbers of whatever shape the server gave.
+        """Return the output: finite numbers, in the shape that the server gave.
 
         Raises InvalidResult where the answer is no such tensor.
         """

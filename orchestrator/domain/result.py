@@ -1,4 +1,4 @@
-"""What a model returns, and the coded place, presence and measurement of it."""
+"""The result of a model: segments, findings, measurements and maps."""
 
 from __future__ import annotations
 

@@ -10,16 +10,16 @@ from orchestrator.domain.job import JobState
 
 
 class ReviewState(StrEnum):
-    """``pending`` until a person says something; a superseded or retracted result takes no verdict."""
+    """``pending`` until a person gives a verdict; a superseded or retracted result takes no verdict."""
 
     PENDING = "pending"
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     CORRECTED = "corrected"
-    SECOND_READER = "second-reader"  # read once, waits for another person
-    DISAGREED = "disagreed"  # two readers said different things; a third verdict settles it
+    SECOND_READER = "second-reader"  # one verdict given, awaiting another person's
+    DISAGREED = "disagreed"  # the verdicts of two readers differ; a third verdict settles it
     SUPERSEDED = "superseded"
-    RETRACTED = "retracted"  # its model turned out to be faulty
+    RETRACTED = "retracted"  # the model was found to be faulty
 
 
 class RejectReason(StrEnum):
@@ -39,11 +39,11 @@ class RejectReason(StrEnum):
 
 
 VERDICTS = frozenset({ReviewState.ACCEPTED, ReviewState.REJECTED, ReviewState.CORRECTED})
-"""What a person says."""
+"""States that a person's verdict gives."""
 WAITING = frozenset({ReviewState.PENDING, ReviewState.SECOND_READER, ReviewState.DISAGREED})
-"""A person is still to say something."""
+"""States that await a verdict."""
 CLOSED = frozenset({ReviewState.SUPERSEDED, ReviewState.RETRACTED})
-"""No verdict is taken any more."""
+"""States that take no verdict."""
 
 _R = ReviewState
 _READ_AGAIN = frozenset({_R.SECOND_READER, _R.DISAGREED})

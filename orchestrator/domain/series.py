@@ -1,4 +1,4 @@
-"""What arrived: instances, the series they make, and the identity of patient and study."""
+"""Instances, the series that they form, and the identity of patient and study."""
 
 from __future__ import annotations
 

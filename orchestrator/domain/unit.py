@@ -16,7 +16,7 @@ _KNOWN = frozenset({*_OTHER, *_METRIC} | {prefix + unit for prefix in _PREFIXES 
 _NOTE = re.compile(r"\{[!-z|~]*\}")
 _IN_BRACKETS = re.compile(r"\(([^()]*)\)")
 _READ = "#"
-"""Stands for what was in round brackets, once it is found right."""
+"""Replaces the content of round brackets once it is checked."""
 _FACTOR = re.compile(r"([1-9][0-9]*|#)?(\{\})?")
 _TERM = re.compile(r"(?P<unit>(?:[^][0-9{}()./+#-]|\[[^][]*\])+|10\*|10\^)([+-]?[0-9]+)?(\{\})?")
 _SHOWN = {"[hnsf'U]": "HU", "[arb'U]": "arb. units", "[iU]": "IU", "[in_i]": "in", "Cel": "°C", "deg": "°"}
@@ -26,7 +26,7 @@ _MEANT = {"HU": "[hnsf'U]", "cc": "ml", "pixels": "{pixels}", "px": "{pixels}", 
 
 
 def unit_fault(text: str) -> str:
-    """Return what is wrong with a unit as a UCUM code, or nothing where it is right.
+    """Return what is wrong with a unit as a UCUM code, "" where it is right.
 
     ``mm``, ``ml``, ``mm2``, ``g/cm3``, ``ml/(100.g.min)``, ``[hnsf'U]``, ``%``, ``1`` and annotations such as
     ``{score}`` are right; a number alone is none but ``1``.
@@ -34,21 +34,21 @@ def unit_fault(text: str) -> str:
     bare = _NOTE.sub("{}", text)
     if _READ not in bare and _is_unit(bare) and (text == "1" or not text.isdecimal()):
         return ""
-    meant = _MEANT.get(text) or _MEANT.get(text.rstrip("23"))
-    hint = f" - did you mean {meant!r}?" if meant else ""
-    return f"{text!r} is no UCUM unit{hint}"
+    suggestion = _MEANT.get(text) or _MEANT.get(text.rstrip("23"))
+    hint = f" - did you mean {suggestion!r}?" if suggestion else ""
+    return f"{text!r} is not a UCUM unit{hint}"
 
 
 def shown_unit(text: str) -> str:
-    """Return a UCUM unit as people read it: ``HU``, ``mm²``, ``g/cm³``; nothing for ``1``, which is no unit."""
+    """Return a UCUM unit for people: ``HU``, ``mm²``, ``g/cm³``; "" for ``1``, which is no unit."""
     return "" if text == "1" else re.sub(r"[^./()]+", lambda term: _shown_term(term[0]), text).replace(".", "·")
 
 
 def _shown_term(term: str) -> str:
     if term in _SHOWN:
         return _SHOWN[term]
-    raised = _POWER.sub(lambda power: power[0].translate(_RAISED), term)
-    micro = re.sub(r"^u(?=[A-Za-z])", "µ", raised)
+    superscript = _POWER.sub(lambda power: power[0].translate(_RAISED), term)
+    micro = re.sub(r"^u(?=[A-Za-z])", "µ", superscript)
     return re.sub(r"[][{}*^]", "", micro)
 
 

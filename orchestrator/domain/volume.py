@@ -1,4 +1,4 @@
-"""What a model is given: voxels, where they lie in the patient, and non-identifying facts."""
+"""The input of a model: voxels, their position in the patient, and non-identifying facts."""
 
 from __future__ import annotations
 

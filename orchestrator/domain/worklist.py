@@ -1,4 +1,4 @@
-"""Which results somebody looks for, and in which order."""
+"""Filter and order of the worklist."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.domain.review import ReviewState
 
 
 class Order(StrEnum):
-    """What comes first; results that are alike in it come by urgency, then priority, then the longest wait."""
+    """Sort order; equal results come by urgency, then priority, then waiting time."""
 
     URGENCY = "urgency"
     OLDEST = "oldest"
@@ -21,10 +21,10 @@ class Order(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What results must have; what is empty or None leaves all. urgencies: with None, those that state none.
+class ResultFilter:
+    """Conditions on results; an empty or None field sets no condition. urgencies: None in it = no urgency given.
 
-    since: made then or later.
+    since: created then or later.
     """
 
     states: frozenset[ReviewState] = frozenset()
@@ -33,4 +33,4 @@ class Wanted:
     since: datetime | None = None
 
 
-EVERY_RESULT = Wanted()
+EVERY_RESULT = ResultFilter()

@@ -12,7 +12,7 @@ from orchestrator.domain.job import JobState
 from orchestrator.domain.records import JobRecord, ReviewRecord
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import ReviewState
-from orchestrator.domain.worklist import EVERY_RESULT, Order, Wanted
+from orchestrator.domain.worklist import EVERY_RESULT, Order, ResultFilter
 from orchestrator.ledger import tables
 from orchestrator.ledger.deliveries import priority_rank
 from orchestrator.ledger.repository import Repository, columns, count_by
@@ -22,28 +22,28 @@ class ResultRepository(Repository):
     """A job that was cancelled after it had written its objects has no result."""
 
     def search(
-        self, wanted: Wanted = EVERY_RESULT, *, order: Order = Order.URGENCY, limit: int = 200, offset: int = 0
+        self, wanted: ResultFilter = EVERY_RESULT, *, order: Order = Order.URGENCY, limit: int = 200, offset: int = 0
     ) -> tuple[tuple[JobRecord, ReviewRecord], ...]:
         """Return jobs with their newest verdict, in order, from the one at ``offset`` on."""
         query = _result_query().where(*_conditions(wanted)).order_by(*_ranks(order)).limit(limit).offset(offset)
         with self._database.reading() as connection:
             return tuple(_result(row) for row in connection.execute(query))
 
-    def count(self, wanted: Wanted = EVERY_RESULT) -> Mapping[ReviewState, int]:
+    def count(self, wanted: ResultFilter = EVERY_RESULT) -> Mapping[ReviewState, int]:
         """Return how many of the results are in each state, those that are wanted or not; every state is there."""
         counted = self._count(tables.reviews.c.state, replace(wanted, states=frozenset()))
         return dict.fromkeys(ReviewState, 0) | counted
 
-    def count_urgencies(self, wanted: Wanted = EVERY_RESULT) -> Mapping[Urgency | None, int]:
+    def count_urgencies(self, wanted: ResultFilter = EVERY_RESULT) -> Mapping[Urgency | None, int]:
         """Return how many of the results have each urgency, wanted or not; every urgency is there."""
         counted = self._count(tables.jobs.c.urgency, replace(wanted, urgencies=frozenset()))
         return dict.fromkeys((*Urgency, None), 0) | counted
 
-    def count_models(self, wanted: Wanted = EVERY_RESULT) -> Mapping[str, int]:
+    def count_models(self, wanted: ResultFilter = EVERY_RESULT) -> Mapping[str, int]:
         """Return how many of the results each model made, the wanted one and the others."""
         return self._count(tables.jobs.c.model, replace(wanted, model=""))
 
-    def _count(self, column: sa.Column[Any], wanted: Wanted) -> dict[Any, int]:
+    def _count(self, column: sa.Column[Any], wanted: ResultFilter) -> dict[Any, int]:
         together = tables.jobs.c.key == tables.reviews.c.job_key
         with self._database.reading() as connection:
             return count_by(connection, column, together, *_is_result(), *_conditions(wanted))
@@ -69,7 +69,7 @@ def _is_result() -> tuple[sa.ColumnElement[bool], ...]:
     return (tables.reviews.c.newest, tables.jobs.c.state != JobState.FAILED)
 
 
-def _conditions(wanted: Wanted) -> Iterator[sa.ColumnElement[bool]]:
+def _conditions(wanted: ResultFilter) -> Iterator[sa.ColumnElement[bool]]:
     jobs = tables.jobs.c
     if wanted.states:
         yield tables.reviews.c.state.in_(wanted.states)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from fastapi import FastAPI
 
 from orchestrator.domain.errors import ForbiddenTransition
-from orchestrator.domain.reading import ONE_READER, Reading
+from orchestrator.domain.reading import ONE_READER, ReadingPolicy
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.review import ReviewChanged
 from orchestrator.web import assets
@@ -34,7 +34,7 @@ def create_app(
     retry: Order | None = None,
     cancel: Order | None = None,
     review_changed: ReviewChanged | None = None,
-    reading: Reading = ONE_READER,
+    reading: ReadingPolicy = ONE_READER,
     take: Take | None = None,
     ohif_viewer: Ohif | None = None,
     archives: Mapping[str, bool] = MappingProxyType({}),

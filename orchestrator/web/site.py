@@ -14,7 +14,7 @@ from jinja2 import Environment
 
 from orchestrator.archive import Verdict
 from orchestrator.domain.model import ModelDescription
-from orchestrator.domain.reading import Reading
+from orchestrator.domain.reading import ReadingPolicy
 from orchestrator.domain.records import ObjectRecord
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.review import ReviewChanged
@@ -53,7 +53,7 @@ class Site:
     retry: Order
     cancel: Order
     review_changed: ReviewChanged
-    reading: Reading
+    reading: ReadingPolicy
     take: Take | None
     ohif: Ohif | None
     archives: Mapping[str, bool]

@@ -13,7 +13,7 @@ from fastapi import Depends, Query
 
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import ReviewState
-from orchestrator.domain.worklist import Order, Wanted
+from orchestrator.domain.worklist import Order, ResultFilter
 
 ALL: Final = "all"
 NONE: Final = "none"
@@ -43,9 +43,9 @@ class View:
     sort: Order = Order.URGENCY
     page: int = 1
 
-    def wanted(self, now: datetime) -> Wanted:
+    def wanted(self, now: datetime) -> ResultFilter:
         """Return the filters as the ledger takes them."""
-        return Wanted(
+        return ResultFilter(
             states=frozenset() if self.state == ALL else frozenset({ReviewState(self.state)}),
             model=self.model,
             urgencies=self._urgencies(),

@@ -15,7 +15,7 @@ from orchestrator.app.service.ohif import ohif_of
 from orchestrator.archive import Notifier, Stow, storage_classes
 from orchestrator.config import Settings
 from orchestrator.dicom import Overlay, parameters
-from orchestrator.domain.reading import Reading, SecondReader
+from orchestrator.domain.reading import ReadingPolicy, SecondReader
 from orchestrator.engine import Client
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.job_control import JobControl
@@ -66,7 +66,7 @@ def opened(settings: Settings) -> Iterator[FastAPI]:
             retry=lambda key, by: jobs.retry(key, by=by),
             cancel=lambda key, by: jobs.cancel(key, by=by),
             review_changed=plugins.review_changed,
-            reading=Reading(SecondReader(settings.review.second_reader), settings.review.blinded),
+            reading=ReadingPolicy(SecondReader(settings.review.second_reader), settings.review.blinded),
             take=stack.enter_context(taking(settings)),
             ohif_viewer=stack.enter_context(ohif_of(settings)),
             archives={item.name: item.watch for item in settings.archives},

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
-from orchestrator.domain.reading import ONE_READER, Reading
+from orchestrator.domain.reading import ONE_READER, ReadingPolicy
 from orchestrator.ledger import Ledger
 from orchestrator.web import Pictures, Server, create_app
 from tests.data.reading_room import CARDS, Drawings, ReadingRoom, fill
@@ -52,13 +52,13 @@ def pictures(room: ReadingRoom) -> Pictures:
 
 
 @pytest.fixture
-def reading() -> Reading:
+def reading() -> ReadingPolicy:
     """Whether a second person must judge; a module that asks for one says so itself."""
     return ONE_READER
 
 
 @pytest.fixture
-def hospital(room: ReadingRoom, pictures: Pictures, reading: Reading) -> Iterator[Hospital]:
+def hospital(room: ReadingRoom, pictures: Pictures, reading: ReadingPolicy) -> Iterator[Hospital]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

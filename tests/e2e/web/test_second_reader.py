@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from orchestrator.domain.reading import Reading, SecondReader
+from orchestrator.domain.reading import ReadingPolicy, SecondReader
 
 
 @pytest.fixture
-def reading() -> Reading:
-    return Reading(SecondReader.ALL)
+def reading() -> ReadingPolicy:
+    return ReadingPolicy(SecondReader.ALL)
 
 
 @pytest.fixture
@@ -78,5 +78,5 @@ def test_whoever_read_first_is_told_that_another_person_is_needed(at_the_desk, c
     expect(first.locator("#verdict")).to_contain_text("Waits for a second reader")
     accept(again := at_the_desk("ada okafor"))
     expect(again.get_by_role("heading", level=1)).to_have_text("Verdict not saved")
-    expect(again.locator("main")).to_contain_text("the second reader is somebody else")
+    expect(again.locator("main")).to_contain_text("the second reader must be another person")
     complaints[:] = [each for each in complaints if "409" not in each]  # the browser's note on the answer

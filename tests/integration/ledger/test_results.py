@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import ReviewState
-from orchestrator.domain.worklist import Order, Wanted
+from orchestrator.domain.worklist import Order, ResultFilter
 from orchestrator.ledger import Ledger
 from tests.data.records import NOON, add_jobs, job_record, key_of, verdict
 
@@ -30,23 +30,23 @@ def morning(ledger: Ledger) -> Ledger:
     return ledger
 
 
-def names(ledger: Ledger, wanted: Wanted = Wanted(), **how: object) -> list[str]:  # noqa: B008  a frozen value
+def names(ledger: Ledger, wanted: ResultFilter = ResultFilter(), **how: object) -> list[str]:  # noqa: B008  a frozen value
     return [NAMES[job.key] for job, _ in ledger.results.search(wanted, **how)]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [
-        (Wanted(model="bone"), ["immediate", "old"]),
-        (Wanted(states=frozenset({ReviewState.ACCEPTED})), ["judged"]),
-        (Wanted(urgencies=frozenset({Urgency.URGENT, Urgency.IMMEDIATE})), ["immediate", "urgent"]),
-        (Wanted(urgencies=frozenset({None})), ["old", "judged"]),
-        (Wanted(urgencies=frozenset({Urgency.URGENT, None})), ["urgent", "old", "judged"]),
-        (Wanted(since=NOON), ["immediate", "urgent", "judged"]),
-        (Wanted(model="bone", states=frozenset({ReviewState.ACCEPTED})), []),
+        (ResultFilter(model="bone"), ["immediate", "old"]),
+        (ResultFilter(states=frozenset({ReviewState.ACCEPTED})), ["judged"]),
+        (ResultFilter(urgencies=frozenset({Urgency.URGENT, Urgency.IMMEDIATE})), ["immediate", "urgent"]),
+        (ResultFilter(urgencies=frozenset({None})), ["old", "judged"]),
+        (ResultFilter(urgencies=frozenset({Urgency.URGENT, None})), ["urgent", "old", "judged"]),
+        (ResultFilter(since=NOON), ["immediate", "urgent", "judged"]),
+        (ResultFilter(model="bone", states=frozenset({ReviewState.ACCEPTED})), []),
     ],
 )
-def test_filters_leave_what_meets_all_of_them(morning: Ledger, wanted: Wanted, found: list[str]) -> None:
+def test_filters_leave_what_meets_all_of_them(morning: Ledger, wanted: ResultFilter, found: list[str]) -> None:
     assert names(morning, wanted) == found
 
 
@@ -71,7 +71,7 @@ def test_pages_together_are_the_whole_list(morning: Ledger, order: Order) -> Non
 
 
 def test_each_count_leaves_its_own_filter_out(morning: Ledger) -> None:
-    wanted = Wanted(frozenset({ReviewState.PENDING}), "bone", frozenset({Urgency.IMMEDIATE}))
+    wanted = ResultFilter(frozenset({ReviewState.PENDING}), "bone", frozenset({Urgency.IMMEDIATE}))
     assert morning.results.count(wanted)[ReviewState.PENDING] == 1
     assert morning.results.count_models(wanted) == {"bone": 1}
     assert morning.results.count_urgencies(wanted) == {

@@ -11,7 +11,7 @@ from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.records import ReviewRecord
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import VERDICTS, ReviewState
-from orchestrator.domain.worklist import Wanted
+from orchestrator.domain.worklist import ResultFilter
 from orchestrator.ledger import Ledger
 from tests.data.records import NOON, add_jobs, add_results, job_record, key_of, verdict
 
@@ -39,7 +39,7 @@ def test_the_newest_verdict_counts_and_all_are_kept(ledger: Ledger) -> None:
     rejected = ledger.reviews.add(verdict(ReviewState.REJECTED, reason="wrong-side"), seen=ReviewState.ACCEPTED)
     assert ledger.reviews.newest(KEY) == rejected
     assert ledger.reviews.of_job(KEY)[1:] == (accepted, rejected)
-    assert ledger.results.search(Wanted(states=frozenset({ReviewState.ACCEPTED}))) == ()
+    assert ledger.results.search(ResultFilter(states=frozenset({ReviewState.ACCEPTED}))) == ()
 
 
 def test_whoever_is_second_is_told_who_was_first(ledger: Ledger) -> None:
@@ -133,7 +133,7 @@ def test_a_first_verdict_waits_for_a_second_reader(ledger: Ledger) -> None:
 
 def test_the_first_reader_is_not_the_second(ledger: Ledger) -> None:
     first_reading(ledger)
-    with pytest.raises(ForbiddenTransition, match="Dr Roentgen has read this result first"):
+    with pytest.raises(ForbiddenTransition, match="Dr Roentgen gave the first verdict"):
         ledger.reviews.add(verdict(ReviewState.ACCEPTED), seen=ReviewState.SECOND_READER)
     assert ledger.reviews.newest(KEY).state is ReviewState.SECOND_READER
 
@@ -203,7 +203,7 @@ def test_a_superseded_result_waits_for_no_verdict(ledger: Ledger) -> None:
     add_results(ledger)
     ledger.jobs.move(KEY, JobState.SUPERSEDED)
     assert ledger.reviews.newest(KEY).state is ReviewState.SUPERSEDED
-    assert ledger.results.search(Wanted(states=frozenset({ReviewState.PENDING}))) == ()
+    assert ledger.results.search(ResultFilter(states=frozenset({ReviewState.PENDING}))) == ()
 
 
 def test_a_cancelled_job_is_no_result(ledger: Ledger) -> None:

@@ -18,7 +18,7 @@ from orchestrator import cli
 from orchestrator.app.operations import review as operations
 from orchestrator.dicom import read_instance
 from orchestrator.domain.job import JobState
-from orchestrator.domain.reading import Reading, SecondReader
+from orchestrator.domain.reading import ReadingPolicy, SecondReader
 from orchestrator.domain.records import ObjectKind, ReviewRecord
 from orchestrator.domain.review import ReviewState
 from orchestrator.ledger import Ledger
@@ -84,7 +84,7 @@ def by_page(case: Case, verdict: Mapping[str, Any]) -> str:
         case.ledger,
         pictures=Drawings(),
         models={},
-        reading=Reading(case.second_reader),
+        reading=ReadingPolicy(case.second_reader),
         review_changed=case.hear,
     )
 

@@ -66,7 +66,7 @@ def test_a_class_is_one_of_those_there_are(field: str, text: str) -> None:
 
 @pytest.mark.parametrize("at", ["measurements/7/value", "findings/0/name", "", "measurements/0/unit"])
 def test_what_the_result_does_not_say_cannot_be_corrected(at: str) -> None:
-    with pytest.raises(WrongCorrection, match="look at it again"):
+    with pytest.raises(WrongCorrection, match="reload it"):
         change(at, "1")
 
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from orchestrator.domain.reading import ONE_READER, Reading
+from orchestrator.domain.reading import ONE_READER, ReadingPolicy
 from orchestrator.ledger import Ledger
 from orchestrator.web import create_app
 from tests.data.reading_room import CARDS, Drawings, ReadingRoom
@@ -67,13 +67,13 @@ def told() -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture
-def reading() -> Reading:
+def reading() -> ReadingPolicy:
     """Whether a second person must judge; a module that asks for one says so itself."""
     return ONE_READER
 
 
 @pytest.fixture
-def app(room: ReadingRoom, pictures: Drawings, told: list[tuple[Any, ...]], reading: Reading) -> FastAPI:
+def app(room: ReadingRoom, pictures: Drawings, told: list[tuple[Any, ...]], reading: ReadingPolicy) -> FastAPI:
     return create_app(
         room.ledger,
         pictures=pictures,

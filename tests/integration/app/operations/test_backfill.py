@@ -49,7 +49,7 @@ def test_an_order_is_kept_and_listed(settings: Settings) -> None:
     [
         ({"rule": "bnes"}, "No rule is named 'bnes'. Did you mean 'bones'"),
         ({"archive": "pst"}, r"no \[\[archive\]\] named 'pst'; there are: past"),
-        ({"hours": "at night"}, "names no hours"),
+        ({"hours": "at night"}, "is not a range of hours"),
         ({"first": date(2027, 1, 1)}, "the first one comes after the last one"),
     ],
 )

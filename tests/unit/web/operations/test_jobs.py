@@ -68,7 +68,7 @@ def test_a_destination_that_is_away_is_told_above_the_jobs(visitor, room: Readin
     assert "does not answer" not in visitor.get("/jobs").text
     for _ in range(3):
         room.ledger.destinations.record_failure("pacs", now(), "no answer", most=3)
-    assert "results that wait for it and go by themselves: 1" in visitor.get("/jobs").text
+    assert "1 delivery waits for it and will be retried" in visitor.get("/jobs").text
 
 
 def test_a_done_job_offers_neither(visitor, room: ReadingRoom):

@@ -6,7 +6,7 @@ import html
 
 import pytest
 
-from orchestrator.domain.reading import Reading, SecondReader
+from orchestrator.domain.reading import ReadingPolicy, SecondReader
 from orchestrator.domain.review import ReviewState
 from tests.data.reading_room import ReadingRoom
 
@@ -16,8 +16,8 @@ EVA = {"by": "Eva Lind", "organization": "St. Anna"}
 
 
 @pytest.fixture
-def reading() -> Reading:
-    return Reading(SecondReader.ALL)
+def reading() -> ReadingPolicy:
+    return ReadingPolicy(SecondReader.ALL)
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ def test_nobody_is_second_to_themselves(visitor, room: ReadingRoom):
     give(visitor, room, "accepted", ADA)
     answer = give(visitor, room, "accepted", {**ADA, "by": "ada okafor"}, seen="second-reader")
     assert (answer.status_code, state(room)) == (409, "second-reader")
-    assert "the second reader is somebody else" in answer.text
+    assert "the second reader must be another person" in answer.text
 
 
 def test_who_comes_too_late_to_be_first_does_not_see_the_first_verdict(visitor, room: ReadingRoom):
@@ -111,8 +111,8 @@ def test_observers_hear_of_a_verdict_when_it_stands(visitor, room: ReadingRoom, 
 
 class TestWithoutBlinding:
     @pytest.fixture
-    def reading(self) -> Reading:
-        return Reading(SecondReader.ALL, blinded=False)
+    def reading(self) -> ReadingPolicy:
+        return ReadingPolicy(SecondReader.ALL, blinded=False)
 
     def test_the_second_reader_sees_the_first_verdict_where_the_department_wants_it(self, visitor, room: ReadingRoom):
         give(visitor, room, "rejected", ADA, reason="wrong-side", comment="it is the left one")

@@ -354,7 +354,7 @@ def test_a_map_is_read(read: Read) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (MAPS.replace('"1"\nq', '"HU"\nq'), ":18: map.unit: 'HU' is no UCUM unit"),
+        (MAPS.replace('"1"\nq', '"HU"\nq'), ":18: map.unit: 'HU' is not a UCUM unit"),
         (MAPS.replace("[0.0, 1.0]", "[1.0, 0.0]"), ":15: map: expected the range as [lowest, highest]"),
         (MAPS.replace('"Likelihood"', '""'), ":17: map.name: "),
         (MAPS + "threshold = 0.5", ":21: unknown key 'threshold'"),

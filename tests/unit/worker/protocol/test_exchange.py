@@ -188,7 +188,7 @@ def test_masks_that_a_process_made_up_are_refused(tmp_path: Path, masks: bytes) 
 def test_maps_that_a_process_made_up_are_refused(tmp_path: Path) -> None:
     through(tmp_path, FULL)
     (tmp_path / "maps.raw").write_bytes(np.full((2, *SHAPE), np.nan, np.float32).tobytes())
-    with pytest.raises(InvalidResult, match="no finite number"):
+    with pytest.raises(InvalidResult, match="not a finite number"):
         read_result(*(tmp_path / name for name in FILES), SHAPE)
 
 
