@@ -9,7 +9,7 @@ import numpy as np
 from pydicom import Dataset
 
 from orchestrator.dicom.read.grid import FrameReference
-from orchestrator.dicom.read.pixels import image_of
+from orchestrator.dicom.read.pixels import read_image
 from orchestrator.dicom.result.source import Source, references
 
 SOFT_TISSUE = (40.0, 400.0)
@@ -62,16 +62,16 @@ class GreyScale:
             return str(SOFT_TISSUE[0]), str(SOFT_TISSUE[1]), ""
         frames = self._source.grid.frames
         frame = frames[len(frames) // 2]
-        low, high = np.percentile(image_of(frame), ALL_BUT_EXTREMES)
+        low, high = np.percentile(read_image(frame), ALL_BUT_EXTREMES)
         centre, width = float(low + high) / 2, max(float(high - low), 1.0)
         return f"{_as_stored(frame, centre):.9g}", f"{width:.9g}", ""
 
 
 def _as_stored(frame: FrameReference, centre: float) -> float:
     """Return the centre before values were turned round (MONOCHROME1 of an image that is only looked at)."""
-    if frame.stored is None or not frame.stored.inverted:
+    if frame.layout is None or not frame.layout.inverted:
         return centre
-    return sum(frame.stored.limits) * frame.rescale.slope + 2 * frame.rescale.intercept - centre
+    return sum(frame.layout.limits) * frame.rescale.slope + 2 * frame.rescale.intercept - centre
 
 
 def _add_modality(state: Dataset, header: Dataset) -> None:

@@ -82,7 +82,7 @@ def _alike(answer: Answer, drawn: Sequence[Drawing]) -> Sequence[Sequence[Drawin
 
 
 def _in_colour(frame: FrameReference) -> bool:
-    return frame.stored is not None and frame.stored.colour
+    return frame.layout is not None and frame.layout.colour
 
 
 def _by_look(source: Source, drawn: Sequence[Drawing]) -> Mapping[Look, list[Drawing]]:

@@ -1,1 +1,1 @@
-"""Reads DICOM files: headers, geometry, grids and pixels; no object is written here."""
+"""Reads DICOM files: headers, geometry, grids and pixels. No object is written here."""

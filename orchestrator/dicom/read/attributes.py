@@ -1,4 +1,4 @@
-"""What a header says, as plain values: numbers as numbers, names as text, nothing binary."""
+"""Reads attributes of a header as plain Python values: numbers, text, no binary data."""
 
 from __future__ import annotations
 
@@ -25,46 +25,46 @@ _LEFT_OUT = frozenset({"AT", "OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UN", "OB
 _REPEATING_GROUPS = range(0x5000, 0x6100)  # curves and overlays, PS3.5 7.6
 
 PROCESSING_EQUIPMENT = ("109102", "DCM")
-"""Purpose of a ContributingEquipmentSequence item: the object is the output of a program (PS3.16 CID 7005)."""
+"""Purpose of reference of contributing equipment: a program made the object (PS3.16 CID 7005)."""
 
 
 def attributes(dataset: Dataset) -> Values:
-    """Return keyword -> values of the standard attributes at the top level, without sequences and binary ones.
+    """Return keyword -> values of the standard attributes at the top level, without sequences and binary data.
 
-    Text is decoded and cut at 256 characters; a DS or IS that is no number stays as the text that was
-    found. Absent and empty attributes are left out.
+    Text is decoded and cut at 256 characters. An invalid DS or IS stays text.
+    Absent and empty attributes are omitted.
     """
-    found: Values = {}
+    facts: Values = {}
     for tag in dataset.keys():  # noqa: SIM118 - a Dataset iterates over elements and would convert them all
         keyword = _keyword(tag)
         if keyword and (values := _values(dataset, tag)):
-            found[keyword] = values
-    return found
+            facts[keyword] = values
+    return facts
 
 
-def described(dataset: Dataset) -> Values:
-    """Return ``attributes`` and what the few sequences say that rules and intended use ask about.
+def header_facts(dataset: Dataset) -> Values:
+    """Return ``attributes`` plus facts from sequences that rules and intended use need.
 
-    ContrastBolusAgent from ContrastBolusAgentSequence (enhanced objects have only that),
+    ContrastBolusAgent from ContrastBolusAgentSequence (enhanced objects have only the sequence),
     ModalityLUTType from ModalityLUTSequence, MachineWritten from ContributingEquipmentSequence.
     """
-    found = attributes(dataset)
+    facts = attributes(dataset)
     for agent in _items(dataset, "ContrastBolusAgentSequence"):
-        found.setdefault("ContrastBolusAgent", (str(agent.get("CodeMeaning", "")) or "unnamed",))
+        facts.setdefault("ContrastBolusAgent", (str(agent.get("CodeMeaning", "")) or "unnamed",))
     for table in _items(dataset, "ModalityLUTSequence"):
-        found.setdefault("ModalityLUTType", (str(table.get("ModalityLUTType", "")) or "US",))
+        facts.setdefault("ModalityLUTType", (str(table.get("ModalityLUTType", "")) or "US",))
     for equipment in _items(dataset, "ContributingEquipmentSequence"):
         for purpose in _items(equipment, "PurposeOfReferenceCodeSequence"):
             if (purpose.get("CodeValue"), purpose.get("CodingSchemeDesignator")) == PROCESSING_EQUIPMENT:
-                found["MachineWritten"] = ("yes",)
-    return found
+                facts["MachineWritten"] = ("yes",)
+    return facts
 
 
 def frame_attributes(dataset: Dataset) -> list[Headers]:
     """Return the attributes of each frame of an enhanced multi-frame image (PS3.3 C.7.6.16).
 
-    The leaves of the shared and the per-frame functional groups over those of the top level;
-    an empty list where the object has no functional groups (ultrasound, secondary capture).
+    Per-frame functional groups override shared ones, and these override the top level.
+    Empty where the object has no functional groups (ultrasound, secondary capture).
     """
     per_frame = _items(dataset, "PerFrameFunctionalGroupsSequence")
     if not per_frame:
@@ -75,12 +75,12 @@ def frame_attributes(dataset: Dataset) -> list[Headers]:
 
 
 def distinct(headers: Sequence[Headers]) -> Values:
-    """Return keyword -> distinct values over all the headers, in the order in which they come."""
-    found: dict[str, dict[tuple[HeaderValue, ...], None]] = {}  # most headers say the same, so whole tuples first
+    """Return keyword -> distinct values over all headers, in order of first occurrence."""
+    tuples: dict[str, dict[tuple[HeaderValue, ...], None]] = {}  # most headers are equal: compare whole tuples first
     for header in headers:
         for keyword, values in header.items():
-            found.setdefault(keyword, {})[values] = None
-    return {keyword: tuple(dict.fromkeys(chain.from_iterable(each))) for keyword, each in found.items()}
+            tuples.setdefault(keyword, {})[values] = None
+    return {keyword: tuple(dict.fromkeys(chain.from_iterable(each))) for keyword, each in tuples.items()}
 
 
 def text(headers: Headers, keyword: str) -> str:
@@ -90,7 +90,7 @@ def text(headers: Headers, keyword: str) -> str:
 
 
 def number(headers: Headers, keyword: str) -> float | None:
-    """Return the first value where it is a finite number, else None."""
+    """Return the first value if it is a finite number, else None."""
     values = headers.get(keyword, ())
     if not values or isinstance(values[0], str) or not math.isfinite(values[0]):
         return None
@@ -98,7 +98,7 @@ def number(headers: Headers, keyword: str) -> float | None:
 
 
 def plane(headers: Headers) -> Plane | None:
-    """Return where the image lies (PS3.3 C.7.6.2), None where an attribute is absent or no number."""
+    """Return the image plane (PS3.3 C.7.6.2), None where an attribute is absent or not numeric."""
     position = _numbers(headers, "ImagePositionPatient", 3)
     cosines = _numbers(headers, "ImageOrientationPatient", 6)
     spacing = _numbers(headers, "PixelSpacing", 2)
@@ -120,17 +120,17 @@ def _numbers(headers: Headers, keyword: str, count: int) -> list[float] | None:
 
 
 def _keyword(tag: BaseTag) -> str:
-    """Return the keyword of a standard attribute, empty for private, repeating and group-length ones."""
+    """Return the keyword of a standard attribute; empty for private, repeating-group and group-length elements."""
     if tag.is_private or tag.element == 0 or tag.group in _REPEATING_GROUPS:
         return ""
     return keyword_for_tag(tag)
 
 
 def _values(dataset: Dataset, tag: BaseTag) -> tuple[HeaderValue, ...]:
-    """Return an element's values.
+    """Return the values of an element.
 
-    Converted here and not by pydicom: a header costs a third of the time, and a value that breaks the
-    rules of its VR is one odd text among the facts instead of an exception.
+    This function converts them, not pydicom: it takes a third of the time, and a value that violates its VR
+    becomes text instead of an exception.
     """
     raw = cast("RawDataElement | DataElement | None", dataset.get_item(tag))
     if not isinstance(raw, RawDataElement) or not raw.value:
@@ -140,8 +140,8 @@ def _values(dataset: Dataset, tag: BaseTag) -> tuple[HeaderValue, ...]:
         return ()
     if vr in _BINARY_NUMBERS:
         return tuple(_binary(raw, _BINARY_NUMBERS[vr]))
-    convert = _NUMBERS.get(vr, _shortened)
-    parts = _decoded(raw.value, vr, dataset).split(_SEPARATOR.get(vr, "\\"), MOST_VALUES)
+    convert = _NUMBERS.get(vr, _shorten)
+    parts = _decode(raw.value, vr, dataset).split(_SEPARATOR.get(vr, "\\"), MOST_VALUES)
     return tuple(convert(part) for part in (part.strip(" \0") for part in parts[:MOST_VALUES]) if part)
 
 
@@ -152,51 +152,51 @@ def _binary(raw: RawDataElement, code: str) -> Iterator[HeaderValue]:
         yield number if math.isfinite(number) else str(number)
 
 
-def _decoded(value: bytes, vr: str, dataset: Dataset) -> str:
+def _decode(value: bytes, vr: str, dataset: Dataset) -> str:
     if vr not in _IN_CHARACTER_SET:
         return value.decode("latin-1")
     encodings = dataset.original_character_set
     return decode_bytes(value, [encodings] if isinstance(encodings, str) else encodings, TEXT_VR_DELIMS)
 
 
-def _shortened(part: str) -> str:
+def _shorten(part: str) -> str:
     return part[:LONGEST_TEXT]
 
 
 def _decimal(part: str) -> HeaderValue:
     try:
-        found = float(part)
+        number = float(part)
     except ValueError:
-        return _shortened(part)
-    return found if math.isfinite(found) else _shortened(part)
+        return _shorten(part)
+    return number if math.isfinite(number) else _shorten(part)
 
 
 def _integer(part: str) -> HeaderValue:
-    found = _decimal(part)
-    return int(found) if isinstance(found, float) and found.is_integer() else found
+    number = _decimal(part)
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 _BINARY_NUMBERS = {
     **{"US": "H", "SS": "h", "UL": "L", "SL": "l", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"},
-    "US or SS": "H",  # implicit VR does not say which; see values.py for the one that matters
+    "US or SS": "H",  # implicit VR does not say which; pixel_values.py handles Pixel Padding Value
 }
 _NUMBERS = {"DS": _decimal, "IS": _integer}
 _IN_CHARACTER_SET = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
-_SEPARATOR = dict.fromkeys(("LT", "ST", "UR", "UT"), "\0")  # these hold one value, backslashes and all
+_SEPARATOR = dict.fromkeys(("LT", "ST", "UR", "UT"), "\0")  # one value, which may contain backslashes
 
 
 def _items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
     try:
         value = dataset.get(keyword)
-    except Exception:  # noqa: BLE001 - a sequence that cannot be parsed says nothing
+    except Exception:  # noqa: BLE001 - a sequence that cannot be parsed counts as absent
         return ()
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes) else ()
 
 
 def _leaves(groups: Dataset) -> Values:
-    """Return the attributes of each group's first item (functional groups hold one item each)."""
-    found: Values = {}
+    """Return the attributes of each group's first item (functional groups have one item each)."""
+    facts: Values = {}
     for group in groups:
         if group.VR == "SQ" and not group.tag.is_private and group.value:
-            found |= attributes(group.value[0])
-    return found
+            facts |= attributes(group.value[0])
+    return facts

@@ -1,4 +1,4 @@
-"""A header that the writer can rely on: each value is what its attribute asks for, or absent."""
+"""Removes attributes with invalid values from a header, so that the writer can rely on the rest."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ from pydicom.tag import BaseTag
 
 NUMBERS = frozenset({"DS", "IS", "FL", "FD", "SS", "SL", "SV", "US", "UL", "UV"})
 _FREE_TEXT = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
-"""A backslash in one of these makes two values of one: wrong, common, and no reason to lose the text."""
+"""VRs whose text is kept even where a backslash splits it into two values: a common fault of senders."""
 _STRINGS = _FREE_TEXT | {"AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR"}
 
 
-def sound(header: Dataset) -> Dataset:
-    """Return the header without standard attributes that are empty, or whose value breaks their VR or VM.
+def remove_invalid(header: Dataset) -> Dataset:
+    """Remove standard attributes that are empty or violate their VR or VM; return the header.
 
-    Absent is a value that every reader of a header must know; a slice thickness of "thick" or an empty
-    spacing is not. A number written as text (a wrong VR) becomes a number. Private attributes, the VRs
-    that the dictionary leaves open and nested items stay as they are.
+    A number with a text VR becomes a number. Private attributes, attributes whose VR depends on the context and
+    nested items stay unchanged.
     """
     for tag in list(header.keys()):
-        if dictionary_has_tag(tag) and not _is_sound(header, tag):
+        if dictionary_has_tag(tag) and not _is_valid(header, tag):
             del header[tag]
     return header
 
 
-def _is_sound(header: Dataset, tag: BaseTag) -> bool:
+def _is_valid(header: Dataset, tag: BaseTag) -> bool:
     vr = dictionary_VR(tag)
     if vr not in NUMBERS | _STRINGS | {"SQ"}:
         return True
@@ -39,7 +38,7 @@ def _is_sound(header: Dataset, tag: BaseTag) -> bool:
         if vr != header[tag].VR:
             header.add_new(tag, vr, header[tag].value)
         value = header[tag].value
-    except Exception:  # noqa: BLE001  # pydicom raises anything at all where bytes and VR disagree
+    except Exception:  # noqa: BLE001  # pydicom raises exceptions of any type where bytes and VR disagree
         return False
     if vr == "SQ":
         return True

@@ -1,8 +1,8 @@
-"""Compressed frames: imagecodecs as a decoding plugin of pydicom's own decoders.
+"""Decoders of compressed frames: imagecodecs as a plugin of pydicom's decoders.
 
-pydicom keeps what it does well (encapsulation, signs, unused bits, colour spaces); imagecodecs does
-the arithmetic without the interpreter's lock, and knows what pydicom's bundled plugins do not:
-lossless and 12-bit JPEG. The decoders are our own instances: pydicom's global ones stay as they are.
+pydicom handles encapsulation, signs, unused bits and colour spaces. imagecodecs decodes without holding the
+interpreter lock, and supports lossless and 12-bit JPEG, which pydicom's own plugins do not.
+The decoders are instances of this module; pydicom's global decoders stay unchanged.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ _DECODE: dict[str, Callable[[bytes], Any]] = {
 _SIZ = b"\xff\x4f\xff\x51"  # start of a JPEG 2000 codestream and its size segment (ISO/IEC 15444-1 A.5.1)
 _START_OF_FRAME = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})  # ISO/IEC 10918-1 B.1.1.3, 14495-1
 DECODER_DEPENDENCIES = {UID(syntax): ("imagecodecs",) for syntax in (*_DECODE, RLELossless)}
-"""What pydicom asks a plugin for: the transfer syntaxes, and what must be installed for each."""
+"""Required by pydicom's plugin interface: transfer syntax -> packages that must be installed."""
 
 
 def is_available(uid: str) -> bool:
-    """Return True for the transfer syntaxes that can be decoded; pydicom asks."""
+    """Return True for the transfer syntaxes that can be decoded (pydicom's plugin interface)."""
     return uid in DECODER_DEPENDENCIES
 
 
@@ -57,29 +57,29 @@ def decoder_of(transfer_syntax: str) -> Decoder | None:
     if not is_available(uid):
         return None
     decoder = Decoder(uid)
-    if uid in _JPEG_LOSSY:  # knows Adobe's and JFIF's ways to say what the colours are
+    if uid in _JPEG_LOSSY:  # handles the colour markers of Adobe and JFIF
         decoder.add_plugin("pillow", ("pydicom.pixels.decoders.pillow", "_decode_frame"))
     decoder.add_plugin("imagecodecs", (__name__, "decode_frame"))
     return decoder
 
 
 def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
-    """Return the frame's pixels, interleaved, little-endian, and tell pydicom how wide they came out."""
+    """Return the frame's pixels, interleaved, little-endian; report their size to pydicom through ``runner``."""
     if runner.transfer_syntax == RLELossless:
-        return _run_length(frame, runner)
-    if (announced := announced_size(frame)) not in (None, (runner.rows, runner.columns)):
-        raise ValueError(f"the frame announces {announced} rows and columns")  # memory would be taken for them
+        return _decode_rle(frame, runner)
+    if (size := size_in_header(frame)) not in (None, (runner.rows, runner.columns)):  # before memory is allocated
+        raise ValueError(f"the frame header gives (rows, columns) {size}, expected {(runner.rows, runner.columns)}")
     pixels = np.ascontiguousarray(_DECODE[runner.transfer_syntax](frame))
     runner.set_option("bits_allocated", 8 * pixels.dtype.itemsize)
     if runner.samples_per_pixel > 1:
         runner.set_option("planar_configuration", 0)
     if runner.transfer_syntax in _JPEG_2000 and str(runner.photometric_interpretation) in {"YBR_ICT", "YBR_RCT"}:
-        runner.set_option("photometric_interpretation", "RGB")  # OpenJPEG undoes the transform
+        runner.set_option("photometric_interpretation", "RGB")  # OpenJPEG reverts the colour transform
     return pixels.tobytes()
 
 
-def announced_size(frame: bytes) -> tuple[int, int] | None:
-    """Return the rows and columns that a JPEG, JPEG-LS or JPEG 2000 header announces, None where it cannot be found."""
+def size_in_header(frame: bytes) -> tuple[int, int] | None:
+    """Return (rows, columns) from a JPEG, JPEG-LS or JPEG 2000 header, None where no header is found."""
     start = frame.find(_SIZ, 0, 4096)  # a JP2 box may come first
     if start >= 0:
         right, lower, left, upper = struct.unpack_from(">4L", frame, start + 8)
@@ -89,11 +89,11 @@ def announced_size(frame: bytes) -> tuple[int, int] | None:
         if frame[at + 1] in _START_OF_FRAME:
             rows, columns = struct.unpack_from(">2H", frame, at + 5)
             return rows, columns
-        at += 1 if frame[at + 1] == 0xFF else 2 + struct.unpack_from(">H", frame, at + 2)[0]  # 0xFF may fill up
+        at += 1 if frame[at + 1] == 0xFF else 2 + struct.unpack_from(">H", frame, at + 2)[0]  # skip fill bytes 0xFF
     return None
 
 
-def _run_length(frame: bytes, runner: DecodeRunner) -> bytes:
+def _decode_rle(frame: bytes, runner: DecodeRunner) -> bytes:
     """Return the planes of an RLE frame (PS3.5 annex G) one after another."""
     if runner.samples_per_pixel > 1:
         runner.set_option("planar_configuration", 1)

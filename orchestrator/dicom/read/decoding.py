@@ -1,4 +1,4 @@
-"""Frames that cannot be read in place (compressed, big-endian, deflated, in colour), decoded one at a time."""
+"""Decodes frames that cannot be read in place: compressed, big-endian, deflated or in colour."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from pydicom.uid import UID, ExplicitVRBigEndian
 
 from orchestrator.dicom.read.codecs import decoder_of
 from orchestrator.dicom.read.header import read_header, read_whole
-from orchestrator.dicom.read.pixel_values import NATIVE, Stored
+from orchestrator.dicom.read.pixel_values import NATIVE, PixelLayout
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.quiet import quiet
 
 Array = npt.NDArray[Any]
 
 LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in what the eye takes for brightness (Rec. ITU-R BT.601, as in PS3.3 C.7.6.3.1.2)."""
+"""Weights of red, green and blue in luminance (Rec. ITU-R BT.601, as in PS3.3 C.7.6.3.1.2)."""
 
 
-def decoded(path: Path, stored: Stored, wanted: Sequence[int]) -> Iterator[tuple[int, Array]]:
-    """Yield (index, pixels) of the wanted frames (from 0) in ascending order.
+def decode_frames(path: Path, layout: PixelLayout, indices: Sequence[int]) -> Iterator[tuple[int, Array]]:
+    """Yield (index, pixels) of the frames with these indices (from 0), in ascending order.
 
     Grey: (row, column) stored values in their native type; colour: (row, column, 3) RGB uint8.
-    Raises UnsupportedInput (UNSUPPORTED_ENCODING, TRUNCATED) and what a decoder raises on broken frames.
+    Raises UnsupportedInput (UNSUPPORTED_ENCODING, TRUNCATED), and exceptions of the decoder for broken frames.
     """
-    for index, pixels in _arrays(path, stored, sorted(wanted)):
-        yield index, _rgb(pixels, stored, path) if stored.colour else pixels.astype(stored.dtype, copy=False)
+    for index, pixels in _raw_frames(path, layout, sorted(indices)):
+        yield index, _rgb(pixels, layout, path) if layout.colour else pixels.astype(layout.dtype, copy=False)
 
 
 def luminance(rgb: Array) -> Array:
@@ -40,66 +40,66 @@ def luminance(rgb: Array) -> Array:
     return np.asarray(np.rint(rgb @ np.array(LUMA)), dtype=np.uint8)
 
 
-def _arrays(path: Path, stored: Stored, wanted: Sequence[int]) -> Iterator[tuple[int, Array]]:
-    syntax = UID(stored.location.transfer_syntax)
+def _raw_frames(path: Path, layout: PixelLayout, indices: Sequence[int]) -> Iterator[tuple[int, Array]]:
+    syntax = UID(layout.location.transfer_syntax)
     if syntax not in NATIVE:
         with path.open("rb") as stream:
-            yield from _compressed(stream, stored, wanted)
+            yield from _compressed_frames(stream, layout, indices)
         return
-    # These two need more than bytes at an offset: an inflated stream, the VR of swapped 8-bit pixels.
-    if stored.location.offset is None or syntax == ExplicitVRBigEndian:
+    # Deflated and big-endian files need the whole dataset: the inflated stream, the VR of swapped 8-bit pixels.
+    if layout.location.offset is None or syntax == ExplicitVRBigEndian:
         dataset = read_whole(path)
-        for index in wanted:
+        for index in indices:
             yield index, get_decoder(syntax).as_array(dataset, index=index)[0]
         return
     with path.open("rb") as stream:
-        stream.seek(stored.location.offset)
-        for index in wanted:
-            yield index, get_decoder(syntax).as_array(stream, index=index, **_options(stored, stored.frames))[0]
+        stream.seek(layout.location.offset)
+        for index in indices:
+            yield index, get_decoder(syntax).as_array(stream, index=index, **_options(layout, layout.frames))[0]
 
 
-def _compressed(stream: BinaryIO, stored: Stored, wanted: Sequence[int]) -> Iterator[tuple[int, Array]]:
-    decoder = decoder_of(stored.location.transfer_syntax)
-    if decoder is None or stored.location.offset is None or stored.location.length is not None:
-        name = UID(stored.location.transfer_syntax).name
-        raise UnsupportedInput(InputFault.UNSUPPORTED_ENCODING, f"no decoder reads {name}")
-    stream.seek(stored.location.offset)
-    left = set(wanted)
-    for index, frame in enumerate(generate_frames(stream, number_of_frames=stored.frames)):
-        if index in left:
-            left.remove(index)
-            yield index, _decode(decoder, frame, stored)
-        if not left:
+def _compressed_frames(stream: BinaryIO, layout: PixelLayout, indices: Sequence[int]) -> Iterator[tuple[int, Array]]:
+    decoder = decoder_of(layout.location.transfer_syntax)
+    if decoder is None or layout.location.offset is None or layout.location.length is not None:
+        name = UID(layout.location.transfer_syntax).name
+        raise UnsupportedInput(InputFault.UNSUPPORTED_ENCODING, f"there is no decoder for {name}")
+    stream.seek(layout.location.offset)
+    remaining = set(indices)
+    for index, frame in enumerate(generate_frames(stream, number_of_frames=layout.frames)):
+        if index in remaining:
+            remaining.remove(index)
+            yield index, _decode(decoder, frame, layout)
+        if not remaining:
             return
-    raise UnsupportedInput(InputFault.TRUNCATED, f"{len(left)} of {stored.frames} frames are not in the file")
+    raise UnsupportedInput(InputFault.TRUNCATED, f"{len(remaining)} of {layout.frames} frames are missing in the file")
 
 
-def _decode(decoder: Decoder, frame: bytes, stored: Stored) -> Array:
+def _decode(decoder: Decoder, frame: bytes, layout: PixelLayout) -> Array:
     with quiet():
-        return decoder.as_array(encapsulate([frame], has_bot=False), index=0, **_options(stored, 1))[0]
+        return decoder.as_array(encapsulate([frame], has_bot=False), index=0, **_options(layout, 1))[0]
 
 
-def _options(stored: Stored, frames: int) -> dict[str, Any]:
+def _options(layout: PixelLayout, frames: int) -> dict[str, Any]:
     options: dict[str, Any] = {
-        "rows": stored.rows,
-        "columns": stored.columns,
+        "rows": layout.rows,
+        "columns": layout.columns,
         "number_of_frames": frames,
-        "samples_per_pixel": stored.samples,
-        "photometric_interpretation": stored.photometric,
-        "bits_allocated": stored.bits_allocated,
-        "pixel_keyword": stored.location.keyword,
+        "samples_per_pixel": layout.samples,
+        "photometric_interpretation": layout.photometric,
+        "bits_allocated": layout.bits_allocated,
+        "pixel_keyword": layout.location.keyword,
     }
-    if stored.location.keyword == "PixelData":
-        options |= {"bits_stored": stored.bits_stored, "pixel_representation": int(stored.signed)}
-    if stored.samples > 1:
-        options["planar_configuration"] = stored.planar
+    if layout.location.keyword == "PixelData":
+        options |= {"bits_stored": layout.bits_stored, "pixel_representation": int(layout.signed)}
+    if layout.samples > 1:
+        options["planar_configuration"] = layout.planar
     return options
 
 
-def _rgb(pixels: Array, stored: Stored, path: Path) -> Array:
-    """Return (row, column, 3) uint8, palettes looked up, deeper colours cut to their eight highest bits."""
-    bits = stored.bits_stored
-    if stored.photometric == "PALETTE COLOR":
+def _rgb(pixels: Array, layout: PixelLayout, path: Path) -> Array:
+    """Return (row, column, 3) uint8; palettes are applied, deeper colours keep their eight highest bits."""
+    bits = layout.bits_stored
+    if layout.photometric == "PALETTE COLOR":
         pixels = apply_color_lut(pixels, read_header(path))[..., :3]
         bits = 8 * pixels.dtype.itemsize
     return np.asarray(pixels >> (bits - 8), dtype=np.uint8) if bits > 8 else np.asarray(pixels, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""The images of a series one by one: single-frame files and the frames of multi-frame ones alike."""
+"""The images of a series: single-frame files and the frames of multi-frame files."""
 
 from __future__ import annotations
 
@@ -11,40 +11,42 @@ from pydicom.pixels.processing import apply_modality_lut
 
 from orchestrator.dicom.read.attributes import frame_attributes, plane
 from orchestrator.dicom.read.header import read_header
-from orchestrator.dicom.read.pixel_values import Rescale, Stored, Table, rescale, stored_values
+from orchestrator.dicom.read.pixel_values import PixelLayout, Rescale, Table, pixel_layout, read_rescale
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.series import Headers, Instance, Plane
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One image: the instance it belongs to, its number there (1-based, None in a single-frame one) and what it is.
+    """One image of an instance.
 
-    headers: of this frame alone; functional groups laid over the attributes of the object.
+    number: frame number from 1; None for a single-frame file.
+    headers: attributes of this frame: functional groups override the attributes of the object.
+    plane: None without patient geometry.
     """
 
     instance: Instance
     number: int | None
     headers: Headers
     plane: Plane | None
-    stored: Stored
+    layout: PixelLayout
     rescale: Rescale
 
 
 def frames_of(instances: Iterable[Instance]) -> Iterator[Frame]:
-    """Yield each image of the instances; reads the headers of multi-frame files, never pixels.
+    """Yield each image of the instances. Headers of multi-frame files are read, pixels never.
 
     Raises UnsupportedInput (NO_PIXELS, TRUNCATED, UNSUPPORTED_ENCODING, UNREADABLE).
     """
     for instance in instances:
         if instance.pixels is None:
             raise UnsupportedInput(InputFault.NO_PIXELS, f"instance {instance.sop_uid} has no pixel data")
-        stored = stored_values(instance.headers, instance.pixels, instance.frames, instance.sop_uid)
+        layout = pixel_layout(instance.headers, instance.pixels, instance.frames, instance.sop_uid)
         header = _header(instance) if _needs_header(instance) else None
-        table = None if header is None else _modality_lut(header, stored)
-        for number, headers in _each(instance, header):
-            scale = rescale(headers, instance.sop_class, instance.sop_uid, table)
-            yield Frame(instance, number, headers, plane(headers), stored, scale)
+        table = None if header is None else _modality_lut(header, layout)
+        for number, headers in _frame_headers(instance, header):
+            scale = read_rescale(headers, instance.sop_class, instance.sop_uid, table)
+            yield Frame(instance, number, headers, plane(headers), layout, scale)
 
 
 def _needs_header(instance: Instance) -> bool:
@@ -56,27 +58,28 @@ def _header(instance: Instance) -> Dataset:
         return read_header(instance.path)
     except (OSError, ValueError) as error:
         raise UnsupportedInput(
-            InputFault.UNREADABLE, f"the file of instance {instance.sop_uid} cannot be read any more"
+            InputFault.UNREADABLE,
+            f"the file of instance {instance.sop_uid} cannot be read anymore ({type(error).__name__})",
         ) from error
 
 
-def _each(instance: Instance, header: Dataset | None) -> Sequence[tuple[int | None, Headers]]:
+def _frame_headers(instance: Instance, header: Dataset | None) -> Sequence[tuple[int | None, Headers]]:
     if header is None or "NumberOfFrames" not in instance.headers:
         return [(None, instance.headers)]
     groups = frame_attributes(header) or [instance.headers] * instance.frames
     if len(groups) != instance.frames:
         raise UnsupportedInput(
             InputFault.UNSUPPORTED_ENCODING,
-            f"instance {instance.sop_uid} describes {len(groups)} frames and holds {instance.frames}",
+            f"instance {instance.sop_uid} describes {len(groups)} frames but has {instance.frames}",
         )
     return list(enumerate(groups, start=1))
 
 
-def _modality_lut(header: Dataset, stored: Stored) -> Table | None:
+def _modality_lut(header: Dataset, layout: PixelLayout) -> Table | None:
     """Return the modality LUT (PS3.3 C.11.1), None where there is none."""
     for item in header.get("ModalityLUTSequence") or ():
         count, first, _ = (int(value) for value in item.LUTDescriptor)
         outputs = apply_modality_lut(np.arange(first, first + (count or 65536)), header)
-        # implicit VR reads the first value as unsigned, whatever the pixels are
-        return Table(first - 65536 if stored.signed and first >= 32768 else first, tuple(outputs.tolist()))
+        # implicit VR reads the first value as unsigned even where the pixels are signed
+        return Table(first - 65536 if layout.signed and first >= 32768 else first, tuple(outputs.tolist()))
     return None

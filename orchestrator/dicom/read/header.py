@@ -1,4 +1,4 @@
-"""A file becomes an Instance: its identity, its place, its digest; or UnreadableFile, whatever is wrong with it."""
+"""Reads the header of a DICOM file into an Instance: identity, geometry, digest, position of the pixels."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import VR
 
-from orchestrator.dicom.read.attributes import described, distinct, frame_attributes, number, plane, text
+from orchestrator.dicom.read.attributes import distinct, frame_attributes, header_facts, number, plane, text
 from orchestrator.dicom.read.geometry import geometry_facts
 from orchestrator.domain.errors import UnreadableFile
 from orchestrator.domain.quiet import quiet
 from orchestrator.domain.series import Headers, Instance, PixelLocation
 
 IDENTITY = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber")
-"""Whose images these are."""
+"""Attributes that identify patient and order."""
 
-DIGESTED = (
+DIGEST_KEYWORDS = (
     *IDENTITY,
     "StudyInstanceUID",
     "SeriesInstanceUID",
@@ -49,7 +49,7 @@ DIGESTED = (
     "Rows",
     "Columns",
     "NumberOfFrames",
-    # what the pixel bytes mean
+    # meaning of the pixel bytes
     "SamplesPerPixel",
     "PhotometricInterpretation",
     "PlanarConfiguration",
@@ -63,42 +63,43 @@ DIGESTED = (
     "RescaleType",
     "Units",
 )
-"""Attributes in an instance's digest, beside its pixels: a resend that differs in one of them is another content."""
+"""Attributes in an instance's digest, beside its pixels: a resend that differs in one of them has new content."""
 
-# Positions are per frame and would fill the facts of a multi-frame object; plan() reads them from the file.
+# One value per frame would fill the facts of a multi-frame object; plan() reads these from the file.
 _OF_ONE_FRAME = frozenset(
     {"ImagePositionPatient", "DimensionIndexValues", "InStackPositionNumber", "FrameReferenceDateTime"}
     | {"FrameAcquisitionDateTime", "FrameAcquisitionNumber", "TemporalPositionTimeOffset"}
 )
 _PIXELS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 _UNDEFINED_LENGTH = 0xFFFFFFFF
-_UID = re.compile(r"(?=.{1,64}$)\d+(\.\d+)*", re.ASCII)  # leading zeros are wrong and common; dots alone are a path
+_UID = re.compile(r"(?=.{1,64}$)\d+(\.\d+)*", re.ASCII)  # leading zeros are wrong but common; only dots is a path
 _CHUNK = 1 << 20
 _META_AT_MOST = 2048
 INFLATED_AT_MOST = 1 << 30
-"""Bytes of a deflated file's dataset; the encoding is meant for reports and segmentations."""
+"""Largest dataset of a deflated file, bytes; the encoding is meant for reports and segmentations."""
 
 
 def read_instance(path: Path) -> Instance:
-    """Return what the file holds; objects without pixels (SR, KO, PR ...) are instances too.
+    """Return the instance in a file; objects without pixels (SR, KO, PR ...) are instances too.
 
-    A file without preamble and meta header is read where it looks like a dataset. Text is decoded
-    by its Specific Character Set, in an unknown one as Latin-1. Pixels are hashed, not decoded.
-    Raises UnreadableFile for anything that is no DICOM object with UIDs of its own.
+    A file without preamble and file meta information is accepted if it looks like a dataset.
+    Text is decoded by its Specific Character Set, as Latin-1 where this is unknown.
+    Pixels are hashed, not decoded.
+    Raises UnreadableFile where the file is not a DICOM object with valid UIDs.
     """
     try:
         with path.open("rb") as stream:
             return _read(path, stream, path.stat().st_size)
     except UnreadableFile as fault:
         raise UnreadableFile(f"{path.name} {fault}") from None
-    except Exception as error:  # a parser trips over broken bytes in ways of its own; all are one fault
+    except Exception as error:  # pydicom raises exceptions of any type for broken bytes
         raise UnreadableFile(f"{path.name} cannot be read as DICOM ({type(error).__name__})") from error
 
 
 def read_header(path: Path) -> FileDataset:
     """Return the file's dataset up to its pixels.
 
-    Raises what pydicom raises; ``read_instance`` has proved the file sound.
+    Exceptions of pydicom pass through: ``read_instance`` has already checked the file.
     """
     with path.open("rb") as stream:
         return _parse(stream, path.stat().st_size)[0]
@@ -112,11 +113,11 @@ def read_whole(path: Path) -> FileDataset:
 
 def _read(path: Path, stream: BinaryIO, size: int) -> Instance:
     if not _looks_like_dicom(stream):
-        raise UnreadableFile("is no DICOM file")
+        raise UnreadableFile("is not a DICOM file")
     _check_inflated_size(stream)
     dataset, pixels = _parse(stream, size)
     with quiet():
-        headers, frames = _described(dataset)
+        headers, frames = _headers(dataset)
     count = max(1, int(number(headers, "NumberOfFrames") or 1))
     return Instance(
         study_uid=_uid(headers, "StudyInstanceUID"),
@@ -133,40 +134,39 @@ def _read(path: Path, stream: BinaryIO, size: int) -> Instance:
 
 
 def _parse(stream: BinaryIO, size: int) -> tuple[FileDataset, PixelLocation | None]:
-    """Return the dataset up to its pixels and where these are.
+    """Return the dataset up to its pixels, and the location of the pixels.
 
-    Raises UnreadableFile where the header goes on beyond the end of the file.
+    Raises UnreadableFile where the file ends inside the header.
     """
-    found: list[tuple[str, int, int]] = []
+    locations: list[tuple[str, int, int]] = []
 
     def at_pixels(tag: BaseTag, _: str | None, length: int) -> bool:
         value_at = stream.tell()
         if tag in _PIXELS:
-            found.append((_PIXELS[tag], value_at, length))
+            locations.append((_PIXELS[tag], value_at, length))
             return True
-        if length != _UNDEFINED_LENGTH and value_at < size < value_at + length:  # a deflated file is read to its end
+        if length != _UNDEFINED_LENGTH and value_at < size < value_at + length:  # a deflated stream is at its end
             raise UnreadableFile(f"ends inside its header, at {BaseTag(tag)}")
         return False
 
     with quiet():
         dataset = read_partial(stream, stop_when=at_pixels, force=True)
-    if not found:
+    if not locations:
         return dataset, None
-    keyword, offset, length = found[-1]
-    syntax = str(dataset.file_meta.get("TransferSyntaxUID", "") or _guessed_syntax(dataset))
+    keyword, offset, length = locations[-1]
+    syntax = str(dataset.file_meta.get("TransferSyntaxUID", "") or _guess_syntax(dataset))
     if syntax == DeflatedExplicitVRLittleEndian:
         return dataset, PixelLocation(syntax, keyword, None, None, size)
-    encapsulated = length == _UNDEFINED_LENGTH
-    return dataset, PixelLocation(syntax, keyword, offset, None if encapsulated else length, size)
+    return dataset, PixelLocation(syntax, keyword, offset, None if length == _UNDEFINED_LENGTH else length, size)
 
 
-def _guessed_syntax(dataset: Dataset) -> str:
+def _guess_syntax(dataset: Dataset) -> str:
     implicit, little = dataset.original_encoding
     return "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1" if little else "1.2.840.10008.1.2.2"
 
 
 def _looks_like_dicom(stream: BinaryIO) -> bool:
-    """True with the DICM prefix, or where the first element is a plausible one of group 0002 or 0008."""
+    """Return True for a file with the DICM prefix, or whose first element is plausible (group 0002 or 0008)."""
     start = stream.read(132)
     stream.seek(0)
     if start[128:] == b"DICM":
@@ -182,7 +182,7 @@ def _looks_like_dicom(stream: BinaryIO) -> bool:
 
 
 def _check_inflated_size(stream: BinaryIO) -> None:
-    """Refuse a deflated file (PS3.5 A.5) that would inflate beyond all bounds; pydicom inflates it in memory."""
+    """Refuse a deflated file (PS3.5 A.5) that would inflate to more than the limit; pydicom inflates in memory."""
     start = stream.read(_META_AT_MOST)
     if start[128:132] == b"DICM" and DeflatedExplicitVRLittleEndian.encode() in start:
         # group 0002 begins with its own length, an explicit UL of 12 bytes (PS3.10 7.1)
@@ -197,13 +197,13 @@ def _check_inflated_size(stream: BinaryIO) -> None:
     stream.seek(0)
 
 
-def _described(dataset: Dataset) -> tuple[Headers, list[Headers]]:
-    """Return the header of the whole object and that of each of its frames."""
-    headers = described(dataset)
+def _headers(dataset: Dataset) -> tuple[Headers, list[Headers]]:
+    """Return the header of the object and the header of each of its frames."""
+    headers = header_facts(dataset)
     frames = frame_attributes(dataset)
     if frames:
         promoted = {k: v for k, v in distinct(frames).items() if k not in _OF_ONE_FRAME and k not in headers}
-        planes = [where for frame in frames if (where := plane(frame)) is not None]
+        planes = [each for frame in frames if (each := plane(frame)) is not None]
         headers |= promoted | geometry_facts(planes)
     syntax = getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID", "")
     return (headers | {"TransferSyntaxUID": (str(syntax),)} if syntax else headers), frames
@@ -217,15 +217,15 @@ def _uid(headers: Headers, keyword: str) -> str:
 
 
 def _digest(headers: Headers, frames: list[Headers], pixels: Iterable[bytes]) -> str:
-    said = [[(key, of.get(key)) for key in DIGESTED if key in of] for of in (headers, *frames)]
-    digest = hashlib.sha256(json.dumps(said, separators=(",", ":")).encode())
+    values = [[(key, each.get(key)) for key in DIGEST_KEYWORDS if key in each] for each in (headers, *frames)]
+    digest = hashlib.sha256(json.dumps(values, separators=(",", ":")).encode())
     for chunk in pixels:
         digest.update(chunk)
     return digest.hexdigest()
 
 
 def _pixel_bytes(path: Path, stream: BinaryIO, pixels: PixelLocation | None) -> Iterator[bytes]:
-    """Yield the pixel bytes, frame fragments without their offset table; of objects without pixels, the file."""
+    """Yield the pixel bytes, of compressed frames without the offset table; the whole file where it has no pixels."""
     if pixels is None:
         stream.seek(0)
         yield from iter(lambda: stream.read(_CHUNK), b"")
@@ -233,11 +233,11 @@ def _pixel_bytes(path: Path, stream: BinaryIO, pixels: PixelLocation | None) -> 
         yield bytes(read_whole(path)[pixels.keyword].value)
     elif pixels.length is None:
         stream.seek(pixels.offset)
-        parse_basic_offsets(stream)  # an archive may add or drop the table; the frames stay the same
+        parse_basic_offsets(stream)  # an archive may add or remove the table
         yield from generate_fragments(stream)
     else:
         stream.seek(pixels.offset)
-        left = pixels.length
-        while left > 0 and (chunk := stream.read(min(left, _CHUNK))):
-            left -= len(chunk)
+        remaining = pixels.length
+        while remaining > 0 and (chunk := stream.read(min(remaining, _CHUNK))):
+            remaining -= len(chunk)
             yield chunk

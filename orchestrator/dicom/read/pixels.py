@@ -1,8 +1,7 @@
-"""Pixels go from the files straight into one array: there is never a second copy of the volume.
+"""Reads the pixels of a grid into one array, without a second copy of the volume in memory.
 
-Uncompressed little-endian values are read into one slice's worth of scratch memory for each thread,
-which stays in the processor's cache, and are rescaled from there to their place; everything else is
-decoded frame by frame, one frame per thread.
+Each thread reads uncompressed little-endian values into scratch memory of one slice, which stays in the
+processor's cache, and rescales them from there into the array. Other frames are decoded one per thread.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.uid import UID
 
-from orchestrator.dicom.read.decoding import decoded, luminance
+from orchestrator.dicom.read.decoding import decode_frames, luminance
 from orchestrator.dicom.read.grid import FrameReference, Grid
-from orchestrator.dicom.read.pixel_values import AIR, HOUNSFIELD, PLAIN, Rescale, Stored, Table, common_dtype
+from orchestrator.dicom.read.pixel_values import AIR, HOUNSFIELD, PLAIN, PixelLayout, Rescale, Table, common_dtype
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.volume import Volume
 
@@ -29,26 +28,26 @@ Array = npt.NDArray[Any]
 Slices = Sequence[tuple[int, FrameReference]]
 
 THREADS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-_SLICES_A_TURN = 16  # read in one task: enough to be worth a thread's turn, little enough to share the work evenly
+_SLICES_PER_TASK = 16  # slices of one task: enough to be worth a task, few enough to keep all threads busy
 
 
 def fill(grid: Grid, out: Array) -> Volume:
-    """Return the volume whose voxels are ``out``, filled in ``grid.unit``; the volume sees it read-only.
+    """Read the pixels into ``out`` in ``grid.unit``; return the volume with a read-only view of it.
 
-    out: C-contiguous, of the grid's shape and dtype, e.g. memory-mapped. Unused high bits are cleared;
-    MONOCHROME1 is turned round where images are only looked at; HU beyond int16 are set to its ends;
-    pixels that a CT marks as padding become -1024 HU.
-    Raises UnsupportedInput (TRUNCATED, UNSUPPORTED_ENCODING, UNREADABLE) and ValueError for another array.
+    out: C-contiguous, of the grid's shape and dtype, e.g. memory-mapped.
+    Unused high bits are cleared. MONOCHROME1 is inverted except for measurements. HU are clipped to int16.
+    Pixels that a CT marks as padding become -1024 HU.
+    Raises UnsupportedInput (TRUNCATED, UNSUPPORTED_ENCODING, UNREADABLE); ValueError where ``out`` does not fit.
     """
     if out.shape != grid.shape or out.dtype != grid.dtype or not out.flags.c_contiguous:
         raise ValueError(
-            f"a contiguous {grid.dtype} array of shape {grid.shape} is needed, not {out.dtype} {out.shape}"
+            f"out must be a contiguous {grid.dtype} array of shape {grid.shape}, it is {out.dtype} {out.shape}"
         )
     with ThreadPoolExecutor(THREADS, thread_name_prefix="fill") as pool:
         pending = [pool.submit(task, slices, out) for task, slices in _tasks(grid)]
         try:
-            for done in pending:
-                done.result()
+            for task_result in pending:
+                task_result.result()
         finally:
             pool.shutdown(cancel_futures=True)
     voxels = out.view()
@@ -56,136 +55,136 @@ def fill(grid: Grid, out: Array) -> Volume:
     return Volume(voxels, grid.affine, grid.unit, grid.modality, grid.positions, grid.facts)
 
 
-def image_of(frame: FrameReference) -> Array:
-    """Return the pixels of one image, as ``fill`` gives them: (row, column) in its unit, or (row, column, 3).
+def read_image(frame: FrameReference) -> Array:
+    """Return the pixels of one image like ``fill``: (row, column) in its unit, or (row, column, 3) in colour.
 
     Raises UnsupportedInput.
     """
-    stored = _stored(frame)
-    dtype = np.dtype(np.uint8) if stored.colour else common_dtype([(stored, frame.rescale)])
-    shape = (1, stored.rows, stored.columns, *((3,) if stored.colour else ()))
+    layout = _layout_of(frame)
+    dtype = np.dtype(np.uint8) if layout.colour else common_dtype([(layout, frame.rescale)])
+    shape = (1, layout.rows, layout.columns, *((3,) if layout.colour else ()))
     grid = Grid(shape, dtype, None, None, "1", "", {}, (frame,))
     return np.asarray(fill(grid, np.empty(shape, dtype)).voxels[0])
 
 
 def _tasks(grid: Grid) -> Iterator[tuple[Callable[[Slices, Array], None], Slices]]:
-    """Yield what threads can do side by side: to read some plain slices, or to decode some frames of one file."""
+    """Yield the tasks of the threads: read some plain slices, or decode some frames of one file."""
     plain: list[tuple[int, FrameReference]] = []
-    to_decode: dict[Path, list[tuple[int, FrameReference]]] = {}
+    encoded_frames: dict[Path, list[tuple[int, FrameReference]]] = {}
     for index, frame in enumerate(grid.frames):
-        if _is_plain(_stored(frame)):
+        if _is_plain(_layout_of(frame)):
             plain.append((index, frame))
         else:
-            to_decode.setdefault(frame.path, []).append((index, frame))
-    for start in range(0, len(plain), _SLICES_A_TURN):
-        yield _read, plain[start : start + _SLICES_A_TURN]
-    for slices in to_decode.values():
+            encoded_frames.setdefault(frame.path, []).append((index, frame))
+    for start in range(0, len(plain), _SLICES_PER_TASK):
+        yield _read, plain[start : start + _SLICES_PER_TASK]
+    for slices in encoded_frames.values():
         for part in range(min(THREADS, len(slices))):
             yield _decode, slices[part::THREADS]
 
 
-def _stored(frame: FrameReference) -> Stored:
-    if frame.stored is None:
-        raise ValueError(f"plan() did not make the reference to image {frame.sop_uid}")
-    return frame.stored
+def _layout_of(frame: FrameReference) -> PixelLayout:
+    if frame.layout is None:
+        raise ValueError(f"the reference to image {frame.sop_uid} has no pixel layout: it does not come from plan()")
+    return frame.layout
 
 
-def _is_plain(stored: Stored) -> bool:
-    """True where the values lie in the file as they are computed with."""
-    location = stored.location
-    return location.transfer_syntax in PLAIN and location.keyword == "PixelData" and not stored.colour
+def _is_plain(layout: PixelLayout) -> bool:
+    """Return True where the pixel values can be read in place."""
+    location = layout.location
+    return location.transfer_syntax in PLAIN and location.keyword == "PixelData" and not layout.colour
 
 
 def _read(slices: Slices, out: Array) -> None:
-    """Read slices that lie in their files as they are computed with."""
+    """Read slices whose pixel values can be read in place."""
     scratch = np.empty(0)
     for index, frame in slices:
-        stored = _stored(frame)
-        if scratch.dtype != stored.dtype:
-            scratch = np.empty(out.shape[1:3], stored.dtype)
-        with _named(frame):
-            _read_values(frame, stored, scratch)
-        _clear_unused_bits(scratch, stored)
-        rescale(scratch, stored, frame.rescale, out[index])
+        layout = _layout_of(frame)
+        if scratch.dtype != layout.dtype:
+            scratch = np.empty(out.shape[1:3], layout.dtype)
+        with _as_unsupported(frame):
+            _read_values(frame, layout, scratch)
+        _clear_unused_bits(scratch, layout)
+        apply_rescale(scratch, layout, frame.rescale, out[index])
 
 
-def _read_values(frame: FrameReference, stored: Stored, values: Array) -> None:
-    """Read one frame's stored values into the array; raises UnsupportedInput where the file ends before."""
-    assert stored.location.offset is not None
-    offset = stored.location.offset + ((frame.frame or 1) - 1) * values.nbytes
-    left = memoryview(values.data).cast("B")
+def _read_values(frame: FrameReference, layout: PixelLayout, values: Array) -> None:
+    """Read the stored values of one frame; raises UnsupportedInput where the file is too short."""
+    assert layout.location.offset is not None
+    offset = layout.location.offset + ((frame.frame or 1) - 1) * values.nbytes
+    buffer = memoryview(values.data).cast("B")
     file = os.open(frame.path, os.O_RDONLY)
     try:
-        _check_same_file(file, frame, stored)
-        while left:
-            count = os.preadv(file, [left], offset)
+        _check_same_file(file, frame, layout)
+        while buffer:
+            count = os.preadv(file, [buffer], offset)
             if not count:
                 raise UnsupportedInput(InputFault.TRUNCATED, f"the pixels of image {frame.sop_uid} end early")
-            left, offset = left[count:], offset + count
+            buffer, offset = buffer[count:], offset + count
     finally:
         os.close(file)
 
 
 def _decode(slices: Slices, out: Array) -> None:
-    """Decode some frames of one file to their slices."""
+    """Decode frames of one file into their slices."""
     at = {(frame.frame or 1) - 1: (index, frame) for index, frame in slices}
     _, first = slices[0]
-    stored = _stored(first)
-    with _named(first):
-        _check_same_file(first.path, first, stored)
-        for number, pixels in decoded(first.path, stored, list(at)):
+    layout = _layout_of(first)
+    with _as_unsupported(first):
+        _check_same_file(first.path, first, layout)
+        for number, pixels in decode_frames(first.path, layout, list(at)):
             index, frame = at[number]
-            if stored.colour:
+            if layout.colour:
                 out[index] = pixels if out.ndim == 4 else luminance(pixels)
             else:
-                rescale(pixels, stored, frame.rescale, out[index])
+                apply_rescale(pixels, layout, frame.rescale, out[index])
 
 
 @contextmanager
-def _named(frame: FrameReference) -> Iterator[None]:
-    """Give whatever a file or a decoder raises the name of the image."""
+def _as_unsupported(frame: FrameReference) -> Iterator[None]:
+    """Turn exceptions of files and decoders into UnsupportedInput that names the image."""
     try:
         yield
     except UnsupportedInput:
         raise
-    except Exception as error:  # codecs raise errors of their own kinds; all mean broken pixels
-        how = UID(_stored(frame).location.transfer_syntax).name
+    except Exception as error:  # codecs raise exceptions of any type
+        syntax = UID(_layout_of(frame).location.transfer_syntax).name
         raise UnsupportedInput(
             InputFault.UNREADABLE,
-            f"the pixels of image {frame.sop_uid} cannot be read as {how} ({type(error).__name__})",
+            f"the pixels of image {frame.sop_uid} cannot be read as {syntax} ({type(error).__name__})",
         ) from error
 
 
-def _check_same_file(file: int | Path, frame: FrameReference, stored: Stored) -> None:
-    """Refuse a file that was replaced since its header was read: offsets would point anywhere."""
-    if os.stat(file).st_size != stored.location.file_size:  # noqa: PTH116 - of an open file, too
+def _check_same_file(file: int | Path, frame: FrameReference, layout: PixelLayout) -> None:
+    """Refuse a file that was replaced since its header was read: the offsets would be wrong."""
+    if os.stat(file).st_size != layout.location.file_size:  # noqa: PTH116 - also takes an open file
         raise UnsupportedInput(InputFault.UNREADABLE, f"the file of image {frame.sop_uid} changed after it was read")
 
 
-def _clear_unused_bits(values: Array, stored: Stored) -> None:
-    """Clear what lies above and below the stored bits (overlays once did), and carry the sign up."""
-    above = stored.bits_allocated - 1 - stored.high_bit
-    unused = stored.bits_allocated - stored.bits_stored
+def _clear_unused_bits(values: Array, layout: PixelLayout) -> None:
+    """Clear the bits above and below the stored bits (old files keep overlays there) and extend the sign."""
+    above = layout.bits_allocated - 1 - layout.high_bit
+    unused = layout.bits_allocated - layout.bits_stored
     if unused:
         np.left_shift(values, above, out=values)
         np.right_shift(values, unused, out=values)
 
 
-def rescale(values: Array, stored: Stored, scale: Rescale, out: Array) -> None:
-    """Write the values in ``scale.unit`` to ``out``; ``values`` is used up.
+def apply_rescale(values: Array, layout: PixelLayout, scale: Rescale, out: Array) -> None:
+    """Write the values in ``scale.unit`` to ``out``; ``values`` is overwritten.
 
-    Whole numbers are computed modulo the size of the type: what fits at the end is right whatever
-    happens on the way.
+    Whole numbers are computed modulo the size of the type: a result that fits is right even where an
+    intermediate value overflows.
     """
-    padding = _padding(values, stored, scale)
-    if stored.inverted:
-        np.subtract(values.dtype.type(sum(stored.limits)), values, out=values)
+    padding = _padding(values, layout, scale)
+    if layout.inverted:
+        np.subtract(values.dtype.type(sum(layout.limits)), values, out=values)
     if scale.table is not None:
         out[...] = _look_up(values, scale.table)
     elif out.dtype.kind == "f":
         out[...] = values * np.float64(scale.slope) + scale.intercept
     else:
-        _keep_within(values, stored, scale, out.dtype)
+        _keep_within(values, layout, scale, out.dtype)
         same_size = values.itemsize == out.itemsize
         whole = values.view(out.dtype) if same_size else values.astype(out.dtype)
         if scale.slope != 1:
@@ -195,13 +194,13 @@ def rescale(values: Array, stored: Stored, scale: Rescale, out: Array) -> None:
         out[padding] = AIR
 
 
-def _keep_within(values: Array, stored: Stored, scale: Rescale, dtype: np.dtype[Any]) -> None:
-    """Clip stored values that would leave the type; only HU can (see ``common_dtype``)."""
+def _keep_within(values: Array, layout: PixelLayout, scale: Rescale, dtype: np.dtype[Any]) -> None:
+    """Clip stored values whose output would exceed the type; this happens for HU only (see ``common_dtype``)."""
     limits = np.iinfo(dtype)
     ends = sorted(((limits.min - scale.intercept) / scale.slope, (limits.max - scale.intercept) / scale.slope))
     lowest, highest = math.ceil(ends[0]), math.floor(ends[1])
-    least, most = stored.limits
-    # To look first costs a thirtieth of clipping, and hardly a series needs it.
+    least, most = layout.limits
+    # The check takes a thirtieth of the time of clipping, and few series need clipping.
     if (least < lowest and values.min() < lowest) or (most > highest and values.max() > highest):
         native = np.iinfo(values.dtype)
         np.clip(values, max(lowest, native.min), min(highest, native.max), out=values)
@@ -212,10 +211,10 @@ def _look_up(values: Array, table: Table) -> Array:
     return np.asarray(outputs[np.clip(values.astype(np.int64) - table.first, 0, len(outputs) - 1)])
 
 
-def _padding(values: Array, stored: Stored, scale: Rescale) -> npt.NDArray[np.bool_] | None:
-    """Return where a CT says that there is no image, None where nowhere."""
-    if stored.padding is None or scale.unit != HOUNSFIELD:
+def _padding(values: Array, layout: PixelLayout, scale: Rescale) -> npt.NDArray[np.bool_] | None:
+    """Return the mask of the pixels that a CT marks as padding, None where there are none."""
+    if layout.padding is None or scale.unit != HOUNSFIELD:
         return None
-    lowest, highest = stored.padding
-    marked = values == lowest if lowest == highest else (values >= lowest) & (values <= highest)
-    return marked if marked.any() else None
+    lowest, highest = layout.padding
+    mask = values == lowest if lowest == highest else (values >= lowest) & (values <= highest)
+    return mask if mask.any() else None

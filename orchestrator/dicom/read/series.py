@@ -1,4 +1,4 @@
-"""Instances become a series: what rules may ask, for whom a model is, and whether all has arrived."""
+"""Builds a series from instances: facts for rules, intended use of models, signs of completeness."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 
 
 def is_image(instance: Instance) -> bool:
-    """True for an object with pixels that a scanner made or could have made: no SEG, SR, KO, PR, dose or plan."""
+    """Return True for an image with pixels; SEG, SR, KO, PR, dose and plan are no images."""
     return instance.pixels is not None and not _is_no_image(instance.sop_class, instance.headers)
 
 
 def lacks_pixels(instance: Instance) -> bool:
-    """True for an image without its pixels, as a copy that was cut off leaves it; a report or a plan needs none."""
+    """Return True for an image without pixels, e.g. a truncated copy; reports and plans need no pixels."""
     standard = instance.sop_class.startswith(_STORAGE)
     return instance.pixels is None and standard and not _is_no_image(instance.sop_class, instance.headers)
 
 
 def may_be_image(instance: Instance) -> bool:
-    """True for an image, with its pixels or cut off; a series of other objects matches no rule."""
+    """Return True for an image with or without pixels; a series of other objects matches no rule."""
     return is_image(instance) or lacks_pixels(instance)
 
 
 def machine_written(of: Instance | Headers) -> bool:
-    """True where no model may feed on the object.
+    """Return True for an object that must not be the input of a model.
 
-    Its contributing equipment is Processing Equipment (109102, DCM), as in all that this host and other
-    AI write; or it is no image (SEG, SR, KO, PR ...), whoever made it.
+    Its contributing equipment is Processing Equipment (109102, DCM), as in objects of this host and of other AI;
+    or it is not an image (SEG, SR, KO, PR ...).
     """
     headers = of.headers if isinstance(of, Instance) else of
     sop_class = of.sop_class if isinstance(of, Instance) else text(of, "SOPClassUID")
@@ -59,11 +59,11 @@ def _is_no_image(sop_class: str, headers: Headers) -> bool:
 
 
 def gather(instances: Collection[Instance], *, revision: int = 1, host_facts: Headers | None = None) -> Series:
-    """Return the instances as a series with its facts: the distinct values over all instances.
+    """Return the instances as a series with its facts.
 
-    And InstanceCount, FrameCount; Orientation (axial, coronal, sagittal, oblique), SliceSpacing (mm,
-    where it is the same throughout), TimePoints where images have a place in the patient; MachineWritten (``yes``);
-    and ``host_facts`` (Source, CallingAETitle, CalledAETitle).
+    Facts are the distinct attribute values over all instances, InstanceCount, FrameCount, MachineWritten (``yes``)
+    and ``host_facts`` (Source, CallingAETitle, CalledAETitle). Images with patient geometry add Orientation
+    (axial, coronal, sagittal, oblique), TimePoints and, where it is uniform, SliceSpacing (mm).
     Raises ValueError without instances.
     """
     if not instances:
@@ -78,9 +78,9 @@ def gather(instances: Collection[Instance], *, revision: int = 1, host_facts: He
 
 
 def gap_free(instances: Collection[Instance]) -> bool:
-    """True for two images or more of one orientation, equally spaced, with instance numbers without a gap.
+    """Return True for two or more equally spaced images of one orientation, without a gap in their numbers.
 
-    A hint that a series is complete, never a proof: half a chest is free of gaps too.
+    This suggests that a series is complete, but does not prove it: half a chest has no gap either.
     """
     planes = [instance.plane for instance in instances if instance.plane is not None]
     numbers = sorted(int(number(instance.headers, "InstanceNumber") or 0) for instance in instances)
@@ -91,9 +91,9 @@ def gap_free(instances: Collection[Instance]) -> bool:
 
 
 def expected_count(instances: Collection[Instance]) -> int | None:
-    """Return Images in Acquisition (0020,1002) where it tells how many images the series will have.
+    """Return the expected number of images, from Images in Acquisition (0020,1002).
 
-    None where the instances do not all say the same, are of several acquisitions, or are more already.
+    None where the values differ, where there are several acquisitions, or where more images have arrived already.
     """
     counts = {number(instance.headers, "ImagesInAcquisition") for instance in instances}
     acquisitions = {number(instance.headers, "AcquisitionNumber") for instance in instances}
@@ -103,9 +103,9 @@ def expected_count(instances: Collection[Instance]) -> int | None:
 
 
 def check_intended(series: Series, intended: Intended) -> None:
-    """Return where the series is one that the model is meant for.
+    """Check that the series is within the intended use of the model.
 
-    Raises UnsupportedInput (OUTSIDE_INTENDED_USE) where it is not, or where the headers do not tell.
+    Raises UnsupportedInput (OUTSIDE_INTENDED_USE) where it is not, or where the headers do not say.
     """
     facts = series.facts
     _check_term("modality", facts, ("Modality",), intended.modality)
@@ -113,20 +113,20 @@ def check_intended(series: Series, intended: Intended) -> None:
     _check_term("sex", facts, ("PatientSex",), intended.sex)
     _check_age(facts, intended.minimum_age_years, intended.maximum_age_years)
     if intended.contrast is not None and intended.contrast != ("ContrastBolusAgent" in facts):
-        wanted, found = ("with", "without") if intended.contrast else ("without", "with")
-        raise _outside(f"the model is for images {wanted} contrast, these are {found}")
+        expected, actual = ("with", "without") if intended.contrast else ("without", "with")
+        raise _outside(f"the model is for images {expected} contrast, these are {actual}")
 
 
-def _check_term(name: str, facts: Headers, keywords: Sequence[str], allowed: Sequence[str]) -> None:
-    if not allowed:
+def _check_term(name: str, facts: Headers, keywords: Sequence[str], terms: Sequence[str]) -> None:
+    if not terms:
         return
-    found = {str(value).upper() for keyword in keywords for value in facts.get(keyword, ())}
-    if not found:
-        raise _outside(f"the {name} is unknown, the model is for {_listed(allowed)}")
-    if not found <= {term.upper() for term in allowed}:
-        # sex is the patient's own: the message says that it differs, not what it is
-        what = "is another" if name == "sex" else f"is {_listed(sorted(found))}"
-        raise _outside(f"the {name} {what}, the model is for {_listed(allowed)}")
+    values = {str(value).upper() for keyword in keywords for value in facts.get(keyword, ())}
+    if not values:
+        raise _outside(f"the {name} is unknown, the model is for {' or '.join(terms)}")
+    if not values <= {term.upper() for term in terms}:
+        # sex is patient data: the message says that it differs, not its value
+        actual = "differs" if name == "sex" else f"is {' or '.join(sorted(values))}"
+        raise _outside(f"the {name} {actual}, the model is for {' or '.join(terms)}")
 
 
 def _check_age(facts: Headers, minimum: float | None, maximum: float | None) -> None:
@@ -134,30 +134,30 @@ def _check_age(facts: Headers, minimum: float | None, maximum: float | None) -> 
         return
     age = age_years(facts)
     if age is None:
-        raise _outside("the age is unknown, and the model is for certain ages only")
+        raise _outside("the age is unknown, and the model has age limits")
     if minimum is not None and age < minimum:
-        raise _outside(f"age is below {minimum:g}")
-    completed = int(age) if maximum is not None and float(maximum).is_integer() else age  # 80 until the 81st birthday
-    if maximum is not None and completed > maximum:
-        raise _outside(f"age is above {maximum:g}")
+        raise _outside(f"the age is below {minimum:g}")
+    years = int(age) if maximum is not None and float(maximum).is_integer() else age  # 80 until the 81st birthday
+    if maximum is not None and years > maximum:
+        raise _outside(f"the age is above {maximum:g}")
 
 
 def age_years(facts: Headers) -> float | None:
     """Return the age at the study, from birth date and study date, else from PatientAge; None where unknown."""
-    born, studied = _date(text(facts, "PatientBirthDate")), _date(text(facts, "StudyDate"))
-    if born and studied and born <= studied:
-        return _years_between(born, studied)
-    stated = text(facts, "PatientAge").strip().upper()
-    if len(stated) >= 2 and stated[:-1].isdigit() and stated[-1] in _YEARS:
-        return int(stated[:-1]) * _YEARS[stated[-1]]
+    birth_date, study_date = _date(text(facts, "PatientBirthDate")), _date(text(facts, "StudyDate"))
+    if birth_date and study_date and birth_date <= study_date:
+        return _years_between(birth_date, study_date)
+    age = text(facts, "PatientAge").strip().upper()
+    if len(age) >= 2 and age[:-1].isdigit() and age[-1] in _YEARS:
+        return int(age[:-1]) * _YEARS[age[-1]]
     return None
 
 
-def _years_between(born: date, day: date) -> float:
-    """Return completed years and the fraction of the year that has begun."""
-    years = day.year - born.year - ((day.month, day.day) < (born.month, born.day))
-    since = (day - born).days - years * 365.2425
-    return years + min(max(since, 0.0) / 366, 0.999)
+def _years_between(birth: date, day: date) -> float:
+    """Return completed years plus the fraction of the current year."""
+    years = day.year - birth.year - ((day.month, day.day) < (birth.month, birth.day))
+    days = (day - birth).days - years * 365.2425
+    return years + min(max(days, 0.0) / 366, 0.999)
 
 
 def _date(value: str) -> date | None:
@@ -165,10 +165,6 @@ def _date(value: str) -> date | None:
         return date(int(value[:4]), int(value[4:6]), int(value[6:8])) if len(value) == 8 else None
     except ValueError:
         return None
-
-
-def _listed(terms: Sequence[str]) -> str:
-    return " or ".join(terms)
 
 
 def _outside(reason: str) -> UnsupportedInput:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydicom import Dataset, dcmread
 
 from orchestrator.dicom.objects.identity import patient_and_study
-from orchestrator.dicom.read.clean_header import sound
+from orchestrator.dicom.read.clean_header import remove_invalid
 from orchestrator.dicom.read.grid import FrameReference, Grid
 from orchestrator.dicom.read.header import read_header
 from orchestrator.domain.quiet import quiet
@@ -203,12 +203,12 @@ def laid_flat(header: Dataset, frame: int | None) -> Dataset:
         for macro in groups:
             if macro.VR == "SQ" and macro.value:
                 flat.update(macro.value[0])
-    return sound(flat)
+    return remove_invalid(flat)
 
 
 def _header(path: Path) -> Dataset:
     with quiet():  # its warnings quote values
-        header = sound(read_header(path))
+        header = remove_invalid(read_header(path))
     header.setdefault("Modality", "OT")  # type 1, and an Image Library entry insists on it
     return header
 
@@ -216,7 +216,7 @@ def _header(path: Path) -> Dataset:
 def _sides(path: Path) -> Dataset:
     """Return only what tells the side, which is read of each image."""
     with quiet():
-        return sound(dcmread(path, specific_tags=list(_SIDE), stop_before_pixels=True, force=True))
+        return remove_invalid(dcmread(path, specific_tags=list(_SIDE), stop_before_pixels=True, force=True))
 
 
 def _part_by_code(header: Dataset) -> str:

@@ -16,7 +16,7 @@ from orchestrator.dicom.objects import sr_tree
 from orchestrator.dicom.read.frames import frames_of
 from orchestrator.dicom.read.grid import FrameReference
 from orchestrator.dicom.read.header import read_header, read_instance
-from orchestrator.dicom.read.pixels import image_of
+from orchestrator.dicom.read.pixels import read_image
 from orchestrator.dicom.view.marks import Colour, Place
 from orchestrator.domain.unit import shown_unit
 
@@ -58,12 +58,12 @@ class MapMarks:
     def shares(self, place: Place) -> npt.NDArray[np.float32]:
         """Return (row, column), 0 at the lower end of the colours to 1 at the upper, of the frame at a place."""
         lowest, highest = self.shown
-        values = image_of(self.frames[place]).astype(np.float32, copy=False)
+        values = read_image(self.frames[place]).astype(np.float32, copy=False)
         return np.asarray(np.clip((values - lowest) / (highest - lowest), 0, 1), dtype=np.float32)
 
     def peak(self, place: Place) -> float:
         """Return the highest value on an image."""
-        return float(image_of(self.frames[place]).max())
+        return float(read_image(self.frames[place]).max())
 
 
 def is_map(path: Path) -> bool:
@@ -81,7 +81,7 @@ def map_marks(path: Path) -> MapMarks:
     meant, window = shared.RealWorldValueMappingSequence[0], shared.FrameVOILUTSequence[0]
     half = float(window.WindowWidth) / 2
     frames = [
-        FrameReference(path, instance.sop_uid, instance.sop_class, frame.number, frame.stored, frame.rescale)
+        FrameReference(path, instance.sop_uid, instance.sop_class, frame.number, frame.layout, frame.rescale)
         for frame in frames_of([instance])
     ]
     places = map(_place, header.PerFrameFunctionalGroupsSequence)

@@ -21,7 +21,7 @@ from orchestrator.dicom.read.frames import Frame, frames_of
 from orchestrator.dicom.read.geometry import distances, normal_of
 from orchestrator.dicom.read.grid import FrameReference
 from orchestrator.dicom.read.header import read_instance
-from orchestrator.dicom.read.pixels import image_of
+from orchestrator.dicom.read.pixels import read_image
 from orchestrator.dicom.read.series import is_image
 from orchestrator.dicom.view.heat_map import SCALE, MapMarks, is_map, map_marks
 from orchestrator.dicom.view.marks import (
@@ -265,7 +265,7 @@ class Overlay:
         Raises IndexError and UnsupportedInput.
         """
         frame = self._frame(index)
-        return None if frame.stored.colour else _window(frame, _pixels(frame))
+        return None if frame.layout.colour else _window(frame, _pixels(frame))
 
     def _paint(self, picture: Picture, frame: Frame, opacity: float, outline: bool) -> None:
         for segmentation, segment in self._segments():
@@ -343,7 +343,7 @@ def _turn(frame: Frame) -> tuple[float, str, int]:
 def _pixels(frame: Frame) -> npt.NDArray[Any]:
     """Return (row, column) in the unit of the image, or (row, column, 3)."""
     at = frame.instance
-    return image_of(FrameReference(at.path, at.sop_uid, at.sop_class, frame.number, frame.stored, frame.rescale))
+    return read_image(FrameReference(at.path, at.sop_uid, at.sop_class, frame.number, frame.layout, frame.rescale))
 
 
 def _spacing(frame: Frame) -> tuple[float, float]:
@@ -361,7 +361,7 @@ def _window(frame: Frame, pixels: npt.NDArray[Any]) -> tuple[float, float]:
     The window of an image that was turned round (MONOCHROME1) is one of the values before that.
     """
     centre, width = (number(frame.headers, keyword) for keyword in ("WindowCenter", "WindowWidth"))
-    if centre is not None and width is not None and width > 1 and not frame.stored.inverted:
+    if centre is not None and width is not None and width > 1 and not frame.layout.inverted:
         return centre, width
     if frame.headers.get("Modality") == ("CT",):
         return _SOFT_TISSUE

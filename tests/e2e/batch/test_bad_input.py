@@ -55,16 +55,22 @@ GOOD: dict[str, Callable[[Path], object]] = {
 UNSUPPORTED: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut in the pixels": (faults.cut_in_pixels, "truncated: image 2.25."),
     "cut before the pixels": (faults.cut_before_pixels, "no-pixels: 1 of 6 images have no pixels, first 2.25."),
-    "cut in the header": (faults.cut_in_header, "missing-slice: 1 missing: 6.00 mm between slices 2 and 3 of 5"),
+    "cut in the header": (
+        faults.cut_in_header,
+        "missing-slice: 1 slice is missing: 6.00 mm between slices 2 and 3 of 5",
+    ),
     "4 GiB of header": (faults.claiming_four_gib_of_header, "missing-slice: 1 missing"),
     "no pixels": (faults.without_pixels, "no-pixels: 6 of 6 images"),
     "unknown transfer syntax": (faults.in_an_unknown_transfer_syntax, "unsupported-encoding: image 2.25."),
     "two patients": (faults.of_two_patients, "mixed-patient: the images of series 2.25."),
     "two studies": (faults.of_two_studies, "mixed-series: the images are of more than one series or study"),
     "nobody": (faults.of_nobody, "no-identity: series 2.25."),
-    "two time points": (partial(faults.ct, time_points=2), "several-time-points: 2 images at each of 6 places"),
-    "a slice too few": (partial(faults.ct, missing=(2,)), "missing-slice: 1 missing: 6.00 mm between slices 2 and 3"),
-    "a slice too many": (partial(faults.ct, duplicate=(2,)), "duplicate-position: several images at 1 of 6 places"),
+    "two time points": (partial(faults.ct, time_points=2), "several-time-points: 2 images at each of 6 positions"),
+    "a slice too few": (
+        partial(faults.ct, missing=(2,)),
+        "missing-slice: 1 slice is missing: 6.00 mm between slices 2 and 3",
+    ),
+    "a slice too many": (partial(faults.ct, duplicate=(2,)), "duplicate-position: several images at 1 of 6 positions"),
     "gantry tilt": (partial(faults.ct, tilt_degrees=12.0), "gantry-tilt: the slices are sheared by 12.0 degrees"),
     "localizer": (
         partial(faults.ct, attributes={"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}),
@@ -81,9 +87,9 @@ UNMATCHED: dict[str, tuple[Callable[[Path], object], str]] = {
     "other modality": (partial(faults.ct, attributes={"Modality": "NM"}), "no rule matched"),
 }
 NO_DICOM = {
-    "letter.txt": (b"Dear colleague, please find attached the images.\n" * 20, "is no DICOM file"),
-    "empty.dcm": (b"", "is no DICOM file"),
-    "picture.png": (b"\x89PNG" + bytes(600), "is no DICOM file"),
+    "letter.txt": (b"Dear colleague, please find attached the images.\n" * 20, "is not a DICOM file"),
+    "empty.dcm": (b"", "is not a DICOM file"),
+    "picture.png": (b"\x89PNG" + bytes(600), "is not a DICOM file"),
     "preamble.dcm": (bytes(128) + b"DICM", "has no valid StudyInstanceUID"),
 }
 

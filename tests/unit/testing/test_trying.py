@@ -76,7 +76,7 @@ def test_another_modality_is_refused_as_by_the_host(tmp_path: Path) -> None:
 def test_what_the_model_takes_holds_as_in_the_host(tmp_path: Path) -> None:
     model = Dense()
     model.accepts = Accepts(minimum_slices=20)
-    with pytest.raises(UnsupportedInput, match="8 slices where the model takes 20"):
+    with pytest.raises(UnsupportedInput, match="8 slices, the model needs at least 20"):
         run_model(model, synthetic_series(tmp_path, **SMALL))
 
 

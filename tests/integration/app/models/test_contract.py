@@ -154,7 +154,9 @@ def test_a_model_that_refuses_odd_input_in_words_passes(examined: Examined) -> N
     """)
     assert failed(clauses) == set()
     assert clauses["all background"].says == "refused by the model: there is nothing to see"
-    assert clauses["one slice"].says.startswith("refused by the host: 1 slices where the model takes 4")
+    assert clauses["one slice"].says.startswith(
+        "refused by the host: the series has 1 slice, the model needs at least 4"
+    )
 
 
 def test_a_result_that_the_host_will_not_write_is_found(examined: Examined) -> None:

@@ -57,13 +57,13 @@ def refusal(paths: list[Path], geometry: Geometry = Geometry.VOLUME) -> Unsuppor
 def test_several_b_values_are_refused(tmp_path: Path, say: Callable[[Dataset, int], None], geometry: Geometry) -> None:
     refused = refusal(diffusion(tmp_path, say), geometry)
     assert refused.fault in {InputFault.SEVERAL_TIME_POINTS, InputFault.DUPLICATE_POSITION}
-    assert "3 images at each of 6 places" in refused.reason or "several images at 6 of 6 places" in refused.reason
+    assert "3 images at each of 6 positions" in refused.reason or "several images at 6 of 6 positions" in refused.reason
 
 
 def test_the_refusal_names_the_b_value_where_the_images_do(tmp_path: Path) -> None:
     refused = refusal(diffusion(tmp_path, _standard))
     assert refused.fault is InputFault.SEVERAL_TIME_POINTS
-    assert refused.reason == "3 images at each of 6 places, told apart by DiffusionBValue"
+    assert refused.reason == "3 images at each of 6 positions, which differ in DiffusionBValue"
 
 
 def test_slices_of_two_b_values_that_never_share_a_place_make_no_volume_either(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_slices_of_two_b_values_that_never_share_a_place_make_no_volume_either(t
     places = sorted({place for place, _ in whole})
     torn = [whole[place, 0.0 if number < 3 else 1000.0] for number, place in enumerate(places)]
     refused = refusal(torn)
-    assert (refused.fault, refused.reason) == (InputFault.SEVERAL_TIME_POINTS, "2 b-values in one series")
+    assert (refused.fault, refused.reason) == (InputFault.SEVERAL_TIME_POINTS, "the images have 2 different b-values")
 
 
 def test_frames_of_several_b_values_are_refused_too(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_frames_of_several_b_values_are_refused_too(tmp_path: Path) -> None:
             del groups.FrameContentSequence[0].TemporalPositionIndex
 
     path = enhanced_mr(tmp_path, slices=6, rows=16, columns=16, time_points=3, edit=say)
-    assert "told apart by DiffusionBValue" in refusal([path]).reason
+    assert "differ in DiffusionBValue" in refusal([path]).reason
 
 
 def test_one_b_value_is_a_volume(tmp_path: Path) -> None:

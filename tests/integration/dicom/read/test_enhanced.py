@@ -74,7 +74,7 @@ def test_frames_and_groups_that_do_not_match_are_refused(tmp_path):
     def cut(dataset):
         dataset.PerFrameFunctionalGroupsSequence = dataset.PerFrameFunctionalGroupsSequence[:-1]
 
-    with pytest.raises(UnsupportedInput, match="describes 3 frames and holds 4"):
+    with pytest.raises(UnsupportedInput, match="describes 3 frames but has 4"):
         read_series([enhanced_ct(tmp_path, slices=4, edit=cut)])
 
 

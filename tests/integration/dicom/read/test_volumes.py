@@ -282,7 +282,7 @@ def test_empty_patient_attributes_are_fine_where_all_are_empty(tmp_path):
 
 def test_two_time_points_are_named_with_what_tells_them_apart(tmp_path):
     with pytest.raises(
-        UnsupportedInput, match="2 images at each of 5 places, told apart by TemporalPositionIdentifier"
+        UnsupportedInput, match="2 images at each of 5 positions, which differ in TemporalPositionIdentifier"
     ):
         read_series(ct_series(tmp_path, slices=5, time_points=2))
 

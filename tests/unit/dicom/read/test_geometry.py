@@ -83,7 +83,9 @@ def test_spacing_that_drifts_is_irregular_though_each_gap_is_nearly_the_same():
 
 
 def test_a_missing_slice_is_told_with_its_place():
-    with pytest.raises(UnsupportedInput, match=r"1 missing: 6\.00 mm between slices 2 and 3 of 4, 3\.00 mm is usual"):
+    with pytest.raises(
+        UnsupportedInput, match=r"1 slice is missing: 6\.00 mm between slices 2 and 3 of 4, usual 3\.00 mm"
+    ):
         stack(planes_at(0, 3, 9, 12))
 
 
