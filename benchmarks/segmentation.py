@@ -20,10 +20,10 @@ from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage
 from benchmarks.row import Row, compared, row, show
 from benchmarks.series import write_ct
 from orchestrator.dicom import Grid, gather, plan, read_instance
-from orchestrator.dicom.objects.masks import drawn, encode
-from orchestrator.dicom.objects.provenance import Clock, Uids
-from orchestrator.dicom.objects.storage import encoded
-from orchestrator.dicom.result.source import Source
+from orchestrator.dicom.objects.masks import encode_frames, non_empty_segments
+from orchestrator.dicom.objects.provenance import Clock, DerivedUids
+from orchestrator.dicom.objects.storage import encode_file
+from orchestrator.dicom.result.source_grid import SourceGrid
 from orchestrator.dicom.seg.segmentation import segmentation
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.model import Accepts, ModelDescription
@@ -64,15 +64,17 @@ def by_hand(segments: Sequence[Segment]) -> int:
     bare.SOPClassUID, bare.SOPInstanceUID = SegmentationStorage, "2.25.1"
     bits = b"".join(np.packbits(plane, bitorder="little").tobytes() for plane in planes)
     bare.add_new("PixelData", "OB", bits)
-    return len(encoded(bare))
+    return len(encode_file(bare))
 
 
 def ours(grid: Grid, segments: Sequence[Segment]) -> int:
     """Return how many bytes the SEG takes."""
-    present = drawn(segments)
-    frames = encode(present, labelmap=False)
-    clock, uids = Clock(datetime(2025, 5, 2, tzinfo=UTC)), Uids("job", "content")
-    return len(encoded(segmentation(Source.read(1, grid, None), present, frames, model=_MODEL, clock=clock, uids=uids)))
+    present = non_empty_segments(segments)
+    frames = encode_frames(present, labelmap=False)
+    clock, uids = Clock(datetime(2025, 5, 2, tzinfo=UTC)), DerivedUids("job", "content")
+    return len(
+        encode_file(segmentation(SourceGrid.read(1, grid, None), present, frames, model=_MODEL, clock=clock, uids=uids))
+    )
 
 
 if __name__ == "__main__":

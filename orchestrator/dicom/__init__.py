@@ -70,7 +70,7 @@ _WRITING = {
     "corrections": "review.changes",
     "identity_of": "objects.identity",
     "prewarm": "write.write",
-    "keep_extra": "write.plugin_objects",
+    "store_plugin_objects": "write.plugin_objects",
     "read_statement": "review.statement",
     "states": "review.statement",
     "readdress": "write.readdress",

@@ -15,7 +15,7 @@ from typing import Any
 
 from orchestrator.backoff import Backoff
 from orchestrator.dicom import identity_of, readdress
-from orchestrator.dicom.objects.write_options import advice, in_words
+from orchestrator.dicom.objects.write_options import advice, setting_text
 from orchestrator.domain.errors import (
     ArchiveRefused,
     ArchiveUnavailable,
@@ -201,7 +201,7 @@ class Delivery:
         """
         objects = destination.gets(self._parts.ledger.objects.of_job(job_key, destination.options.form))
         if not objects:
-            wanted = in_words(destination.options.objects)
+            wanted = setting_text(destination.options.objects)
             raise ArchiveRefused(f"the result was written before {destination.name} was to get {wanted}: run it again")
         return objects
 

@@ -20,9 +20,9 @@ from orchestrator.dicom import (
     check_intended,
     fill,
     gather,
-    keep_extra,
     plan,
     read_instance,
+    store_plugin_objects,
     summarize,
     write_objects,
 )
@@ -114,7 +114,7 @@ class Inference:
         for options in self._parts.forms:
             earlier = predecessors.get(options.form)
             objects += write_objects(kept, job=job, model=model, folder=folder, options=options, predecessor=earlier)
-            objects += keep_extra(extra, grid=kept[0][0], job_key=key, folder=folder, options=options)
+            objects += store_plugin_objects(extra, grid=kept[0][0], job_key=key, folder=folder, options=options)
         self._parts.ledger.objects.put(key, objects, replace=True)
         summary = summarize(self._parts.ledger.objects.of_job(key))
         self._parts.ledger.jobs.annotate(

@@ -74,7 +74,7 @@ def test_images_that_say_not_even_how_they_are_turned_get_no_map_and_the_report_
     said = [item.TextValue for item in done.read(ObjectKind.SR).ContentSequence if _is_map(item)]
     assert not done.paths_of(ObjectKind.PM)
     assert len(said) == 2
-    assert all("No map is written" in text for text in said)
+    assert all("No map was written" in text for text in said)
 
 
 def _source(groups: Dataset) -> tuple[str, int]:

@@ -10,7 +10,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from orchestrator.dicom import attest, identity_of, readdress, reject, withdraw
-from orchestrator.dicom.objects.storage import encoded
+from orchestrator.dicom.objects.storage import encode_file
 from orchestrator.domain.records import Note, ObjectKind, ReviewRecord
 from orchestrator.domain.review import RejectReason, ReviewState
 from tests.data.series import ct_series
@@ -34,7 +34,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Written:
 
 def stored(written: Dataset, folder: Path) -> Path:
     path = folder / f"{written.SOPInstanceUID}.dcm"
-    path.write_bytes(encoded(written))
+    path.write_bytes(encode_file(written))
     return path
 
 

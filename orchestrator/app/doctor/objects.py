@@ -14,7 +14,7 @@ from orchestrator.app.doctor.test_patient import IMAGES, TrialObjects, write_tri
 from orchestrator.app.installation.write_options import write_options
 from orchestrator.config import DestinationSettings, RemoteSettings
 from orchestrator.dicom import WriteOptions
-from orchestrator.dicom.objects.write_options import fitting
+from orchestrator.dicom.objects.write_options import fit_settings
 from orchestrator.domain.errors import ArchiveRefused, OrchestratorError
 from orchestrator.domain.ports import Archive, Committing
 
@@ -79,7 +79,7 @@ def _choice(objects: Sequence[TrialObjects], taken: Sequence[TrialObjects], opti
 
 
 def _advice(options: WriteOptions, taken: Collection[str]) -> str:
-    settings = fitting(options, taken)
+    settings = fit_settings(options, taken)
     if not settings:
         return "let it take a report (Comprehensive SR) or a Secondary Capture; without either it can get no result"
     return "write " + ", ".join(f"{key} = {value}" for key, value in settings.items())

@@ -1,1 +1,1 @@
-"""What all written objects share: concepts, identity, UIDs, masks, rules and storage; no single object type."""
+"""Parts that all written objects share: concepts, identity, UIDs, masks, rules, storage. No single object type."""

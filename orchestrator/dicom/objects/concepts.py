@@ -1,4 +1,4 @@
-"""Coded concepts that only the objects need; own ones under 99ORCH."""
+"""Coded concepts of the written objects; local ones have the coding scheme 99ORCH."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from orchestrator.domain.result import Presence, Urgency
 
 
 def coded(code: Code) -> PydicomCode:
-    """Return a concept of the domain as pydicom and highdicom know it."""
+    """Return a concept of the domain as a pydicom Code, which highdicom accepts."""
     return PydicomCode(code.value, code.scheme, code.meaning)
 
 
 def unit(text: str) -> PydicomCode:
-    """Return a UCUM unit; its own text is its meaning."""
+    """Return a UCUM unit; its code is also its meaning."""
     return PydicomCode(text, "UCUM", "no units" if text == "1" else text)
 
 
 def own_code(value: str, meaning: str) -> PydicomCode:
-    """Return a concept of this project's own."""
+    """Return a local concept (99ORCH)."""
     return PydicomCode(value, OWN_SCHEME, meaning)
 
 
@@ -40,7 +40,7 @@ ENGLISH = PydicomCode("en-US", "RFC5646", "English (United States)")
 LATERALITY = PydicomCode("272741003", "SCT", "Laterality")
 
 QUALITATIVE_EVALUATIONS = PydicomCode("C0034375", "UMLS", "Qualitative Evaluations")
-"""A part of TID 1500."""
+"""Container of TID 1500 for qualitative evaluations."""
 
 CERTAINTY = codes.DCM.CertaintyOfFinding
 NO_UNITS = unit("1")
@@ -53,11 +53,11 @@ PRESENCE = {
     Presence.ABSENT: coded(concepts.ABSENT),
     Presence.UNDETERMINED: coded(concepts.UNDETERMINED),
 }
-"""CID 240."""
+"""Presence of a finding (CID 240)."""
 
 URGENCY = {
     Urgency.IMMEDIATE: codes.cid7035.ACRCategory1ActionableFinding,
     Urgency.URGENT: codes.cid7035.ACRCategory2ActionableFinding,
     Urgency.NON_URGENT: codes.cid7035.ACRCategory3ActionableFinding,
 }
-"""CID 7035."""
+"""Actionable finding categories (CID 7035)."""

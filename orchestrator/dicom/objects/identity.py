@@ -1,4 +1,4 @@
-"""Patient and study as the host writes them: copied from the source, complete, and in one character set."""
+"""Copies the patient and study modules from a source into written objects, always in UTF-8."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydicom.multival import MultiValue
 from orchestrator.domain.series import StudyIdentity
 
 CHARACTER_SET = "ISO_IR 192"
-"""UTF-8: every name that any source can hold."""
+"""UTF-8: it can represent every name."""
 
 _TYPE_2 = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
@@ -41,24 +41,24 @@ _OF_IDENTITY = {
     "StudyInstanceUID": "study_uid",
 }
 _OPTIONAL_IN_QUERIES = {"IssuerOfPatientID", "PatientBirthDate", "PatientSex"}
-"""What an archive may leave out of its answer (PS3.4 C.6.2.1)."""
+"""Optional query keys, which an archive may omit in its response (PS3.4 C.6.2.1)."""
 
 
 def identity_of(path: Path) -> StudyIdentity:
-    """Return the identity that an object in a file was written for."""
+    """Return patient and study of the object in a file."""
     return study_identity(dcmread(path, stop_before_pixels=True))
 
 
 def study_identity(header: Dataset) -> StudyIdentity:
-    """Return the identity that a header carries; absent is empty text."""
+    """Return patient and study of a header; an absent attribute is empty text."""
     return StudyIdentity(**{field: _text(header, keyword) for keyword, field in _OF_IDENTITY.items()})
 
 
 def patient_and_study(header: Dataset, identity: StudyIdentity | None = None) -> Dataset:
     """Return the patient and study modules (PS3.3 C.7.1, C.7.2) of a header, in UTF-8.
 
-    Type 2 attributes that the source lacks are there and empty. ``identity``, the study as an archive
-    holds it now, takes precedence over what the source says.
+    Type 2 attributes that the source lacks are present and empty.
+    identity: patient and study as an archive has them now; it overrides the source.
     """
     modules = Dataset()
     modules.SpecificCharacterSet = CHARACTER_SET
@@ -66,25 +66,25 @@ def patient_and_study(header: Dataset, identity: StudyIdentity | None = None) ->
         setattr(modules, keyword, _value(header, keyword))
     for keyword in (*_OF_THE_PATIENT, *_OF_THE_STUDY):
         if header.get(keyword) not in (None, "", []):
-            with contextlib.suppress(ValueError):  # an optional number that is none is left out
+            with contextlib.suppress(ValueError):  # omit an optional number that is invalid
                 setattr(modules, keyword, _value(header, keyword))
     if identity is not None:
         _override(modules, identity)
     return modules
 
 
-def put_identity(written: Dataset, identity: StudyIdentity) -> Dataset:
-    """Return the patient and study modules that an object carries from now on."""
-    modules = patient_and_study(written, identity)
+def set_identity(dataset: Dataset, identity: StudyIdentity) -> Dataset:
+    """Replace patient and study of an object; return the new modules."""
+    modules = patient_and_study(dataset, identity)
     for keyword in _OF_THE_PATIENT:
-        if keyword in written and keyword not in modules:
-            del written[keyword]
-    written.update(modules)
+        if keyword in dataset and keyword not in modules:
+            del dataset[keyword]
+    dataset.update(modules)
     return modules
 
 
 def _override(modules: Dataset, identity: StudyIdentity) -> None:
-    """Set what the archive says. What it leaves out stays for the same patient, and goes for another one."""
+    """Apply the identity. Attributes that it omits stay for the same patient, and are removed for another one."""
     same_patient = str(modules.PatientID) == identity.patient_id
     if not same_patient:
         for keyword in (*_OF_THE_PATIENT, *_OPTIONAL_IN_QUERIES):
@@ -92,30 +92,30 @@ def _override(modules: Dataset, identity: StudyIdentity) -> None:
                 del modules[keyword]
     for keyword, field in _OF_IDENTITY.items():
         value = getattr(identity, field)
-        left_out = not value and keyword in _OPTIONAL_IN_QUERIES
-        if not left_out or (keyword in _TYPE_2 and keyword not in modules):
+        is_omitted = not value and keyword in _OPTIONAL_IN_QUERIES
+        if not is_omitted or (keyword in _TYPE_2 and keyword not in modules):
             setattr(modules, keyword, value)
 
 
 def _value(header: Dataset, keyword: str) -> object:
-    """Return a value fit to be set anew, in whatever character set it is written then."""
+    """Return a copy of a value that does not depend on the character set of its source."""
     if dictionary_VR(tag_for_keyword(keyword) or 0) == "SQ":
-        return [_anew(item) for item in header[keyword].value]
+        return [_copy_item(item) for item in header[keyword].value]
     return _plain(header.get(keyword))
 
 
-def _anew(item: Dataset) -> Dataset:
-    """Return an item of a sequence without memory of the character set it was read in."""
-    copied = Dataset()
+def _copy_item(item: Dataset) -> Dataset:
+    """Return a copy of a sequence item without its original character set."""
+    copy = Dataset()
     for element in item:
         if element.keyword != "SpecificCharacterSet":
-            value = [_anew(each) for each in element.value] if element.VR == "SQ" else element.value
-            copied.add_new(element.tag, element.VR, _plain(value) if element.VR == "PN" else value)
-    return copied
+            value = [_copy_item(each) for each in element.value] if element.VR == "SQ" else element.value
+            copy.add_new(element.tag, element.VR, _plain(value) if element.VR == "PN" else value)
+    return copy
 
 
 def _plain(value: object) -> object:
-    """Return text for a name, a date or a number as it was written; names remember their encoding otherwise."""
+    """Return a name, date or number as plain text; pydicom's names would keep their original encoding."""
     return list(map(str, value)) if isinstance(value, MultiValue) else "" if value is None else str(value)
 
 

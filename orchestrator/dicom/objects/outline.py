@@ -1,4 +1,4 @@
-"""The outline of a mask on one slice, along the edges of its pixels."""
+"""Computes outlines of a mask on one slice, along the edges of its pixels."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from orchestrator.domain.checks import MOST_POINTS
 MOST_PIECES = 50
 
 Points = npt.NDArray[np.float64]
-"""(n, 2): row and column, pixel centres at whole numbers."""
+"""(n, 2): row, column; whole numbers are pixel centres."""
 
 
 def outline(plane: npt.NDArray[Any]) -> Points:
-    """Return the corners of the outer border of a mask's largest piece, clockwise, not closed.
+    """Return the outline of a mask's largest piece: the corners of its outer border, clockwise, not closed.
 
-    plane: (row, column), not empty. Pieces touch along edges; holes are not outlined. The border runs
-    along pixel edges, so the polygon's area is that of the piece, holes included. Very long borders
-    are thinned to what one SCOORD can hold.
+    plane: (row, column), not empty. Pixels of one piece share an edge; holes have no outline.
+    The border follows pixel edges, so the area of the polygon is the area of the piece including holes.
+    Very long borders are thinned to the number of points that one SCOORD can hold.
     """
     return _border(_largest_piece(plane))
 
 
 def outlines(plane: npt.NDArray[Any]) -> Iterator[Points]:
-    """Yield the border of each piece of a mask as ``outline`` draws that of the largest, the largest pieces first.
+    """Yield the outline of each piece of a mask, the largest piece first; see ``outline``.
 
-    Of more than 50 pieces, which are dust, the largest are outlined.
+    Of more than 50 pieces, only the 50 largest are outlined.
     """
     top, left = (int(np.argmax(plane.any(axis=axis))) for axis in (1, 0))
     pieces, _ = ndimage.label(plane[top:, left:])
@@ -48,7 +48,7 @@ def polygon_area(points: Points) -> float:
 
 
 def _border(piece: npt.NDArray[np.bool_]) -> Points:
-    """Return the corners of the outer border of one piece, thinned where there are too many."""
+    """Return the corners of the outer border of one piece, thinned if there are too many."""
     border = _corners(_walk(ndimage.binary_fill_holes(piece)))
     step = -(-len(border) // MOST_POINTS)
     return border[::step]
@@ -64,11 +64,11 @@ def _largest_piece(plane: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 def _walk(piece: npt.NDArray[np.bool_]) -> Points:
     """Return every pixel corner along the border of one piece without holes, clockwise.
 
-    Each border edge points with the piece to its right. A 4-connected piece without (4-connected)
-    holes meets no corner twice, so each corner has exactly one edge that leaves it.
+    Border edges are directed so that the piece lies on their right. A 4-connected piece without (4-connected)
+    holes passes each corner once, so exactly one edge starts at each corner.
     """
-    padded = np.pad(piece, 1)
-    inside, above, left = padded[1:, 1:], padded[:-1, 1:], padded[1:, :-1]
+    frame = np.pad(piece, 1)
+    inside, above, left = frame[1:, 1:], frame[:-1, 1:], frame[1:, :-1]
     width = inside.shape[1]
     corner = np.arange(inside.size).reshape(inside.shape)
     following = np.full(inside.size, -1)
@@ -84,6 +84,6 @@ def _walk(piece: npt.NDArray[np.bool_]) -> Points:
 
 
 def _corners(path: Points) -> Points:
-    """Return a closed path without the points on straight stretches."""
+    """Return a closed path without the points on straight lines."""
     turns = np.any(np.roll(path, -1, axis=0) - path != path - np.roll(path, 1, axis=0), axis=1)
     return np.asarray(path[turns])

@@ -1,4 +1,4 @@
-"""Who made an object and when; the one place where dates and generated UIDs are set."""
+"""Equipment, time and UIDs of written objects. Dates and generated UIDs are set only here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydicom.sr.coding import Code as PydicomCode
 from pydicom.uid import UID
 
 from orchestrator import __version__
-from orchestrator.dicom.objects.uid import IMPLEMENTATION_CLASS_UID, derived_uid
+from orchestrator.dicom.objects.uid import IMPLEMENTATION_CLASS_UID, derive_uid
 from orchestrator.domain.code import Code
 from orchestrator.domain.model import ModelDescription
 
@@ -21,24 +21,24 @@ HOST = "radiology-orchestrator"
 UNVERIFIED = "AI inference, not verified by a physician"
 OWN_SCHEME = "99ORCH"
 
-_QUALIFICATIONS = ("PRODUCT", "RESEARCH", "SERVICE")  # the later, the more caution (PS3.3 C.8.13.2.1.1)
+_QUALIFICATIONS = ("PRODUCT", "RESEARCH", "SERVICE")  # from least to most caution (PS3.3 C.8.13.2.1.1)
 _LONGEST_TEXT = 64  # VR LO
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The job's time as its objects state it.
+    """The time of a job, in the format of the objects.
 
-    at: with a zone: the source's Timezone Offset From UTC where it has one, else the host's.
-        DA and TM are then local to the source as PS3.3 C.12.1.1.8 asks; DT carry their own offset. An
-        offset of our own is not written: it would also claim the zone of the copied Study Time.
+    at: in the time zone of the source (Timezone Offset From UTC), else of the host. So DA and TM are local to the
+        source, as PS3.3 C.12.1.1.8 requires; DT has its own offset. The host adds no Timezone Offset From UTC,
+        because this would also apply to the copied Study Time.
     """
 
     at: datetime
 
     @classmethod
     def of(cls, created_at: datetime, offset: str) -> Clock:
-        """Return the clock of a job for a source with this Timezone Offset From UTC ("" = none)."""
+        """Return the clock of a job for a source with this Timezone Offset From UTC; empty if it has none."""
         match = re.fullmatch(r"([+-])(\d\d)(\d\d)", offset.strip())
         if match is None:
             return cls(created_at.astimezone())
@@ -62,66 +62,66 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class Uids:
-    """All UIDs of one job: they follow from the job key and the content, so a retry gives the same."""
+class DerivedUids:
+    """Generates the UIDs of one job from job key and content, so that a retry gives the same UIDs."""
 
     job_key: str
     content_digest: str
 
     def of(self, kind: str, *parts: str) -> str:
-        """Return the UID of one thing."""
-        return derived_uid(self.job_key, self.content_digest, kind, *parts)
+        """Return the UID of one object, series or item of the job."""
+        return derive_uid(self.job_key, self.content_digest, kind, *parts)
 
 
 def equipment(model: ModelDescription) -> Dataset:
-    """Return the General Equipment module (PS3.3 C.7.5.1) naming model and host; none of it is empty."""
-    made = Dataset()
-    made.Manufacturer = text_of(model.manufacturer) or HOST
-    made.ManufacturerModelName = text_of(model.name)
-    made.DeviceSerialNumber = text_of(model.digest) or "unknown"
-    made.SoftwareVersions = [text_of(model.version) or "unknown", f"{HOST} {__version__}"]
-    return made
+    """Return the General Equipment module (PS3.3 C.7.5.1) with model and host; no attribute is empty."""
+    module = Dataset()
+    module.Manufacturer = clean_text(model.manufacturer) or HOST
+    module.ManufacturerModelName = clean_text(model.name)
+    module.DeviceSerialNumber = clean_text(model.digest) or "unknown"
+    module.SoftwareVersions = [clean_text(model.version) or "unknown", f"{HOST} {__version__}"]
+    return module
 
 
 def contribution(model: ModelDescription, clock: Clock, description: str = UNVERIFIED) -> Dataset:
-    """Return the Contributing Equipment item (109102, DCM) that survives systems which know no SR."""
+    """Return the Contributing Equipment item (109102, DCM): it marks AI objects also for systems without SR support."""
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = [code_item(codes.DCM.ProcessingEquipment)]
     item.Manufacturer = HOST
-    item.ManufacturerModelName = text_of(model.name)
-    item.DeviceSerialNumber = text_of(model.digest) or "unknown"
-    item.SoftwareVersions = [text_of(model.version) or "unknown", f"{HOST} {__version__}"]
+    item.ManufacturerModelName = clean_text(model.name)
+    item.DeviceSerialNumber = clean_text(model.digest) or "unknown"
+    item.SoftwareVersions = [clean_text(model.version) or "unknown", f"{HOST} {__version__}"]
     item.ContributionDateTime = clock.date_time
     item.ContributionDescription = description
     return item
 
 
 def device_uid(model: ModelDescription) -> str:
-    """Return the UID of the device observer; stable for a version of a model."""
-    return derived_uid("device", model.name, model.version, model.digest)
+    """Return the UID of the device observer; it is the same for all jobs of a model version."""
+    return derive_uid("device", model.name, model.version, model.digest)
 
 
 def qualification(model: ModelDescription, source: str) -> str:
-    """Return the Content Qualification: the more cautious one of model and source; RESEARCH where unknown."""
-    stated = [value for value in (model.qualification.upper(), source.upper()) if value in _QUALIFICATIONS]
-    return max([*stated, "PRODUCT" if stated else "RESEARCH"], key=_QUALIFICATIONS.index)
+    """Return the Content Qualification: the more cautious of model and source; RESEARCH where both lack one."""
+    values = [value for value in (model.qualification.upper(), source.upper()) if value in _QUALIFICATIONS]
+    return max([*values, "PRODUCT" if values else "RESEARCH"], key=_QUALIFICATIONS.index)
 
 
 def series_number(model: ModelDescription, kind: str) -> int:
-    """Return a Series Number that is the same for every object of this model and kind."""
+    """Return the Series Number of all objects of this model and kind."""
     return 90_000 + zlib.crc32(f"{model.name} {kind}".encode()) % 10_000
 
 
 def series_description(model: ModelDescription, kind: str, title: str = "AI UNVERIFIED") -> str:
-    """Return the only text that every PACS shows, at most 64 characters; a long model name is cut."""
+    """Return the Series Description, at most 64 characters: the only text that every PACS shows."""
     room = _LONGEST_TEXT - len(f"{title}  {kind}")
-    return f"{title} {text_of(model.name)[:room].strip()} {kind}"
+    return f"{title} {clean_text(model.name)[:room].strip()} {kind}"
 
 
-def stamp(dataset: Dataset, clock: Clock, uids: Uids, kind: str, *parts: str) -> None:
-    """Set every date and every generated UID of an object from the job, whatever its builder put there.
+def stamp(dataset: Dataset, clock: Clock, uids: DerivedUids, kind: str, *parts: str) -> None:
+    """Set all dates and generated UIDs of an object, replacing those of its builder.
 
-    parts: what tells it from the other objects of its series, and from the same one with other content.
+    parts: distinguish the object from others in its series.
     """
     dataset.InstanceCreationDate = dataset.ContentDate = dataset.SeriesDate = clock.date
     dataset.InstanceCreationTime = dataset.ContentTime = dataset.SeriesTime = clock.time
@@ -142,7 +142,7 @@ def code_item(code: Code | PydicomCode) -> Dataset:
     return item
 
 
-def text_of(text: str) -> str:
-    """Return text fit for LO: printable, no backslash, at most 64 characters."""
+def clean_text(text: str) -> str:
+    """Return text that is valid as LO: printable, no backslash, at most 64 characters."""
     printable = "".join(character if character.isprintable() else " " for character in text)
     return printable.replace("\\", "/").strip()[:_LONGEST_TEXT].strip()

@@ -1,4 +1,4 @@
-"""References to instances in the form that highdicom wants: as headers."""
+"""Builds references to instances, in the form that highdicom expects: headers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _IDENTIFYING = (
 
 
 def reference(study_uid: str, series_uid: str, sop_class: str, sop_uid: str) -> Dataset:
-    """Return a header that names an instance and nothing else."""
+    """Return a header with only the UIDs of an instance."""
     header = Dataset()
     header.StudyInstanceUID, header.SeriesInstanceUID = study_uid, series_uid
     header.SOPClassUID, header.SOPInstanceUID = sop_class, sop_uid
@@ -23,37 +23,37 @@ def reference(study_uid: str, series_uid: str, sop_class: str, sop_uid: str) -> 
 
 
 def reference_of(item: ObjectRecord) -> Dataset:
-    """Return such a header of an object that the ledger knows."""
+    """Return the reference to an object in the ledger."""
     return reference(item.study_uid, item.series_uid, item.sop_class, item.sop_uid)
 
 
-def reference_to(written: Dataset) -> Dataset:
-    """Return such a header of an object; of an image, with the size by which highdicom tells images."""
-    header = reference(written.StudyInstanceUID, written.SeriesInstanceUID, written.SOPClassUID, written.SOPInstanceUID)
-    if "Rows" in written:
-        header.Rows, header.Columns = written.Rows, written.Columns
+def reference_to(dataset: Dataset) -> Dataset:
+    """Return the reference to an object; Rows and Columns tell highdicom that it is an image."""
+    header = reference(dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPClassUID, dataset.SOPInstanceUID)
+    if "Rows" in dataset:
+        header.Rows, header.Columns = dataset.Rows, dataset.Columns
     return header
 
 
 def predecessor_item(document: Dataset | ObjectRecord) -> Dataset:
-    """Return the item by which a report names this one as its predecessor (PS3.3 C.17.2)."""
-    named = reference_of(document) if isinstance(document, ObjectRecord) else document
+    """Return the item of Predecessor Documents Sequence for a document (PS3.3 C.17.2)."""
+    header = reference_of(document) if isinstance(document, ObjectRecord) else document
     instance = Dataset()
-    instance.ReferencedSOPClassUID, instance.ReferencedSOPInstanceUID = named.SOPClassUID, named.SOPInstanceUID
+    instance.ReferencedSOPClassUID, instance.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
     series = Dataset()
-    series.SeriesInstanceUID, series.ReferencedSOPSequence = named.SeriesInstanceUID, [instance]
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = header.SeriesInstanceUID, [instance]
     study = Dataset()
-    study.StudyInstanceUID, study.ReferencedSeriesSequence = named.StudyInstanceUID, [series]
+    study.StudyInstanceUID, study.ReferencedSeriesSequence = header.StudyInstanceUID, [series]
     return study
 
 
 def evidence(references: Iterable[Dataset]) -> list[Dataset]:
-    """Return headers for highdicom, which copies patient and study from the first one.
+    """Return the references as evidence for highdicom, with an empty identity.
 
-    They are empty there and copied into the finished object: highdicom refuses values that it finds
-    odd (a sex of its own, a broken date), but what the source says must stay as it is.
+    highdicom copies patient and study from the first header and refuses invalid values (an unknown sex, a broken
+    date). The caller copies the identity of the source unchanged into the finished object instead.
     """
-    listed = list(references)
+    headers = list(references)
     for keyword in _IDENTIFYING:
-        setattr(listed[0], keyword, None)
-    return listed
+        setattr(headers[0], keyword, None)
+    return headers

@@ -1,8 +1,8 @@
-"""The host's own rules for every object it writes; nothing that breaks one may leave."""
+"""Checks every dataset object against the host's own rules; an object that breaks one is never stored or sent."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from pydicom import Dataset
 from pydicom.uid import UID, ParametricMapStorage
@@ -17,80 +17,82 @@ _PATIENT_AND_STUDY = (
 _MADE_BY = ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions")
 _STAMPED = ("InstanceCreationDate", "InstanceCreationTime", "SeriesNumber")
 _MADE_AT = {"PR": ("PresentationCreationDate", "PresentationCreationTime")}
-"""The date and time of content, where they are called otherwise."""
+"""Date and time of content where they have other keywords, by modality."""
 _LONGEST_TEXT = 64
 _PROCESSING_EQUIPMENT = "109102"
 
 
-def check_object(written: Dataset, modules: Dataset) -> None:
-    """Return when an object keeps every rule of design/results.md that is cheap to check.
+def check_object(dataset: Dataset, modules: Dataset) -> None:
+    """Check an object against the rules of its type.
 
-    modules: patient and study that it must carry. Raises ConformanceError with all broken rules,
-    by keyword and UID, without values.
+    modules: the patient and study modules that the object must have.
+    Raises ConformanceError that lists all broken rules by keyword and UID, without values.
     """
-    broken = [*_common(written, modules), *_rule_of(written)(written)]
-    if broken:
-        raise ConformanceError(f"{written.Modality} {written.SOPInstanceUID} must not leave: {'; '.join(broken)}")
+    faults = [*_common_faults(dataset, modules), *_faults_of_type(dataset)]
+    if faults:
+        raise ConformanceError(_message(f"{dataset.Modality} {dataset.SOPInstanceUID}", faults))
 
 
-def check_attestation(written: Dataset, modules: Dataset) -> None:
-    """Return when a verified SR says who verified what (PS3.3 C.17.2) and is on no research content.
+def check_attestation(dataset: Dataset, modules: Dataset) -> None:
+    """Check that a verified SR names its verifier and its predecessor (PS3.3 C.17.2) and is product content.
 
     Raises ConformanceError.
     """
-    broken = [*_common(written, modules), *_unlisted(written)]
-    if written.VerificationFlag != "VERIFIED" or not written.get("VerifyingObserverSequence"):
-        broken.append("nobody verified it")
-    if not written.get("PredecessorDocumentsSequence"):
-        broken.append("PredecessorDocumentsSequence is missing")
-    if written.ContentQualification != "PRODUCT":
-        broken.append("ContentQualification is not PRODUCT")
-    if broken:
-        raise ConformanceError(f"attestation {written.SOPInstanceUID} must not leave: {'; '.join(broken)}")
+    faults = [*_common_faults(dataset, modules), *_missing_evidence(dataset)]
+    if dataset.VerificationFlag != "VERIFIED" or not dataset.get("VerifyingObserverSequence"):
+        faults.append("the verifying observer is missing")
+    if not dataset.get("PredecessorDocumentsSequence"):
+        faults.append("PredecessorDocumentsSequence is missing")
+    if dataset.ContentQualification != "PRODUCT":
+        faults.append("ContentQualification is not PRODUCT")
+    if faults:
+        raise ConformanceError(_message(f"attestation {dataset.SOPInstanceUID}", faults))
 
 
 def check_set(objects: Iterable[Dataset]) -> None:
-    """Return when the objects of one job fit together: one study, tracking UIDs of the SEG in the SR.
+    """Check that the objects of one job belong together: one study, and an SR that refers to SEG and maps.
 
     Raises ConformanceError.
     """
     objects = list(objects)
-    if len({written.StudyInstanceUID for written in objects}) != 1:
-        raise ConformanceError("the objects of one job lie in different studies")
-    segs = [written for written in objects if written.Modality == "SEG"]
-    for document in (written for written in objects if written.Modality == "SR"):
-        tracked = set(_values(document, "UID"))
-        listed = set(_listed(document))
-        for seg in segs:
-            if any(segment.TrackingUID not in tracked for segment in seg.SegmentSequence if "TrackingUID" in segment):
-                raise ConformanceError(f"SR {document.SOPInstanceUID} lacks a Tracking UID of SEG {seg.SOPInstanceUID}")
-        for written in objects:
-            if _is_shown(written) and written.SOPInstanceUID not in listed:
-                what = f"{written.Modality} {written.SOPInstanceUID}"
-                raise ConformanceError(f"SR {document.SOPInstanceUID} lacks {what} in its Evidence")
+    if len({each.StudyInstanceUID for each in objects}) != 1:
+        raise ConformanceError(_message("the result", ["its objects belong to different studies"]))
+    for document in (each for each in objects if each.Modality == "SR"):
+        if faults := list(_faults_of_references(document, objects)):
+            raise ConformanceError(_message(f"SR {document.SOPInstanceUID}", faults))
 
 
-def _is_shown(written: Dataset) -> bool:
-    return bool(written.SOPClassUID == ParametricMapStorage or written.Modality == "SEG")
+def _faults_of_references(document: Dataset, objects: Iterable[Dataset]) -> Iterator[str]:
+    tracking_uids, evidence = set(_values(document, "UID")), set(_evidence_uids(document))
+    for each in objects:
+        segments = each.SegmentSequence if each.Modality == "SEG" else []
+        if any(segment.TrackingUID not in tracking_uids for segment in segments if "TrackingUID" in segment):
+            yield f"a Tracking UID of SEG {each.SOPInstanceUID} is missing"
+        if (each.Modality == "SEG" or each.SOPClassUID == ParametricMapStorage) and each.SOPInstanceUID not in evidence:
+            yield f"{each.Modality} {each.SOPInstanceUID} is missing in its Evidence"
 
 
-def _common(written: Dataset, modules: Dataset) -> Iterator[str]:
+def _message(subject: str, faults: Sequence[str]) -> str:
+    return f"{subject} was blocked: {'; '.join(faults)}. Report this as a bug"
+
+
+def _common_faults(dataset: Dataset, modules: Dataset) -> Iterator[str]:
     for keyword in _PATIENT_AND_STUDY:
-        if str(written.get(keyword) or "") != str(modules.get(keyword) or ""):
+        if str(dataset.get(keyword) or "") != str(modules.get(keyword) or ""):
             yield f"{keyword} differs from the source"
-    for keyword in (*_MADE_BY, *_STAMPED, *_MADE_AT.get(written.Modality, ("ContentDate", "ContentTime"))):
-        if not written.get(keyword):
+    for keyword in (*_MADE_BY, *_STAMPED, *_MADE_AT.get(dataset.Modality, ("ContentDate", "ContentTime"))):
+        if not dataset.get(keyword):
             yield f"{keyword} is empty"
-    if written.get("SpecificCharacterSet") != CHARACTER_SET:
+    if dataset.get("SpecificCharacterSet") != CHARACTER_SET:
         yield f"SpecificCharacterSet is not {CHARACTER_SET}"
-    if written.get("ContentQualification") not in {"PRODUCT", "RESEARCH", "SERVICE"}:
+    if dataset.get("ContentQualification") not in {"PRODUCT", "RESEARCH", "SERVICE"}:
         yield "ContentQualification is missing"
-    if not 0 < len(str(written.get("SeriesDescription") or "")) <= _LONGEST_TEXT:
+    if not 0 < len(str(dataset.get("SeriesDescription") or "")) <= _LONGEST_TEXT:
         yield "SeriesDescription is empty or too long"
     for keyword in ("SeriesInstanceUID", "SOPInstanceUID"):
-        if not str(written[keyword].value).startswith("2.25.") or not UID(written[keyword].value).is_valid:
-            yield f"{keyword} is no UID of this host"
-    if not any(_is_processing(item) for item in written.get("ContributingEquipmentSequence", [])):
+        if not str(dataset[keyword].value).startswith("2.25.") or not UID(dataset[keyword].value).is_valid:
+            yield f"{keyword} is not a UID of this host"
+    if not any(_is_processing(item) for item in dataset.get("ContributingEquipmentSequence", [])):
         yield "ContributingEquipmentSequence lacks (109102, DCM, Processing Equipment)"
 
 
@@ -98,72 +100,72 @@ def _is_processing(item: Dataset) -> bool:
     return bool(item.PurposeOfReferenceCodeSequence[0].CodeValue == _PROCESSING_EQUIPMENT)
 
 
-def _document(written: Dataset) -> Iterator[str]:
-    """Yield what is wrong with a machine-written SR: unsigned (PS3.3 C.17.2), references in Evidence."""
-    if written.get("CompletionFlag") != "COMPLETE":
+def _sr_faults(dataset: Dataset) -> Iterator[str]:
+    """Yield the faults of an AI SR: it must be unverified (PS3.3 C.17.2) and list its references in Evidence."""
+    if dataset.get("CompletionFlag") != "COMPLETE":
         yield "CompletionFlag is not COMPLETE"
-    if written.get("VerificationFlag") != "UNVERIFIED" or "VerifyingObserverSequence" in written:
+    if dataset.get("VerificationFlag") != "UNVERIFIED" or "VerifyingObserverSequence" in dataset:
         yield "VerificationFlag is not UNVERIFIED"
-    if written.get("PreliminaryFlag") != "PRELIMINARY":
+    if dataset.get("PreliminaryFlag") != "PRELIMINARY":
         yield "PreliminaryFlag is not PRELIMINARY"
-    if "UNVERIFIED" not in written.SeriesDescription:
+    if "UNVERIFIED" not in dataset.SeriesDescription:
         yield "SeriesDescription does not say UNVERIFIED"
-    yield from _unlisted(written)
+    yield from _missing_evidence(dataset)
 
 
-def _unlisted(written: Dataset) -> Iterator[str]:
-    missing = {uid for item in written.ContentSequence for uid in _referenced(item)} - set(_listed(written))
+def _missing_evidence(dataset: Dataset) -> Iterator[str]:
+    missing = {uid for item in dataset.ContentSequence for uid in _referenced_uids(item)} - set(_evidence_uids(dataset))
     if missing:
-        yield f"{len(missing)} referenced instances are not in Evidence"
+        yield f"references that are missing in Evidence: {len(missing)}"
 
 
-def _segmentation(written: Dataset) -> Iterator[str]:
-    """Yield what is wrong with a SEG: its frames, its pixels, its segments."""
-    if "UNVERIFIED" not in written.SeriesDescription:
+def _seg_faults(dataset: Dataset) -> Iterator[str]:
+    """Yield the faults of a SEG: frames, pixels, segments."""
+    if "UNVERIFIED" not in dataset.SeriesDescription:
         yield "SeriesDescription does not say UNVERIFIED"
-    frames = int(written.NumberOfFrames)
-    bits = frames * written.Rows * written.Columns * written.BitsAllocated
-    if frames == 0 or "PerFrameFunctionalGroupsSequence" not in written:
-        yield "it has no frames"
-    if len(written.PixelData) != (bits + 15) // 16 * 2:
-        yield "PixelData has another length than its frames need"
-    for segment in written.SegmentSequence:
+    frames = int(dataset.NumberOfFrames)
+    bits = frames * dataset.Rows * dataset.Columns * dataset.BitsAllocated
+    if frames == 0 or "PerFrameFunctionalGroupsSequence" not in dataset:
+        yield "there are no frames"
+    if len(dataset.PixelData) != (bits + 15) // 16 * 2:
+        yield "the length of PixelData does not match the frames"
+    for segment in dataset.SegmentSequence:
         if segment.SegmentAlgorithmType != "AUTOMATIC" or "RecommendedDisplayCIELabValue" not in segment:
             yield f"segment {segment.SegmentNumber} is not AUTOMATIC with a display colour"
         if len(segment.SegmentLabel) > _LONGEST_TEXT:
             yield f"the label of segment {segment.SegmentNumber} is too long"
-    if "ReferencedSeriesSequence" not in written:
+    if "ReferencedSeriesSequence" not in dataset:
         yield "ReferencedSeriesSequence is missing"
 
 
-def _map(written: Dataset) -> Iterator[str]:
-    """Yield what is wrong with a Parametric Map: its frames, its pixels, what they mean."""
-    if "UNVERIFIED" not in written.SeriesDescription:
+def _map_faults(dataset: Dataset) -> Iterator[str]:
+    """Yield the faults of a Parametric Map: frames, pixels, real world values, window."""
+    if "UNVERIFIED" not in dataset.SeriesDescription:
         yield "SeriesDescription does not say UNVERIFIED"
-    frames = int(written.NumberOfFrames)
-    if frames == 0 or len(written.PerFrameFunctionalGroupsSequence) != frames:
-        yield "it describes other frames than it has"
-    if written.get("BitsAllocated") != 32 or len(written.FloatPixelData) != 4 * frames * written.Rows * written.Columns:
-        yield "FloatPixelData has another length than its frames need"
-    shared = written.SharedFunctionalGroupsSequence[0]
+    frames = int(dataset.NumberOfFrames)
+    if frames == 0 or len(dataset.PerFrameFunctionalGroupsSequence) != frames:
+        yield "the functional groups do not match the number of frames"
+    if dataset.get("BitsAllocated") != 32 or len(dataset.FloatPixelData) != 4 * frames * dataset.Rows * dataset.Columns:
+        yield "the length of FloatPixelData does not match the frames"
+    shared = dataset.SharedFunctionalGroupsSequence[0]
     if "RealWorldValueMappingSequence" not in shared or "FrameVOILUTSequence" not in shared:
-        yield "it does not say what its values mean and how they are shown"
-    if "ReferencedSeriesSequence" not in written:
+        yield "real world value mapping or window is missing"
+    if "ReferencedSeriesSequence" not in dataset:
         yield "ReferencedSeriesSequence is missing"
 
 
-def _listed(document: Dataset) -> Iterator[str]:
+def _evidence_uids(document: Dataset) -> Iterator[str]:
     for study in document.get("CurrentRequestedProcedureEvidenceSequence", []):
         for series in study.ReferencedSeriesSequence:
             for instance in series.ReferencedSOPSequence:
                 yield instance.ReferencedSOPInstanceUID
 
 
-def _referenced(item: Dataset) -> Iterator[str]:
+def _referenced_uids(item: Dataset) -> Iterator[str]:
     for reference in item.get("ReferencedSOPSequence", []):
         yield reference.ReferencedSOPInstanceUID
     for child in item.get("ContentSequence", []):
-        yield from _referenced(child)
+        yield from _referenced_uids(child)
 
 
 def _values(item: Dataset, keyword: str) -> Iterator[str]:
@@ -173,16 +175,15 @@ def _values(item: Dataset, keyword: str) -> Iterator[str]:
         yield from _values(child, keyword)
 
 
-def _rule_of(written: Dataset) -> Callable[[Dataset], Iterator[str]]:
-    return _map if written.SOPClassUID == ParametricMapStorage else _RULES.get(written.Modality, _no_rule)
-
-
-def _no_rule(_: Dataset) -> Iterator[str]:
-    return iter(())
-
-
-_RULES: dict[str, Callable[[Dataset], Iterator[str]]] = {
-    "SR": _document,
-    "SEG": _segmentation,
-    "KO": _unlisted,
+_CHECKS: dict[str, Callable[[Dataset], Iterator[str]]] = {
+    "SR": _sr_faults,
+    "SEG": _seg_faults,
+    "KO": _missing_evidence,
 }
+
+
+def _faults_of_type(dataset: Dataset) -> Iterator[str]:
+    if dataset.SOPClassUID == ParametricMapStorage:
+        yield from _map_faults(dataset)
+    elif dataset.Modality in _CHECKS:
+        yield from _CHECKS[dataset.Modality](dataset)

@@ -1,4 +1,4 @@
-"""Reading the content tree of an SR (PS3.3 C.17.3), without a word about what it means."""
+"""Reads items of the content tree of an SR (PS3.3 C.17.3), without interpreting them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ _MEASUREMENT_GROUP = "125007"
 
 
 def children(item: Dataset) -> Sequence[Dataset]:
-    """Return the content items below an item, none where it has none."""
-    below: Sequence[Dataset] = item.get("ContentSequence", [])
-    return below
+    """Return the content items directly below an item; empty where there are none."""
+    items: Sequence[Dataset] = item.get("ContentSequence", [])
+    return items
 
 
 def groups(document: Dataset) -> Iterator[Dataset]:
-    """Yield the measurement groups (125007, DCM), or the document itself where it has none."""
-    found = [
+    """Yield the measurement groups (125007, DCM), or the document itself if it has none."""
+    items = [
         group
         for part in children(document)
         for group in children(part)
         if group.ValueType == "CONTAINER" and concept(group) == _MEASUREMENT_GROUP
     ]
-    yield from found or [document]
+    yield from items or [document]
 
 
 def concept(item: Dataset) -> str:
-    """Return the code value of an item's concept name, empty where it has no name."""
+    """Return the code value of an item's concept name; empty where absent."""
     return value_of(item.ConceptNameCodeSequence[0]) if "ConceptNameCodeSequence" in item else ""
 
 
@@ -37,12 +37,12 @@ def name(item: Dataset) -> str:
 
 
 def code(item: Dataset) -> str:
-    """Return the code value that a CODE item states, empty for another item."""
+    """Return the code value of a CODE item; empty for other items."""
     return value_of(item.ConceptCodeSequence[0]) if "ConceptCodeSequence" in item else ""
 
 
 def meaning(item: Dataset) -> str:
-    """Return the meaning of the code that a CODE item states."""
+    """Return the code meaning of a CODE item."""
     return str(item.ConceptCodeSequence[0].CodeMeaning)
 
 
@@ -64,7 +64,7 @@ def images(item: Dataset) -> Iterator[Dataset]:
 
 
 def frame_number(reference: Dataset) -> int:
-    """Return the first frame that a reference names; 1 where the image is a file of its own."""
+    """Return the first frame number of a reference; 1 for a single-frame image."""
     number = reference.get("ReferencedFrameNumber", 1)
     return int(number if isinstance(number, int) else number[0])
 
@@ -74,6 +74,6 @@ def unit(item: Dataset) -> str:
     return value_of(item.MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0])
 
 
-def value_of(coded: Dataset) -> str:
+def value_of(code: Dataset) -> str:
     """Return the value of a code, short or long (PS3.3 section 8)."""
-    return str(coded.get("CodeValue") or coded.get("LongCodeValue") or "")
+    return str(code.get("CodeValue") or code.get("LongCodeValue") or "")

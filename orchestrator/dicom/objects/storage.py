@@ -1,4 +1,4 @@
-"""Objects on disk: encoded once, durable before anybody is told of them."""
+"""Encodes dataset objects and stores them durably on disk."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ from orchestrator.durable import write_durably
 _KINDS = {kind.value: kind for kind in ObjectKind}
 
 
-def encoded(written: Dataset) -> bytes:
+def encode_file(dataset: Dataset) -> bytes:
     """Return the bytes of an object as a DICOM file (PS3.10)."""
     buffer = BytesIO()
-    dcmwrite(buffer, written, enforce_file_format=True)
+    dcmwrite(buffer, dataset, enforce_file_format=True)
     return buffer.getvalue()
 
 
-def in_syntax(written: Dataset, syntax: UID) -> Dataset:
-    """Return the same object, to be written in this transfer syntax, compressed pixels in none but their own."""
-    own = written.file_meta.TransferSyntaxUID
+def with_syntax(dataset: Dataset, syntax: UID) -> Dataset:
+    """Return an object in this transfer syntax; an object with compressed pixels keeps its own."""
+    own = dataset.file_meta.TransferSyntaxUID
     if own == syntax or own.is_compressed:
-        return written
-    again = dcmread(BytesIO(encoded(written)))  # a part of a SEG is encoded already, in the syntax of before
-    again.file_meta.TransferSyntaxUID = syntax
-    return again
+        return dataset
+    copy = dcmread(BytesIO(encode_file(dataset)))  # parse again: some sequences of a SEG are already encoded
+    copy.file_meta.TransferSyntaxUID = syntax
+    return copy
 
 
-def store(written: Dataset, job_key: str, folder: Path, form: str = "", kind: ObjectKind | None = None) -> ObjectRecord:
-    """Return the record of an object that is now the file ``folder/<SOP Instance UID>.dcm``, also after a crash.
+def store(dataset: Dataset, job_key: str, folder: Path, form: str = "", kind: ObjectKind | None = None) -> ObjectRecord:
+    """Write an object durably to ``folder/<SOP Instance UID>.dcm``; return its record.
 
-    kind: that of its modality unless told otherwise.
+    kind: by default the kind that belongs to its modality.
     """
-    content = encoded(written)
-    path = folder / f"{written.SOPInstanceUID}.dcm"
+    content = encode_file(dataset)
+    path = folder / f"{dataset.SOPInstanceUID}.dcm"
     folder.mkdir(parents=True, exist_ok=True)
     write_durably(path, content, mode=0o666)
     return ObjectRecord(
-        sop_uid=str(written.SOPInstanceUID),
+        sop_uid=str(dataset.SOPInstanceUID),
         job_key=job_key,
-        kind=kind or _kind(written),
-        sop_class=str(written.SOPClassUID),
-        series_uid=str(written.SeriesInstanceUID),
-        study_uid=str(written.StudyInstanceUID),
+        kind=kind or _kind(dataset),
+        sop_class=str(dataset.SOPClassUID),
+        series_uid=str(dataset.SeriesInstanceUID),
+        study_uid=str(dataset.StudyInstanceUID),
         path=path,
         sha256=hashlib.sha256(content).hexdigest(),
         form=form,
     )
 
 
-def _kind(written: Dataset) -> ObjectKind:
-    """Return the kind by the modality; that of a map is the one of many images (OT)."""
-    if written.SOPClassUID == ParametricMapStorage:
+def _kind(dataset: Dataset) -> ObjectKind:
+    """Return the kind by modality; a map is recognized by its SOP class, since OT has many uses."""
+    if dataset.SOPClassUID == ParametricMapStorage:
         return ObjectKind.PM
-    return _KINDS.get(written.Modality, ObjectKind.OTHER)
+    return _KINDS.get(dataset.Modality, ObjectKind.OTHER)

@@ -1,4 +1,4 @@
-"""What a destination takes: a choice of encodings, by which one result may be written in several forms."""
+"""Write options of a destination: the object types, SOP classes and transfer syntax that it accepts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from orchestrator.domain.records import ObjectKind, ObjectRecord
 
 
 class Syntax(StrEnum):
-    """Transfer syntaxes that objects are written in."""
+    """Transfer syntaxes of written objects."""
 
     EXPLICIT = "explicit"
     IMPLICIT = "implicit"
@@ -38,7 +38,7 @@ class Syntax(StrEnum):
 
 
 LABEL_MAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")
-"""Label Map Segmentation Storage, which pydicom does not name yet."""
+"""Label Map Segmentation Storage; pydicom has no constant for it yet."""
 
 _UIDS: Mapping[Syntax, UID] = {
     Syntax.EXPLICIT: ExplicitVRLittleEndian,
@@ -47,7 +47,7 @@ _UIDS: Mapping[Syntax, UID] = {
 }
 
 USUAL_OBJECTS = frozenset({ObjectKind.SEG, ObjectKind.SR, ObjectKind.PM})
-"""What a destination gets of a result where nothing is said of it."""
+"""The objects of a result that a destination gets by default."""
 
 
 WORDS: Mapping[str, ObjectKind] = {
@@ -58,7 +58,7 @@ WORDS: Mapping[str, ObjectKind] = {
     "key-object": ObjectKind.KO,
     "presentation": ObjectKind.PR,
 }
-"""What the settings call each kind."""
+"""The name of each kind in the settings."""
 
 _KINDS: Mapping[str, ObjectKind] = {
     SegmentationStorage: ObjectKind.SEG,
@@ -71,24 +71,24 @@ _KINDS: Mapping[str, ObjectKind] = {
     GrayscaleSoftcopyPresentationStateStorage: ObjectKind.PR,
 }
 
-_OTHER_CHOICES: Mapping[str, tuple[str, str, str]] = {
+_EQUIVALENTS: Mapping[str, tuple[str, str, str]] = {
     SegmentationStorage: (LABEL_MAP_STORAGE, "seg", '"labelmap"'),
     LABEL_MAP_STORAGE: (SegmentationStorage, "seg", '"binary"'),
     Comprehensive3DSRStorage: (ComprehensiveSRStorage, "sr", '"comprehensive"'),
     ComprehensiveSRStorage: (Comprehensive3DSRStorage, "sr", '"comprehensive-3d"'),
 }
-"""The other class that says the same, with the setting that chooses it."""
+"""SOP class -> an equivalent SOP class with the setting that selects it: key, value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteOptions:
-    """What a destination takes.
+    """The objects and encodings that a destination accepts.
 
-    label_map: BINARY is what every archive takes; LABELMAP is smaller, but 3D Slicer and others refuse it.
-    comprehensive_3d: False for an archive that knows only plain Comprehensive SR.
-    syntax: IMPLICIT for an archive that takes no other; DEFLATED makes a segmentation much smaller.
-    objects: which kinds of objects it gets. SEG, maps and SR are written in any case, for the host reads its
-        results from them; so a choice of objects is no other form, and an object has one UID wherever it goes.
+    label_map: False for BINARY, which every archive accepts; LABELMAP is smaller, but 3D Slicer and others refuse it.
+    comprehensive_3d: False for an archive that supports only Comprehensive SR.
+    syntax: IMPLICIT for an archive that accepts nothing else; DEFLATED makes a segmentation much smaller.
+    objects: the kinds of objects that the destination gets. SEG, maps and SR are always written, because the host
+        reads its results from them. So ``objects`` does not change the form, and an object has one UID everywhere.
     """
 
     label_map: bool = False
@@ -96,104 +96,104 @@ class WriteOptions:
     syntax: Syntax = Syntax.EXPLICIT
     objects: frozenset[ObjectKind] = USUAL_OBJECTS
 
-    def takes(self, written: ObjectRecord) -> bool:
-        """Return whether the destination gets an object; what a plugin adds goes everywhere."""
-        return written.kind in self.objects or written.kind is ObjectKind.OTHER
+    def takes(self, record: ObjectRecord) -> bool:
+        """Return whether the destination gets an object; objects of plugins go to every destination."""
+        return record.kind in self.objects or record.kind is ObjectKind.OTHER
 
-    def is_met_by(self, written: Collection[tuple[str, ObjectKind]]) -> bool:
-        """Return whether a result of which these were written, each with its form, is as the destination takes it.
+    def is_met_by(self, objects: Collection[tuple[str, ObjectKind]]) -> bool:
+        """Return whether the objects of a result, as (form, kind), are complete for the destination.
 
-        Of the kinds only key images are there of every result; what else is absent may have nothing to show.
+        Only key images are checked by kind: every result has one. Another kind may be absent with good reason.
         """
-        forms = {form for form, _ in written}
-        return self.form in forms and (ObjectKind.SC not in self.objects or (self.form, ObjectKind.SC) in written)
+        forms = {form for form, _ in objects}
+        return self.form in forms and (ObjectKind.SC not in self.objects or (self.form, ObjectKind.SC) in objects)
 
     @property
     def sop_classes(self) -> frozenset[str]:
-        """The SOP classes of what the destination gets."""
-        of_other_choices = {
+        """The SOP classes of the objects that the destination gets."""
+        excluded_classes = {
             SegmentationStorage if self.label_map else LABEL_MAP_STORAGE,
             ComprehensiveSRStorage if self.comprehensive_3d else Comprehensive3DSRStorage,
         }
-        return frozenset(uid for uid, kind in _KINDS.items() if kind in self.objects) - of_other_choices
+        return frozenset(uid for uid, kind in _KINDS.items() if kind in self.objects) - excluded_classes
 
     @property
     def form(self) -> str:
-        """The name of this choice: the words in which it is not the usual one, empty where it is."""
+        """The name of this encoding: the words that differ from the default; empty for the default."""
         words = {
             "labelmap": self.label_map,
             "comprehensive": not self.comprehensive_3d,
             self.syntax.value: self.syntax is not Syntax.EXPLICIT,
         }
-        return " ".join(word for word, unusual in words.items() if unusual)
+        return " ".join(word for word, applies in words.items() if applies)
 
     @property
-    def shaping(self) -> Mapping[str, object]:
-        """What UIDs follow from; a choice that came later counts where it is not the usual, so that UIDs stay."""
-        chosen: dict[str, object] = {"label_map": self.label_map, "comprehensive_3d": self.comprehensive_3d}
-        return chosen if self.syntax is Syntax.EXPLICIT else {**chosen, "syntax": self.syntax.value}
+    def uid_facts(self) -> Mapping[str, object]:
+        """The options that UIDs depend on; ``syntax`` only if not the default, to keep UIDs of earlier versions."""
+        facts: dict[str, object] = {"label_map": self.label_map, "comprehensive_3d": self.comprehensive_3d}
+        return facts if self.syntax is Syntax.EXPLICIT else {**facts, "syntax": self.syntax.value}
 
 
 def every_class() -> frozenset[str]:
-    """Return the SOP classes of all that the host may write, whatever a destination is set to get."""
+    """Return the SOP classes of all objects that the host can write."""
     return frozenset(_KINDS)
 
 
 def distinct(options: Iterable[WriteOptions]) -> tuple[WriteOptions, ...]:
-    """Return each form once, with all the objects that one of these destinations gets in it."""
-    found: dict[str, WriteOptions] = {}
+    """Return each form once, with the objects that any of these destinations gets in it."""
+    forms: dict[str, WriteOptions] = {}
     for each in options:
-        known = found.get(each.form, each)
-        found[each.form] = replace(known, objects=known.objects | each.objects)
-    return tuple(found.values())
+        other = forms.get(each.form, each)
+        forms[each.form] = replace(other, objects=other.objects | each.objects)
+    return tuple(forms.values())
 
 
 def advice(sop_class: str, options: WriteOptions) -> str:
-    """Return what to write in the settings of a destination that takes no such objects, empty for another class.
+    """Return the setting to write for a destination that refuses a SOP class; empty for an unknown class.
 
-    A report that is refused as Comprehensive 3D SR, or a segmentation as a label map, goes in its older class; what
-    is refused in that is left out, and the key image says the same in pixels.
+    For Comprehensive 3D SR and label maps this is the older SOP class. For other classes the kind is omitted, and
+    the key image shows its content.
     """
     kind = _KINDS.get(sop_class)
     if kind is None:
         return ""
     if sop_class in {LABEL_MAP_STORAGE, Comprehensive3DSRStorage}:
-        _, key, value = _OTHER_CHOICES[sop_class]
+        _, key, value = _EQUIVALENTS[sop_class]
         return f"write {key} = {value}"
-    return f"write objects = {in_words(without(options.objects, kind))}"
+    return f"write objects = {setting_text(without(options.objects, kind))}"
 
 
-def without(objects: frozenset[ObjectKind], refused: ObjectKind) -> frozenset[ObjectKind]:
-    """Return the objects for an archive that refuses one kind: in place of SEG or SR it gets the key image.
+def without(objects: frozenset[ObjectKind], kind: ObjectKind) -> frozenset[ObjectKind]:
+    """Return the objects for an archive that refuses one kind.
 
-    Where key images are refused it is the report that says what every result says; what takes no SEG takes no map.
+    The key image replaces SEG and SR, the report replaces the key image. Without SEG there are no maps either.
     """
     instead = {ObjectKind.SC: ObjectKind.SR, ObjectKind.SEG: ObjectKind.SC, ObjectKind.SR: ObjectKind.SC}
-    left_out = {refused, ObjectKind.PM} if refused is ObjectKind.SEG else {refused}
-    return (objects | {instead[refused]} if refused in instead else objects) - left_out
+    omit = {kind, ObjectKind.PM} if kind is ObjectKind.SEG else {kind}
+    return (objects | {instead[kind]} if kind in instead else objects) - omit
 
 
-def fitting(options: WriteOptions, taken: Collection[str]) -> Mapping[str, str]:
-    """Return the settings to write for a destination that takes objects of these SOP classes only: key -> value.
+def fit_settings(options: WriteOptions, sop_classes: Collection[str]) -> Mapping[str, str]:
+    """Return key -> value of the settings for a destination that accepts only these SOP classes.
 
-    Empty where it takes what it is set to get, or takes neither report nor key image.
+    Empty where the options fit already, or where the destination accepts neither report nor key image.
     """
     settings: dict[str, str] = {}
-    for refused in options.sop_classes.difference(taken) & _OTHER_CHOICES.keys():
-        other, key, value = _OTHER_CHOICES[refused]
-        if other in taken:
+    for sop_class in options.sop_classes.difference(sop_classes) & _EQUIVALENTS.keys():
+        other, key, value = _EQUIVALENTS[sop_class]
+        if other in sop_classes:
             settings[key] = value
-    kinds = {_KINDS[uid] for uid in taken if uid in _KINDS}
+    kinds = {_KINDS[uid] for uid in sop_classes if uid in _KINDS}
     objects = options.objects & kinds
     if {ObjectKind.SEG, ObjectKind.SR} & options.objects - kinds:
         objects |= {ObjectKind.SC} & kinds
     if not objects & {ObjectKind.SR, ObjectKind.SC}:
         objects |= {ObjectKind.SR} & kinds
     if objects != options.objects and objects & {ObjectKind.SR, ObjectKind.SC}:
-        settings["objects"] = in_words(objects)
+        settings["objects"] = setting_text(objects)
     return dict(sorted(settings.items()))
 
 
-def in_words(objects: frozenset[ObjectKind]) -> str:
-    """Return kinds of objects as the settings write them."""
+def setting_text(objects: frozenset[ObjectKind]) -> str:
+    """Return kinds of objects as a value of the settings."""
     return json.dumps([word for word, kind in WORDS.items() if kind in objects])

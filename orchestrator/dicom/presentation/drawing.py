@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.dicom.objects.masks import COLOURS, DrawnSegment
+from orchestrator.dicom.objects.masks import COLOURS, NonEmptySegment
 from orchestrator.dicom.objects.outline import Points, outlines
-from orchestrator.dicom.objects.provenance import Uids
-from orchestrator.dicom.result.grid_result import Answer, best
+from orchestrator.dicom.objects.provenance import DerivedUids
+from orchestrator.dicom.result.grid_result import GridResult, best_scored
 from orchestrator.dicom.result.key_slices import largest_cross_section
 from orchestrator.dicom.seg.segmentation import tracking_id, tracking_uid
 from orchestrator.domain.result import Finding, Region
@@ -44,26 +44,28 @@ class Drawing:
     tracking: tuple[str, str] | None = None
 
 
-def drawings(answer: Answer, uids: Uids) -> list[Drawing]:
+def drawings(grid_result: GridResult, uids: DerivedUids) -> list[Drawing]:
     """Return all that the answer has to draw: segments on each of their slices, the regions of its findings."""
-    planes = sum(len(segment.slices) for segment in answer.segments)
+    planes = sum(len(segment.slices) for segment in grid_result.segments)
     drawn = [
         drawing
-        for segment in answer.segments
-        for drawing in _of_segment(answer, segment, uids, everywhere=planes <= MOST_PLANES)
+        for segment in grid_result.segments
+        for drawing in _of_segment(grid_result, segment, uids, everywhere=planes <= MOST_PLANES)
     ]
-    kinds = dict.fromkeys(finding.name.meaning for finding in answer.result.findings if finding.regions)
-    colours = {kind: COLOURS[(len(answer.segments) + number) % len(COLOURS)] for number, kind in enumerate(kinds)}
-    for finding in answer.result.findings:
+    kinds = dict.fromkeys(finding.name.meaning for finding in grid_result.result.findings if finding.regions)
+    colours = {kind: COLOURS[(len(grid_result.segments) + number) % len(COLOURS)] for number, kind in enumerate(kinds)}
+    for finding in grid_result.result.findings:
         layer = Layer(finding.name.meaning, colours.get(finding.name.meaning, COLOURS[0]))
-        drawn += [_of_region(finding, region, layer) for region in best(finding.regions)]
+        drawn += [_of_region(finding, region, layer) for region in best_scored(finding.regions)]
     return drawn
 
 
-def _of_segment(answer: Answer, drawn: DrawnSegment, uids: Uids, *, everywhere: bool) -> Iterator[Drawing]:
-    label, volume = drawn.segment.label, answer.source.millilitres(drawn.voxels)
+def _of_segment(
+    grid_result: GridResult, drawn: NonEmptySegment, uids: DerivedUids, *, everywhere: bool
+) -> Iterator[Drawing]:
+    label, volume = drawn.segment.label, grid_result.source.millilitres(drawn.voxels)
     words = label if volume is None else f"{label}, {volume:,.4g} ml"
-    tracking = (tracking_id(answer.source, label), tracking_uid(answer.source, drawn, uids))
+    tracking = (tracking_id(grid_result.source, label), tracking_uid(grid_result.source, drawn, uids))
     for place in drawn.slices if everywhere else [largest_cross_section(drawn)]:
         yield Drawing(place, Layer(label, drawn.colour), list(outlines(drawn.mask[place])), words, tracking)
 

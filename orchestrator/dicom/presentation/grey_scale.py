@@ -10,7 +10,7 @@ from pydicom import Dataset
 
 from orchestrator.dicom.read.grid import FrameReference
 from orchestrator.dicom.read.pixels import read_image
-from orchestrator.dicom.result.source import Source, references
+from orchestrator.dicom.result.source_grid import SourceGrid, references
 
 SOFT_TISSUE = (40.0, 400.0)
 """Window centre and width in HU of a CT that names none."""
@@ -24,7 +24,7 @@ Window = tuple[str, str, str]
 class GreyScale:
     """The transformations of the images of one grid."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: SourceGrid) -> None:
         self._source = source
 
     def describe(self, state: Dataset, frames: Sequence[FrameReference]) -> None:

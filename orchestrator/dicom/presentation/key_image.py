@@ -17,11 +17,11 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from orchestrator.dicom.objects import provenance
-from orchestrator.dicom.objects.provenance import Clock, Uids, code_item
+from orchestrator.dicom.objects.provenance import Clock, DerivedUids, code_item
 from orchestrator.dicom.read.grid import FrameReference
-from orchestrator.dicom.result.grid_result import Answer
-from orchestrator.dicom.result.key_slices import telling
-from orchestrator.dicom.result.source import common_sides, compression_of, patient_orientation, references
+from orchestrator.dicom.result.grid_result import GridResult
+from orchestrator.dicom.result.key_slices import key_slices
+from orchestrator.dicom.result.source_grid import common_sides, lossy_compression, patient_orientation, references
 from orchestrator.dicom.view.overlay import Overlay
 from orchestrator.dicom.view.picture import BANNER, Picture
 from orchestrator.domain.model import ModelDescription
@@ -40,7 +40,12 @@ _SAID = {Presence.PRESENT: "present", Presence.ABSENT: "no sign of it found", Pr
 
 
 def key_images(
-    answers: Sequence[Answer], objects: Sequence[Path], *, model: ModelDescription, clock: Clock, uids: Uids
+    grid_results: Sequence[GridResult],
+    objects: Sequence[Path],
+    *,
+    model: ModelDescription,
+    clock: Clock,
+    uids: DerivedUids,
 ) -> Iterator[Dataset]:
     """Yield the key images of a job, complete but for being checked and stored.
 
@@ -48,18 +53,18 @@ def key_images(
     has one of the middle image, which says in words what was found, or that nothing was.
     Raises UnreadableFile and UnsupportedInput.
     """
-    shown = [(answer, place) for answer in answers for place in telling(answer)]
-    shown = shown or [(answers[0], len(answers[0].source.grid.frames) // 2)]
-    sources = dict.fromkeys(answer.frame(place).path for answer, place in shown)
+    shown = [(grid_result, place) for grid_result in grid_results for place in key_slices(grid_result)]
+    shown = shown or [(grid_results[0], len(grid_results[0].source.grid.frames) // 2)]
+    sources = dict.fromkeys(grid_result.frame(place).path for grid_result, place in shown)
     overlay = Overlay.open(list(sources), objects)
-    sides = common_sides([answer.source for answer in answers])
-    for number, (answer, place) in enumerate(shown, 1):
-        frame = answer.frame(place)
+    sides = common_sides([grid_result.source for grid_result in grid_results])
+    for number, (grid_result, place) in enumerate(shown, 1):
+        frame = grid_result.frame(place)
         index = overlay.places.index((frame.sop_uid, frame.frame or 1))
-        picture = overlay.picture(index, opacity=MAP_OPACITY if answer.maps else OPACITY)
+        picture = overlay.picture(index, opacity=MAP_OPACITY if grid_result.maps else OPACITY)
         image = (picture.pixels.shape[0], picture.pixels.shape[1])
-        _add_words(picture, overlay, index, answer, model)
-        written = _secondary_capture(answer, frame, picture, image, model)
+        _add_words(picture, overlay, index, grid_result, model)
+        written = _secondary_capture(grid_result, frame, picture, image, model)
         written.update(sides)
         written.InstanceNumber = number
         written.ContributingEquipmentSequence = [provenance.contribution(model, clock)]
@@ -68,26 +73,28 @@ def key_images(
         yield written
 
 
-def _add_words(picture: Picture, overlay: Overlay, index: int, answer: Answer, model: ModelDescription) -> None:
+def _add_words(
+    picture: Picture, overlay: Overlay, index: int, grid_result: GridResult, model: ModelDescription
+) -> None:
     picture.widen(NARROWEST)
-    picture.banner(f"{BANNER}: {provenance.text_of(model.name)} {provenance.text_of(model.version)}".strip())
+    picture.banner(f"{BANNER}: {provenance.clean_text(model.name)} {provenance.clean_text(model.version)}".strip())
     drawn = [(entry.colours, entry.line) for entry in overlay.legend_of(index)]
-    if words := [*drawn, *(((_NO_COLOUR,), line) for line in _said(answer))]:
+    if words := [*drawn, *(((_NO_COLOUR,), line) for line in _said(grid_result))]:
         picture.legend(words)
 
 
-def _said(answer: Answer) -> Iterator[str]:
+def _said(grid_result: GridResult) -> Iterator[str]:
     """Yield in words what has no place in an image, and how urgent the findings are."""
-    if answer.is_negative and not answer.result.findings:
-        labels = ", ".join(answer.empty_labels)
+    if grid_result.is_negative and not grid_result.result.findings:
+        labels = ", ".join(grid_result.empty_labels)
         yield f"Nothing found{f': {labels}' if labels else ''}"
-    for finding in answer.placeless_findings:
+    for finding in grid_result.unplaced_findings:
         if not finding.images:
             yield _sentence(finding)
-    for finding in answer.result.findings:
+    for finding in grid_result.result.findings:
         if finding.urgency is not None and finding.presence is not Presence.ABSENT:
             yield f"{finding.name.meaning}: urgency {finding.urgency}"
-    for measurement in answer.result.measurements:
+    for measurement in grid_result.result.measurements:
         if measurement.segment is None:
             unit = "" if measurement.unit == "1" else f" {measurement.unit}"
             yield f"{measurement.name.meaning}: {measurement.value:,.6g}{unit}"
@@ -99,15 +106,15 @@ def _sentence(finding: Finding) -> str:
 
 
 def _secondary_capture(
-    answer: Answer, frame: FrameReference, picture: Picture, image: tuple[int, int], model: ModelDescription
+    grid_result: GridResult, frame: FrameReference, picture: Picture, image: tuple[int, int], model: ModelDescription
 ) -> Dataset:
     """Return the object without its dates and UIDs; image: rows and columns of the part that is the image."""
-    source, header = answer.source, answer.source.image_header(frame)
+    source, header = grid_result.source, grid_result.source.image_header(frame)
     written = Dataset()
     written.file_meta = FileMetaDataset()
     written.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     written.SOPClassUID = written.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    for module in (source.modules, provenance.equipment(model), compression_of(header)):
+    for module in (source.modules, provenance.equipment(model), lossy_compression(header)):
         written.update(module)
     written.Modality, written.ConversionType = "OT", "WSD"  # of the source's modality it would look like a slice
     written.SeriesNumber = provenance.series_number(model, KIND)
@@ -115,8 +122,8 @@ def _secondary_capture(
     written.ContentQualification = provenance.qualification(model, source.header.get("ContentQualification") or "")
     written.ImageType = ["DERIVED", "SECONDARY"]
     written.DerivationDescription = (
-        f"Drawn on the image: {provenance.UNVERIFIED}; {provenance.text_of(model.name)}"
-        f" {provenance.text_of(model.version)}"
+        f"Drawn on the image: {provenance.UNVERIFIED}; {provenance.clean_text(model.name)}"
+        f" {provenance.clean_text(model.version)}"
     )
     written.SourceImageSequence = [_reference(frame)]
     written.PatientOrientation = patient_orientation(header)

@@ -13,11 +13,11 @@ from pydicom.sr.codedict import codes
 
 from orchestrator.dicom.objects import provenance
 from orchestrator.dicom.objects.identity import CHARACTER_SET
-from orchestrator.dicom.objects.provenance import Clock, Uids
+from orchestrator.dicom.objects.provenance import Clock, DerivedUids
 from orchestrator.dicom.objects.references import evidence, reference
 from orchestrator.dicom.read.grid import FrameReference
-from orchestrator.dicom.result.grid_result import Answer
-from orchestrator.dicom.result.key_slices import telling
+from orchestrator.dicom.result.grid_result import GridResult
+from orchestrator.dicom.result.key_slices import key_slices
 from orchestrator.dicom.sr.report import name_coding_schemes, observer
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.result import Presence
@@ -26,14 +26,18 @@ KIND = "KO"
 _LONGEST_DESCRIPTION = 1024
 
 
-def key_object(answers: Sequence[Answer], *, model: ModelDescription, clock: Clock, uids: Uids) -> Dataset | None:
+def key_object(
+    grid_results: Sequence[GridResult], *, model: ModelDescription, clock: Clock, uids: DerivedUids
+) -> Dataset | None:
     """Return the key object of a job, complete but for being checked and stored; None where no image shows anything."""
-    shown = [(answer, answer.frame(place)) for answer in answers for place in telling(answer)]
+    shown = [
+        (grid_result, grid_result.frame(place)) for grid_result in grid_results for place in key_slices(grid_result)
+    ]
     if not shown:
         return None
-    images = {frame.sop_uid: _image(answer, frame) for answer, frame in shown}
+    images = {frame.sop_uid: _image(grid_result, frame) for grid_result, frame in shown}
     references = evidence(images.values())
-    source = answers[0].source
+    source = grid_results[0].source
     made = provenance.equipment(model)
     written: Dataset = KeyObjectSelectionDocument(
         evidence=references,
@@ -41,7 +45,7 @@ def key_object(answers: Sequence[Answer], *, model: ModelDescription, clock: Clo
             document_title=codes.DCM.OfInterest,
             referenced_objects=references,
             observer_device_context=observer(model),
-            description=_description(answers),
+            description=_description(grid_results),
         ),
         series_instance_uid=uids.of(KIND, "series"),
         series_number=provenance.series_number(model, KIND),
@@ -63,9 +67,9 @@ def key_object(answers: Sequence[Answer], *, model: ModelDescription, clock: Clo
     return written
 
 
-def _image(answer: Answer, frame: FrameReference) -> Dataset:
+def _image(grid_result: GridResult, frame: FrameReference) -> Dataset:
     """Return a header of an image, with the size by which highdicom tells images."""
-    source = answer.source
+    source = grid_result.source
     header = reference(source.modules.StudyInstanceUID, source.series_uid, frame.sop_class, frame.sop_uid)
     header.Rows, header.Columns = source.grid.shape[1:3]
     return header
@@ -84,14 +88,14 @@ def _tidy(written: Dataset, shown: Sequence[FrameReference]) -> None:
                 image.ReferencedFrameNumber = sorted(numbers[image.ReferencedSOPInstanceUID])
 
 
-def _description(answers: Sequence[Answer]) -> str:
-    names = ", ".join(dict.fromkeys(name for answer in answers for name in _names(answer)))
+def _description(grid_results: Sequence[GridResult]) -> str:
+    names = ", ".join(dict.fromkeys(name for grid_result in grid_results for name in _names(grid_result)))
     return f"{provenance.UNVERIFIED}: {names}"[:_LONGEST_DESCRIPTION]
 
 
-def _names(answer: Answer) -> Iterator[str]:
+def _names(grid_result: GridResult) -> Iterator[str]:
     """Yield what the images show: the findings, or the segments where no finding is stated."""
-    said = [finding for finding in answer.result.findings if finding.presence is not Presence.ABSENT]
+    said = [finding for finding in grid_result.result.findings if finding.presence is not Presence.ABSENT]
     yield from (finding.name.meaning for finding in said)
     if not said:
-        yield from (drawn.segment.label for drawn in answer.segments)
+        yield from (drawn.segment.label for drawn in grid_result.segments)

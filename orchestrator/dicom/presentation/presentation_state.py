@@ -20,13 +20,13 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, GrayscaleSoftcopyPresentationStateStorage
 
 from orchestrator.dicom.objects import provenance
-from orchestrator.dicom.objects.provenance import Clock, Uids
+from orchestrator.dicom.objects.provenance import Clock, DerivedUids
 from orchestrator.dicom.presentation.drawing import Drawing, Layer, drawings
 from orchestrator.dicom.presentation.grey_scale import GreyScale
 from orchestrator.dicom.read.grid import FrameReference
-from orchestrator.dicom.result.grid_result import Answer
-from orchestrator.dicom.result.key_slices import telling
-from orchestrator.dicom.result.source import Source, common_sides, references
+from orchestrator.dicom.result.grid_result import GridResult
+from orchestrator.dicom.result.key_slices import key_slices
+from orchestrator.dicom.result.source_grid import SourceGrid, common_sides, references
 from orchestrator.dicom.view.picture import BANNER
 from orchestrator.domain.model import ModelDescription
 
@@ -47,19 +47,19 @@ Look = tuple[str, ...]
 
 
 def presentation_states(
-    answers: Sequence[Answer], *, model: ModelDescription, clock: Clock, uids: Uids
+    grid_results: Sequence[GridResult], *, model: ModelDescription, clock: Clock, uids: DerivedUids
 ) -> Iterator[Dataset]:
     """Yield the presentation states of a job, complete but for being checked and stored.
 
     One for all images of a grid that are shown alike; none for images in colour, where this kind of object does
     not apply. Raises UnsupportedInput.
     """
-    sides, numbers = common_sides([answer.source for answer in answers]), count(1)
-    for answer in answers:
-        grey = GreyScale(answer.source)
-        for drawn in _alike(answer, drawings(answer, uids)):
+    sides, numbers = common_sides([grid_result.source for grid_result in grid_results]), count(1)
+    for grid_result in grid_results:
+        grey = GreyScale(grid_result.source)
+        for drawn in _alike(grid_result, drawings(grid_result, uids)):
             number = next(numbers)
-            state = _state(answer.source, drawn, grey, model)
+            state = _state(grid_result.source, drawn, grey, model)
             state.update(sides)
             state.InstanceNumber = number
             state.ContributingEquipmentSequence = [provenance.contribution(model, clock)]
@@ -69,15 +69,15 @@ def presentation_states(
             yield state
 
 
-def _alike(answer: Answer, drawn: Sequence[Drawing]) -> Sequence[Sequence[Drawing]]:
+def _alike(grid_result: GridResult, drawn: Sequence[Drawing]) -> Sequence[Sequence[Drawing]]:
     """Return the drawings by how their images are shown: all of them, or of too many looks those of telling images."""
-    grey = [each for each in drawn if not _in_colour(answer.frame(each.place))]
+    grey = [each for each in drawn if not _in_colour(grid_result.frame(each.place))]
     if len(grey) < len(drawn):
-        _log.info("series %s has images in colour: no presentation state for them", answer.source.series_uid)
-    groups = _by_look(answer.source, grey)
+        _log.info("series %s has images in colour: no presentation state for them", grid_result.source.series_uid)
+    groups = _by_look(grid_result.source, grey)
     if len(groups) > MOST_STATES:
-        shown = set(telling(answer))
-        groups = _by_look(answer.source, [each for each in grey if each.place in shown])
+        shown = set(key_slices(grid_result))
+        groups = _by_look(grid_result.source, [each for each in grey if each.place in shown])
     return list(groups.values())
 
 
@@ -85,7 +85,7 @@ def _in_colour(frame: FrameReference) -> bool:
     return frame.layout is not None and frame.layout.colour
 
 
-def _by_look(source: Source, drawn: Sequence[Drawing]) -> Mapping[Look, list[Drawing]]:
+def _by_look(source: SourceGrid, drawn: Sequence[Drawing]) -> Mapping[Look, list[Drawing]]:
     looks = {place: _look(source, place) for place in {each.place for each in drawn}}
     groups: dict[Look, list[Drawing]] = {}
     for each in sorted(drawn, key=lambda drawing: drawing.place):
@@ -93,12 +93,12 @@ def _by_look(source: Source, drawn: Sequence[Drawing]) -> Mapping[Look, list[Dra
     return groups
 
 
-def _look(source: Source, place: int) -> Look:
+def _look(source: SourceGrid, place: int) -> Look:
     header = source.image_header(source.grid.frames[place])
     return tuple(str(header.get(keyword)) for keyword in _SAID_ONCE)
 
 
-def _state(source: Source, drawn: Sequence[Drawing], grey: GreyScale, model: ModelDescription) -> Dataset:
+def _state(source: SourceGrid, drawn: Sequence[Drawing], grey: GreyScale, model: ModelDescription) -> Dataset:
     """Return the object without its dates and UIDs."""
     frames = [source.grid.frames[place] for place in dict.fromkeys(each.place for each in drawn)]
     header = source.image_header(frames[0])
@@ -120,18 +120,18 @@ def _state(source: Source, drawn: Sequence[Drawing], grey: GreyScale, model: Mod
     return state
 
 
-def _series(source: Source, frames: Sequence[FrameReference]) -> Dataset:
+def _series(source: SourceGrid, frames: Sequence[FrameReference]) -> Dataset:
     series = Dataset()
     series.SeriesInstanceUID, series.ReferencedImageSequence = source.series_uid, references(frames)
     return series
 
 
-def _draw(state: Dataset, source: Source, drawn: Sequence[Drawing], model: ModelDescription) -> None:
+def _draw(state: Dataset, source: SourceGrid, drawn: Sequence[Drawing], model: ModelDescription) -> None:
     """Add layers and annotations (PS3.3 C.10.5, C.10.7), and the words that nobody has verified them."""
     names = {layer: f"AI_{number}" for number, layer in enumerate(dict.fromkeys(each.layer for each in drawn), 1)}
     state.GraphicAnnotationSequence = [
         *(_annotation(each, names[each.layer], source) for each in drawn),
-        _banner(f"{BANNER}: {provenance.text_of(model.name)} {provenance.text_of(model.version)}".strip()),
+        _banner(f"{BANNER}: {provenance.clean_text(model.name)} {provenance.clean_text(model.version)}".strip()),
     ]
     layers = [_layer(names[layer], layer, order) for order, layer in enumerate(names, 1)]
     state.GraphicLayerSequence = [*layers, GraphicLayer("AI_BANNER", len(layers) + 1, description=BANNER)]
@@ -139,12 +139,12 @@ def _draw(state: Dataset, source: Source, drawn: Sequence[Drawing], model: Model
 
 def _layer(name: str, layer: Layer, order: int) -> Dataset:
     item: Dataset = GraphicLayer(
-        name, order, description=provenance.text_of(layer.label), display_color=CIELabColor.from_rgb(*layer.colour)
+        name, order, description=provenance.clean_text(layer.label), display_color=CIELabColor.from_rgb(*layer.colour)
     )
     return item
 
 
-def _annotation(drawing: Drawing, layer: str, source: Source) -> Dataset:
+def _annotation(drawing: Drawing, layer: str, source: SourceGrid) -> Dataset:
     _, rows, columns = source.grid.shape[:3]
     places = [np.clip(points[:, ::-1] + 0.5, 0, (columns, rows)) for points in drawing.shapes]
     item = Dataset()

@@ -1,1 +1,1 @@
-"""A model's result on the grid of its source, before any object is made of it."""
+"""The result of a model on one grid, combined with the images of that grid. No DICOM object is built here."""

@@ -1,32 +1,34 @@
-"""Which images of an answer say most about it: key images are drawn of them, a key object lists them."""
+"""Selects the slices of a result that show it best, for key images and key object selections."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from orchestrator.dicom.objects.masks import DrawnSegment
-from orchestrator.dicom.result.grid_result import Answer, best
+from orchestrator.dicom.objects.masks import NonEmptySegment
+from orchestrator.dicom.result.grid_result import GridResult, best_scored
 from orchestrator.domain.result import Finding, HeatMap, Presence, Urgency
 
-MOST_TELLING = 8
-"""How many images of one grid: enough to look through at once."""
+MOST_SLICES = 8
+"""Largest number of key slices per grid."""
 
 
-def telling(answer: Answer) -> tuple[int, ...]:
-    """Return the slice that shows each finding best, the most urgent and the surest first.
+def key_slices(grid_result: GridResult) -> tuple[int, ...]:
+    """Return the slice that shows each finding best, without duplicates, the most urgent and surest finding first.
 
-    Where no finding has a place, those with the largest cross-sections of the segments, the largest segment
-    first; without segments where the map that is drawn is highest; none where nothing was found. Each slice once.
+    If no finding has a place: the largest cross-section of each segment, the largest segment first.
+    Without segments: the slice with the highest value of the first map. Empty if nothing was found.
     """
-    said = [finding for finding in answer.result.findings if finding.presence is not Presence.ABSENT]
-    found = [place for finding in sorted(said, key=_rank) for place in _slices(answer, finding)]
-    segments = sorted(answer.segments, key=lambda segment: -segment.voxels)
-    shown = found or [*map(largest_cross_section, segments)] or [_highest(heat) for heat in answer.result.maps[:1]]
-    return tuple(dict.fromkeys(shown))[:MOST_TELLING]
+    findings = [finding for finding in grid_result.result.findings if finding.presence is not Presence.ABSENT]
+    places = [place for finding in sorted(findings, key=_rank) for place in _slices(grid_result, finding)]
+    segments = sorted(grid_result.segments, key=lambda segment: -segment.voxels)
+    slices = (
+        places or [*map(largest_cross_section, segments)] or [_highest(heat) for heat in grid_result.result.maps[:1]]
+    )
+    return tuple(dict.fromkeys(slices))[:MOST_SLICES]
 
 
-def largest_cross_section(segment: DrawnSegment) -> int:
-    """Return the slice on which the segment has most voxels, the first of several."""
+def largest_cross_section(segment: NonEmptySegment) -> int:
+    """Return the slice on which the segment has most voxels; the first one if several have."""
     return int(np.argmax(segment.counts))
 
 
@@ -39,10 +41,10 @@ def _rank(finding: Finding) -> tuple[int, float]:
     return urgency, -(finding.score or 0.0)
 
 
-def _slices(answer: Answer, finding: Finding) -> list[int]:
-    """Return the slice of the best region, of the segment, or of the best image; none where there is no place."""
+def _slices(grid_result: GridResult, finding: Finding) -> list[int]:
+    """Return the slice of the best region, else of the best image, else of the segment; empty without a place."""
     if finding.regions:
-        return [best(finding.regions)[0].slice]
+        return [best_scored(finding.regions)[0].slice]
     if finding.images:
-        return [best(finding.images)[0].slice]
-    return [largest_cross_section(each) for each in answer.segments if each.segment.label == finding.segment]
+        return [best_scored(finding.images)[0].slice]
+    return [largest_cross_section(each) for each in grid_result.segments if each.segment.label == finding.segment]

@@ -16,10 +16,10 @@ from pydicom.sr.codedict import codes
 
 from orchestrator.dicom.objects import provenance
 from orchestrator.dicom.objects.identity import patient_and_study
-from orchestrator.dicom.objects.provenance import Clock, Uids
+from orchestrator.dicom.objects.provenance import Clock, DerivedUids
 from orchestrator.dicom.objects.references import predecessor_item, reference_to
 from orchestrator.dicom.objects.rules import check_attestation
-from orchestrator.dicom.sr.without_place import UNVERIFIED_STATEMENT
+from orchestrator.dicom.sr.text_report import UNVERIFIED_STATEMENT
 from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.records import ReviewRecord
 from orchestrator.domain.review import ReviewState
@@ -65,7 +65,7 @@ def _check_attestable(original: Dataset, verdict: ReviewRecord) -> None:
 def _observer(verdict: ReviewRecord, clock: Clock) -> Dataset:
     observer = Dataset()
     observer.VerifyingObserverName = person_name(verdict.by)
-    observer.VerifyingOrganization = provenance.text_of(verdict.organization)
+    observer.VerifyingOrganization = provenance.clean_text(verdict.organization)
     observer.VerificationDateTime = clock.date_time
     observer.VerifyingObserverIdentificationCodeSequence = []
     return observer
@@ -83,7 +83,7 @@ def person(verdict: ReviewRecord) -> sr.ObserverContext:
 
 def person_name(text: str) -> str:
     """Return a name as PN (PS3.5 6.2.1): unchanged where it has components, else "given family" as family^given."""
-    clean = provenance.text_of(text).replace("=", " ")
+    clean = provenance.clean_text(text).replace("=", " ")
     if "^" in clean or " " not in clean:
         return clean if "^" in clean else f"{clean}^"
     given_name, family_name = clean.rsplit(" ", 1)
@@ -95,8 +95,8 @@ def verdict_clock(verdict: ReviewRecord, header: Dataset) -> Clock:
     return Clock.of(verdict.at, str(header.get("TimezoneOffsetFromUTC") or ""))
 
 
-def verdict_uids(verdict: ReviewRecord, subjects: Iterable[Dataset], *details: str) -> Uids:
+def verdict_uids(verdict: ReviewRecord, subjects: Iterable[Dataset], *details: str) -> DerivedUids:
     """Return UIDs derived from the verdict and from the objects it is about: the same verdict gives the same UIDs."""
     content = [dataset.to_json() for dataset in subjects]
     facts = (verdict.state, verdict.by, verdict.organization, verdict.reason, verdict.comment, verdict.at.isoformat())
-    return Uids(verdict.job_key, "\n".join((*content, *facts, *details)))
+    return DerivedUids(verdict.job_key, "\n".join((*content, *facts, *details)))

@@ -12,7 +12,7 @@ from pydicom import Dataset
 
 from orchestrator.dicom.objects import concepts as own
 from orchestrator.dicom.objects import sr_tree
-from orchestrator.dicom.objects.provenance import text_of
+from orchestrator.dicom.objects.provenance import clean_text
 from orchestrator.dicom.read.header import read_whole
 from orchestrator.dicom.review.statement import as_unreadable
 
@@ -111,9 +111,9 @@ def _items_of_group(group: Dataset, label: str) -> Iterator[tuple[str, _Item]]:
     for item in sr_tree.children(group):
         concept = sr_tree.concept(item)
         if sr_tree.is_number(item) and concept not in _SCORES:
-            yield concept, _Item(text_of(sr_tree.name(item)) + suffix, sr_tree.number(item), sr_tree.unit(item))
+            yield concept, _Item(clean_text(sr_tree.name(item)) + suffix, sr_tree.number(item), sr_tree.unit(item))
         elif sr_tree.code(item) in _PRESENCE:
-            yield concept, _Item(text_of(sr_tree.name(item)), str(_PRESENCE[sr_tree.code(item)]))
+            yield concept, _Item(clean_text(sr_tree.name(item)), str(_PRESENCE[sr_tree.code(item)]))
         elif item.get("ValueType") == "SCOORD":
             yield "SCOORD", _Item(f"Outline{suffix}", _outline(item))
 

@@ -18,11 +18,11 @@ from pydicom.uid import UID
 from orchestrator.dicom.objects import provenance
 from orchestrator.dicom.objects.concepts import own_code
 from orchestrator.dicom.objects.identity import CHARACTER_SET, patient_and_study, study_identity
-from orchestrator.dicom.objects.provenance import Clock, Uids
+from orchestrator.dicom.objects.provenance import Clock, DerivedUids
 from orchestrator.dicom.objects.references import evidence, reference_of, reference_to
 from orchestrator.dicom.objects.rules import check_object
 from orchestrator.dicom.objects.storage import store
-from orchestrator.dicom.objects.uid import derived_uid
+from orchestrator.dicom.objects.uid import derive_uid
 from orchestrator.dicom.review.attestation import person, verdict_clock, verdict_uids
 from orchestrator.dicom.sr.report import name_coding_schemes
 from orchestrator.domain.errors import ForbiddenTransition, UnreadableFile
@@ -139,7 +139,7 @@ def withdraw(
 
 def _superseded(newer: str) -> _NoteContent:
     host = sr.DeviceObserverIdentifyingAttributes(
-        uid=derived_uid("device", provenance.HOST), name=provenance.HOST, manufacturer_name=provenance.HOST
+        uid=derive_uid("device", provenance.HOST), name=provenance.HOST, manufacturer_name=provenance.HOST
     )
     observer = sr.ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=host)
     return _NoteContent(
@@ -158,7 +158,7 @@ def _build_note(
     origin: Dataset,
     modules: Dataset,
     clock: Clock,
-    uids: Uids,
+    uids: DerivedUids,
 ) -> Dataset:
     """Return the note, checked against the rules. origin: equipment, series number and qualification."""
     headers = evidence(references)
@@ -171,7 +171,7 @@ def _build_note(
         instance_number=1,
         manufacturer=origin.Manufacturer,
         specific_character_set=CHARACTER_SET,
-        series_description=provenance.text_of(f"{content.series}: {origin.ManufacturerModelName}"),
+        series_description=provenance.clean_text(f"{content.series}: {origin.ManufacturerModelName}"),
     )
     _correct_content(note, content.reason)
     note.update(origin)

@@ -15,7 +15,7 @@ from pydicom.valuerep import PersonName
 
 from orchestrator.dicom.objects import sr_tree
 from orchestrator.dicom.objects.identity import study_identity
-from orchestrator.dicom.objects.provenance import OWN_SCHEME, text_of
+from orchestrator.dicom.objects.provenance import OWN_SCHEME, clean_text
 from orchestrator.dicom.read.header import read_whole
 from orchestrator.domain.errors import OrchestratorError, UnreadableFile
 from orchestrator.domain.quiet import quiet
@@ -186,7 +186,7 @@ def _verifier(dataset: Dataset) -> tuple[str, str]:
     if not observers:
         return "", ""
     last = max(observers, key=lambda each: str(each.get("VerificationDateTime", "")))
-    return shown_name(last.get("VerifyingObserverName")), text_of(str(last.get("VerifyingOrganization") or ""))
+    return shown_name(last.get("VerifyingObserverName")), clean_text(str(last.get("VerifyingOrganization") or ""))
 
 
 def _observer(dataset: Dataset) -> tuple[str, str]:
@@ -194,7 +194,7 @@ def _observer(dataset: Dataset) -> tuple[str, str]:
     items = {sr_tree.concept(item): item for item in sr_tree.children(dataset)}
     name = items[_PERSON_NAME].get("PersonName") if _PERSON_NAME in items else None
     organization = items[_ORGANIZATION].get("TextValue") if _ORGANIZATION in items else None
-    return shown_name(name), text_of(str(organization or ""))
+    return shown_name(name), clean_text(str(organization or ""))
 
 
 def _reason(dataset: Dataset) -> str:
@@ -204,7 +204,7 @@ def _reason(dataset: Dataset) -> str:
     value, scheme = sr_tree.value_of(code), _scheme(code)
     if scheme == OWN_SCHEME and value in set(RejectReason):
         return value
-    meaning = REJECTIONS.get(value) or text_of(str(code.get("CodeMeaning") or "")) or "no meaning given"
+    meaning = REJECTIONS.get(value) or clean_text(str(code.get("CodeMeaning") or "")) or "no meaning given"
     return f"{meaning} ({value}, {scheme})"
 
 
@@ -217,4 +217,4 @@ def shown_name(name: object) -> str:
     parsed = PersonName(str(name or ""))
     parts = next((group for group in (parsed.alphabetic, parsed.ideographic, parsed.phonetic) if group), "").split("^")
     family, given, middle, prefix, suffix = (*parts, *[""] * 5)[:5]
-    return text_of(" ".join(filter(None, (prefix, given, middle, family, suffix))))
+    return clean_text(" ".join(filter(None, (prefix, given, middle, family, suffix))))

@@ -1,1 +1,1 @@
-"""Writes Segmentation and Parametric Map objects; no reports."""
+"""Builds Segmentation and Parametric Map objects. No reports."""

@@ -1,4 +1,4 @@
-"""What each frame of a SEG or of a map shows: functional groups and dimensions (PS3.3 C.7.6.16, C.7.6.17)."""
+"""Functional groups and dimensions of a SEG or Parametric Map (PS3.3 C.7.6.16, C.7.6.17)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pydicom.valuerep import DSfloat
 
 from orchestrator.dicom.objects import fast_sequences
 from orchestrator.dicom.read.grid import FrameReference
-from orchestrator.dicom.result.source import Source
+from orchestrator.dicom.result.source_grid import SourceGrid
 from orchestrator.dicom.seg.planes import Planes
 
-Shown = tuple[int | None, int]
-"""What a frame shows: a segment's number, None where frames are not told apart by segments, and a slice of the grid."""
+Content = tuple[int | None, int]
+"""Content of a frame: segment number (None where frames have no segment), slice of the grid."""
 
 _BY_SEGMENT = ("ReferencedSegmentNumber", "SegmentIdentificationSequence")
 _BY_POSITION = ("ImagePositionPatient", "PlanePositionSequence")
@@ -28,9 +28,9 @@ _BY_NUMBER = ("InStackPositionNumber", "FrameContentSequence")
 
 
 def describe_frames(
-    made: Dataset,
-    source: Source,
-    shown: Sequence[Shown],
+    dataset: Dataset,
+    source: SourceGrid,
+    contents: Sequence[Content],
     planes: Planes,
     *,
     organisation: str,
@@ -38,19 +38,19 @@ def describe_frames(
 ) -> None:
     """Add Multi-frame Functional Groups and Multi-frame Dimension: frames by segment, then by position.
 
-    Frames lie where their source images lie, in a stack without one spacing too; images without a
-    place in the patient are told apart by their number in the stack.
-    shown: what each frame shows. organisation: UID of the dimensions. derivation: CID 7203.
+    Each frame has the position of its source image, also in an irregular stack. Images without patient geometry
+    are identified by their number in the stack.
+    contents: content of each frame. organisation: UID of the dimensions. derivation: CID 7203.
     """
-    pointers = [] if shown[0][0] is None else [_BY_SEGMENT]
-    pointers.append(_BY_POSITION if planes.by_place else _BY_NUMBER)
-    made.DimensionOrganizationSequence = [Dataset()]
-    made.DimensionOrganizationSequence[0].DimensionOrganizationUID = organisation
-    made.DimensionIndexSequence = [_dimension(organisation, *pointer) for pointer in pointers]
-    made.SharedFunctionalGroupsSequence = [_shared(planes)]
-    frames = b"".join(_per_frame(source, shown, planes, derivation))
-    fast_sequences.put(made, "PerFrameFunctionalGroupsSequence", frames)
-    made.NumberOfFrames = len(shown)
+    pointers = [] if contents[0][0] is None else [_BY_SEGMENT]
+    pointers.append(_BY_POSITION if planes.by_position else _BY_NUMBER)
+    dataset.DimensionOrganizationSequence = [Dataset()]
+    dataset.DimensionOrganizationSequence[0].DimensionOrganizationUID = organisation
+    dataset.DimensionIndexSequence = [_dimension(organisation, *pointer) for pointer in pointers]
+    dataset.SharedFunctionalGroupsSequence = [_shared(planes)]
+    frames = b"".join(_per_frame(source, contents, planes, derivation))
+    fast_sequences.put(dataset, "PerFrameFunctionalGroupsSequence", frames)
+    dataset.NumberOfFrames = len(contents)
 
 
 def _dimension(organisation: str, attribute: str, group: str) -> Dataset:
@@ -62,14 +62,14 @@ def _dimension(organisation: str, attribute: str, group: str) -> Dataset:
 
 
 def _shared(planes: Planes) -> Dataset:
-    shared = Dataset()
+    groups = Dataset()
     if planes.spacing is not None:
-        shared.PixelMeasuresSequence = [_pixel_measures(planes)]
+        groups.PixelMeasuresSequence = [_pixel_measures(planes)]
     if planes.orientation is not None:
         orientation = Dataset()
         orientation.ImageOrientationPatient = [_ds(value) for value in planes.orientation]
-        shared.PlaneOrientationSequence = [orientation]
-    return shared
+        groups.PlaneOrientationSequence = [orientation]
+    return groups
 
 
 def _pixel_measures(planes: Planes) -> Dataset:
@@ -77,39 +77,38 @@ def _pixel_measures(planes: Planes) -> Dataset:
     item.PixelSpacing = [_ds(value) for value in planes.spacing or ()]
     if planes.thickness:
         item.SliceThickness = _ds(planes.thickness)
-    if planes.between:
-        item.SpacingBetweenSlices = _ds(planes.between)
+    if planes.slice_spacing:
+        item.SpacingBetweenSlices = _ds(planes.slice_spacing)
     return item
 
 
-def _per_frame(source: Source, shown: Sequence[Shown], planes: Planes, derivation: Code) -> Iterator[bytes]:
-    """Yield the functional groups of each frame, encoded.
+def _per_frame(source: SourceGrid, contents: Sequence[Content], planes: Planes, derivation: Code) -> Iterator[bytes]:
+    """Yield the encoded functional groups of each frame.
 
-    What frames share, their source image, position and segment, is encoded once and joined. As pydicom
-    datasets they would take longer than all the rest: one frame's groups are twenty elements.
+    Each source image, position and segment is encoded once for all its frames. pydicom datasets would take longer
+    than the rest of the object: the groups of one frame have twenty elements.
     """
-    slices = sorted({index for _, index in shown})
+    slices = sorted({index for _, index in contents})
     rank = {index: number for number, index in enumerate(slices, 1)}
-    derived_from = _Derivation(derivation)
-    derived = {index: derived_from.of(source.grid.frames[index]) for index in slices}
-    placed = {} if planes.positions is None else {index: _position(planes.positions[index]) for index in slices}
-    segments = {number: _segment(number) for number in {number for number, _ in shown}}
-    for number, index in shown:
-        content = _content(number, rank[index], stacked=not planes.by_place)
-        yield fast_sequences.item(
-            derived[index] + content + placed.get(index, b"") + segments[number]
-        )  # in the order of tags
+    derivation_encoder = _DerivationEncoder(derivation)
+    derivations = {index: derivation_encoder.encode(source.grid.frames[index]) for index in slices}
+    positions = {} if planes.positions is None else {index: _position(planes.positions[index]) for index in slices}
+    segments = {number: _segment(number) for number in {number for number, _ in contents}}
+    for number, index in contents:
+        frame_content = _frame_content(number, rank[index], with_stack=not planes.by_position)
+        # in the order of tags
+        yield fast_sequences.item(derivations[index] + frame_content + positions.get(index, b"") + segments[number])
 
 
-class _Derivation:
-    """Encodes Derivation Image Sequences, their codes once and for all."""
+class _DerivationEncoder:
+    """Encodes Derivation Image Sequences; the codes are encoded only once."""
 
     def __init__(self, derivation: Code) -> None:
         self._purpose = _codes(0x0040A170, codes.DCM.SourceImageForImageProcessingOperation)
         self._derivation = _codes(0x00089215, derivation)
 
-    def of(self, frame: FrameReference) -> bytes:
-        """Return the one that says from which image, or frame of an image, a frame was made, pixel by pixel."""
+    def encode(self, frame: FrameReference) -> bytes:
+        """Return the sequence for a frame that was derived pixel by pixel from this image."""
         image = (
             fast_sequences.text(0x00081150, "UI", frame.sop_class)
             + fast_sequences.text(0x00081155, "UI", frame.sop_uid)
@@ -120,17 +119,17 @@ class _Derivation:
         return fast_sequences.sequence(0x00089124, fast_sequences.sequence(0x00082112, image) + self._derivation)
 
 
-def _position(place: npt.NDArray[np.float64]) -> bytes:
+def _position(position: npt.NDArray[np.float64]) -> bytes:
     return fast_sequences.sequence(
-        0x00209113, fast_sequences.text(0x00200032, "DS", "\\".join(str(_ds(value)) for value in place))
+        0x00209113, fast_sequences.text(0x00200032, "DS", "\\".join(str(_ds(value)) for value in position))
     )
 
 
-def _content(number: int | None, rank: int, *, stacked: bool) -> bytes:
-    """Return the Frame Content Sequence: the index along each dimension."""
+def _frame_content(number: int | None, rank: int, *, with_stack: bool) -> bytes:
+    """Return the Frame Content Sequence with the index along each dimension."""
     stack = (
         fast_sequences.text(0x00209056, "SH", "1") + fast_sequences.element(0x00209057, "UL", struct.pack("<L", rank))
-        if stacked
+        if with_stack
         else b""
     )
     indices = struct.pack("<L", rank) if number is None else struct.pack("<LL", number, rank)
@@ -138,7 +137,7 @@ def _content(number: int | None, rank: int, *, stacked: bool) -> bytes:
 
 
 def _segment(number: int | None) -> bytes:
-    """Return the Segment Identification Sequence; a label map has none."""
+    """Return the Segment Identification Sequence; empty for a label map."""
     return (
         b""
         if number is None
@@ -156,5 +155,5 @@ def _codes(tag: int, code: Code) -> bytes:
 
 
 def _ds(value: Any) -> DSfloat:
-    """Return a decimal string of at most 16 characters, as close to the value as that allows."""
+    """Return the value as a decimal string of at most 16 characters."""
     return DSfloat(value if isinstance(value, DSfloat) else float(value), auto_format=True)

@@ -1,8 +1,8 @@
-"""Segmentations: the masks of one grid as one SEG object on the grid of its source (PS3.3 A.51, C.8.20).
+"""Builds Segmentations: the masks of one grid as one SEG object (PS3.3 A.51, C.8.20).
 
-Written with pydicom rather than highdicom.seg.Segmentation: that one takes overlapping segments only as a
-4-D stack (9 times the time, 1.9 GB), refuses loops without patient geometry and stacks whose frames come
-from several multi-frame objects, and stamps each object with random UIDs.
+They are built with pydicom, not with highdicom.seg.Segmentation. highdicom needs a 4-D array for overlapping
+segments (9 times the time, 1.9 GB), refuses cine loops without patient geometry and stacks of frames from several
+multi-frame objects, and assigns random UIDs.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pydicom.uid import SegmentationStorage
 
 from orchestrator.dicom.objects import provenance
 from orchestrator.dicom.objects.concepts import coded
-from orchestrator.dicom.objects.masks import DrawnSegment, EncodedFrames
-from orchestrator.dicom.objects.provenance import Clock, Uids, code_item
+from orchestrator.dicom.objects.masks import EncodedFrames, NonEmptySegment
+from orchestrator.dicom.objects.provenance import Clock, DerivedUids, code_item
 from orchestrator.dicom.objects.write_options import LABEL_MAP_STORAGE
-from orchestrator.dicom.result.source import Source
-from orchestrator.dicom.seg.derived import derived_object
+from orchestrator.dicom.result.source_grid import SourceGrid
+from orchestrator.dicom.seg.derived_object import derived_object
 from orchestrator.dicom.seg.functional_groups import describe_frames
 from orchestrator.dicom.seg.planes import Planes
 from orchestrator.domain.code import Code
@@ -30,83 +30,83 @@ from orchestrator.domain.model import ModelDescription
 
 
 def segmentation(
-    source: Source,
-    segments: Sequence[DrawnSegment],
+    source: SourceGrid,
+    segments: Sequence[NonEmptySegment],
     frames: EncodedFrames,
     *,
     model: ModelDescription,
     clock: Clock,
-    uids: Uids,
+    uids: DerivedUids,
 ) -> Dataset:
-    """Return the SEG of one grid, complete but for being checked and stored."""
+    """Return the SEG of one grid, complete except for check and storage."""
     kind = kind_of(source)
     sop_class = LABEL_MAP_STORAGE if frames.labelmap else SegmentationStorage
     seg = derived_object(source, sop_class, kind, model=model, clock=clock)
     seg.Modality = "SEG"
-    seg.pop("Laterality", None)  # each segment says its side; dciodvfy takes one of the series for a fault
+    seg.pop("Laterality", None)  # each segment has its laterality; dciodvfy reports one of the series as a fault
     _describe_segments(seg, source, segments, frames, model, uids)
     organisation = uids.of("dimensions", str(source.number))
     planes = Planes.of(source)
-    describe_frames(seg, source, frames.shown, planes, organisation=organisation, derivation=codes.DCM.Segmentation)
+    describe_frames(seg, source, frames.contents, planes, organisation=organisation, derivation=codes.DCM.Segmentation)
     _put_pixels(seg, frames)
     provenance.stamp(seg, clock, uids, kind)
     return seg
 
 
-def kind_of(source: Source) -> str:
-    """Return the kind of a grid's SEG: series of their own, since grids may lie in different frames of reference."""
+def kind_of(source: SourceGrid) -> str:
+    """Return the kind of a grid's SEG: one series per grid, since frames of reference may differ."""
     return "SEG" if source.number == 1 else f"SEG {source.number}"
 
 
-def tracking_uid(source: Source, segment: DrawnSegment, uids: Uids) -> str:
-    """Return the Tracking UID that a segment has in the SEG and in the SR."""
+def tracking_uid(source: SourceGrid, segment: NonEmptySegment, uids: DerivedUids) -> str:
+    """Return the Tracking UID of a segment in SEG and SR."""
     return uids.of("tracking", str(source.number), segment.segment.label)
 
 
-def tracking_id(source: Source, label: str) -> str:
-    """Return the Tracking ID that a segment or region has in the SEG and in the SR."""
+def tracking_id(source: SourceGrid, label: str) -> str:
+    """Return the Tracking ID of a segment or region in SEG and SR."""
     return label if source.number == 1 else f"{label} ({source.number})"
 
 
 def _describe_segments(
     seg: Dataset,
-    source: Source,
-    segments: Sequence[DrawnSegment],
+    source: SourceGrid,
+    segments: Sequence[NonEmptySegment],
     frames: EncodedFrames,
     model: ModelDescription,
-    uids: Uids,
+    uids: DerivedUids,
 ) -> None:
     seg.ImageType = ["DERIVED", "PRIMARY"]
     seg.SegmentationType = "LABELMAP" if frames.labelmap else "BINARY"
     seg.SegmentsOverlap = "YES" if frames.overlapping else "NO"
     seg.ContentLabel = "AI_SEGMENTATION"
-    described = [_description(source, segment, model, uids) for segment in segments]
-    seg.SegmentSequence = [_background(described[0]), *described] if frames.labelmap else described
+    descriptions = [_description(source, segment, model, uids) for segment in segments]
+    seg.SegmentSequence = [_background(descriptions[0]), *descriptions] if frames.labelmap else descriptions
 
 
-def _description(source: Source, drawn: DrawnSegment, model: ModelDescription, uids: Uids) -> Dataset:
-    segment = drawn.segment
+def _description(source: SourceGrid, non_empty: NonEmptySegment, model: ModelDescription, uids: DerivedUids) -> Dataset:
+    segment = non_empty.segment
     item: Dataset = SegmentDescription(
-        segment_number=drawn.number,
+        segment_number=non_empty.number,
         segment_label=segment.label,
         segmented_property_category=coded(segment.category),
         segmented_property_type=coded(segment.type),
         algorithm_type="AUTOMATIC",
         algorithm_identification=AlgorithmIdentificationSequence(
-            name=provenance.text_of(model.name),
-            version=provenance.text_of(model.version) or "unknown",
+            name=provenance.clean_text(model.name),
+            version=provenance.clean_text(model.version) or "unknown",
             family=codes.DCM.ArtificialIntelligence,
         ),
-        tracking_uid=tracking_uid(source, drawn, uids),
+        tracking_uid=tracking_uid(source, non_empty, uids),
         tracking_id=tracking_id(source, segment.label),
-        display_color=CIELabColor.from_rgb(*drawn.colour),
+        display_color=CIELabColor.from_rgb(*non_empty.colour),
     )
     _add_site(item, segment.anatomy, segment.laterality)
     return item
 
 
 def _add_site(item: Dataset, anatomy: Code | None, laterality: Code | None) -> None:
-    """Put the side with the anatomic region where there is one, else with the property type (PS3.3 C.8.20.2)."""
+    """Add anatomic region and laterality; without region the laterality modifies the type (PS3.3 C.8.20.2)."""
     if anatomy is not None:
         item.AnatomicRegionSequence = [code_item(anatomy)]
         if laterality is not None:
@@ -116,7 +116,7 @@ def _add_site(item: Dataset, anatomy: Code | None, laterality: Code | None) -> N
 
 
 def _background(first: Dataset) -> Dataset:
-    """Return segment 0, which a label map must describe as well."""
+    """Return segment 0, which a label map must describe too."""
     item = Dataset()
     item.SegmentNumber, item.SegmentLabel = 0, "Background"
     item.SegmentedPropertyCategoryCodeSequence = [code_item(codes.DCM.Background)]

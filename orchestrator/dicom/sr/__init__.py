@@ -1,1 +1,1 @@
-"""Writes structured reports (TID 1500); no pixels."""
+"""Builds structured reports (TID 1500). No pixels."""

@@ -1,4 +1,4 @@
-"""Headers for the Image Library (TID 1600): only the images that the content refers to."""
+"""Headers for the Image Library (TID 1600) of a report, only for images that its content refers to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from highdicom.sr.utils import find_content_items
 from pydicom import Dataset
 
-from orchestrator.dicom.result.grid_result import Answer
+from orchestrator.dicom.result.grid_result import GridResult
 
 _NEEDED = {
     "CT": ("PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient", "SliceThickness"),
@@ -15,39 +15,38 @@ _NEEDED = {
     "PT": ("PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient", "SliceThickness"),
     **dict.fromkeys(("CR", "DX", "IO", "MG", "PX", "RF", "RG", "XA"), ("PatientOrientation", "ImagerPixelSpacing")),
 }
-"""What highdicom reads of an image of this modality to describe it (TID 1603, 1604)."""
+"""Modality -> attributes that highdicom requires to describe an image (TID 1603, 1604)."""
 
 _PAIRS = frozenset({"PixelSpacing", "PatientOrientation", "ImagerPixelSpacing"})
 
 
-def library_headers(answers: Iterable[Answer], groups: Sequence[Sequence[Dataset]]) -> list[Dataset]:
-    """Return a header for each image that a region lies on, functional groups laid flat.
+def library_headers(grid_results: Iterable[GridResult], groups: Sequence[Sequence[Dataset]]) -> list[Dataset]:
+    """Return a header for each image that a region lies on, with functional groups flattened.
 
-    300 images would cost 7 s and 1.2 MB, one costs 0.02 s; Evidence lists all of them anyway.
+    300 images would take 7 s and 1.2 MB, one takes 0.02 s. Evidence lists all images in any case.
     """
-    shown = {
+    image_uids = {
         item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
         for group in groups
         for item in find_content_items(group[0], value_type="IMAGE", recursive=True)
     }
     return [
-        _describable(answer.source.image_header(image))
-        for answer in answers
-        for image in answer.source.instances
-        if image.sop_uid in shown
+        _describable(grid_result.source.image_header(image))
+        for grid_result in grid_results
+        for image in grid_result.source.instances
+        if image.sop_uid in image_uids
     ]
 
 
 def _describable(header: Dataset) -> Dataset:
-    """Return the header, its modality left out where highdicom would miss an attribute of it."""
-    described = Dataset()
-    described.update(header)
+    """Return a copy of the header, without modality where highdicom would miss a required attribute."""
+    copy = Dataset()
+    copy.update(header)
     if not all(_is_whole(header, keyword) for keyword in _NEEDED.get(str(header.get("Modality")), ())):
-        described.Modality = ""
-    return described
+        copy.Modality = ""
+    return copy
 
 
 def _is_whole(header: Dataset, keyword: str) -> bool:
-    """Return whether an attribute is there with all its values; some write half a Patient Orientation."""
-    found = header.get(keyword)
-    return bool(found) and (keyword not in _PAIRS or header[keyword].VM > 1)
+    """Return whether an attribute has all its values; some senders write half a Patient Orientation."""
+    return bool(header.get(keyword)) and (keyword not in _PAIRS or header[keyword].VM > 1)

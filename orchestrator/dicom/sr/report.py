@@ -1,4 +1,4 @@
-"""The SR of a job: Comprehensive 3D (or Comprehensive) SR, TID 1500, unverified (PS3.3 A.35.13, C.17)."""
+"""Builds the report of a job: an unverified Comprehensive 3D or Comprehensive SR, TID 1500 (PS3.3 A.35.13, C.17)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pydicom.sr.coding import Code as PydicomCode
 from orchestrator.dicom.objects import concepts as own
 from orchestrator.dicom.objects import provenance
 from orchestrator.dicom.objects.identity import CHARACTER_SET
-from orchestrator.dicom.objects.provenance import Clock, Uids
+from orchestrator.dicom.objects.provenance import Clock, DerivedUids
 from orchestrator.dicom.objects.references import evidence, reference, reference_to
-from orchestrator.dicom.result.grid_result import Answer
+from orchestrator.dicom.result.grid_result import GridResult
 from orchestrator.dicom.seg.segmentation import tracking_id
 from orchestrator.dicom.sr.image_library import library_headers
-from orchestrator.dicom.sr.measurement_groups import Group, placed_groups, placeless_groups, series_groups
-from orchestrator.dicom.sr.without_place import map_items, statement
+from orchestrator.dicom.sr.measurement_groups import Group, placed_groups, series_groups, unplaced_groups
+from orchestrator.dicom.sr.text_report import map_items, text_report
 from orchestrator.domain.model import ModelDescription
 
 _PROCEDURES: dict[str, PydicomCode] = {
@@ -32,18 +32,23 @@ _ANY_PROCEDURE: PydicomCode = codes.cid100.ImagingProcedure
 
 
 def report(
-    answers: Sequence[Answer], *, model: ModelDescription, clock: Clock, uids: Uids, comprehensive_3d: bool = True
+    grid_results: Sequence[GridResult],
+    *,
+    model: ModelDescription,
+    clock: Clock,
+    uids: DerivedUids,
+    comprehensive_3d: bool = True,
 ) -> Dataset:
-    """Return the SR of a job, complete but for being checked and stored.
+    """Return the SR of a job, complete except for check and storage.
 
-    Findings with a place make an Imaging Measurement Report (126000, DCM; TID 1500); where none has one,
-    the root has a local title, since a viewer shows such a report without 2-D coordinates as a black field.
+    With at least one place it is an Imaging Measurement Report (126000, DCM; TID 1500). Otherwise the root has a
+    local title, because viewers show a measurement report without 2-D coordinates as a black field.
     """
-    write = sr.Comprehensive3DSR if comprehensive_3d else sr.ComprehensiveSR
-    source = answers[0].source
-    root = _content(answers, model, uids)
-    document: Dataset = write(
-        evidence=evidence(_references(answers)),
+    document_class = sr.Comprehensive3DSR if comprehensive_3d else sr.ComprehensiveSR
+    source = grid_results[0].source
+    root = _content(grid_results, model, uids)
+    document: Dataset = document_class(
+        evidence=evidence(_references(grid_results)),
         content=_without_children(root),
         series_instance_uid=uids.of("SR", "series"),
         series_number=provenance.series_number(model, "SR"),
@@ -64,27 +69,27 @@ def report(
     return document
 
 
-def algorithm(answers: Iterable[Answer], model: ModelDescription) -> sr.AlgorithmIdentification:
-    """Return TID 4019: which algorithm, with its parameters, weights digest and the notes of the run."""
+def algorithm(grid_results: Iterable[GridResult], model: ModelDescription) -> sr.AlgorithmIdentification:
+    """Return the algorithm identification (TID 4019) with parameters, digest of the weights and notes of the run."""
     parameters = {**model.parameters, "weights_sha256": model.digest}
-    for answer in answers:
-        parameters |= {tracking_id(answer.source, key): note for key, note in answer.result.notes.items()}
+    for grid_result in grid_results:
+        parameters |= {tracking_id(grid_result.source, key): note for key, note in grid_result.result.notes.items()}
     return sr.AlgorithmIdentification(
-        name=provenance.text_of(model.name),
-        version=provenance.text_of(model.version) or "unknown",
+        name=provenance.clean_text(model.name),
+        version=provenance.clean_text(model.version) or "unknown",
         parameters=[f"{key} = {value}" for key, value in parameters.items() if value],
         family=codes.DCM.ArtificialIntelligence,
-        manufacturer=provenance.text_of(model.manufacturer) or None,
+        manufacturer=provenance.clean_text(model.manufacturer) or None,
     )
 
 
 def name_coding_schemes(document: Dataset) -> None:
     """Add Coding Scheme Identification (PS3.3 C.12.1) for the local schemes that a document uses."""
-    found: set[str] = set()
-    document.walk(lambda _, element: found.add(element.value) if element.keyword == "CodingSchemeDesignator" else None)
-    local = sorted(scheme for scheme in found if scheme.startswith("99"))
-    if local:
-        document.CodingSchemeIdentificationSequence = [_coding_scheme(scheme) for scheme in local]
+    schemes: set[str] = set()
+    document.walk(lambda _, each: schemes.add(each.value) if each.keyword == "CodingSchemeDesignator" else None)
+    local_schemes = sorted(scheme for scheme in schemes if scheme.startswith("99"))
+    if local_schemes:
+        document.CodingSchemeIdentificationSequence = [_coding_scheme(scheme) for scheme in local_schemes]
 
 
 def _coding_scheme(designator: str) -> Dataset:
@@ -96,68 +101,75 @@ def _coding_scheme(designator: str) -> Dataset:
     return item
 
 
-def _content(answers: Sequence[Answer], model: ModelDescription, uids: Uids) -> Dataset:
+def _content(grid_results: Sequence[GridResult], model: ModelDescription, uids: DerivedUids) -> Dataset:
     context = sr.ObservationContext(observer_device_context=observer(model))
-    identification = algorithm(answers, model)
-    if not any(answer.has_place for answer in answers):
-        return statement(answers, context, identification)
-    return _measurement_report(answers, context, identification, uids)
+    identification = algorithm(grid_results, model)
+    if not any(grid_result.has_place for grid_result in grid_results):
+        return text_report(grid_results, context, identification)
+    return _measurement_report(grid_results, context, identification, uids)
 
 
 def _without_children(root: Dataset) -> Dataset:
-    """Return the root alone: highdicom copies and parses again all it is given, which is most of its time."""
-    bare = Dataset()
-    bare.update({element.tag: element for element in root if element.keyword != "ContentSequence"})
-    bare.ContentSequence = []
-    return bare
+    """Return the root without its content: highdicom would spend most of its time to copy and parse it again."""
+    copy = Dataset()
+    copy.update({element.tag: element for element in root if element.keyword != "ContentSequence"})
+    copy.ContentSequence = []
+    return copy
 
 
 def _measurement_report(
-    answers: Sequence[Answer], context: sr.ObservationContext, identification: sr.AlgorithmIdentification, uids: Uids
+    grid_results: Sequence[GridResult],
+    context: sr.ObservationContext,
+    identification: sr.AlgorithmIdentification,
+    uids: DerivedUids,
 ) -> Dataset:
-    """Return the root of TID 1500: what has a place under Imaging Measurements, the rest beside it.
+    """Return the root of TID 1500: groups with a place under Imaging Measurements, the others beside it.
 
-    Viewers draw Imaging Measurements: OHIF stops at the first group there that has no place and draws none.
+    Viewers draw Imaging Measurements. OHIF draws none of them if one has no place.
     """
-    measured: list[Group] = [group for answer in answers for group in placed_groups(answer, identification, uids)]
-    derived = [group for answer in answers for group in series_groups(answer, identification, uids)]
-    evaluated = [group for answer in answers for group in placeless_groups(answer, identification, uids)]
+    placed_items: list[Group] = [
+        group for grid_result in grid_results for group in placed_groups(grid_result, identification, uids)
+    ]
+    series_items = [group for grid_result in grid_results for group in series_groups(grid_result, identification, uids)]
+    unplaced_items = [
+        group for grid_result in grid_results for group in unplaced_groups(grid_result, identification, uids)
+    ]
     root: Dataset = sr.MeasurementReport(
         observation_context=context,
-        procedure_reported=_procedure(answers[0].source.header),
-        imaging_measurements=measured,
+        procedure_reported=_procedure(grid_results[0].source.header),
+        imaging_measurements=placed_items,
         title=codes.cid7021.ImagingMeasurementReport,
-        referenced_images=library_headers(answers, [*measured, *evaluated]),
+        referenced_images=library_headers(grid_results, [*placed_items, *unplaced_items]),
     )[0]
-    root.ContentSequence.extend(_container(codes.DCM.DerivedImagingMeasurements, derived))
-    root.ContentSequence.extend(_container(own.QUALITATIVE_EVALUATIONS, evaluated))
-    for answer in answers:
-        if answer.empty_labels:
-            text = f"Looked for and not found: {', '.join(answer.empty_labels)}"
+    root.ContentSequence.extend(_container(codes.DCM.DerivedImagingMeasurements, series_items))
+    root.ContentSequence.extend(_container(own.QUALITATIVE_EVALUATIONS, unplaced_items))
+    for grid_result in grid_results:
+        if grid_result.empty_labels:
+            text = f"Looked for and not found: {', '.join(grid_result.empty_labels)}"
             root.ContentSequence.append(sr.TextContentItem(codes.DCM.Comment, text, sr.RelationshipTypeValues.CONTAINS))
-        root.ContentSequence.extend(map_items(answer))
+        root.ContentSequence.extend(map_items(grid_result))
     return root
 
 
-def _container(name: PydicomCode, held: Sequence[Group]) -> Iterator[sr.ContainerContentItem]:
-    """Yield a part of TID 1500 that holds these groups, nothing where there are none; the template is extensible."""
-    if held:
+def _container(name: PydicomCode, groups: Sequence[Group]) -> Iterator[sr.ContainerContentItem]:
+    """Yield a container with these groups, nothing without groups; TID 1500 is extensible."""
+    if groups:
         part = sr.ContainerContentItem(name=name, relationship_type=sr.RelationshipTypeValues.CONTAINS)
-        part.ContentSequence = sr.ContentSequence([item for group in held for item in group])
+        part.ContentSequence = sr.ContentSequence([item for group in groups for item in group])
         yield part
 
 
 def observer(model: ModelDescription) -> sr.ObserverContext:
-    """Return the device that observed (TID 1004); its UID is stable for a version of the model."""
-    made = provenance.equipment(model)
+    """Return the device observer (TID 1004); its UID is the same for all jobs of a model version."""
+    equipment = provenance.equipment(model)
     return sr.ObserverContext(
         observer_type=codes.DCM.Device,
         observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
             uid=provenance.device_uid(model),
-            name=made.ManufacturerModelName,
-            manufacturer_name=made.Manufacturer,
-            model_name=made.ManufacturerModelName,
-            serial_number=made.DeviceSerialNumber,
+            name=equipment.ManufacturerModelName,
+            manufacturer_name=equipment.Manufacturer,
+            model_name=equipment.ManufacturerModelName,
+            serial_number=equipment.DeviceSerialNumber,
         ),
     )
 
@@ -166,12 +178,12 @@ def _procedure(header: Dataset) -> PydicomCode:
     return _PROCEDURES.get(str(header.get("Modality")), _ANY_PROCEDURE)
 
 
-def _references(answers: Iterable[Answer]) -> Iterator[Dataset]:
-    """Yield every image that was read, every SEG and every map."""
-    for answer in answers:
-        source, study_uid = answer.source, answer.source.modules.StudyInstanceUID
+def _references(grid_results: Iterable[GridResult]) -> Iterator[Dataset]:
+    """Yield a reference to every image that the model read, every SEG and every map."""
+    for grid_result in grid_results:
+        source, study_uid = grid_result.source, grid_result.source.modules.StudyInstanceUID
         for image in source.instances:
             yield reference(study_uid, source.series_uid, image.sop_class, image.sop_uid)
-        if answer.seg is not None:
-            yield reference_to(answer.seg)
-        yield from map(reference_to, answer.maps)
+        if grid_result.seg is not None:
+            yield reference_to(grid_result.seg)
+        yield from map(reference_to, grid_result.maps)

@@ -131,10 +131,10 @@ class Overlay:
         """The index, from 0, of the image that shows most: a finding's place, an outline, the best score, a peak."""
         places = {_place(frame): index for index, frame in enumerate(self._frames)}
         drawn = [mark for mark in self._outlines if mark.place in places]
-        telling = [mark for mark in drawn if mark.tracking_uid in self._stating]
+        key_slices = [mark for mark in drawn if mark.tracking_uid in self._stating]
         if drawn:
-            best = telling[0] if telling else max(drawn, key=lambda mark: polygon_area(mark.points))
-            return places[best.place]
+            best_scored = key_slices[0] if key_slices else max(drawn, key=lambda mark: polygon_area(mark.points))
+            return places[best_scored.place]
         if showing := [mark for mark in self._images if mark.place in places]:
             return places[max(showing, key=lambda mark: mark.score).place]
         shown = Counter(place for _, segment in self._segments() for place in segment.frames if place in places)

@@ -132,9 +132,9 @@ def _measured_items(document: Dataset) -> Iterator[tuple[Dataset, Dataset]]:
     for group in sr_tree.groups(document):
         items = sr_tree.children(group)
         drawn = any(item.ValueType == "SCOORD" for item in items)
-        left_out = _OF_A_FINDING | _OF_AN_OUTLINE if drawn else _OF_A_FINDING
+        omission_notes = _OF_A_FINDING | _OF_AN_OUTLINE if drawn else _OF_A_FINDING
         for item in items:
-            if sr_tree.is_number(item) and sr_tree.concept(item) not in left_out:
+            if sr_tree.is_number(item) and sr_tree.concept(item) not in omission_notes:
                 yield group, item
 
 

@@ -1,1 +1,1 @@
-"""Writes all objects of one result; the only room that knows every object type."""
+"""Writes, checks and stores all objects of a job."""

@@ -1,4 +1,4 @@
-"""Objects that host plugins add to a result: kept beside ours, under the same rules."""
+"""Checks and stores the objects that host plugins add to a result, under the same rules as the host's own."""
 
 from __future__ import annotations
 
@@ -9,48 +9,48 @@ from pathlib import Path
 from pydicom import Dataset
 
 from orchestrator.dicom.objects.rules import check_object
-from orchestrator.dicom.objects.storage import in_syntax, store
-from orchestrator.dicom.objects.uid import derived_uid
+from orchestrator.dicom.objects.storage import store, with_syntax
+from orchestrator.dicom.objects.uid import derive_uid
 from orchestrator.dicom.objects.write_options import WriteOptions
 from orchestrator.dicom.read.grid import Grid
-from orchestrator.dicom.result.source import Source
+from orchestrator.dicom.result.source_grid import SourceGrid
 from orchestrator.dicom.write.readdress import replace_uids
 from orchestrator.domain.errors import ConformanceError
 from orchestrator.domain.records import ObjectKind, ObjectRecord
 
 
-def keep_extra(
+def store_plugin_objects(
     datasets: Sequence[Dataset], *, grid: Grid, job_key: str, folder: Path, options: WriteOptions
 ) -> tuple[ObjectRecord, ...]:
-    """Return the records of a plugin's objects, each checked against patient and study of the source.
+    """Check a plugin's objects against patient and study of the source and store them; return their records.
 
-    The plugin derives the UIDs, so that a retry gives the same; in another form than the usual they follow
-    from its own, since one UID never carries two contents. Whatever it is but a segmentation or a report is
-    of no kind that a destination could leave out. Raises ConformanceError.
+    The plugin derives the UIDs, so that a retry gives the same ones. For a form other than the default, new UIDs are
+    derived from them, because a UID must not have two contents. Objects other than SEG and SR go to every destination.
+    Raises ConformanceError.
     """
     if not datasets:
         return ()
-    modules = Source.read(1, grid, None).modules
+    modules = SourceGrid.read(1, grid, None).modules
     for dataset in datasets:
         if not isinstance(dataset, Dataset) or "SOPInstanceUID" not in dataset or "Modality" not in dataset:
-            raise ConformanceError("a plugin's extra object is no Dataset with SOP Instance UID and Modality")
+            raise ConformanceError("an object of a plugin is not a pydicom Dataset with SOPInstanceUID and Modality")
         check_object(dataset, modules)
-    given = _in_form(datasets, options) if options.form else datasets
-    return tuple(store(dataset, job_key, folder, options.form, _kind(dataset)) for dataset in given)
+    objects = _with_form(datasets, options) if options.form else datasets
+    return tuple(store(dataset, job_key, folder, options.form, _kind(dataset)) for dataset in objects)
 
 
 def _kind(dataset: Dataset) -> ObjectKind:
     return {"SEG": ObjectKind.SEG, "SR": ObjectKind.SR}.get(dataset.Modality, ObjectKind.OTHER)
 
 
-def _in_form(datasets: Sequence[Dataset], options: WriteOptions) -> list[Dataset]:
-    """Return copies of the objects with UIDs of their own, uncompressed ones in the form's transfer syntax."""
+def _with_form(datasets: Sequence[Dataset], options: WriteOptions) -> list[Dataset]:
+    """Return copies of the objects with new UIDs; uncompressed ones get the transfer syntax of the form."""
     uids = {
-        own: derived_uid("form", options.form, own)
+        own: derive_uid("form", options.form, own)
         for dataset in datasets
         for own in (dataset.SOPInstanceUID, dataset.SeriesInstanceUID)
     }
-    copies = [in_syntax(deepcopy(dataset), options.syntax.uid) for dataset in datasets]
+    copies = [with_syntax(deepcopy(dataset), options.syntax.uid) for dataset in datasets]
     for copy in copies:
         replace_uids(copy, uids)
         copy.file_meta.MediaStorageSOPInstanceUID = copy.SOPInstanceUID

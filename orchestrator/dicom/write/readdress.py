@@ -1,4 +1,4 @@
-"""Objects that wait while their patient is corrected or merged: written anew for the identity the archive names."""
+"""Rewrites stored objects for a corrected or merged patient, before they are sent."""
 
 from __future__ import annotations
 
@@ -8,48 +8,49 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmread
 
-from orchestrator.dicom.objects.identity import put_identity
+from orchestrator.dicom.objects.identity import set_identity
 from orchestrator.dicom.objects.rules import check_object, check_set
 from orchestrator.dicom.objects.storage import store
-from orchestrator.dicom.objects.uid import derived_uid
+from orchestrator.dicom.objects.uid import derive_uid
 from orchestrator.domain.records import ObjectRecord
 from orchestrator.domain.series import StudyIdentity
 
 
 def readdress(objects: Sequence[ObjectRecord], identity: StudyIdentity, folder: Path) -> tuple[ObjectRecord, ...]:
-    """Return the same objects for another identity, under new UIDs that follow from the old ones and it.
+    """Write copies of the objects with another identity; return their records.
 
-    Contents, dates and references to the images stay; the old files stay too, since a crash may come
-    before the ledger knows the new ones. Raises ConformanceError.
+    New UIDs are derived from the old UIDs and the identity. Contents, dates and references to the images stay.
+    The old files stay too, because a crash may happen before the ledger has the new ones.
+    Raises ConformanceError.
     """
-    written = [dcmread(record.path) for record in objects]
-    uids = _new_uids(written, identity)
-    for dataset in written:
+    datasets = [dcmread(record.path) for record in objects]
+    uids = _new_uids(datasets, identity)
+    for dataset in datasets:
         replace_uids(dataset, uids)
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-        check_object(dataset, put_identity(dataset, identity))
-    check_set(written)
+        check_object(dataset, set_identity(dataset, identity))
+    check_set(datasets)
     return tuple(
         store(dataset, record.job_key, folder, record.form, record.kind)
-        for dataset, record in zip(written, objects, strict=True)
+        for dataset, record in zip(datasets, objects, strict=True)
     )
 
 
-def _new_uids(written: Iterable[Dataset], identity: StudyIdentity) -> Mapping[str, str]:
-    """Return new UIDs for what the host made, and the study's as the archive has it now."""
+def _new_uids(datasets: Iterable[Dataset], identity: StudyIdentity) -> Mapping[str, str]:
+    """Return old -> new UID for everything the host generated, and for the study."""
     uids: dict[str, str] = {}
-    for dataset in written:
+    for dataset in datasets:
         uids[dataset.StudyInstanceUID] = identity.study_uid or dataset.StudyInstanceUID
         for segment in dataset.get("SegmentSequence", []):
             if "TrackingUID" in segment:
-                uids[segment.TrackingUID] = derived_uid("readdressed", segment.TrackingUID, *astuple(identity))
+                uids[segment.TrackingUID] = derive_uid("readdressed", segment.TrackingUID, *astuple(identity))
         for own in (dataset.SOPInstanceUID, dataset.SeriesInstanceUID):
-            uids[own] = derived_uid("readdressed", own, *astuple(identity))
+            uids[own] = derive_uid("readdressed", own, *astuple(identity))
     return uids
 
 
 def replace_uids(dataset: Dataset, uids: Mapping[str, str]) -> None:
-    """Replace each UID wherever it stands: in the object itself, in references, in content items."""
+    """Replace each UID everywhere: in the object itself, in references, in content items."""
     for element in dataset:
         if element.VR == "SQ":
             for item in element.value:

@@ -59,7 +59,7 @@ UNSUPPORTED: dict[str, tuple[Callable[[Path], object], str]] = {
         faults.cut_in_header,
         "missing-slice: 1 slice is missing: 6.00 mm between slices 2 and 3 of 5",
     ),
-    "4 GiB of header": (faults.claiming_four_gib_of_header, "missing-slice: 1 missing"),
+    "4 GiB of header": (faults.claiming_four_gib_of_header, "missing-slice: 1 slice is missing"),
     "no pixels": (faults.without_pixels, "no-pixels: 6 of 6 images"),
     "unknown transfer syntax": (faults.in_an_unknown_transfer_syntax, "unsupported-encoding: image 2.25."),
     "two patients": (faults.of_two_patients, "mixed-patient: the images of series 2.25."),

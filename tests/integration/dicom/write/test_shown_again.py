@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 
 from orchestrator.dicom import Grid, Syntax, WriteOptions
-from orchestrator.dicom.objects.write_options import WORDS, advice, distinct, fitting, in_words
+from orchestrator.dicom.objects.write_options import WORDS, advice, distinct, fit_settings, setting_text
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.records import ObjectKind
 from orchestrator.domain.result import Finding, Region, Result, Segment
@@ -66,7 +66,7 @@ def test_other_work_has_other_uids(ct: list[Path], tmp_path: Path, change: dict[
 
 def test_a_choice_of_objects_is_no_other_form() -> None:
     assert ALL.form == ""
-    assert ALL.shaping == WriteOptions().shaping
+    assert ALL.uid_facts == WriteOptions().uid_facts
 
 
 def test_each_form_is_written_once_with_all_that_somebody_gets() -> None:
@@ -86,12 +86,12 @@ def test_objects_of_a_result_are_valid_files_of_their_kind(ct: list[Path], tmp_p
 @pytest.mark.parametrize("words", [["seg", "sr"], ["sr", "key-image"], ["key-image", "key-object", "presentation"]])
 def test_an_archive_that_takes_all_it_is_set_to_get_needs_no_other_setting(words: list[str]) -> None:
     options = WriteOptions(objects=frozenset(WORDS[word] for word in words))
-    assert fitting(options, options.sop_classes) == {}
+    assert fit_settings(options, options.sop_classes) == {}
 
 
 @given(st.sets(st.sampled_from(sorted(ALL.sop_classes | OLDER.sop_classes))))
 def test_advice_never_names_what_an_archive_refuses(taken: set[str]) -> None:
-    chosen = fitting(WriteOptions(), taken)
+    chosen = fit_settings(WriteOptions(), taken)
     options = WriteOptions(
         label_map=chosen.get("seg") == '"labelmap"', comprehensive_3d=chosen.get("sr") != '"comprehensive"'
     )
@@ -106,4 +106,4 @@ def test_an_unknown_class_has_no_advice() -> None:
 
 
 def test_kinds_are_named_as_the_settings_do() -> None:
-    assert in_words(frozenset({ObjectKind.SC, ObjectKind.SR})) == '["sr", "key-image"]'
+    assert setting_text(frozenset({ObjectKind.SC, ObjectKind.SR})) == '["sr", "key-image"]'

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from orchestrator.dicom.objects.masks import COLOURS, drawn, encode, overlap
+from orchestrator.dicom.objects.masks import COLOURS, encode_frames, non_empty_segments, overlaps
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.result import Segment
 
@@ -25,15 +25,15 @@ def segments_of(*masks: npt.NDArray[Any]) -> list[Segment]:
 @settings(deadline=None)
 @given(shapes.flatmap(lambda shape: st.lists(arrays(bool, shape), min_size=1, max_size=3)))
 def test_frames_hold_the_bits_of_all_planes_that_are_not_empty(masks: list[npt.NDArray[np.bool_]]) -> None:
-    present = drawn(segments_of(*masks))
+    present = non_empty_segments(segments_of(*masks))
     if not present:
         assert not any(mask.any() for mask in masks)
         return
-    frames = encode(present, labelmap=False)
+    frames = encode_frames(present, labelmap=False)
     planes = [plane for mask in masks for plane in mask if plane.any()]
     bits = np.unpackbits(np.frombuffer(frames.pixels, np.uint8), bitorder="little")
     expected = np.concatenate([plane.ravel() for plane in planes])
-    assert len(frames.shown) == len(planes)
+    assert len(frames.contents) == len(planes)
     assert np.array_equal(bits[: expected.size], expected)
     assert not bits[expected.size :].any()
     assert len(bits) - expected.size < 8
@@ -43,28 +43,28 @@ def test_frames_hold_the_bits_of_all_planes_that_are_not_empty(masks: list[npt.N
     shapes.flatmap(lambda shape: st.lists(arrays(np.uint8, shape, elements=st.integers(0, 1)), min_size=2, max_size=4))
 )
 def test_overlap_is_noticed(masks: list[npt.NDArray[np.uint8]]) -> None:
-    present = drawn(segments_of(*masks))
+    present = non_empty_segments(segments_of(*masks))
     shared = np.sum([mask.astype(int) for mask in masks], axis=0).max(initial=0) > 1
-    assert (bool(present) and overlap(present)) == bool(shared)
+    assert (bool(present) and overlaps(present)) == bool(shared)
 
 
 def test_counts_are_those_of_each_slice() -> None:
     mask = np.zeros((3, 3, 5), np.uint8)
     mask[1, 1, 1:4] = 1
-    (segment,) = drawn(segments_of(mask))
+    (segment,) = non_empty_segments(segments_of(mask))
     assert (segment.counts.tolist(), segment.slices, segment.voxels) == ([0, 3, 0], (1,), 3)
 
 
 def test_a_mask_of_any_layout_is_read_alike() -> None:
     mask = np.asfortranarray(np.random.default_rng(0).random((4, 6, 5)) > 0.5)
-    straight = encode(drawn(segments_of(np.ascontiguousarray(mask))), labelmap=False)
-    assert encode(drawn(segments_of(mask)), labelmap=False).pixels == straight.pixels
-    assert encode(drawn(segments_of(mask[::-1])), labelmap=False).pixels != straight.pixels
+    straight = encode_frames(non_empty_segments(segments_of(np.ascontiguousarray(mask))), labelmap=False)
+    assert encode_frames(non_empty_segments(segments_of(mask)), labelmap=False).pixels == straight.pixels
+    assert encode_frames(non_empty_segments(segments_of(mask[::-1])), labelmap=False).pixels != straight.pixels
 
 
 def test_segments_that_name_no_colour_get_different_ones() -> None:
     full = np.ones((1, 2, 2), bool)
-    present = drawn([*segments_of(full, full), Segment("own", full, codes["liver"], colour=(1, 2, 3))])
+    present = non_empty_segments([*segments_of(full, full), Segment("own", full, codes["liver"], colour=(1, 2, 3))])
     assert [segment.colour for segment in present] == [*COLOURS[:2], (1, 2, 3)]
 
 
@@ -73,8 +73,8 @@ def test_a_label_map_has_one_frame_for_a_slice() -> None:
     mask[1, 0, 0] = True
     other = np.zeros_like(mask)
     other[1:, 1, 1] = True
-    frames = encode(drawn(segments_of(mask, other)), labelmap=True)
-    assert frames.shown == ((None, 1), (None, 2))
+    frames = encode_frames(non_empty_segments(segments_of(mask, other)), labelmap=True)
+    assert frames.contents == ((None, 1), (None, 2))
     assert list(frames.pixels) == [1, 0, 0, 2, 0, 0, 0, 2]
 
 
@@ -84,5 +84,5 @@ def test_what_no_label_map_can_hold_stays_binary(count: int) -> None:
         masks = [np.ones((1, 2, 2), bool)] * 2
     else:
         masks = [np.eye(256, dtype=bool)[number].reshape(1, 16, 16) for number in range(count)]
-    frames = encode(drawn(segments_of(*masks)), labelmap=True)
+    frames = encode_frames(non_empty_segments(segments_of(*masks)), labelmap=True)
     assert (frames.labelmap, frames.overlapping) == (False, count == 2)

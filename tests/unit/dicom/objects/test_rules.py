@@ -42,7 +42,7 @@ BOTH: list[tuple[Change, str]] = [
     (deleting("ContentQualification"), "ContentQualification is missing"),
     (setting("SeriesDescription", "A report"), "does not say UNVERIFIED"),
     (setting("SeriesDescription", "AI UNVERIFIED " + "x" * 64), "too long"),
-    (setting("SOPInstanceUID", "1.2.3"), "SOPInstanceUID is no UID of this host"),
+    (setting("SOPInstanceUID", "1.2.3"), "SOPInstanceUID is not a UID of this host"),
     (setting("ContributingEquipmentSequence", []), "lacks (109102, DCM, Processing Equipment)"),
 ]
 OF_AN_SR: list[tuple[Change, str]] = [
@@ -50,10 +50,10 @@ OF_AN_SR: list[tuple[Change, str]] = [
     (setting("VerifyingObserverSequence", []), "VerificationFlag is not UNVERIFIED"),
     (setting("CompletionFlag", "PARTIAL"), "CompletionFlag is not COMPLETE"),
     (setting("PreliminaryFlag", "FINAL"), "PreliminaryFlag is not PRELIMINARY"),
-    (setting("CurrentRequestedProcedureEvidenceSequence", []), "referenced instances are not in Evidence"),
+    (setting("CurrentRequestedProcedureEvidenceSequence", []), "references that are missing in Evidence: "),
 ]
 OF_A_SEG: list[tuple[Change, str]] = [
-    (setting("NumberOfFrames", 1), "PixelData has another length"),
+    (setting("NumberOfFrames", 1), "length of PixelData"),
     (deleting("PerFrameFunctionalGroupsSequence"), "it has no frames"),
     (deleting("ReferencedSeriesSequence"), "ReferencedSeriesSequence is missing"),
     (lambda seg: setattr(seg.SegmentSequence[0], "SegmentAlgorithmType", "MANUAL"), "segment 1 is not AUTOMATIC"),
@@ -61,11 +61,11 @@ OF_A_SEG: list[tuple[Change, str]] = [
     (lambda seg: setattr(seg.SegmentSequence[1], "SegmentLabel", "x" * 65), "label of segment 2 is too long"),
 ]
 OF_A_MAP: list[tuple[Change, str]] = [
-    (setting("NumberOfFrames", 1), "it describes other frames than it has"),
-    (lambda pm: setattr(pm, "FloatPixelData", pm.FloatPixelData[:-4]), "FloatPixelData has another length"),
+    (setting("NumberOfFrames", 1), "functional groups do not match the number of frames"),
+    (lambda pm: setattr(pm, "FloatPixelData", pm.FloatPixelData[:-4]), "length of FloatPixelData"),
     (deleting("ReferencedSeriesSequence"), "ReferencedSeriesSequence is missing"),
-    (lambda pm: delattr(pm.SharedFunctionalGroupsSequence[0], "FrameVOILUTSequence"), "what its values mean"),
-    (lambda pm: delattr(pm.SharedFunctionalGroupsSequence[0], "RealWorldValueMappingSequence"), "how they are shown"),
+    (lambda pm: delattr(pm.SharedFunctionalGroupsSequence[0], "FrameVOILUTSequence"), "window is missing"),
+    (lambda pm: delattr(pm.SharedFunctionalGroupsSequence[0], "RealWorldValueMappingSequence"), "real world value mapping or window is missing"),
 ]
 CASES = [
     *((ObjectKind.PM, *case) for case in BOTH + OF_A_MAP),
@@ -101,8 +101,8 @@ def test_a_fault_tells_no_patient_data(done: Written, ct: list[Path]) -> None:
     ("change", "fault"),
     [
         (setting("StudyInstanceUID", "1.2"), "different studies"),
-        (lambda seg: setattr(seg.SegmentSequence[0], "TrackingUID", "1.2"), "lacks a Tracking UID"),
-        (setting("SOPInstanceUID", "2.25.1"), "in its Evidence"),
+        (lambda seg: setattr(seg.SegmentSequence[0], "TrackingUID", "1.2"), "a Tracking UID of SEG .* is missing"),
+        (setting("SOPInstanceUID", "2.25.1"), "is missing in its Evidence"),
     ],
 )
 def test_objects_that_do_not_fit_together_do_not_leave(done: Written, change: Change, fault: str) -> None:
@@ -115,12 +115,12 @@ def test_objects_that_do_not_fit_together_do_not_leave(done: Written, change: Ch
 def test_a_map_that_its_report_does_not_list_does_not_leave(done: Written) -> None:
     heat = done.read(ObjectKind.PM)
     heat.SOPInstanceUID = "2.25.1"
-    with pytest.raises(ConformanceError, match=r"lacks OT 2\.25\.1 in its Evidence"):
+    with pytest.raises(ConformanceError, match=r"OT 2\.25\.1 is missing in its Evidence"):
         check_set([heat, done.read(ObjectKind.SR)])
 
 
 def test_an_unsigned_report_is_no_attestation(done: Written, ct: list[Path]) -> None:
     with pytest.raises(ConformanceError) as refused:
         check_attestation(done.read(ObjectKind.SR), patient_and_study(dcmread(ct[0])))
-    for fault in ("nobody verified it", "PredecessorDocumentsSequence", "ContentQualification is not PRODUCT"):
+    for fault in ("the verifying observer is missing", "PredecessorDocumentsSequence", "ContentQualification is not PRODUCT"):
         assert fault in str(refused.value)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
-from orchestrator.dicom import Syntax, WriteOptions, keep_extra, plan
+from orchestrator.dicom import Syntax, WriteOptions, plan, store_plugin_objects
 from orchestrator.dicom.read.header import read_instance
 from orchestrator.dicom.read.series import gather
 from orchestrator.domain.model import Accepts
@@ -32,8 +32,8 @@ def test_each_choice_has_a_name_of_its_own_and_the_usual_one_has_none() -> None:
 
 
 def test_a_choice_that_nobody_made_before_changes_no_uid() -> None:
-    assert WriteOptions().shaping == {"label_map": False, "comprehensive_3d": True}
-    assert IMPLICIT.shaping == {"label_map": False, "comprehensive_3d": True, "syntax": "implicit"}
+    assert WriteOptions().uid_facts == {"label_map": False, "comprehensive_3d": True}
+    assert IMPLICIT.uid_facts == {"label_map": False, "comprehensive_3d": True, "syntax": "implicit"}
 
 
 @pytest.mark.parametrize("options", EVERY, ids=lambda options: options.form or "usual")
@@ -68,8 +68,8 @@ def extra(ct: list[Path], folder: Path) -> Dataset:
 def test_an_extra_object_keeps_its_uids_in_the_usual_form_only(ct: list[Path], tmp_path: Path) -> None:
     given, grid = extra(ct, tmp_path), plan(gather([read_instance(path) for path in ct]), Accepts())[0]
     told = {"grid": grid, "job_key": "ab" * 32, "folder": tmp_path}
-    (usual,) = keep_extra([given], options=WriteOptions(), **told)  # type: ignore[arg-type]
-    (implicit,) = keep_extra([given], options=IMPLICIT, **told)  # type: ignore[arg-type]
+    (usual,) = store_plugin_objects([given], options=WriteOptions(), **told)  # type: ignore[arg-type]
+    (implicit,) = store_plugin_objects([given], options=IMPLICIT, **told)  # type: ignore[arg-type]
     assert usual.sop_uid == given.SOPInstanceUID
     assert not {usual.sop_uid, usual.series_uid} & {implicit.sop_uid, implicit.series_uid}
     written = dcmread(implicit.path)

@@ -10,7 +10,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from orchestrator.dicom import attest, reject
-from orchestrator.dicom.objects.storage import encoded
+from orchestrator.dicom.objects.storage import encode_file
 from orchestrator.dicom.review.attestation import person_name
 from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.records import ObjectKind, ReviewRecord
@@ -62,7 +62,7 @@ def test_the_stored_report_stays_as_it_is(product: Written) -> None:
 
 
 def test_the_same_verdict_gives_the_same_bytes(product: Written) -> None:
-    first, second = (encoded(attest(product.path(ObjectKind.SR), ACCEPTED)) for _ in range(2))
+    first, second = (encode_file(attest(product.path(ObjectKind.SR), ACCEPTED)) for _ in range(2))
     assert first == second
 
 
@@ -117,7 +117,7 @@ def test_an_accepted_result_is_not_rejected(research: Written) -> None:
 def test_verdicts_survive_being_stored(product: Written, tmp_path: Path) -> None:
     for written in (attest(product.path(ObjectKind.SR), ACCEPTED), reject(product.paths, RejectReason.WRONG, REJECTED)):
         path = tmp_path / "verdict.dcm"
-        path.write_bytes(encoded(written))
+        path.write_bytes(encode_file(written))
         assert dcmread(path).SOPInstanceUID == written.SOPInstanceUID
 
 

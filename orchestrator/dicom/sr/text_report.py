@@ -1,4 +1,4 @@
-"""The SR of a result that has no place in any image: a local title, no TID 1500, its meaning in the text."""
+"""Builds the report of a result without any place in the images: a local title instead of TID 1500, text first."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from pydicom.sr.coding import Code
 from orchestrator.dicom.objects import concepts as own
 from orchestrator.dicom.objects.concepts import coded
 from orchestrator.dicom.read.grid import FrameReference
-from orchestrator.dicom.result.grid_result import Answer, best, left_out
+from orchestrator.dicom.result.grid_result import GridResult, best_scored, omission_notes
 from orchestrator.dicom.sr.measurement_groups import round_to_ds
 from orchestrator.domain.code import Code as DomainCode
 from orchestrator.domain.result import Finding, Measurement, Presence
 from orchestrator.domain.unit import shown_unit
 
-_SAID = {
+_PRESENCE_TEXT = {
     Presence.PRESENT: "present",
     Presence.ABSENT: "no sign of it found",
     Presence.UNDETERMINED: "undetermined",
 }
-_NO_PLACE = "No map is written: the images say neither where they lie, nor how they are turned and how large."
+_NO_PLACE = "No map was written: the images lack orientation or pixel size."
 UNVERIFIED_STATEMENT = "AI analysis result, not verified by a physician."
-_MOST_IMAGES = 10  # of one grid that are referred to one by one; Evidence lists all
+_MOST_IMAGES = 10  # images of one grid with a reference; Evidence lists all
 
 
-def statement(
-    answers: Sequence[Answer], context: sr.ObservationContext, algorithm: sr.AlgorithmIdentification
+def text_report(
+    grid_results: Sequence[GridResult], context: sr.ObservationContext, algorithm: sr.AlgorithmIdentification
 ) -> sr.ContainerContentItem:
-    """Return the root of an SR that states findings and measurements of the images as a whole."""
+    """Return the root of an SR with findings and measurements of the whole images."""
     root = sr.ContainerContentItem(name=own.UNPLACED_TITLE)
     root.ContentSequence = sr.ContentSequence(
         [
@@ -39,20 +39,21 @@ def statement(
             *context,
             *algorithm,
             _text(own.STATEMENT, UNVERIFIED_STATEMENT),
-            *_read(answers),
-            *_said(answers),
+            *_images_read(grid_results),
+            *_statements(grid_results),
         ]
     )
     return root
 
 
-def _read(answers: Iterable[Answer]) -> Iterator[sr.ContentItem]:
-    """Yield which images were read: in words for every grid, by reference for the first few."""
-    for answer in answers:
-        instances = answer.source.instances
-        count, frames = len(instances), len(answer.source.grid.frames)
-        of_frames = "" if frames == count else f" ({frames} frames)"
-        yield _text(own.IMAGES_READ, f"{count} images{of_frames} of series {answer.source.series_uid}.")
+def _images_read(grid_results: Iterable[GridResult]) -> Iterator[sr.ContentItem]:
+    """Yield the images that the model read: a text for every grid, references to the first few."""
+    for grid_result in grid_results:
+        instances = grid_result.source.instances
+        count, frames = len(instances), len(grid_result.source.grid.frames)
+        images = "1 image" if count == 1 else f"{count} images"
+        suffix = "" if frames == count else f" ({frames} frames)"
+        yield _text(own.IMAGES_READ, f"{images}{suffix} of series {grid_result.source.series_uid}.")
         for image in instances[:_MOST_IMAGES]:
             yield sr.ImageContentItem(
                 name=own.IMAGES_READ,
@@ -62,39 +63,40 @@ def _read(answers: Iterable[Answer]) -> Iterator[sr.ContentItem]:
             )
 
 
-def _said(answers: Iterable[Answer]) -> Iterator[sr.ContentItem]:
-    for answer in answers:
-        if answer.is_negative and not answer.result.findings:
-            labels = ", ".join(answer.empty_labels)
+def _statements(grid_results: Iterable[GridResult]) -> Iterator[sr.ContentItem]:
+    for grid_result in grid_results:
+        if grid_result.is_negative and not grid_result.result.findings:
+            labels = ", ".join(grid_result.empty_labels)
             yield _text(own.NOTHING_FOUND, f"Nothing found{f': {labels}' if labels else ''}.")
-        for finding in answer.result.findings:
-            shown = f" in {len(finding.images)} of {len(answer.source.grid.frames)} images" if finding.images else ""
-            yield _text(own.STATEMENT, f"{finding.name.meaning}: {_SAID[finding.presence]}{shown}.")
-            yield _finding(answer, finding)
-            yield from (_text(codes.DCM.Comment, text) for text in left_out(finding))
-        for measurement in answer.result.measurements:
+        for finding in grid_result.result.findings:
+            total = len(grid_result.source.grid.frames)
+            extent = f" in {len(finding.images)} of {total} images" if finding.images else ""
+            yield _text(own.STATEMENT, f"{finding.name.meaning}: {_PRESENCE_TEXT[finding.presence]}{extent}.")
+            yield _finding(grid_result, finding)
+            yield from (_text(codes.DCM.Comment, text) for text in omission_notes(finding))
+        for measurement in grid_result.result.measurements:
             yield _number(coded(measurement.name), measurement, Relation.CONTAINS)
-        yield from map_items(answer)
+        yield from map_items(grid_result)
 
 
-def map_items(answer: Answer) -> Iterator[sr.ContentItem]:
-    """Yield for each map a sentence about its values and, where it is written, a reference; TID 1500 is extensible."""
-    for number, heat in enumerate(answer.result.maps):
+def map_items(grid_result: GridResult) -> Iterator[sr.ContentItem]:
+    """Yield for each map a text about its values and a reference to its object, if there is one."""
+    for number, heat in enumerate(grid_result.result.maps):
         lowest, highest = (f"{float(end):.4g}" for end in (heat.values.min(), heat.values.max()))
-        unit = f" {shown}" if (shown := shown_unit(heat.unit)) else ""
-        left_out = "" if answer.maps else f" {_NO_PLACE}"
-        yield _text(own.MAP, f"{heat.name}: {lowest} to {highest}{unit}.{left_out}")
-        for written in answer.maps[number : number + 1]:
+        unit = f" {text}" if (text := shown_unit(heat.unit)) else ""
+        note = "" if grid_result.maps else f" {_NO_PLACE}"
+        yield _text(own.MAP, f"{heat.name}: {lowest} to {highest}{unit}.{note}")
+        for dataset in grid_result.maps[number : number + 1]:
             yield sr.ImageContentItem(
                 name=own.MAP,
-                referenced_sop_class_uid=written.SOPClassUID,
-                referenced_sop_instance_uid=written.SOPInstanceUID,
+                referenced_sop_class_uid=dataset.SOPClassUID,
+                referenced_sop_instance_uid=dataset.SOPInstanceUID,
                 relationship_type=Relation.CONTAINS,
             )
 
 
-def _finding(answer: Answer, finding: Finding) -> sr.ContentItem:
-    """Return the disease with its presence (CID 240) and, below it, what else is said of it."""
+def _finding(grid_result: GridResult, finding: Finding) -> sr.ContentItem:
+    """Return the finding with its presence (CID 240); site, laterality, urgency and scores are below it."""
     item = sr.CodeContentItem(coded(finding.name), own.PRESENCE[finding.presence], Relation.CONTAINS)
     below = [
         *_codes(finding.site, codes.SCT.FindingSite),
@@ -106,14 +108,14 @@ def _finding(answer: Answer, finding: Finding) -> sr.ContentItem:
         below.append(_num(own.SCORE, finding.score, "1", Relation.HAS_PROPERTIES))
     if finding.certainty_percent is not None:
         below.append(_num(own.CERTAINTY, finding.certainty_percent, "%", Relation.HAS_PROPERTIES))
-    below += [_image_score(answer.frame(image.slice), image.score) for image in best(finding.images)]
+    below += [_image_score(grid_result.frame(image.slice), image.score) for image in best_scored(finding.images)]
     if below:
         item.ContentSequence = sr.ContentSequence(below)
     return item
 
 
 def _image_score(frame: FrameReference, score: float) -> sr.ContentItem:
-    """Return the score of one image, inferred from that image."""
+    """Return the score of one image with a reference to the image."""
     item = _num(own.IMAGE_SCORE, score, "1", Relation.HAS_PROPERTIES)
     image = sr.SourceImageForMeasurement(frame.sop_class, frame.sop_uid, frame.numbers)
     item.ContentSequence = sr.ContentSequence([image])

@@ -1,4 +1,4 @@
-"""One grid that a model read, with what the objects about it copy from its images."""
+"""The grid that a model read, with the attributes that written objects copy from its images."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _BODY_PARTS = {
     **{"816092008": "PELVIS", "41216001": "PROSTATE", "421060004": "SPINE", "122494005": "CSPINE"},
     **{"122495006": "TSPINE", "122496007": "LSPINE", "38266002": "WHOLEBODY"},
 }
-"""Body Part Examined of unpaired anatomic regions (PS3.16 annex L), by SNOMED CT code."""
+"""SNOMED CT code of unpaired anatomic regions -> Body Part Examined (PS3.16 annex L)."""
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceGrid:
     """A grid and the header of its first image.
 
-    number: which grid of the job, from 1.
-    header: of the first image's file, read without pixels.
-    modules: patient and study as every object of the job carries them.
+    number: number of the grid in the job, from 1.
+    header: header of the first image's file, without pixels.
+    modules: the patient and study modules of every object of the job.
     """
 
     number: int
@@ -43,15 +43,15 @@ class Source:
     modules: Dataset
 
     @classmethod
-    def read(cls, number: int, grid: Grid, identity: StudyIdentity | None) -> Source:
-        """Return the source of a grid; ``identity`` overrides patient and study."""
+    def read(cls, number: int, grid: Grid, identity: StudyIdentity | None) -> SourceGrid:
+        """Read the headers of a grid; ``identity`` overrides patient and study."""
         header = _header(grid.frames[0].path)
         return cls(number, grid, header, patient_and_study(header, identity))
 
     @cached_property
     def first(self) -> Dataset:
-        """The header that applies to the grid's first frame, functional groups laid flat."""
-        return laid_flat(self.header, self.grid.frames[0].frame)
+        """The header of the grid's first frame, with functional groups flattened."""
+        return flatten_header(self.header, self.grid.frames[0].frame)
 
     @property
     def series_uid(self) -> str:
@@ -60,30 +60,32 @@ class Source:
 
     @cached_property
     def instances(self) -> tuple[FrameReference, ...]:
-        """The first frame of each distinct image, in the grid's order."""
+        """The first frame of each instance, in the grid's order."""
         return tuple({frame.sop_uid: frame for frame in reversed(self.grid.frames)}.values())[::-1]
 
     @property
     def frame_of_reference(self) -> str:
-        """The Frame of Reference UID; empty where the images have none, or no place in it."""
-        known = self.grid.positions is not None and self.orientation is not None and self.pixel_spacing is not None
-        return str(self.header.get("FrameOfReferenceUID") or "") if known else ""
+        """The Frame of Reference UID; empty where it is absent or the images have no patient geometry."""
+        has_geometry = (
+            self.grid.positions is not None and self.orientation is not None and self.pixel_spacing is not None
+        )
+        return str(self.header.get("FrameOfReferenceUID") or "") if has_geometry else ""
 
     @property
     def orientation(self) -> Sequence[float] | None:
-        """Image Orientation (Patient) as the images have it, None where they have none."""
-        found: Sequence[float] | None = self.first.get("ImageOrientationPatient")
-        return found or None
+        """Image Orientation (Patient) of the images, None where absent."""
+        cosines: Sequence[float] | None = self.first.get("ImageOrientationPatient")
+        return cosines or None
 
     @property
     def pixel_spacing(self) -> Sequence[float] | None:
-        """Distance between (rows, columns) in mm, None where it is unknown in the patient."""
-        found: Sequence[float] | None = self.first.get("PixelSpacing")
-        return found or None
+        """Distance between (rows, columns) in mm, None where Pixel Spacing is absent."""
+        spacing: Sequence[float] | None = self.first.get("PixelSpacing")
+        return spacing or None
 
     @property
     def slice_spacing_mm(self) -> float | None:
-        """Distance between neighbouring planes along their normal, None where there is no one distance."""
+        """Distance between neighbouring planes along their normal in mm, None where it is irregular."""
         if self.grid.affine is None or len(self.grid.frames) < 2:
             return None
         step, along_column, along_row = self.grid.affine[:3, :3].T
@@ -91,18 +93,18 @@ class Source:
         return float(abs(step @ normal) / np.linalg.norm(normal))
 
     def millilitres(self, voxels: int) -> float | None:
-        """Return the volume of so many voxels, None where the grid has no one voxel size."""
+        """Return the volume of a number of voxels in ml, None where the voxel size is not uniform."""
         if self.grid.affine is None:
             return None
         return float(voxels * abs(np.linalg.det(self.grid.affine[:3, :3])) / 1000.0)
 
     def square_millimetres(self, pixels: float) -> float | None:
-        """Return the area of so many pixels, None where their size in the patient is unknown."""
+        """Return the area of a number of pixels in mm2, None where their size in the patient is unknown."""
         spacing = self.pixel_spacing
         return None if spacing is None else float(pixels * spacing[0] * spacing[1])
 
     def lps(self, index: npt.ArrayLike) -> npt.NDArray[np.float64] | None:
-        """Return the LPS mm of a (slice, row, column), None where the images have no place in the patient."""
+        """Return the LPS mm of a (slice, row, column), None without patient geometry."""
         positions, orientation, spacing = self.grid.positions, self.orientation, self.pixel_spacing
         if positions is None or orientation is None or spacing is None:
             return None
@@ -114,32 +116,32 @@ class Source:
 
     @cached_property
     def sides(self) -> Dataset:
-        """Body Part Examined and Laterality; nothing where the images do not all say the same."""
-        copied = Dataset()
-        stated = {_side_of(self.header)}
+        """Body Part Examined and Laterality; empty where the images differ."""
+        sides = Dataset()
+        values = {_side_of(self.header)}
         if any(self.header.get(keyword) for keyword in _SIDE[:2]):
             paths = {frame.path for frame in self.instances}
-            stated |= {_side_of(_sides(path)) for path in paths}
-        if len(stated) == 1:
-            body_part, laterality = stated.pop()
+            values |= {_side_of(_read_sides(path)) for path in paths}
+        if len(values) == 1:
+            body_part, laterality = values.pop()
             if body_part:
-                copied.BodyPartExamined = body_part
+                sides.BodyPartExamined = body_part
             if laterality:
-                copied.Laterality = laterality
-        return copied
+                sides.Laterality = laterality
+        return sides
 
     def image_header(self, frame: FrameReference) -> Dataset:
-        """Return the header of one image, functional groups of the frame laid flat."""
+        """Return the header of one image, with the functional groups of its frame flattened."""
         if frame.path != self.grid.frames[0].path:
-            return laid_flat(_header(frame.path), frame.frame)
-        return self.first if frame.frame == self.grid.frames[0].frame else laid_flat(self.header, frame.frame)
+            return flatten_header(_header(frame.path), frame.frame)
+        return self.first if frame.frame == self.grid.frames[0].frame else flatten_header(self.header, frame.frame)
 
 
-def common_sides(sources: Sequence[Source]) -> Dataset:
-    """Return Body Part Examined and Laterality that hold for all of several grids.
+def common_sides(sources: Sequence[SourceGrid]) -> Dataset:
+    """Return Body Part Examined and Laterality that apply to all grids.
 
-    Enhanced objects name the body part by a code of their frames. Where it is unknown a side is asked for
-    (PS3.3 C.7.3.1, type 2C), and an empty one says that nobody knows it.
+    Enhanced objects have the body part as a code in their frames. Without body part, Laterality is required
+    (PS3.3 C.7.3.1, type 2C); it is empty where unknown.
     """
     sides = Dataset()
     first, *others = (source.sides for source in sources)
@@ -154,7 +156,7 @@ def common_sides(sources: Sequence[Source]) -> Dataset:
 
 
 def references(frames: Iterable[FrameReference]) -> list[Dataset]:
-    """Return references to images (PS3.3 10.3), the frames of one file in one item."""
+    """Return references to images (PS3.3 10.3), with one item for all frames of a file."""
     items: dict[str, Dataset] = {}
     numbers: dict[str, list[int]] = {}
     for frame in frames:
@@ -167,19 +169,19 @@ def references(frames: Iterable[FrameReference]) -> list[Dataset]:
     return list(items.values())
 
 
-def compression_of(header: Dataset) -> Dataset:
-    """Return whether the pixels of an image, and so all that is made of them, went through a lossy compression."""
-    said = Dataset()
-    said.LossyImageCompression = str(header.get("LossyImageCompression") or "00")
-    if said.LossyImageCompression == "01":
+def lossy_compression(header: Dataset) -> Dataset:
+    """Return the attributes of lossy compression of an image, which apply to all objects derived from it."""
+    compression = Dataset()
+    compression.LossyImageCompression = str(header.get("LossyImageCompression") or "00")
+    if compression.LossyImageCompression == "01":
         for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
             if header.get(keyword):
-                said[keyword] = header[keyword]
-    return said
+                compression[keyword] = header[keyword]
+    return compression
 
 
 def patient_orientation(header: Dataset) -> list[str]:
-    """Return the directions of rows and columns (PS3.3 C.7.6.1.1.1): as stated, else the nearest; empty if unknown."""
+    """Return Patient Orientation (PS3.3 C.7.6.1.1.1), else the nearest axes of the cosines; empty if unknown."""
     if header.get("PatientOrientation"):
         return [str(letters) for letters in header.PatientOrientation]
     cosines = header.get("ImageOrientationPatient") or []
@@ -189,10 +191,10 @@ def patient_orientation(header: Dataset) -> list[str]:
     return [("RAF", "LPH")[int(each.max() > -each.min())][int(np.abs(each).argmax())] for each in along]
 
 
-def laid_flat(header: Dataset, frame: int | None) -> Dataset:
-    """Return a header whose shared and per-frame macros (PS3.3 C.7.6.16) are attributes of the image itself.
+def flatten_header(header: Dataset, frame: int | None) -> Dataset:
+    """Return a header with the shared and per-frame macros (PS3.3 C.7.6.16) as attributes at the top level.
 
-    frame: 1-based; None for a single-frame image, whose header comes back as it is.
+    frame: frame number from 1; None for a single-frame image, whose header is returned unchanged.
     """
     if frame is None or "PerFrameFunctionalGroupsSequence" not in header:
         return header
@@ -207,14 +209,14 @@ def laid_flat(header: Dataset, frame: int | None) -> Dataset:
 
 
 def _header(path: Path) -> Dataset:
-    with quiet():  # its warnings quote values
+    with quiet():  # warnings of pydicom quote values
         header = remove_invalid(read_header(path))
-    header.setdefault("Modality", "OT")  # type 1, and an Image Library entry insists on it
+    header.setdefault("Modality", "OT")  # type 1; an Image Library entry requires it
     return header
 
 
-def _sides(path: Path) -> Dataset:
-    """Return only what tells the side, which is read of each image."""
+def _read_sides(path: Path) -> Dataset:
+    """Read only the attributes about the side, once for each image."""
     with quiet():
         return remove_invalid(dcmread(path, specific_tags=list(_SIDE), stop_before_pixels=True, force=True))
 
