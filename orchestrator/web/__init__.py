@@ -2,16 +2,14 @@
 
 from orchestrator.web.assembly import create_app
 from orchestrator.web.ohif import Ohif
-from orchestrator.web.pictures import LegendEntry, Overlay, Pictures
+from orchestrator.web.pictures import Pictures
 from orchestrator.web.security.permissions import Permission
 from orchestrator.web.server import Server, serve
 from orchestrator.web.site import ModelCardText, Take
 
 __all__ = [
-    "LegendEntry",
     "ModelCardText",
     "Ohif",
-    "Overlay",
     "Permission",
     "Pictures",
     "Server",

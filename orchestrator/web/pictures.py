@@ -4,90 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from orchestrator.domain.errors import OrchestratorError
 
+if TYPE_CHECKING:  # drawing needs highdicom, which takes seconds to load
+    from orchestrator.dicom import Overlay
+
 THUMBNAIL_PIXELS = 192
 """Twice the size on the page, for dense screens."""
-
-
-class LegendEntry(Protocol):
-    """One coloured outline or map: its label, colour and text."""
-
-    @property
-    def label(self) -> str:
-        """The segment's or region's label, or the map's name."""
-
-    @property
-    def colour(self) -> tuple[int, int, int]:
-        """Red, green, blue, 0..255."""
-
-    @property
-    def text(self) -> str:
-        """What the objects say about it, for people."""
-
-    @property
-    def scale(self) -> Sequence[tuple[int, int, int]]:
-        """Of a map, its colours from the lowest value up; empty for one colour."""
-
-    @property
-    def drawn(self) -> bool:
-        """Whether it is drawn where no map is chosen."""
-
-
-class Spot(Protocol):
-    """Where one entry of a result is."""
-
-    @property
-    def slice(self) -> int:
-        """The index, from 0, of the slice that shows it best."""
-
-
-class Overlay(Protocol):
-    """The source images of one result with its outlines, in the order of the slices."""
-
-    @property
-    def slices(self) -> int:
-        """How many there are."""
-
-    @property
-    def best_slice(self) -> int:
-        """The index, from 0, of the slice that shows most."""
-
-    @property
-    def legend(self) -> Sequence[LegendEntry]:
-        """What the colours mean."""
-
-    @property
-    def map_names(self) -> Sequence[str]:
-        """The maps among which one can be chosen; the first is drawn where none is."""
-
-    @property
-    def spots(self) -> Mapping[str, Spot]:
-        """Where each finding and measurement is that has a place: ``findings/0``, ``measurements/2``."""
-
-    def window(self, index: int) -> tuple[float, float] | None:
-        """Return the window (centre, width) of a slice where none is chosen, None for a colour image."""
-
-    def png(
-        self,
-        index: int,
-        *,
-        opacity: float = 0.45,
-        outline: bool = True,
-        window: tuple[float, float] | None = None,
-        size: int | None = None,
-        spot: str = "",
-        chosen_map: int = 0,
-    ) -> bytes:
-        """Return one slice as PNG; window (centre, width) in the image's unit, size of the longer side in pixels.
-
-        spot: the entry of ``spots`` that is marked, where it is on this slice.
-        chosen_map: the place in ``map_names`` of the map that is drawn.
-        """
 
 
 class Pictures(Protocol):
@@ -151,7 +78,7 @@ class Gallery:
 
     def __init__(self, pictures: Pictures, *, overlays: int = 3, thumbnails: int = 512) -> None:
         self._pictures = pictures
-        self._overlays = _Cache[Overlay](overlays)
+        self._overlays: _Cache[Overlay] = _Cache(overlays)
         self._thumbnails = _Cache[bytes](thumbnails)
         # opening costs seconds of one core for a large series: a full worklist must not open all at once
         self._drawing = threading.Semaphore(2)

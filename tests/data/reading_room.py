@@ -252,7 +252,7 @@ class Entry:
     colour: tuple[int, int, int]
     text: str
     scale: tuple[tuple[int, int, int], ...] = ()
-    drawn: bool = True
+    visible: bool = True
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,8 @@ def _cards(ledger: Ledger, report: run.RunReport, output: Path, place: Place) ->
             picture = f"pictures/{item.model}-{item.series}.png"
             (output / picture).write_bytes(overlay.png(overlay.best_slice, size=PICTURE_PIXELS))
             legend = tuple(
-                (entry.label, "#{:02x}{:02x}{:02x}".format(*entry.colours[-1]), entry.said) for entry in overlay.legend
+                (entry.label, "#{:02x}{:02x}{:02x}".format(*entry.colours[-1]), entry.description)
+                for entry in overlay.legend
             )
         files = tuple((written.kind.value, str(place(written))) for written in item.objects)
         yield Card(item, picture, legend, files)

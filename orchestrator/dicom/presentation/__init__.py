@@ -1,1 +1,1 @@
-"""Writes key images, key objects and presentation states; no segmentations and no reports."""
+"""Builds key images, key object selections and presentation states."""

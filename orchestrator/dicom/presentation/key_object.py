@@ -1,6 +1,6 @@
-"""Key objects: a list of the images that show the findings, "Of Interest" (PS3.3 A.35.4, TID 2010).
+"""Builds key object selections: a list "Of Interest" of the images with findings (PS3.3 A.35.4, TID 2010).
 
-It lists source images only: a destination may get it without the other objects of the result.
+The list has source images only, because a destination may get it without the other objects of the result.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _LONGEST_DESCRIPTION = 1024
 def key_object(
     grid_results: Sequence[GridResult], *, model: ModelDescription, clock: Clock, uids: DerivedUids
 ) -> Dataset | None:
-    """Return the key object of a job, complete but for being checked and stored; None where no image shows anything."""
-    shown = [
+    """Return the key object selection of a job, complete except for check and storage; None without key slices."""
+    images = [
         (grid_result, grid_result.frame(place)) for grid_result in grid_results for place in key_slices(grid_result)
     ]
-    if not shown:
+    if not images:
         return None
-    images = {frame.sop_uid: _image(grid_result, frame) for grid_result, frame in shown}
-    references = evidence(images.values())
+    headers = {frame.sop_uid: _image(grid_result, frame) for grid_result, frame in images}
+    references = evidence(headers.values())
     source = grid_results[0].source
-    made = provenance.equipment(model)
-    written: Dataset = KeyObjectSelectionDocument(
+    equipment = provenance.equipment(model)
+    document: Dataset = KeyObjectSelectionDocument(
         evidence=references,
         content=KeyObjectSelection(
             document_title=codes.DCM.OfInterest,
@@ -51,36 +51,36 @@ def key_object(
         series_number=provenance.series_number(model, KIND),
         sop_instance_uid=uids.of(KIND),
         instance_number=1,
-        manufacturer=made.Manufacturer,
-        manufacturer_model_name=made.ManufacturerModelName,
-        software_versions=list(made.SoftwareVersions),
-        device_serial_number=made.DeviceSerialNumber,
+        manufacturer=equipment.Manufacturer,
+        manufacturer_model_name=equipment.ManufacturerModelName,
+        software_versions=list(equipment.SoftwareVersions),
+        device_serial_number=equipment.DeviceSerialNumber,
         specific_character_set=CHARACTER_SET,
         series_description=provenance.series_description(model, "key object"),
     )
-    _tidy(written, [frame for _, frame in shown])
-    written.update(source.modules)
-    written.ContentQualification = provenance.qualification(model, source.header.get("ContentQualification") or "")
-    written.ContributingEquipmentSequence = [provenance.contribution(model, clock)]
-    name_coding_schemes(written)
-    provenance.stamp(written, clock, uids, KIND)
-    return written
+    _correct_references(document, [frame for _, frame in images])
+    document.update(source.modules)
+    document.ContentQualification = provenance.qualification(model, source.header.get("ContentQualification") or "")
+    document.ContributingEquipmentSequence = [provenance.contribution(model, clock)]
+    name_coding_schemes(document)
+    provenance.stamp(document, clock, uids, KIND)
+    return document
 
 
 def _image(grid_result: GridResult, frame: FrameReference) -> Dataset:
-    """Return a header of an image, with the size by which highdicom tells images."""
+    """Return the reference to an image; Rows and Columns tell highdicom that it is an image."""
     source = grid_result.source
     header = reference(source.modules.StudyInstanceUID, source.series_uid, frame.sop_class, frame.sop_uid)
     header.Rows, header.Columns = source.grid.shape[1:3]
     return header
 
 
-def _tidy(written: Dataset, shown: Sequence[FrameReference]) -> None:
-    """Take the concept names off references, as TID 2010 has them, and name the frames of multi-frame images."""
+def _correct_references(document: Dataset, images: Sequence[FrameReference]) -> None:
+    """Remove the concept names of references (TID 2010) and add the frame numbers of multi-frame images."""
     numbers: dict[str, list[int]] = {}
-    for frame in shown:
+    for frame in images:
         numbers.setdefault(frame.sop_uid, []).extend(frame.numbers or ())
-    for item in written.ContentSequence:
+    for item in document.ContentSequence:
         if item.ValueType == "IMAGE":
             item.pop("ConceptNameCodeSequence", None)
             image = item.ReferencedSOPSequence[0]
@@ -94,8 +94,8 @@ def _description(grid_results: Sequence[GridResult]) -> str:
 
 
 def _names(grid_result: GridResult) -> Iterator[str]:
-    """Yield what the images show: the findings, or the segments where no finding is stated."""
-    said = [finding for finding in grid_result.result.findings if finding.presence is not Presence.ABSENT]
-    yield from (finding.name.meaning for finding in said)
-    if not said:
-        yield from (drawn.segment.label for drawn in grid_result.segments)
+    """Yield the names of the findings, or of the segments where there is no finding."""
+    findings = [finding for finding in grid_result.result.findings if finding.presence is not Presence.ABSENT]
+    yield from (finding.name.meaning for finding in findings)
+    if not findings:
+        yield from (segment.segment.label for segment in grid_result.segments)

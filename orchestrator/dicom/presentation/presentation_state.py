@@ -1,8 +1,8 @@
-"""Presentation states: outlines and words of a result over its source images (GSPS, PS3.3 A.33.1).
+"""Builds presentation states: outlines and labels of a result on its source images (GSPS, PS3.3 A.33.1).
 
-For workstations that draw these and no SEG. Written with pydicom rather than highdicom's
-GrayscaleSoftcopyPresentationState: that one shows MONOCHROME1 inverted, anisotropic pixels as squares, images
-without a window black, and refuses images of several sizes, loops, and frames with transformations of their own.
+They are for workstations that draw presentation states but no SEG. They are built with pydicom, because highdicom's
+GrayscaleSoftcopyPresentationState shows MONOCHROME1 inverted, anisotropic pixels as squares and images without a
+window black, and refuses images of several sizes, cine loops and frames with different transformations.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from orchestrator.domain.model import ModelDescription
 
 KIND = "PR"
 MOST_STATES = 20
-"""How many objects one grid may need, since images with rescale values of their own need one each (PET)."""
+"""Largest number of objects per grid; images with individual rescale values (PET) need one each."""
 
 _ASPECT = ("ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
-_SAID_ONCE = (
+_COMMON_KEYWORDS = (
     *("Rows", "Columns", "PhotometricInterpretation", "PixelSpacing", *_ASPECT),
     *("RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence"),
 )
@@ -43,41 +43,44 @@ _BANNER_BOX = (0.02, 0.01, 0.98, 0.06)
 _log = logging.getLogger(__name__)
 
 Look = tuple[str, ...]
-"""What one presentation state says of all its images at once, as text to group by."""
+"""The values that all images of one presentation state share, as text."""
 
 
 def presentation_states(
     grid_results: Sequence[GridResult], *, model: ModelDescription, clock: Clock, uids: DerivedUids
 ) -> Iterator[Dataset]:
-    """Yield the presentation states of a job, complete but for being checked and stored.
+    """Yield the presentation states of a job, complete except for check and storage.
 
-    One for all images of a grid that are shown alike; none for images in colour, where this kind of object does
-    not apply. Raises UnsupportedInput.
+    There is one for all images of a grid with the same display attributes. Images in colour have none: this object
+    type applies to grey-scale images only.
+    Raises UnsupportedInput.
     """
     sides, numbers = common_sides([grid_result.source for grid_result in grid_results]), count(1)
     for grid_result in grid_results:
         grey = GreyScale(grid_result.source)
-        for drawn in _alike(grid_result, drawings(grid_result, uids)):
+        for group in _groups(grid_result, drawings(grid_result, uids)):
             number = next(numbers)
-            state = _state(grid_result.source, drawn, grey, model)
+            state = _state(grid_result.source, group, grey, model)
             state.update(sides)
             state.InstanceNumber = number
             state.ContributingEquipmentSequence = [provenance.contribution(model, clock)]
             provenance.stamp(state, clock, uids, KIND, str(number), str(state.get("SoftcopyVOILUTSequence")))
             state.PresentationCreationDate, state.PresentationCreationTime = clock.date, clock.time
-            del state.ContentDate, state.ContentTime  # of other kinds of objects
+            del state.ContentDate, state.ContentTime  # not part of this object type
             yield state
 
 
-def _alike(grid_result: GridResult, drawn: Sequence[Drawing]) -> Sequence[Sequence[Drawing]]:
-    """Return the drawings by how their images are shown: all of them, or of too many looks those of telling images."""
-    grey = [each for each in drawn if not _in_colour(grid_result.frame(each.place))]
-    if len(grey) < len(drawn):
-        _log.info("series %s has images in colour: no presentation state for them", grid_result.source.series_uid)
+def _groups(grid_result: GridResult, group: Sequence[Drawing]) -> Sequence[Sequence[Drawing]]:
+    """Return the drawings grouped by look; with too many looks, only the drawings on key slices."""
+    grey = [each for each in group if not _in_colour(grid_result.frame(each.place))]
+    if len(grey) < len(group):
+        _log.info(
+            "series %s has images in colour; no presentation state is written for them", grid_result.source.series_uid
+        )
     groups = _by_look(grid_result.source, grey)
     if len(groups) > MOST_STATES:
-        shown = set(key_slices(grid_result))
-        groups = _by_look(grid_result.source, [each for each in grey if each.place in shown])
+        slices = set(key_slices(grid_result))
+        groups = _by_look(grid_result.source, [each for each in grey if each.place in slices])
     return list(groups.values())
 
 
@@ -85,22 +88,22 @@ def _in_colour(frame: FrameReference) -> bool:
     return frame.layout is not None and frame.layout.colour
 
 
-def _by_look(source: SourceGrid, drawn: Sequence[Drawing]) -> Mapping[Look, list[Drawing]]:
-    looks = {place: _look(source, place) for place in {each.place for each in drawn}}
+def _by_look(source: SourceGrid, group: Sequence[Drawing]) -> Mapping[Look, list[Drawing]]:
+    looks = {place: _look(source, place) for place in {each.place for each in group}}
     groups: dict[Look, list[Drawing]] = {}
-    for each in sorted(drawn, key=lambda drawing: drawing.place):
+    for each in sorted(group, key=lambda drawing: drawing.place):
         groups.setdefault(looks[each.place], []).append(each)
     return groups
 
 
 def _look(source: SourceGrid, place: int) -> Look:
     header = source.image_header(source.grid.frames[place])
-    return tuple(str(header.get(keyword)) for keyword in _SAID_ONCE)
+    return tuple(str(header.get(keyword)) for keyword in _COMMON_KEYWORDS)
 
 
-def _state(source: SourceGrid, drawn: Sequence[Drawing], grey: GreyScale, model: ModelDescription) -> Dataset:
-    """Return the object without its dates and UIDs."""
-    frames = [source.grid.frames[place] for place in dict.fromkeys(each.place for each in drawn)]
+def _state(source: SourceGrid, group: Sequence[Drawing], grey: GreyScale, model: ModelDescription) -> Dataset:
+    """Return the object without dates and UIDs."""
+    frames = [source.grid.frames[place] for place in dict.fromkeys(each.place for each in group)]
     header = source.image_header(frames[0])
     state = Dataset()
     state.file_meta = FileMetaDataset()
@@ -114,7 +117,7 @@ def _state(source: SourceGrid, drawn: Sequence[Drawing], grey: GreyScale, model:
     state.ContentQualification = provenance.qualification(model, source.header.get("ContentQualification") or "")
     state.ContentLabel, state.ContentDescription, state.ContentCreatorName = "AI_UNVERIFIED", provenance.UNVERIFIED, ""
     state.ReferencedSeriesSequence = [_series(source, frames)]
-    _draw(state, source, drawn, model)
+    _draw(state, source, group, model)
     state.DisplayedAreaSelectionSequence = [_displayed_area(header)]
     grey.describe(state, frames)
     return state
@@ -126,11 +129,11 @@ def _series(source: SourceGrid, frames: Sequence[FrameReference]) -> Dataset:
     return series
 
 
-def _draw(state: Dataset, source: SourceGrid, drawn: Sequence[Drawing], model: ModelDescription) -> None:
-    """Add layers and annotations (PS3.3 C.10.5, C.10.7), and the words that nobody has verified them."""
-    names = {layer: f"AI_{number}" for number, layer in enumerate(dict.fromkeys(each.layer for each in drawn), 1)}
+def _draw(state: Dataset, source: SourceGrid, group: Sequence[Drawing], model: ModelDescription) -> None:
+    """Add layers and annotations (PS3.3 C.10.5, C.10.7), and the text that no physician has verified them."""
+    names = {layer: f"AI_{number}" for number, layer in enumerate(dict.fromkeys(each.layer for each in group), 1)}
     state.GraphicAnnotationSequence = [
-        *(_annotation(each, names[each.layer], source) for each in drawn),
+        *(_annotation(each, names[each.layer], source) for each in group),
         _banner(f"{BANNER}: {provenance.clean_text(model.name)} {provenance.clean_text(model.version)}".strip()),
     ]
     layers = [_layer(names[layer], layer, order) for order, layer in enumerate(names, 1)]
@@ -154,7 +157,7 @@ def _annotation(drawing: Drawing, layer: str, source: SourceGrid) -> Dataset:
     highest = places[0][np.argmin(places[0][:, 1])]
     item.TextObjectSequence = [
         TextObject(
-            drawing.words,
+            drawing.text,
             AnnotationUnitsValues.PIXEL,
             anchor_point=(float(highest[0]), float(highest[1])),
             anchor_point_visible=False,
@@ -164,7 +167,7 @@ def _annotation(drawing: Drawing, layer: str, source: SourceGrid) -> Dataset:
 
 
 def _graphic(points: np.ndarray[tuple[int, ...], np.dtype[np.float64]], tracking: tuple[str, str] | None) -> Dataset:
-    """Return (column, row) from the upper left corner of the upper left pixel, a polygon closed (PS3.3 C.10.5.1.2)."""
+    """Return a point or closed polygon: (column, row) from the corner of the first pixel (PS3.3 C.10.5.1.2)."""
     is_point = len(points) == 1
     name, uid = tracking or (None, None)
     graphic: Dataset = GraphicObject(
@@ -178,7 +181,7 @@ def _graphic(points: np.ndarray[tuple[int, ...], np.dtype[np.float64]], tracking
 
 
 def _banner(text: str) -> Dataset:
-    """Return the words on every image, along its upper edge on the screen."""
+    """Return the text at the upper edge of the screen."""
     item = Dataset()
     item.GraphicLayer = "AI_BANNER"
     item.TextObjectSequence = [
@@ -188,7 +191,7 @@ def _banner(text: str) -> Dataset:
 
 
 def _displayed_area(header: Dataset) -> Dataset:
-    """Return the whole image, its pixels in their true shape (PS3.3 C.10.4)."""
+    """Return the whole image as displayed area, with the true aspect ratio of its pixels (PS3.3 C.10.4)."""
     area = Dataset()
     area.DisplayedAreaTopLeftHandCorner = [1, 1]
     area.DisplayedAreaBottomRightHandCorner = [int(header.Columns), int(header.Rows)]

@@ -1,1 +1,1 @@
-"""Reads written objects back, for pictures and pages; writes no object."""
+"""Reads written objects back for display: summaries, overlays, heat maps, pictures."""

@@ -1,4 +1,4 @@
-"""Heat maps read back from their objects, and the colours in which they are drawn."""
+"""Reads Parametric Maps and maps their values to display colours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pydicom import Dataset
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import ParametricMapStorage
 
@@ -17,47 +16,46 @@ from orchestrator.dicom.read.frames import frames_of
 from orchestrator.dicom.read.grid import FrameReference
 from orchestrator.dicom.read.header import read_header, read_instance
 from orchestrator.dicom.read.pixels import read_image
-from orchestrator.dicom.view.marks import Colour, Place
+from orchestrator.dicom.view.marks import Colour, Place, place_of
 from orchestrator.domain.unit import shown_unit
 
 SCALE: tuple[Colour, ...] = (
     *((68, 1, 84), (71, 44, 122), (59, 81, 139), (44, 113, 142), (33, 144, 141)),
     *((39, 173, 129), (92, 200, 99), (170, 220, 50), (253, 231, 37)),
 )
-"""Colours from the lowest to the highest value, evenly spaced (viridis): ever brighter, also to the colour-blind."""
+"""Colours from the lowest to the highest value, evenly spaced (viridis): readable for the colour-blind."""
 
 FADES_BELOW = 0.25
-"""Share of the range from which on a likelihood has its full colour: below, the image shows through."""
+"""Fraction of the range below which the colour of a likelihood fades into the image."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MapMarks:
     """One Parametric Map.
 
-    number: which of a model's maps. shown: the lowest and the highest value that colours tell apart.
-    frames: by their places.
+    number: number of the map in the result. range: values of the first and the last colour. frames: by image.
     """
 
     number: int
     name: str
     unit: str
-    shown: tuple[float, float]
+    range: tuple[float, float]
     frames: Mapping[Place, FrameReference]
 
     @property
     def text(self) -> str:
-        """What a legend says of the colours: their ends and the unit."""
-        lowest, highest = (f"{end:.4g}" for end in self.shown)
+        """The text of the legend: range and unit."""
+        lowest, highest = (f"{end:.4g}" for end in self.range)
         return f"{lowest} to {highest} {shown_unit(self.unit)}".strip()
 
     @property
     def fades(self) -> bool:
-        """Whether low values say that nothing is there; where there is a unit each value says something."""
+        """Whether low values mean that nothing is there, as in a map without unit (a likelihood)."""
         return self.unit == "1"
 
     def shares(self, place: Place) -> npt.NDArray[np.float32]:
-        """Return (row, column), 0 at the lower end of the colours to 1 at the upper, of the frame at a place."""
-        lowest, highest = self.shown
+        """Return the values on an image as (row, column), from 0 for the first colour to 1 for the last."""
+        lowest, highest = self.range
         values = read_image(self.frames[place]).astype(np.float32, copy=False)
         return np.asarray(np.clip((values - lowest) / (highest - lowest), 0, 1), dtype=np.float32)
 
@@ -67,40 +65,38 @@ class MapMarks:
 
 
 def is_map(path: Path) -> bool:
-    """Return whether a file holds a Parametric Map; its pixels, which are many, stay where they are."""
+    """Return whether a file is a Parametric Map; only its file meta information is read."""
     return bool(read_file_meta_info(path).MediaStorageSOPClassUID == ParametricMapStorage)
 
 
 def map_marks(path: Path) -> MapMarks:
-    """Return the map in a file; its values are read when they are asked for.
+    """Return the map in a file; its values are read on demand.
 
     Raises UnreadableFile and UnsupportedInput.
     """
     header, instance = read_header(path), read_instance(path)
-    shared = header.SharedFunctionalGroupsSequence[0]
-    meant, window = shared.RealWorldValueMappingSequence[0], shared.FrameVOILUTSequence[0]
+    groups = header.SharedFunctionalGroupsSequence[0]
+    mapping, window = groups.RealWorldValueMappingSequence[0], groups.FrameVOILUTSequence[0]
     half = float(window.WindowWidth) / 2
     frames = [
         FrameReference(path, instance.sop_uid, instance.sop_class, frame.number, frame.layout, frame.rescale)
         for frame in frames_of([instance])
     ]
-    places = map(_place, header.PerFrameFunctionalGroupsSequence)
+    places = [
+        place_of(each.DerivationImageSequence[0].SourceImageSequence[0])
+        for each in header.PerFrameFunctionalGroupsSequence
+    ]
     return MapMarks(
         number=int(header.InstanceNumber),
-        name=meant.LUTExplanation,
-        unit=sr_tree.value_of(meant.MeasurementUnitsCodeSequence[0]),
-        shown=(float(window.WindowCenter) - half, float(window.WindowCenter) + half),
+        name=mapping.LUTExplanation,
+        unit=sr_tree.value_of(mapping.MeasurementUnitsCodeSequence[0]),
+        range=(float(window.WindowCenter) - half, float(window.WindowCenter) + half),
         frames=dict(zip(places, frames, strict=True)),
     )
 
 
-def coloured(shares: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return (row, column, 3) RGB 0..255 of shares (row, column) in 0..1."""
+def apply_colours(shares: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the colours (row, column, 3), RGB 0..255, of shares (row, column) from 0 to 1."""
     ends = np.linspace(0, 1, len(SCALE))
     channels = [np.interp(shares, ends, [colour[channel] for colour in SCALE]) for channel in range(len("RGB"))]
     return np.stack(channels, axis=-1).astype(np.float32)
-
-
-def _place(groups: Dataset) -> Place:
-    image = groups.DerivationImageSequence[0].SourceImageSequence[0]
-    return str(image.ReferencedSOPInstanceUID), sr_tree.frame_number(image)

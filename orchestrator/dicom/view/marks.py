@@ -1,4 +1,4 @@
-"""What SEG and SR say can be drawn, read back from the files; nothing here knows the Result they came from."""
+"""Reads the drawable content of SEG and SR objects: segments, outlines, images with a score."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PRESENCE = {code.value for code in own.PRESENCE.values()}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentMark:
-    """One segment of one SEG. frames: index of its frame by the place it shows."""
+    """One segment of one SEG. frames: image -> index of the frame on it."""
 
     number: int
     label: str
@@ -46,7 +46,7 @@ class SegmentationMarks:
     pixels: bytes
 
     def mask(self, segment: SegmentMark, place: Place) -> npt.NDArray[np.bool_] | None:
-        """Return (row, column) of a segment on an image, None where it has no frame there."""
+        """Return the mask (row, column) of a segment on an image, None where it has no frame there."""
         frame = segment.frames.get(place)
         if frame is None:
             return None
@@ -55,8 +55,8 @@ class SegmentationMarks:
             labels = np.frombuffer(self.pixels, np.uint8, size, frame * size)
             return np.asarray(labels.reshape(self.rows, self.columns) == segment.number)
         first, last = frame * size, (frame + 1) * size
-        packed = np.frombuffer(self.pixels[first // 8 : -(-last // 8)], np.uint8)
-        bits = np.unpackbits(packed, bitorder="little")[first % 8 : first % 8 + size]
+        content = np.frombuffer(self.pixels[first // 8 : -(-last // 8)], np.uint8)
+        bits = np.unpackbits(content, bitorder="little")[first % 8 : first % 8 + size]
         return bits.reshape(self.rows, self.columns).astype(bool)
 
     def shows(self, segment: SegmentMark, place: Place) -> bool:
@@ -67,7 +67,7 @@ class SegmentationMarks:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutlineMark:
-    """One SCOORD of the SR. points: (row, column), pixel centres at whole numbers; one = a point."""
+    """One SCOORD of the SR. points: (row, column), whole numbers are pixel centres; a single point or a polygon."""
 
     name: str
     finding: str
@@ -79,7 +79,7 @@ class OutlineMark:
 
 @dataclass(frozen=True, slots=True)
 class ImageMark:
-    """An image that shows a finding as a whole, without a place on it."""
+    """An image with a score for a finding, without a place on the image."""
 
     finding: str
     place: Place
@@ -87,22 +87,22 @@ class ImageMark:
 
 
 def segmentation_marks(seg: Dataset) -> SegmentationMarks:
-    """Return the segments of a SEG with the images that each of their frames shows."""
-    shown: dict[int, dict[Place, int]] = {}
+    """Return the segments of a SEG with the image of each of their frames."""
+    frames: dict[int, dict[Place, int]] = {}
     label_map = seg.SegmentationType == "LABELMAP"
     numbers = [int(segment.SegmentNumber) for segment in seg.SegmentSequence]
     for index, groups in enumerate(seg.PerFrameFunctionalGroupsSequence):
         source = groups.DerivationImageSequence[0].SourceImageSequence[0]
-        own_numbers = numbers if label_map else [groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber]
-        for number in own_numbers:
-            shown.setdefault(int(number), {})[_place_of(source)] = index
+        frame_numbers = numbers if label_map else [groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber]
+        for number in frame_numbers:
+            frames.setdefault(int(number), {})[place_of(source)] = index
     segments = tuple(
         SegmentMark(
             int(segment.SegmentNumber),
             segment.SegmentLabel,
             segment.get("TrackingUID", ""),
             _rgb(segment),
-            shown.get(int(segment.SegmentNumber), {}),
+            frames.get(int(segment.SegmentNumber), {}),
         )
         for segment in seg.SegmentSequence
         if segment.SegmentNumber != 0
@@ -122,36 +122,36 @@ def outline_marks(document: Dataset) -> Iterator[OutlineMark]:
                     name=by_concept[_TRACKING_ID].TextValue,
                     finding=sr_tree.meaning(by_concept[_FINDING]) if _FINDING in by_concept else "",
                     tracking_uid=by_concept[_TRACKING_UID].UID,
-                    place=_place_of(item.ContentSequence[0].ReferencedSOPSequence[0]),
+                    place=place_of(item.ContentSequence[0].ReferencedSOPSequence[0]),
                     points=np.array(item.GraphicData, dtype=np.float64).reshape(-1, 2)[:, ::-1] - 0.5,
                     score=None if score is None else sr_tree.number(score),
                 )
 
 
 def image_marks(document: Dataset) -> Iterator[ImageMark]:
-    """Yield the images that show a finding; their scores stand below it, or beside it in its group."""
+    """Yield the images with a score for a finding; scores are below the finding or beside it in its group."""
     for group in sr_tree.groups(document):
         items = sr_tree.children(group)
         for finding in filter(_is_finding, items):
             for score in sr_tree.children(finding) or items:
                 if _measures(score, own.IMAGE_SCORE.value):
                     for reference in sr_tree.images(score):
-                        yield ImageMark(sr_tree.name(finding), _place_of(reference), sr_tree.number(score))
+                        yield ImageMark(sr_tree.name(finding), place_of(reference), sr_tree.number(score))
 
 
-def words(document: Dataset) -> Mapping[str, tuple[str, ...]]:
-    """Return by tracking UID what a legend says: the volume, findings with their presence, then the score."""
-    said: dict[str, tuple[str, ...]] = {}
+def legend_texts(document: Dataset) -> Mapping[str, tuple[str, ...]]:
+    """Return tracking UID -> texts of the legend: volume, findings with their presence, score."""
+    texts: dict[str, tuple[str, ...]] = {}
     for group in sr_tree.groups(document):
         items = sr_tree.children(group)
         for item in items:
             if sr_tree.concept(item) == _TRACKING_UID:
-                said[item.UID] = (*said.get(item.UID, ()), *_words(items))
-    return said
+                texts[item.UID] = (*texts.get(item.UID, ()), *_legend_texts(items))
+    return texts
 
 
-def stating(document: Dataset) -> frozenset[str]:
-    """Return the tracking UIDs of what shows a finding."""
+def finding_uids(document: Dataset) -> frozenset[str]:
+    """Return the tracking UIDs of the measurement groups with a finding."""
     return frozenset(
         uid.UID
         for group in sr_tree.groups(document)
@@ -160,7 +160,7 @@ def stating(document: Dataset) -> frozenset[str]:
     )
 
 
-def _words(items: Sequence[Dataset]) -> Iterator[str]:
+def _legend_texts(items: Sequence[Dataset]) -> Iterator[str]:
     yield from (f"{sr_tree.number(item):,.4g} ml" for item in items if _measures(item, concepts.VOLUME.value))
     kind = next((sr_tree.meaning(item) for item in items if sr_tree.concept(item) == _FINDING), "")
     for item in filter(_is_finding, items):
@@ -177,7 +177,8 @@ def _is_finding(item: Dataset) -> bool:
     return sr_tree.code(item) in _PRESENCE
 
 
-def _place_of(reference: Dataset) -> Place:
+def place_of(reference: Dataset) -> Place:
+    """Return the image that a reference (PS3.3 10.3) names."""
     return str(reference.ReferencedSOPInstanceUID), sr_tree.frame_number(reference)
 
 

@@ -1,4 +1,4 @@
-"""How a result was computed, as its SR says it."""
+"""Reads the algorithm parameters of a result from its SR."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ _ALGORITHM_PARAMETERS = "111002"
 
 
 def parameters(objects: Sequence[ObjectRecord]) -> Mapping[str, str]:
-    """Return the algorithm parameters (TID 4019) that the SRs among these state: weights, device, notes of the run.
+    """Return the algorithm parameters (TID 4019) in the SRs of these objects: weights, device, notes of the run.
 
-    Raises UnreadableFile; OSError where a file is gone.
+    Raises UnreadableFile where a file is broken; OSError where it is gone.
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for record in objects:
         if record.kind is ObjectKind.SR:
             for text in _texts(_read(record)):
                 name, _, value = text.partition(" = ")
-                found.setdefault(name, value)
-    return found
+                values.setdefault(name, value)
+    return values
 
 
 def _read(record: ObjectRecord) -> Dataset:
     try:
         return dcmread(record.path)
     except InvalidDicomError:
-        raise UnreadableFile(f"the file of SR {record.sop_uid} is broken") from None
+        raise UnreadableFile(f"the file of SR {record.sop_uid} is not valid DICOM") from None
 
 
 def _texts(item: Dataset) -> Iterator[str]:
-    """Yield each parameter at or below a content item."""
+    """Yield each parameter of a content item and of all items below it."""
     if sr_tree.concept(item) == _ALGORITHM_PARAMETERS:
         yield str(item.TextValue)
     for below in sr_tree.children(item):

@@ -1,4 +1,4 @@
-"""What an SR says, read back from the file: the ledger and the pages show this, so they show what was written."""
+"""Reads findings and measurements from SR files, for the ledger and the pages: they show what was written."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _OF_AN_OUTLINE = frozenset({concepts.AREA.value})
 class Summary:
     """Findings and measurements of one job, as plain values.
 
-    findings: name, value (present, absent, undetermined) and, where stated, score, certainty_percent,
+    findings: name, value (present, absent, undetermined) and, if given, score, certainty_percent,
         site, laterality, urgency, segment, images (each sop_uid, frame and score, the best first).
-    measurements: name, value, unit (UCUM) and, where it was measured on one, segment.
+    measurements: name, value, unit (UCUM) and, for a measurement of a segment, segment.
     """
 
     findings: tuple[Mapping[str, object], ...] = ()
@@ -37,17 +37,17 @@ class Summary:
 
     @property
     def urgency(self) -> Urgency | None:
-        """The highest urgency of a finding that is not absent, None where none is stated."""
+        """The highest urgency of the findings that are not absent, None without urgency."""
         return urgency_of(self.findings)
 
 
 def summarize(objects: Sequence[ObjectRecord]) -> Summary:
-    """Return what the SRs among these objects say."""
+    """Return the summary of the SRs among these objects."""
     return summary_of([dcmread(record.path) for record in objects if record.kind is ObjectKind.SR])
 
 
 def summary_of(documents: Sequence[Dataset]) -> Summary:
-    """Return what these SRs say."""
+    """Return the summary of these SRs."""
     return Summary(
         tuple(finding for document in documents for finding in _findings(document)),
         tuple(measurement for document in documents for measurement in _measurements(document)),
@@ -55,15 +55,15 @@ def summary_of(documents: Sequence[Dataset]) -> Summary:
 
 
 def tracking(documents: Sequence[Dataset]) -> Mapping[str, str]:
-    """Return the tracking UID behind each entry of a Summary of these SRs, for those that have one.
+    """Return entry -> tracking UID for the entries of a Summary of these SRs that have one.
 
-    Entries are named by their place in it: ``findings/0``, ``measurements/2``.
+    An entry is named by its position: ``findings/0``, ``measurements/2``.
     """
-    found = [group for document in documents for group, _, _ in _finding_items(document)]
-    measured = [group for document in documents for group, _ in _measured_items(document)]
-    named = {f"findings/{place}": group for place, group in enumerate(found)}
-    named |= {f"measurements/{place}": group for place, group in enumerate(measured)}
-    uids = {entry: _tracking_uid(group) for entry, group in named.items()}
+    of_findings = [group for document in documents for group, _, _ in _finding_items(document)]
+    of_measurements = [group for document in documents for group, _ in _measurement_items(document)]
+    groups = {f"findings/{position}": group for position, group in enumerate(of_findings)}
+    groups |= {f"measurements/{position}": group for position, group in enumerate(of_measurements)}
+    uids = {entry: _tracking_uid(group) for entry, group in groups.items()}
     return {entry: uid for entry, uid in uids.items() if uid}
 
 
@@ -86,60 +86,60 @@ def _tracking_uid(group: Dataset) -> str:
 
 
 def _finding(item: Dataset, group: Dataset, following: Sequence[Dataset]) -> Mapping[str, object]:
-    """Return one finding; in a group, site, scores and urgency stand beside it, in a statement below it."""
-    said: dict[str, object] = {"name": sr_tree.name(item), "value": str(_PRESENCE[sr_tree.code(item)])}
+    """Return one finding; site, scores and urgency are beside it in a group, or below it in a text report."""
+    values: dict[str, object] = {"name": sr_tree.name(item), "value": str(_PRESENCE[sr_tree.code(item)])}
     beside = sr_tree.children(item) or sr_tree.children(group)
     for each in beside:
-        said |= _place(each)
+        values |= _site(each)
         if sr_tree.is_number(each) and sr_tree.concept(each) in _NUMBERS:
-            said[_NUMBERS[sr_tree.concept(each)]] = sr_tree.number(each)
+            values[_NUMBERS[sr_tree.concept(each)]] = sr_tree.number(each)
     for each in (*following, *sr_tree.children(item)):
         if sr_tree.concept(each) == own.ACTIONABLE.value:
-            said["urgency"] = str(_URGENCY[sr_tree.code(each)])
+            values["urgency"] = str(_URGENCY[sr_tree.code(each)])
     if images := [image for each in beside for image in _images(each)]:
-        said["images"] = images
-    return {**said, **_segment(group)}
+        values["images"] = images
+    return {**values, **_segment(group)}
 
 
 def _images(item: Dataset) -> Iterator[Mapping[str, object]]:
-    """Yield the image that a score is of, nothing for another item."""
+    """Yield the image of an image score; nothing for other items."""
     if sr_tree.is_number(item) and sr_tree.concept(item) == own.IMAGE_SCORE.value:
         for reference in sr_tree.images(item):
             uid, frame = str(reference.ReferencedSOPInstanceUID), sr_tree.frame_number(reference)
             yield {"sop_uid": uid, "frame": frame, "score": sr_tree.number(item)}
 
 
-def _place(item: Dataset) -> dict[str, object]:
-    """Return the site that an item names and the side that goes with it."""
+def _site(item: Dataset) -> dict[str, object]:
+    """Return site and laterality of an item; empty for other items."""
     if sr_tree.concept(item) == _LATERALITY:
         return {"laterality": sr_tree.meaning(item)}
     if sr_tree.concept(item) != _FINDING_SITE:
         return {}
-    named: dict[str, object] = {"site": sr_tree.meaning(item)}
-    for side in sr_tree.children(item):
-        named |= _place(side)
-    return named
+    site: dict[str, object] = {"site": sr_tree.meaning(item)}
+    for child in sr_tree.children(item):
+        site |= _site(child)
+    return site
 
 
 def _measurements(document: Dataset) -> Iterator[Mapping[str, object]]:
-    for group, item in _measured_items(document):
-        said = {"name": sr_tree.name(item), "value": sr_tree.number(item), "unit": sr_tree.unit(item)}
-        yield {**said, **_segment(group)}
+    for group, item in _measurement_items(document):
+        values = {"name": sr_tree.name(item), "value": sr_tree.number(item), "unit": sr_tree.unit(item)}
+        yield {**values, **_segment(group)}
 
 
-def _measured_items(document: Dataset) -> Iterator[tuple[Dataset, Dataset]]:
-    """Yield what was measured; scores belong to their findings, the area of a drawn outline to the drawing."""
+def _measurement_items(document: Dataset) -> Iterator[tuple[Dataset, Dataset]]:
+    """Yield each measurement with its group, without scores of findings and areas of outlines."""
     for group in sr_tree.groups(document):
         items = sr_tree.children(group)
-        drawn = any(item.ValueType == "SCOORD" for item in items)
-        omission_notes = _OF_A_FINDING | _OF_AN_OUTLINE if drawn else _OF_A_FINDING
+        has_outline = any(item.ValueType == "SCOORD" for item in items)
+        excluded_concepts = _OF_A_FINDING | _OF_AN_OUTLINE if has_outline else _OF_A_FINDING
         for item in items:
-            if sr_tree.is_number(item) and sr_tree.concept(item) not in omission_notes:
+            if sr_tree.is_number(item) and sr_tree.concept(item) not in excluded_concepts:
                 yield group, item
 
 
 def _segment(group: Dataset) -> Mapping[str, object]:
-    """Return the label of the segment that a group is about: its tracking identifier, where it refers to a segment."""
+    """Return the label of the segment that a group refers to: its tracking identifier; empty without a segment."""
     items = sr_tree.children(group)
     references = [each for item in items for each in item.get("ReferencedSOPSequence", [])]
     if not any("ReferencedSegmentNumber" in each for each in references):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Query
 from fastapi.responses import RedirectResponse, Response
 
 from orchestrator.web.addresses import Key
 from orchestrator.web.assets import asset_url
-from orchestrator.web.pictures import LegendEntry, NoPicture, Overlay
+from orchestrator.web.pictures import NoPicture
 from orchestrator.web.reading.worklist import picture_version
 from orchestrator.web.security.permissions import Permission, needs
 from orchestrator.web.site import Site, SiteOf
+
+if TYPE_CHECKING:  # drawing needs highdicom, which takes seconds to load
+    from orchestrator.dicom import LegendEntry, Overlay
 
 router = APIRouter(dependencies=[needs(Permission.SEE)])
 

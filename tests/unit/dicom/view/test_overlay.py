@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from orchestrator.dicom import Grid, Overlay, Syntax, WriteOptions
-from orchestrator.dicom.view.heat_map import SCALE, coloured
-from orchestrator.dicom.view.overlay import NOT_DRAWN
+from orchestrator.dicom.view.heat_map import SCALE, apply_colours
+from orchestrator.dicom.view.overlay import HIDDEN_COLOUR
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.errors import UnsupportedInput
 from orchestrator.domain.model import Geometry
@@ -245,7 +245,7 @@ def test_the_fill_of_a_segment_does_not_hide_the_map(ct: list[Path], tmp_path: P
 def test_the_legend_gives_the_ends_of_a_map_and_its_unit(ct: list[Path], tmp_path: Path) -> None:
     legend = opened(write_result(ct, warm, tmp_path)).legend
     assert [entry.line for entry in legend] == ["Likelihood: 0 to 1", "Diffusion: 0 to 2 mm²/s, not drawn here"]
-    assert [entry.colours for entry in legend] == [SCALE, (NOT_DRAWN,)]
+    assert [entry.colours for entry in legend] == [SCALE, (HIDDEN_COLOUR,)]
 
 
 def test_another_map_of_the_model_can_be_chosen(ct: list[Path], tmp_path: Path) -> None:
@@ -270,5 +270,5 @@ def test_the_map_that_a_model_gives_first_is_drawn_whatever_the_order_of_the_fil
 
 
 def test_the_colours_of_a_map_get_ever_brighter() -> None:
-    luminance = coloured(np.linspace(0, 1, 256, dtype=np.float32)) @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    luminance = apply_colours(np.linspace(0, 1, 256, dtype=np.float32)) @ np.array([0.2126, 0.7152, 0.0722], np.float32)
     assert (np.diff(luminance) > 0).all()
