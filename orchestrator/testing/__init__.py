@@ -1,15 +1,16 @@
-"""The kit for plugin authors: DICOM whose lesion is known, and what a model makes of it.
+"""The test kit for plugin authors: synthetic DICOM with a known lesion, and checks of a model's result.
 
     series = synthetic_series(tmp_path, slices=30, orientation="oblique")
     assert_finds(run_model(MyModel(), series), series, dice=0.95)
 
-Synthetic headers, synthetic anatomy: an ellipse of tissue with one bright lesion on its left side.
+Headers and anatomy are synthetic: an ellipse of tissue with one bright lesion on the patient's left.
 docs/reference/testing-kit.md is the reference.
 """
 
 from orchestrator.testing.agreement import dice, difference, onto
 from orchestrator.testing.enhanced import enhanced
 from orchestrator.testing.headers import Patient
+from orchestrator.testing.model_checks import assert_finds, assert_finds_nothing, run_model
 from orchestrator.testing.phantom import ORIENTATIONS, Lesion, Phantom
 from orchestrator.testing.pixels import encode, put_pixels
 from orchestrator.testing.projection import Projection
@@ -21,7 +22,6 @@ from orchestrator.testing.series import (
     synthetic_series,
 )
 from orchestrator.testing.stack import Stack
-from orchestrator.testing.trying import assert_finds, assert_finds_nothing, run_model
 
 __all__ = [
     "ORIENTATIONS",

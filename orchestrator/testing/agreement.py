@@ -1,4 +1,4 @@
-"""How far two masks agree, and in a person's words how they differ."""
+"""Compares two masks: Dice coefficient, and the difference in words."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy.typing as npt
 from orchestrator.domain.volume import Affine
 
 Mask = npt.NDArray[Any]
-"""(slice, row, column): bool, or whole numbers of which none but 0 is outside."""
+"""(slice, row, column): bool, or whole numbers where 0 is outside."""
 
 MIRRORED = 0.8
-"""Dice from which a mask that was mirrored back counts as the same mask."""
+"""Dice coefficient from which a flipped mask counts as the same mask."""
 
 _AXES = ("left-right", "front-back", "head-foot")
 _WAYS = (("left", "right"), ("back", "front"), ("head", "feet"))
@@ -29,74 +29,75 @@ def dice(one: Mask, other: Mask) -> float:
 
 
 def onto(mask: Mask, affine: Affine, grid: Affine, shape: tuple[int, int, int]) -> Mask:
-    """Return the mask, which lies at ``affine``, on another grid: what each voxel's centre there hits, or nothing."""
+    """Return a mask with this affine on another grid: each voxel gets the value at its centre, 0 outside the mask."""
     return values_onto(mask.astype(np.uint8, copy=False), affine, grid, shape).astype(bool)
 
 
 def values_onto(
     values: npt.NDArray[Any], affine: Affine, grid: Affine, shape: tuple[int, int, int]
 ) -> npt.NDArray[Any]:
-    """Return values (slice, row, column) as ``onto`` returns a mask: of the nearest voxel, 0 beyond the last."""
+    """Return values (slice, row, column) on another grid: each voxel gets the nearest value, 0 outside."""
     from scipy import ndimage
 
-    way = np.linalg.inv(affine) @ grid
-    moved = ndimage.affine_transform(values, way[:3, :3], way[:3, 3], output_shape=shape, order=0, mode="grid-constant")
-    return np.asarray(moved)
+    to_source = np.linalg.inv(affine) @ grid
+    result = ndimage.affine_transform(
+        values, to_source[:3, :3], to_source[:3, 3], output_shape=shape, order=0, mode="grid-constant"
+    )
+    return np.asarray(result)
 
 
 def difference(found: Mask, wanted: Mask, affine: Affine | None) -> str:
-    """Return how one mask differs from another on the same grid: mirrored, elsewhere, larger or smaller.
+    """Return in words how a mask differs from the expected one on the same grid: mirrored, moved, larger, smaller.
 
-    affine: index -> LPS mm of that grid; None for images without a place in the patient.
+    affine: index -> LPS mm of the grid; None for images without patient geometry.
     """
-    found, wanted = found.astype(bool, copy=False), wanted.astype(bool, copy=False)
-    if not found.any() or not wanted.any():
-        return "nothing is marked" if wanted.any() else "something is marked where nothing should be"
-    mirrored = mirroring(found, wanted, affine)
-    if mirrored:
-        return f"it is mirrored {mirrored}"
-    return f"{_sizes(found, wanted, affine)}, {_shift(found, wanted, affine)}"
+    mask, expected = found.astype(bool, copy=False), wanted.astype(bool, copy=False)
+    if not mask.any() or not expected.any():
+        return "nothing is marked" if expected.any() else "something is marked where nothing should be"
+    if axes := mirroring(mask, expected, affine):
+        return f"it is mirrored {axes}"
+    return f"{_sizes(mask, expected, affine)}, {_shift(mask, expected, affine)}"
 
 
-def mirroring(found: Mask, wanted: Mask, affine: Affine | None) -> str:
-    """Return along which axes one mask must be mirrored about the middle to become the other, nothing if none help."""
-    ways = [axes for count in (1, 2, 3) for axes in itertools.combinations(range(3), count)]
-    agreed = {axes: dice(np.flip(found, axes), wanted) for axes in ways}
-    best = max(ways, key=lambda axes: agreed[axes])
-    if agreed[best] < max(MIRRORED, dice(found, wanted) + 0.05):
+def mirroring(mask: Mask, expected: Mask, affine: Affine | None) -> str:
+    """Return the axes along which a mask must be flipped to become the expected one; empty if no flip helps."""
+    candidates = [axes for count in (1, 2, 3) for axes in itertools.combinations(range(3), count)]
+    scores = {axes: dice(np.flip(mask, axes), expected) for axes in candidates}
+    best = max(candidates, key=lambda axes: scores[axes])
+    if scores[best] < max(MIRRORED, dice(mask, expected) + 0.05):
         return ""
     return " and ".join(axis_name(axis, affine) for axis in best)
 
 
 def axis_name(axis: int, affine: Affine | None) -> str:
-    """Return between which sides of the patient an axis of a grid runs; without an affine, of what is looked at."""
+    """Return the name of a grid's axis in the patient; without an affine, its name on the image."""
     return _IMAGE_AXES[axis] if affine is None else _AXES[int(np.abs(affine[:3, axis]).argmax())]
 
 
-def _sizes(found: Mask, wanted: Mask, affine: Affine | None) -> str:
-    counts = np.array([np.count_nonzero(found), np.count_nonzero(wanted)])
+def _sizes(mask: Mask, expected: Mask, affine: Affine | None) -> str:
+    counts = np.array([np.count_nonzero(mask), np.count_nonzero(expected)])
     if affine is None:
         return f"{counts[0]} pixels instead of {counts[1]}"
-    found_ml, wanted_ml = counts * abs(np.linalg.det(affine[:3, :3])) / 1000
-    if np.isclose(found_ml, wanted_ml, rtol=0.01):
-        return f"it has the right size, {found_ml:.3g} ml"
-    return f"{found_ml:.3g} ml instead of {wanted_ml:.3g} ml"
+    mask_ml, expected_ml = counts * abs(np.linalg.det(affine[:3, :3])) / 1000
+    if np.isclose(mask_ml, expected_ml, rtol=0.01):
+        return f"it has the right size, {mask_ml:.3g} ml"
+    return f"{mask_ml:.3g} ml instead of {expected_ml:.3g} ml"
 
 
-def _shift(found: Mask, wanted: Mask, affine: Affine | None) -> str:
-    moved = displacement(_centre(found) - _centre(wanted), affine)
-    return f"its centre lies {moved}" if moved else "its centre lies at the same place"
+def _shift(mask: Mask, expected: Mask, affine: Affine | None) -> str:
+    distance = displacement(_centre(mask) - _centre(expected), affine)
+    return f"its centre lies {distance}" if distance else "its centre lies at the same place"
 
 
-def displacement(moved: npt.NDArray[np.float64], affine: Affine | None) -> str:
-    """Return how far and in which direction (slice, row, column) voxels lead in the patient, "" for less than one.
+def displacement(offset: npt.NDArray[np.float64], affine: Affine | None) -> str:
+    """Return distance and direction of an offset of (slice, row, column) voxels, empty for less than one voxel.
 
-    affine: index -> LPS mm; without one the pixels on the image are counted.
+    affine: index -> LPS mm; without one the distance is in pixels on the image.
     """
     if affine is None:
-        pixels = float(np.linalg.norm(moved[1:]))
+        pixels = float(np.linalg.norm(offset[1:]))
         return f"{pixels:.0f} pixels off" if pixels >= 1 else ""
-    mm = affine[:3, :3] @ moved
+    mm = affine[:3, :3] @ offset
     least = np.linalg.norm(affine[:3, :3], axis=0).min()
     return " and ".join(
         f"{abs(distance):.0f} mm towards the {ways[0] if distance > 0 else ways[1]}"
@@ -106,6 +107,6 @@ def displacement(moved: npt.NDArray[np.float64], affine: Affine | None) -> str:
 
 
 def _centre(mask: Mask) -> npt.NDArray[np.float64]:
-    """Return the mean index; by axis, so that no list of all voxels is made."""
+    """Return the mean index of the voxels, computed per axis to save memory."""
     sums = [mask.sum(axis=tuple(other for other in range(3) if other != axis)) for axis in range(3)]
     return np.array([float((line * np.arange(len(line))).sum() / line.sum()) for line in sums])

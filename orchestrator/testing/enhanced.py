@@ -17,10 +17,10 @@ CLASSES = {"CT": EnhancedCTImageStorage, "MR": EnhancedMRImageStorage}
 
 
 def enhanced(phantom: Phantom, frame_order: Sequence[int] | None = None) -> Dataset:
-    """Return the phantom, a CT or MR, as one object, its pixels little-endian and in no transfer syntax yet.
+    """Return a CT or MR phantom as one object with little-endian pixels; ``encode`` sets the transfer syntax.
 
-    frame_order: indices of the slices in the order of the frames; ascending, without the phantom's
-        missing and with its duplicate ones, unless given.
+    frame_order: slice indices in the order of the frames; by default ascending, without missing and with duplicate
+        slices of the phantom.
     """
     present = [index for index in range(phantom.slices) if index not in set(phantom.missing)]
     order = list(frame_order) if frame_order is not None else [*present, *phantom.duplicate]
@@ -38,7 +38,7 @@ def enhanced(phantom: Phantom, frame_order: Sequence[int] | None = None) -> Data
     return dataset
 
 
-_FRAME_TYPE = {  # derived: the macros that describe an acquisition are not asked for
+_FRAME_TYPE = {  # DERIVED: the acquisition macros are not required
     "CT": ["DERIVED", "PRIMARY", "VOLUME", "NONE"],
     "MR": ["DERIVED", "PRIMARY", "T1", "NONE"],
 }
@@ -51,7 +51,7 @@ _IN_FRAMES = (
 
 
 def _frame_free(source: Dataset, sop_class: str, phantom: Phantom) -> Dataset:
-    """Return what is the same for all frames, with the modules that only enhanced objects have."""
+    """Return the attributes that all frames share, with the modules of enhanced objects."""
     dataset = Dataset()
     dataset.update(source)
     for keyword in _IN_FRAMES:
@@ -99,11 +99,11 @@ def _item(**values: Any) -> Dataset:
 
 
 def _shared(source: Dataset, modality: str) -> Dataset:
-    shared = Dataset()
-    shared.PixelMeasuresSequence = [_item(PixelSpacing=source.PixelSpacing, SliceThickness=source.SliceThickness)]
-    shared.PlaneOrientationSequence = [_item(ImageOrientationPatient=source.ImageOrientationPatient)]
+    groups = Dataset()
+    groups.PixelMeasuresSequence = [_item(PixelSpacing=source.PixelSpacing, SliceThickness=source.SliceThickness)]
+    groups.PlaneOrientationSequence = [_item(ImageOrientationPatient=source.ImageOrientationPatient)]
     region = _item(CodeValue="51185008", CodingSchemeDesignator="SCT", CodeMeaning="Chest")
-    shared.FrameAnatomySequence = [_item(AnatomicRegionSequence=[region], FrameLaterality="U")]
+    groups.FrameAnatomySequence = [_item(AnatomicRegionSequence=[region], FrameLaterality="U")]
     frame_type = _item(
         FrameType=_FRAME_TYPE[modality],
         PixelPresentation="MONOCHROME",
@@ -111,11 +111,11 @@ def _shared(source: Dataset, modality: str) -> Dataset:
         VolumeBasedCalculationTechnique="NONE",
     )
     if modality == "CT":
-        shared.IrradiationEventIdentificationSequence = [_item(IrradiationEventUID="2.25.4711")]
+        groups.IrradiationEventIdentificationSequence = [_item(IrradiationEventUID="2.25.4711")]
     else:
         frame_type.ComplexImageComponent, frame_type.AcquisitionContrast = "MAGNITUDE", "T1"
-    setattr(shared, f"{modality}ImageFrameTypeSequence", [frame_type])
-    return shared
+    setattr(groups, f"{modality}ImageFrameTypeSequence", [frame_type])
+    return groups
 
 
 def _per_frame(source: Dataset, number: int, time: int, phantom: Phantom) -> Dataset:

@@ -1,4 +1,4 @@
-"""What the headers of synthetic images say: an invented person, an invented machine."""
+"""Header attributes of synthetic images: a fictitious patient and scanner."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydicom.valuerep import format_number_as_ds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """An invented person; ``character_set`` (or several, parted by backslashes) is that of the name (PS3.5 6.1)."""
+    """A fictitious patient; ``character_set`` is that of the name, several are separated by backslashes (PS3.5 6.1)."""
 
     patient_id: str = "PHANTOM-1"
     issuer: str = "ORCHESTRATOR"
@@ -26,7 +26,7 @@ class Patient:
 
 
 def put(dataset: Dataset, values: Mapping[str, Any]) -> None:
-    """Set these attributes by keyword; None takes one away."""
+    """Set attributes by keyword; None deletes one."""
     for keyword, value in values.items():
         if value is not None:
             setattr(dataset, keyword, value)
@@ -35,9 +35,9 @@ def put(dataset: Dataset, values: Mapping[str, Any]) -> None:
 
 
 def decimals(values: Sequence[float] | npt.NDArray[np.float64]) -> list[str]:
-    """Return the numbers as decimal strings of at most 16 characters (VR DS), 12 digits of them.
+    """Return the numbers as decimal strings (VR DS) with 12 digits, at most 16 characters.
 
-    Of more digits pydicom makes 17 characters where they round up to a power of ten.
+    With more digits pydicom writes 17 characters where a number rounds up to a power of ten.
     """
     return [format_number_as_ds(float(f"{value:.12g}")) for value in values]
 
@@ -77,7 +77,7 @@ def equipment() -> dict[str, Any]:
 
 
 def acquisition(modality: str, index: int, slices: int) -> dict[str, Any]:
-    """Return what the modality asks of the image with this index."""
+    """Return the attributes that the modality requires for the image with this index."""
     values: dict[str, Any] = {"Modality": modality, "SeriesNumber": 1, "ImageType": ["ORIGINAL", "PRIMARY"]}
     if modality == "CT":
         return values | {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"], "BodyPartExamined": "CHEST", "KVP": "120"}
@@ -89,7 +89,7 @@ def acquisition(modality: str, index: int, slices: int) -> dict[str, Any]:
 
 
 def _emission(index: int, slices: int) -> dict[str, Any]:
-    """Return what the PET series, isotope and image modules ask for (PS3.3 C.8.9)."""
+    """Return the attributes of the PET series, isotope and image modules (PS3.3 C.8.9)."""
     isotope = Dataset()
     put(isotope, {"RadiopharmaceuticalStartTime": "091500", "RadionuclideTotalDose": "370000000"})
     isotope.RadionuclideCodeSequence = [code("77004003", "SCT", "^18^Fluorine")]
@@ -113,7 +113,7 @@ def _emission(index: int, slices: int) -> dict[str, Any]:
 
 
 def code(value: str, scheme: str, meaning: str) -> Dataset:
-    """Return the item of a code sequence (PS3.3 table 8.8-1)."""
+    """Return an item of a code sequence (PS3.3 table 8.8-1)."""
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
     return item

@@ -1,4 +1,4 @@
-"""A body with one lesion, as the slices of a scanner; where the lesion lies is known."""
+"""A synthetic body with one lesion of known position, as the slices of a scanner."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ ORIENTATIONS: Mapping[str, tuple[float, ...]] = {
     "coronal": (1, 0, 0, 0, 0, -1),
     "sagittal": (0, 1, 0, 0, 0, -1),
     "oblique": (math.cos(_TURN), math.sin(_TURN), 0, -math.sin(_TURN) * 0.6, math.cos(_TURN) * 0.6, 0.8),
-    "feet-first": (-1, 0, 0, 0, 1, 0),  # normal towards the feet
+    "feet-first": (-1, 0, 0, 0, 1, 0),  # the normal points to the feet
     "prone": (-1, 0, 0, 0, -1, 0),
 }
-"""Image Orientation (Patient) by name, LPS (PS3.3 C.7.6.2.1.1); with each a normal = row x column."""
+"""Name -> Image Orientation (Patient), LPS (PS3.3 C.7.6.2.1.1); normal = row x column."""
 
 _POSITIONS = {"feet-first": "FFS", "prone": "HFP"}
 _CLASSES = {"CT": CTImageStorage, "MR": MRImageStorage, "PT": PositronEmissionTomographyImageStorage}
@@ -41,10 +41,10 @@ _VALUES = {"CT": (-1000.0, 40.0, 400.0), "MR": (0.0, 300.0, 900.0), "PT": (0.0, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesion:
-    """An ellipsoid in the patient: centre as LPS mm from the centre of the grid, half axes along L, P, S in mm.
+    """An ellipsoid in the patient: centre in LPS mm from the centre of the grid, half axes along L, P, S in mm.
 
-    None: off the centre on every axis, on the patient's left in each named orientation, and a sphere with a
-    quarter of the grid's least extent as radius.
+    By default a sphere on the patient's left in each named orientation, off the centre on every axis. Its radius is
+    a quarter of the smallest extent of the grid.
     """
 
     centre_mm: tuple[float, float, float] | None = None
@@ -53,19 +53,19 @@ class Lesion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phantom:
-    """A series to be: its geometry, encoding and faults, and the truth about its voxels.
+    """The description of a synthetic series: geometry, encoding, faults and true voxels.
 
     spacing: between (slices, rows, columns) in mm. centre: of the grid, LPS mm.
     orientation: a name of ORIENTATIONS or six direction cosines.
-    order: ascending, reversed or shuffled: how instance numbers and file names follow the positions.
-    missing, duplicate: indices of slices left out, or written twice with a SOP Instance UID of its own.
+    order: ascending, reversed or shuffled: order of instance numbers and file names along the positions.
+    missing, duplicate: indices of slices to omit, or to write twice with different SOP Instance UIDs.
     tilt_degrees: gantry tilt; each slice is shifted along the columns (a sheared grid).
-    time_points: how often the whole stack is written, each with its own time.
-    slope, intercept: of the rescale, one number or one for each slice; None leaves the elements out.
-    values: of air, tissue and lesion, in the unit of the modality.
+    time_points: number of copies of the whole stack, each with its own time.
+    slope, intercept: rescale values, one number or one per slice; None omits the elements.
+    values: values of air, tissue and lesion, in the unit of the modality.
     bits: allocated and stored. padding: Pixel Padding Value, written in the corners of each slice.
-    attributes: set on every instance (None deletes one). edit: the last word on (dataset, slice index).
-    seed: everything random, and every UID, follows from it.
+    attributes: attributes to set on every instance (None deletes one). edit: called last with (dataset, slice index).
+    seed: seed of the noise and of all UIDs.
     """
 
     modality: str = "CT"
@@ -123,7 +123,7 @@ class Phantom:
 
     @property
     def lesion_centre(self) -> npt.NDArray[np.float64]:
-        """LPS mm of the lesion's centre, where ``lesion`` gives none: on a voxel."""
+        """LPS mm of the lesion's centre; the default centre lies on a voxel."""
         if self.lesion.centre_mm is not None:
             return np.asarray(self.centre) + self.lesion.centre_mm
         towards = np.sign(np.round(self.affine[:3, :3], 6)).sum(axis=0)
@@ -133,14 +133,14 @@ class Phantom:
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
-        """(slice, row, column): where the lesion is."""
+        """(slice, row, column): the mask of the lesion."""
         radius = 0.25 * min(np.array(self.shape) * self.spacing)
         radii = self.lesion.radii_mm or (radius, radius, radius)
         return np.asarray((((self.points - self.lesion_centre) / radii) ** 2).sum(axis=-1) <= 1.0)
 
     @property
     def centroid(self) -> npt.NDArray[np.float64]:
-        """LPS mm of the mean of the lesion's voxels."""
+        """LPS mm of the mean position of the lesion's voxels."""
         return np.asarray(self.points[self.mask].mean(axis=0))
 
     @property
@@ -151,27 +151,27 @@ class Phantom:
         noise = np.random.default_rng(list(self.seed.encode())).normal(0, abs(lesion - tissue) / 50, self.shape)
         values = np.where(row**2 + column**2 < 0.85, tissue + noise, air)
         values = np.where(self.mask, lesion, values)
-        stored = np.round((values - self._rescale("intercept")) / self._rescale("slope")).astype(np.int64)
+        result = np.round((values - self._rescale("intercept")) / self._rescale("slope")).astype(np.int64)
         if self.padding is not None:
-            stored[:, : self.rows // 8, : self.columns // 8] = self.padding
-        return stored
+            result[:, : self.rows // 8, : self.columns // 8] = self.padding
+        return result
 
     @property
     def voxels(self) -> npt.NDArray[np.float64]:
-        """(slice, row, column): the true values, in HU, Bq/ml or as stored."""
+        """(slice, row, column): the true values in HU or Bq/ml, or the stored values for MR."""
         return np.asarray(self.stored * self._rescale("slope") + self._rescale("intercept"))
 
     def _rescale(self, name: str) -> npt.NDArray[np.float64]:
-        given, absent = getattr(self, name), {"slope": 1.0, "intercept": 0.0}[name]
-        return np.broadcast_to(absent if given is None else given, self.slices).reshape(-1, 1, 1).astype(np.float64)
+        value, default = getattr(self, name), {"slope": 1.0, "intercept": 0.0}[name]
+        return np.broadcast_to(default if value is None else value, self.slices).reshape(-1, 1, 1).astype(np.float64)
 
     def uid(self, *names: object) -> str:
-        """Return the UID that follows from the seed and these names."""
+        """Return a UID derived from the seed and these names."""
         return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, repr((self.seed, *names))).int}"
 
     def datasets(self) -> list[Dataset]:
-        """Return one dataset for each image, in the order of their files."""
-        stored = self.stored
+        """Return one dataset per image, in the order of the files."""
+        pixels = self.stored
         present = [index for index in range(self.slices) if index not in set(self.missing)]
         images = [(index, time, 0) for time in range(self.time_points) for index in present]
         images += [(index, 0, 1) for index in self.duplicate]
@@ -180,11 +180,11 @@ class Phantom:
             numbers = numbers[::-1]
         elif self.order == "shuffled":
             numbers = np.random.default_rng(7).permutation(numbers)
-        numbered = sorted(zip(numbers.tolist(), images, strict=True))
-        return [self._image(stored[image[0]], *image, number + 1) for number, image in numbered]
+        ordered_images = sorted(zip(numbers.tolist(), images, strict=True))
+        return [self._image(pixels[image[0]], *image, number + 1) for number, image in ordered_images]
 
     def write(self, folder: Path) -> list[Path]:
-        """Write the images as ``IM0001.dcm`` ... and return their paths."""
+        """Write the images as ``IM0001.dcm``, ``IM0002.dcm`` ...; return their paths."""
         folder.mkdir(parents=True, exist_ok=True)
         paths = []
         for number, dataset in enumerate(self.datasets(), start=1):
@@ -192,13 +192,16 @@ class Phantom:
             dataset.save_as(paths[-1], enforce_file_format=True)
         return paths
 
-    def _image(self, stored: npt.NDArray[np.int64], index: int, time: int, copy: int, number: int) -> Dataset:
+    def _image(self, pixels: npt.NDArray[np.int64], index: int, time: int, copy: int, number: int) -> Dataset:
         dataset = Dataset()
         put(dataset, study(self.patient) | equipment() | acquisition(self.modality, index, self.slices))
-        put(dataset, self._identity(index, time, copy, number) | self._plane(index) | self._rescaled(index))
+        put(
+            dataset,
+            self._identity(index, time, copy, number) | self._plane(index) | self._rescale_attributes(index),
+        )
         if self.time_points > 1:
             dataset.TemporalPositionIdentifier, dataset.NumberOfTemporalPositions = time + 1, self.time_points
-        put_pixels(dataset, stored, bits=self.bits, signed=self.signed)
+        put_pixels(dataset, pixels, bits=self.bits, signed=self.signed)
         if self.padding is not None:
             dataset.PixelPaddingValue = self.padding
         put(dataset, self.attributes)
@@ -222,9 +225,9 @@ class Phantom:
 
     def _plane(self, index: int) -> dict[str, Any]:
         position = self.affine[:3] @ (index, 0, 0, 1)
-        named = self.orientation if isinstance(self.orientation, str) else ""
+        name = self.orientation if isinstance(self.orientation, str) else ""
         return {
-            "PatientPosition": _POSITIONS.get(named, "HFS") if self.modality != "PT" else None,  # PET has codes for it
+            "PatientPosition": _POSITIONS.get(name, "HFS") if self.modality != "PT" else None,  # PET has codes for it
             "ImagePositionPatient": decimals(position),
             "ImageOrientationPatient": decimals(self.directions.ravel()),
             "PixelSpacing": decimals(self.spacing[1:]),
@@ -232,7 +235,7 @@ class Phantom:
             "SliceLocation": decimals(position @ np.cross(*self.directions)[:, None])[0],
         }
 
-    def _rescaled(self, index: int) -> dict[str, Any]:
+    def _rescale_attributes(self, index: int) -> dict[str, Any]:
         values: dict[str, Any] = {}
         if self.slope is not None or self.intercept is not None or self.modality == "CT":
             values["RescaleIntercept"] = decimals(self._rescale("intercept")[index].ravel())[0]

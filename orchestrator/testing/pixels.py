@@ -1,4 +1,4 @@
-"""Pixel values into datasets, in the encodings that need no codec."""
+"""Puts pixel values into datasets, in transfer syntaxes that need no codec."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _UNCOMPRESSED = {
 
 def put_pixels(dataset: Dataset, stored: npt.NDArray[Any], *, bits: tuple[int, int], signed: bool) -> None:
     """Set the pixel module for grey values (row, column) or (frame, row, column), little-endian."""
-    allocated, used = bits
+    bits_allocated, bits_stored = bits
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.Rows, dataset.Columns = stored.shape[-2:]
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = allocated, used, used - 1
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = bits_allocated, bits_stored, bits_stored - 1
     dataset.PixelRepresentation = int(signed)
-    limits = np.iinfo(f"{'i' if signed else 'u'}{allocated // 8}")
+    limits = np.iinfo(f"{'i' if signed else 'u'}{bits_allocated // 8}")
     if stored.min() < limits.min or stored.max() > limits.max:
-        raise ValueError(f"stored values {stored.min()}..{stored.max()} do not fit {allocated} bits, signed={signed}")
-    dataset.PixelData = stored.astype(f"<{'i' if signed else 'u'}{allocated // 8}").tobytes()
-    dataset["PixelData"].VR = "OW" if allocated == 16 else "OB"
+        raise ValueError(f"stored values {stored.min()}..{stored.max()} exceed {bits_allocated} bits, signed={signed}")
+    dataset.PixelData = stored.astype(f"<{'i' if signed else 'u'}{bits_allocated // 8}").tobytes()
+    dataset["PixelData"].VR = "OW" if bits_allocated == 16 else "OB"
 
 
 def encode(dataset: Dataset, transfer_syntax: str) -> Dataset:
@@ -49,6 +49,6 @@ def encode(dataset: Dataset, transfer_syntax: str) -> Dataset:
         if syntax == ExplicitVRBigEndian and dataset.BitsAllocated == 16:
             dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").byteswap().tobytes()
     else:
-        raise ValueError(f"the kit writes no {syntax.name}")
+        raise ValueError(f"the test kit cannot write {syntax.name}; use RLE Lossless or an uncompressed one")
     dataset.file_meta.TransferSyntaxUID = syntax
     return dataset

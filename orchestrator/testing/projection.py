@@ -1,4 +1,4 @@
-"""Images without a place in the patient: radiographs, ultrasound loops, screen captures; one bright square in each."""
+"""Synthetic images without patient geometry, each with a bright square: radiographs, cine loops, screen captures."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _PLANE = frozenset({"FrameOfReferenceUID", "PositionReferenceIndicator", "SliceL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Projection:
-    """Images to be: CR, DX and MG grey with 12 bits, US (one loop of ``images`` frames) and OT in colour.
+    """The description of synthetic images: CR, DX and MG in grey with 12 bits, US and OT in colour.
 
-    MG is a left breast, mediolateral oblique.
+    US is one loop of ``images`` frames. MG is a left breast, mediolateral oblique.
     square: top, left, bottom and right edge of the bright square in pixels, bottom and right excluded.
-    photometric: MONOCHROME1 stores grey images inverted; they show the same.
-    attributes: set on every image (None deletes one). seed: every UID follows from it.
+    photometric: with MONOCHROME1 grey images are stored inverted; they look the same.
+    attributes: attributes to set on every image (None deletes one). seed: seed of all UIDs.
     """
 
     modality: str = "CR"
@@ -58,20 +58,20 @@ class Projection:
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
-        """(image, row, column): where the square is."""
+        """(image, row, column): the mask of the square."""
         top, left, bottom, right = self.square
         mask = np.zeros((self.images, self.rows, self.columns), dtype=bool)
         mask[:, top:bottom, left:right] = True
         return mask
 
     def datasets(self) -> list[Dataset]:
-        """Return one dataset for each file: a radiograph or capture each, a loop as a whole."""
+        """Return one dataset per file: one per radiograph or capture, one for a loop."""
         numbers = [1] if self.modality == "US" else range(1, self.images + 1)
         return [self.image(number) for number in numbers]
 
     def image(self, number: int) -> Dataset:
-        """Return the image, or the loop, with this instance number."""
-        dataset = self._described(number)
+        """Return the image or loop with this instance number."""
+        dataset = self._header(number)
         if self.modality in _GREY:
             self._put_grey(dataset)
         else:
@@ -80,7 +80,7 @@ class Projection:
         return encode(dataset, ExplicitVRLittleEndian)
 
     def write(self, folder: Path) -> list[Path]:
-        """Write the images as ``IM0001.dcm`` ... and return their paths."""
+        """Write the images as ``IM0001.dcm``, ``IM0002.dcm`` ...; return their paths."""
         folder.mkdir(parents=True, exist_ok=True)
         paths = []
         for dataset in self.datasets():
@@ -88,12 +88,12 @@ class Projection:
             dataset.save_as(paths[-1], enforce_file_format=True)
         return paths
 
-    def _described(self, number: int) -> Dataset:
+    def _header(self, number: int) -> Dataset:
         phantom = Phantom(seed=self.seed, patient=self.patient, slices=1, rows=8, columns=8)
         dataset = Dataset()
         for element in phantom.datasets()[0]:
-            placed = element.keyword in _PLANE or element.keyword.endswith("Patient")
-            if element.tag.group in {0x0008, 0x0010, 0x0020} and not placed:
+            is_geometry = element.keyword in _PLANE or element.keyword.endswith("Patient")
+            if element.tag.group in {0x0008, 0x0010, 0x0020} and not is_geometry:
                 dataset.add(element)
         identity = {
             "SOPClassUID": CLASSES[self.modality],
@@ -108,23 +108,23 @@ class Projection:
         return dataset
 
     def _put_grey(self, dataset: Dataset) -> None:
-        stored = np.where(self.mask[0], _BRIGHT, _DARK)
+        pixels = np.where(self.mask[0], _BRIGHT, _DARK)
         put_pixels(
-            dataset, _MOST - stored if self.photometric == "MONOCHROME1" else stored, bits=(16, 12), signed=False
+            dataset, _MOST - pixels if self.photometric == "MONOCHROME1" else pixels, bits=(16, 12), signed=False
         )
         dataset.PhotometricInterpretation = self.photometric
 
     def _put_colour(self, dataset: Dataset) -> None:
-        stored = np.zeros((*self.mask.shape, 3), np.uint8)
+        pixels = np.zeros((*self.mask.shape, 3), np.uint8)
         dark, bright = _COLOURS[self.modality]
-        stored[...] = dark
-        stored[self.mask] = bright
-        pixels = {"Rows": self.rows, "Columns": self.columns, "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
+        pixels[...] = dark
+        pixels[self.mask] = bright
+        layout = {"Rows": self.rows, "Columns": self.columns, "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
         colours = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
-        put(dataset, pixels | colours | {"PixelRepresentation": 0, "Laterality": "", "PatientOrientation": ""})
+        put(dataset, layout | colours | {"PixelRepresentation": 0, "Laterality": "", "PatientOrientation": ""})
         if self.modality == "US":
             put(dataset, {"NumberOfFrames": self.images, "FrameTime": "40", "FrameIncrementPointer": 0x00181063})
-        dataset.PixelData = (stored if self.modality == "US" else stored[0]).tobytes()
+        dataset.PixelData = (pixels if self.modality == "US" else pixels[0]).tobytes()
         dataset["PixelData"].VR = "OB"
 
 
@@ -157,7 +157,7 @@ _DIGITAL: dict[str, Any] = {  # PS3.3 C.8.11
 
 
 def _view(value: str, meaning: str) -> Dataset:
-    """Return a view without a modifier, which mammography states as empty."""
+    """Return a view with an empty modifier, as mammography requires."""
     item = code(value, "SCT", meaning)
     item.ViewModifierCodeSequence = []
     return item

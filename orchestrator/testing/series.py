@@ -1,4 +1,4 @@
-"""Synthetic images on disk, read as the host reads them."""
+"""Synthetic series and images on disk, and reading them like the host does."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ from orchestrator.testing.projection import Projection
 
 @dataclass(frozen=True, slots=True)
 class SyntheticSeries:
-    """A phantom that lies on disk."""
+    """A phantom written to disk."""
 
     phantom: Phantom
     paths: tuple[Path, ...]
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
-        """(slice, row, column): where the lesion is."""
+        """(slice, row, column): the mask of the lesion."""
         return self.phantom.mask
 
     def read(self, accepts: Accepts | None = None) -> Volume:
-        """Return the volume that the host would give to a model. Raises as ``read_series`` does."""
+        """Return the volume as the host passes it to a model. Raises the exceptions of ``read_series``."""
         return read_series(self.paths, accepts)
 
 
 @dataclass(frozen=True, slots=True)
 class SyntheticImages:
-    """Images without a place in the patient that lie on disk."""
+    """Images without patient geometry, written to disk."""
 
     projection: Projection
     paths: tuple[Path, ...]
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
-        """(image, row, column): where the bright square is."""
+        """(image, row, column): the mask of the bright square."""
         return self.projection.mask
 
     def read(self, accepts: Accepts | None = None) -> Volume:
-        """Return the images that the host would give to a model. Raises as ``read_series`` does."""
+        """Return the images as the host passes them to a model. Raises the exceptions of ``read_series``."""
         return read_series(self.paths, accepts or Accepts(geometry=Geometry.IMAGE))
 
 
 def synthetic_series(folder: Path, *, multi_frame: bool = False, **parameters: Any) -> SyntheticSeries:
-    """Return a series written into the folder; the parameters are those of Phantom.
+    """Write a series to the folder and return it; the parameters are those of Phantom.
 
-    multi_frame: one Enhanced CT or MR object instead of one file for each slice.
+    multi_frame: write one Enhanced CT or MR object instead of one file per slice.
     """
     phantom = Phantom(**parameters)
     if not multi_frame:
@@ -69,15 +69,15 @@ def synthetic_series(folder: Path, *, multi_frame: bool = False, **parameters: A
 
 
 def synthetic_images(folder: Path, **parameters: Any) -> SyntheticImages:
-    """Return images (CR, DX, US or OT) written into the folder; the parameters are those of Projection."""
+    """Write images (CR, DX, MG, US or OT) to the folder and return them; the parameters are those of Projection."""
     projection = Projection(**parameters)
     return SyntheticImages(projection, tuple(projection.write(folder)))
 
 
 def read_series(paths: Sequence[Path], accepts: Accepts | None = None) -> Volume:
-    """Return the files as the (first) volume that a model which takes ``accepts`` is given.
+    """Read files like the host and return the first volume for a model with this ``accepts``.
 
-    Raises UnreadableFile and UnsupportedInput, as the host does.
+    Raises UnreadableFile and UnsupportedInput.
     """
     series = gather([read_instance(path) for path in paths])
     grid = plan(series, accepts or Accepts())[0]

@@ -1,4 +1,4 @@
-"""The same voxels stored in another way: turned, thinned, cut; each copy is exact, nothing is interpolated."""
+"""Writes exact copies of a volume in another storage order: turned, thinned or cut, never interpolated."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ _ANONYMOUS = {"PatientName": "Copy^For Checks", "PatientID": "CHECK", "Accession
 class Stack:
     """Voxels with the header that all their images share.
 
-    voxels: (slice, row, column), or (slice, row, column, 3) in colour. affine: index -> LPS mm, None
-    for images without a place in the patient. series_uid: of the source; with ``name``, that of this
-    way of storing it, all UIDs of the written copy follow from it. motion: how the body moved, LPS -> LPS mm.
+    voxels: (slice, row, column), or (slice, row, column, 3) in colour.
+    affine: index -> LPS mm, None for images without patient geometry.
+    series_uid: of the source. name: name of this copy. All UIDs of the copy are derived from both.
+    motion: how the body was moved, LPS mm -> LPS mm.
     """
 
     header: Dataset
@@ -49,9 +50,9 @@ class Stack:
 
     @classmethod
     def of(cls, volume: Volume, image: Path) -> Stack:
-        """Return the volume as it can be written again under the header of one of its images.
+        """Return a volume with the header of one of its images, ready to be written again.
 
-        Name, ID and accession number are left behind, private elements and overlays too.
+        Name, patient ID and accession number are replaced; private elements and overlays are removed.
         """
         source = dcmread(image, stop_before_pixels=True)
         header = Dataset()
@@ -63,40 +64,42 @@ class Stack:
         return cls(header, volume.voxels, volume.affine, str(source.SeriesInstanceUID))
 
     def turned(self, name: str, axes: tuple[int, int, int], flips: Collection[int] = ()) -> Stack:
-        """Return the same body, its axes taken in this order and those of the new axes in ``flips`` reversed.
+        """Return the same body with its axes in this order, and the new axes in ``flips`` reversed.
 
-        Raises ValueError for a turn that would mirror the body, which no stored order of slices can do.
+        Raises ValueError where this would mirror the body: no storage order can do that.
         """
         assert self.affine is not None
-        way = np.zeros((4, 4))
-        way[3, 3] = 1
+        transform = np.zeros((4, 4))
+        transform[3, 3] = 1
         for new, old in enumerate(axes):
-            way[old, new] = -1 if new in flips else 1
-            way[old, 3] = self.voxels.shape[old] - 1 if new in flips else 0
-        if np.linalg.det(way) < 0:
-            raise ValueError(f"axes {axes} with {sorted(flips)} reversed would mirror the body")
+            transform[old, new] = -1 if new in flips else 1
+            transform[old, 3] = self.voxels.shape[old] - 1 if new in flips else 0
+        if np.linalg.det(transform) < 0:
+            raise ValueError(
+                f"axes {axes} with reversed axes {sorted(flips)} would mirror the body; reverse one more or one less"
+            )
         voxels = np.flip(self.voxels.transpose(axes), tuple(flips))
-        return replace(self, voxels=voxels, affine=self.affine @ way, name=name)
+        return replace(self, voxels=voxels, affine=self.affine @ transform, name=name)
 
     def rotated(self, name: str, rotation: npt.NDArray[np.float64]) -> Stack:
-        """Return the same images of a body that lay turned by this (3, 3) rotation about the middle of the grid."""
+        """Return the same images of a body that is rotated (3, 3) about the middle of the grid."""
         assert self.affine is not None
         middle = self.affine @ [*(np.array(self.voxels.shape[:3]) - 1) / 2, 1]
-        way = np.eye(4)
-        way[:3, :3] = rotation
-        way[:3, 3] = middle[:3] - rotation @ middle[:3]
-        return replace(self, affine=way @ self.affine, name=name, motion=way @ self.motion)
+        transform = np.eye(4)
+        transform[:3, :3] = rotation
+        transform[:3, 3] = middle[:3] - rotation @ middle[:3]
+        return replace(self, affine=transform @ self.affine, name=name, motion=transform @ self.motion)
 
     def thinned(self, name: str, axis: int) -> Stack:
         """Return every second voxel along the axis, at twice the spacing."""
-        taken = tuple(slice(None, None, 2 if along == axis else 1) for along in range(3))
+        selection = tuple(slice(None, None, 2 if along == axis else 1) for along in range(3))
         affine = self.affine
         if affine is not None:
             affine = affine @ np.diag([2.0 if along == axis else 1.0 for along in range(4)])
-        return replace(self, voxels=self.voxels[taken], affine=affine, name=name)
+        return replace(self, voxels=self.voxels[selection], affine=affine, name=name)
 
     def one_slice(self, name: str, index: int) -> Stack:
-        """Return this slice alone."""
+        """Return a stack of this slice only."""
         affine = self.affine
         if affine is not None:
             affine = affine.copy()
@@ -104,28 +107,28 @@ class Stack:
         return replace(self, voxels=self.voxels[index : index + 1], affine=affine, name=name)
 
     def blank(self, name: str) -> Stack:
-        """Return as many images that hold the lowest value only."""
+        """Return the same images, all voxels set to the lowest value."""
         return replace(self, voxels=np.full_like(self.voxels, self.voxels.min()), name=name)
 
     def write(
         self, folder: Path, *, without: Collection[int] = (), descending: bool = False, inverted: bool = False
     ) -> list[Path]:
-        """Write one file for each slice and return their paths.
+        """Write one file per slice and return the paths.
 
-        without: slices left out. descending: names and instance numbers run against the positions.
-        inverted: MONOCHROME1, stored so that it shows the same.
+        without: slices to omit. descending: reverse the order of names and instance numbers.
+        inverted: store as MONOCHROME1; the images look the same.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        stored, slope, intercept = _stored(self.voxels)
+        pixels, slope, intercept = _to_whole_numbers(self.voxels)
         paths = []
-        present = [index for index in range(len(stored)) if index not in without]
+        present = [index for index in range(len(pixels)) if index not in without]
         for number, index in enumerate(reversed(present) if descending else present, start=1):
             dataset = Dataset()
             dataset.update(self.header)
             put(dataset, self._identity(index, number) | self._plane(index))
             if (slope, intercept) != (1.0, 0.0) or dataset.get("Modality") in {"CT", "PT"}:
                 put(dataset, {"RescaleSlope": decimals([slope])[0], "RescaleIntercept": decimals([intercept])[0]})
-            _put_pixels(dataset, stored[index], inverted=inverted)
+            _put_pixels(dataset, pixels[index], inverted=inverted)
             paths.append(folder / f"IM{number:05}.dcm")
             encode(dataset, ExplicitVRLittleEndian).save_as(paths[-1], enforce_file_format=True)
         return paths
@@ -152,13 +155,13 @@ class Stack:
 
 
 def is_upright(affine: Affine) -> bool:
-    """Return whether the axes are perpendicular: only then can slices be cut along another one."""
+    """Return whether the axes are perpendicular; only then can the slices run along another axis."""
     directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     return bool(np.allclose(directions.T @ directions, np.eye(3), atol=1e-3))
 
 
-def _stored(voxels: Voxels) -> tuple[Voxels, float, float]:
-    """Return whole numbers of at most 16 bits, with the slope and intercept that make the voxels of them."""
+def _to_whole_numbers(voxels: Voxels) -> tuple[Voxels, float, float]:
+    """Return the voxels as whole numbers of at most 16 bits, with the slope and intercept to restore them."""
     if voxels.dtype.kind in "iu" and voxels.dtype.itemsize <= 2:
         return voxels, 1.0, 0.0
     low, high = float(voxels.min()), float(voxels.max())
@@ -166,19 +169,19 @@ def _stored(voxels: Voxels) -> tuple[Voxels, float, float]:
     return np.round((voxels - low) / slope).astype(np.uint16), slope, low
 
 
-def _put_pixels(dataset: Dataset, stored: Voxels, *, inverted: bool) -> None:
-    if stored.ndim == 3:
+def _put_pixels(dataset: Dataset, pixels: Voxels, *, inverted: bool) -> None:
+    if pixels.ndim == 3:
         colour = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
         bits = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelRepresentation": 0}
-        put(dataset, colour | bits | {"Rows": stored.shape[0], "Columns": stored.shape[1]})
-        dataset.PixelData = stored.tobytes()
+        put(dataset, colour | bits | {"Rows": pixels.shape[0], "Columns": pixels.shape[1]})
+        dataset.PixelData = pixels.tobytes()
         dataset["PixelData"].VR = "OB"
         return
-    bits_used = stored.dtype.itemsize * 8
+    depth = pixels.dtype.itemsize * 8
     if inverted:
-        limits = np.iinfo(stored.dtype)
-        stored = (int(limits.max) + int(limits.min) - stored.astype(np.int64)).astype(stored.dtype)
-    put_pixels(dataset, stored, bits=(bits_used, bits_used), signed=stored.dtype.kind == "i")
+        limits = np.iinfo(pixels.dtype)
+        pixels = (int(limits.max) + int(limits.min) - pixels.astype(np.int64)).astype(pixels.dtype)
+    put_pixels(dataset, pixels, bits=(depth, depth), signed=pixels.dtype.kind == "i")
     if inverted:
         dataset.PhotometricInterpretation = "MONOCHROME1"
 

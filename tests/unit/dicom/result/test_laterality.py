@@ -95,7 +95,7 @@ def test_a_finding_about_images_of_both_sides_is_checked_by_its_place_only(tmp_p
 
     assert write_result(images, right([]), tmp_path, geometry=Geometry.IMAGE).objects
     assert write_result(images, right([Region.point(1, 3, 3)]), tmp_path, geometry=Geometry.IMAGE).objects
-    with pytest.raises(InvalidResult, match="marked L"):
+    with pytest.raises(InvalidResult, match="Image Laterality is L"):
         write_result(images, right([Region.point(0, 3, 3)]), tmp_path, geometry=Geometry.IMAGE)
 
 
@@ -107,5 +107,5 @@ def test_whole_images_have_the_side_that_they_are_marked_with(tmp_path: Path) ->
         return lambda _: Result(findings=[finding])
 
     assert write_result(images, right(1), tmp_path, geometry=Geometry.IMAGE).objects
-    with pytest.raises(InvalidResult, match="marked L"):
+    with pytest.raises(InvalidResult, match="Image Laterality is L"):
         write_result(images, right(0), tmp_path, geometry=Geometry.IMAGE)
