@@ -1,4 +1,4 @@
-"""Bone on CT by a threshold: an honest example and a check of the whole path, no diagnostic device."""
+"""The model bone-volume: bone on CT by a threshold. An example and a test of the whole path, not for diagnosis."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ THRESHOLD_HU = 300
 
 
 class BoneVolume:
-    """Marks all voxels above 300 HU; metal, contrast medium and calcification are counted as well."""
+    """Segments all voxels above 300 HU, including metal, contrast medium and calcification."""
 
     name = "bone-volume"
     version = "1.0.0"
@@ -21,12 +21,12 @@ class BoneVolume:
     parameters: ClassVar = {"threshold": f"{THRESHOLD_HU} HU"}
 
     def predict(self, volume: Volume) -> Result:
-        """Return one segment, all that is denser than the threshold."""
+        """Return one segment with all voxels above the threshold."""
         bone = volume.voxels > THRESHOLD_HU
         return Result(segments=[Segment("Bone", bone, codes["bone"])])
 
 
 @hookimpl
 def register_models(register):
-    """Offer the model to the host."""
+    """Register the model with the host."""
     register(BoneVolume())

@@ -1,8 +1,7 @@
-"""Turns a traced TorchScript network into ONNX without torch, byte for byte the same every time.
+"""Converts a traced TorchScript network to ONNX without torch; the result is always byte-identical.
 
-The code in the archive is what ``torch.jit.trace`` wrote down: assignments and calls, no branches.
-Following it with names of ONNX values in place of tensors writes the graph. An operator that is not
-in the table below is refused, never guessed.
+The code in the archive was written by ``torch.jit.trace``: assignments and calls, no branches. The converter
+evaluates it with names of ONNX values in place of tensors, which builds the graph. Unknown operators are refused.
 """
 
 from __future__ import annotations
@@ -25,26 +24,26 @@ def convert(source: Path, target: Path) -> None:
     """Write the ONNX form of the TorchScript network ``source`` to ``target``.
 
     Input ``volume`` (1, 1, x, y, z) float32, output ``probability`` (1, classes, x, y, z).
-    Raises ArchiveFault for a network that it cannot express, ImportError without the onnx package.
+    Raises ArchiveFault for a network that cannot be converted, ImportError without the package onnx.
     """
     program = read_program(source)
     graph = _Graph()
-    result = _Follower(program, graph).call(program.root, "forward", [_Value("volume", 1)])
-    target.write_bytes(graph.serialized("volume", result.name))
+    result = _CodeEvaluator(program, graph).call(program.root, "forward", [_Value("volume", 1)])
+    target.write_bytes(graph.serialize("volume", result.name))
 
 
 @dataclass(slots=True, eq=False)
 class _Value:
-    """A tensor of the graph; ``overwritten`` once an in-place operator (``relu_``) has taken it."""
+    """A tensor of the graph. is_stale: an in-place operator (``relu_``) has overwritten it."""
 
     name: str
     channels: int
-    overwritten: bool = False
+    is_stale: bool = False
 
 
 @dataclass
 class _Graph:
-    """The nodes and constants written so far."""
+    """The nodes and constants of the ONNX graph."""
 
     nodes: list[Any] = field(default_factory=list)
     constants: list[Any] = field(default_factory=list)
@@ -65,14 +64,14 @@ class _Graph:
         return _Value(name, channels)
 
     def constant(self, values: Tensor) -> str:
-        """Store a tensor and return its name."""
+        """Add a constant tensor and return its name."""
         name = f"c{len(self.constants)}"
         kind = self._onnx.TensorProto.FLOAT
-        stored = np.ascontiguousarray(values, dtype="<f4")
-        self.constants.append(self._onnx.helper.make_tensor(name, kind, values.shape, stored.tobytes(), raw=True))
+        content = np.ascontiguousarray(values, dtype="<f4")
+        self.constants.append(self._onnx.helper.make_tensor(name, kind, values.shape, content.tobytes(), raw=True))
         return name
 
-    def serialized(self, source: str, result: str) -> bytes:
+    def serialize(self, source: str, result: str) -> bytes:
         """Return the whole model as bytes; ``result`` is renamed to ``probability``."""
         helper, kind = self._onnx.helper, self._onnx.TensorProto.FLOAT
         self.nodes.append(helper.make_node("Identity", [result], ["probability"]))
@@ -91,8 +90,8 @@ class _Graph:
         return bytes(model.SerializeToString(deterministic=True))
 
 
-class _Follower:
-    """Follows the traced code statement by statement."""
+class _CodeEvaluator:
+    """Evaluates the traced code statement by statement and adds its operators to the graph."""
 
     def __init__(self, program: Program, graph: _Graph) -> None:
         self._code = program.code
@@ -109,7 +108,7 @@ class _Follower:
         }
 
     def call(self, module: Module, method: str, arguments: Sequence[object]) -> _Value:
-        """Return what a method of the module returns."""
+        """Evaluate a method of a module and return its result."""
         function = self._code[module.kind][method]
         names: dict[str, Any] = dict(
             zip((argument.arg for argument in function.args.args), [module, *arguments], strict=True)
@@ -147,11 +146,11 @@ class _Follower:
 
     def _apply(self, operator: str, arguments: list[Any]) -> _Value:
         if operator not in self._operators:
-            raise ArchiveFault(f"the network uses torch.{operator}, which has no translation here")
-        if any(isinstance(value, _Value) and value.overwritten for value in arguments):
+            raise ArchiveFault(f"the network uses torch.{operator}, which cannot be converted")
+        if any(isinstance(value, _Value) and value.is_stale for value in arguments):
             raise ArchiveFault(f"torch.{operator} reads a tensor that an in-place operator has overwritten")
         result = self._operators[operator](*arguments)
-        arguments[0].overwritten = operator.endswith("_")
+        arguments[0].is_stale = operator.endswith("_")
         return result
 
     def _convolution(
@@ -162,7 +161,7 @@ class _Follower:
         stride: list[int],
         padding: list[int],
         dilation: list[int],
-        transposed: bool,
+        is_transposed: bool,
         output_padding: list[int],
         groups: int,
         *_: object,
@@ -175,7 +174,7 @@ class _Follower:
             "dilations": dilation,
             "group": groups,
         }
-        if not transposed:
+        if not is_transposed:
             return self._graph.add("Conv", inputs, weight.shape[0], **attributes)
         attributes["output_padding"] = output_padding
         return self._graph.add("ConvTranspose", inputs, weight.shape[1] * groups, **attributes)
@@ -193,7 +192,7 @@ class _Follower:
         *_: object,
     ) -> _Value:
         if not use_input_stats or any(part is not None for part in (weight, bias, mean, variance)):
-            raise ArchiveFault("only instance normalisation without learned or running values is translated")
+            raise ArchiveFault("instance normalisation with learned or running values cannot be converted")
         scale = self._graph.constant(np.ones(x.channels, np.float32))
         shift = self._graph.constant(np.zeros(x.channels, np.float32))
         return self._graph.add("InstanceNormalization", [x.name, scale, shift], x.channels, epsilon=epsilon)
@@ -222,4 +221,4 @@ class _Follower:
 
 
 def _unknown(node: ast.AST) -> ArchiveFault:
-    return ArchiveFault(f"the traced code holds {ast.unparse(node)!r}, which has no translation here")
+    return ArchiveFault(f"the traced code has {ast.unparse(node)!r}, which cannot be converted")

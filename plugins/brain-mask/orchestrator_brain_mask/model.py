@@ -1,4 +1,4 @@
-"""The model brain-mask as the host sees it."""
+"""The model brain-mask: its interface to the host."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.sdk import Measurement, Register, Result, Segment, UnsupportedInput, Volume, codes, hookimpl
 
 if TYPE_CHECKING:
-    from orchestrator_brain_mask.segmentation import Network
+    from orchestrator_brain_mask.segmentation import BrainNetwork
 
 METHOD = "brain mask with the CSF it encloses x voxel volume"
 
@@ -19,32 +19,32 @@ class BrainMask:
     name = "brain-mask"
     version = "1.0.0"
 
-    _coarse: Network
-    _fine: Network
+    _coarse: BrainNetwork
+    _fine: BrainNetwork
 
     def load(self, weights: Path, device: str) -> None:
         """Load both networks from the folder of the converted weights."""
-        from orchestrator_brain_mask.segmentation import OnnxNetwork
+        from orchestrator_brain_mask.segmentation import OnnxBrainNetwork
 
-        self._coarse = OnnxNetwork(weights / "coarse.onnx", device)
-        self._fine = fine = OnnxNetwork(weights / "fine.onnx", device)
+        self._coarse = OnnxBrainNetwork(weights / "coarse.onnx", device)
+        self._fine = fine = OnnxBrainNetwork(weights / "fine.onnx", device)
         self.device = fine.device
 
     def predict(self, volume: Volume) -> Result:
         """Return the segment Brain and the intracranial volume in ml.
 
-        Raises UnsupportedInput for what is not a whole head on T1-weighted MR.
+        Raises UnsupportedInput where the images are not a T1-weighted MR of a whole head.
         """
-        from orchestrator_brain_mask.grid import frame_of
+        from orchestrator_brain_mask.grid import head_axes
         from orchestrator_brain_mask.segmentation import find_brain
         from orchestrator_brain_mask.suitability import check_brain, check_images
 
         if volume.affine is None or volume.voxel_ml is None:
-            raise UnsupportedInput("the images have no place in the patient")
-        frame = frame_of(volume.affine, volume.shape)
-        check_images(volume, frame)
-        brain = find_brain(volume.voxels, frame, self._coarse, self._fine)
-        check_brain(brain, volume, frame)
+            raise UnsupportedInput("the images have no position and orientation in the patient, which this model needs")
+        axes = head_axes(volume.affine, volume.shape)
+        check_images(volume, axes)
+        brain = find_brain(volume.voxels, axes, self._coarse, self._fine)
+        check_brain(brain, volume, axes)
         ml = float(brain.mask.sum()) * volume.voxel_ml
         return Result(
             segments=[Segment("Brain", brain.mask, codes["brain"], colour=(238, 174, 128))],
@@ -54,5 +54,5 @@ class BrainMask:
 
 @hookimpl
 def register_models(register: Register) -> None:
-    """Offer the model to the host."""
+    """Register the model with the host."""
     register(BrainMask(), manifest=Path(__file__).with_name("model.toml"))

@@ -1,7 +1,7 @@
-"""Finds the brain in two looks: where it is, in a coarse cube of the whole volume; then its outline, in a fine one.
+"""Segments the brain in two steps: its position in a coarse cube of the whole volume, its outline in a fine cube.
 
-The method is that of deepbet (Fisch et al., Comput Biol Med 179:108845, 2024); the networks are its
-networks, everything around them is written anew for volumes with an affine.
+Method and networks are those of deepbet (Fisch et al., Comput Biol Med 179:108845, 2024). The code around the
+networks is our own, for volumes with an affine.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from orchestrator_brain_mask.grid import Field, Frame
+from orchestrator_brain_mask.grid import Field, HeadAxes
 
 COARSE_POINTS = 128
 FINE_POINTS = 256
 MARGIN = 0.1
-"""Added to the box around the brain on each side, as a part of its size."""
+"""Margin around the brain on each side, as a fraction of its size."""
 LEAST_OF_A_PLANE = 0.02
-"""A plane of the coarse cube belongs to the brain's box when more than this part of it is brain."""
+"""Fraction of brain above which a plane of the coarse cube belongs to the brain's box."""
 THRESHOLD = 0.5
 
 Mask = npt.NDArray[np.bool_]
 
 
-class Network(Protocol):
-    """Gives the probability of brain for a normalised cube (R, A, S)."""
+class BrainNetwork(Protocol):
+    """Computes the probability of brain for a normalized cube (R, A, S)."""
 
     def __call__(self, cube: Field) -> Field:
         """Return the probability in each cell."""
@@ -36,35 +36,35 @@ class Network(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Brain:
-    """What the networks found, on the grid of the volume.
+    """The result of the networks on the grid of the volume.
 
-    mask: bool, one component without holes; all False where the networks see no brain.
-    doubt: voxels with a probability between 0.1 and 0.9, as a part of those above 0.5.
+    mask: bool, one component without holes; all False if there is no brain.
+    doubt: number of voxels with a probability between 0.1 and 0.9, relative to the number above 0.5.
     """
 
     mask: Mask
     doubt: float
 
 
-def find_brain(voxels: npt.NDArray[Any], frame: Frame, coarse: Network, fine: Network) -> Brain:
-    """Return the brain in a volume (slice, row, column) that lies in the frame."""
-    whole = frame.box()
-    cube = frame.sample(voxels, whole, COARSE_POINTS)
+def find_brain(voxels: npt.NDArray[Any], axes: HeadAxes, coarse: BrainNetwork, fine: BrainNetwork) -> Brain:
+    """Segment the brain in a volume (slice, row, column)."""
+    whole = axes.box()
+    cube = axes.sample(voxels, whole, COARSE_POINTS)
     low, high = np.quantile(cube, (0.005, 0.995))
     nothing = Brain(np.zeros(voxels.shape, dtype=bool), doubt=1.0)
     if not high > low:
         return nothing
-    place = _extent(_largest_component(coarse(_normalized(cube, low, high)) > THRESHOLD))
+    place = _extent(_largest_component(coarse(_normalize(cube, low, high)) > THRESHOLD))
     if place is None:
         return nothing
     box = whole.part(*place, COARSE_POINTS)
-    probability = fine(_normalized(frame.sample(voxels, box, FINE_POINTS), low, high))
-    on_source = frame.bring_back(probability, box)
-    return Brain(_filled(_largest_component(on_source > THRESHOLD)), _doubt(probability))
+    probability = fine(_normalize(axes.sample(voxels, box, FINE_POINTS), low, high))
+    on_grid = axes.to_grid(probability, box)
+    return Brain(_fill_holes(_largest_component(on_grid > THRESHOLD)), _doubt(probability))
 
 
-class OnnxNetwork:
-    """A network in ONNX Runtime on the CPU or a CUDA device."""
+class OnnxBrainNetwork:
+    """A brain network in ONNX Runtime on the CPU or a CUDA device."""
 
     def __init__(self, path: Path, device: str) -> None:
         import onnxruntime
@@ -77,7 +77,7 @@ class OnnxNetwork:
         self.device = "cpu" if self._session.get_providers()[0] == "CPUExecutionProvider" else device
 
     def __call__(self, cube: Field) -> Field:
-        """Return the probability of brain, the second of the two classes."""
+        """Return the probability of brain: the second of two classes."""
         (probability,) = self._session.run(None, {"volume": cube[np.newaxis, np.newaxis]})
         brain: Field = probability[0, 1]
         return brain
@@ -92,18 +92,18 @@ def _providers(device: str) -> list[Any]:
     return [("CUDAExecutionProvider", {"device_id": number}), "CPUExecutionProvider"]
 
 
-def _normalized(cube: Field, low: float, high: float) -> Field:
-    """Return the cube cut at the two values, with the mean 0.449 and deviation 0.226 of the training data."""
-    cut = np.clip((cube - np.float32(low)) / np.float32(high - low), 0, 1)
-    deviation = cut.std(dtype=np.float64)
+def _normalize(cube: Field, low: float, high: float) -> Field:
+    """Clip the cube to the two values; normalize it to mean 0.449 and deviation 0.226, as in the training data."""
+    clipped = np.clip((cube - np.float32(low)) / np.float32(high - low), 0, 1)
+    deviation = clipped.std(dtype=np.float64)
     if deviation == 0:
-        return np.full_like(cut, 0.449)
-    result: Field = ((cut - cut.mean(dtype=np.float64)) * (0.226 / deviation) + 0.449).astype(np.float32)
+        return np.full_like(clipped, 0.449)
+    result: Field = ((clipped - clipped.mean(dtype=np.float64)) * (0.226 / deviation) + 0.449).astype(np.float32)
     return result
 
 
 def _extent(mask: Mask) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
-    """Return the first and last edge of the brain in cells, margin included, or None without a brain."""
+    """Return the first and last edge of the brain in cells, with margin; None without a brain."""
     edges = []
     for axis in range(3):
         others = tuple(other for other in range(3) if other != axis)
@@ -117,7 +117,7 @@ def _extent(mask: Mask) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64
 
 
 def _largest_component(mask: Mask) -> Mask:
-    """Return the largest part that hangs together by faces, edges or corners."""
+    """Return the largest component, connected by faces, edges or corners."""
     labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
     if count < 2:
         return mask
@@ -127,18 +127,18 @@ def _largest_component(mask: Mask) -> Mask:
     return largest
 
 
-def _filled(mask: Mask) -> Mask:
-    """Return the mask with every hole filled that no path of faces joins to the outside."""
+def _fill_holes(mask: Mask) -> Mask:
+    """Fill the holes that are not connected to the outside by faces."""
     if not mask.any():
         return mask
     (part,) = ndimage.find_objects(mask.astype(np.uint8))
     background, _ = ndimage.label(np.pad(~mask[part], 1, constant_values=True))
-    filled = mask.copy()
-    filled[part] = (background != background[0, 0, 0])[1:-1, 1:-1, 1:-1]
-    return filled
+    result = mask.copy()
+    result[part] = (background != background[0, 0, 0])[1:-1, 1:-1, 1:-1]
+    return result
 
 
 def _doubt(probability: Field) -> float:
     inside = np.count_nonzero(probability > THRESHOLD)
-    unsure = np.count_nonzero((probability > 0.1) & (probability < 0.9))
-    return unsure / inside if inside else 1.0
+    doubtful = np.count_nonzero((probability > 0.1) & (probability < 0.9))
+    return doubtful / inside if inside else 1.0

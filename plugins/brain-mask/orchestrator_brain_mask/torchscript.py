@@ -1,8 +1,8 @@
-"""Reads a TorchScript archive without torch: its modules, tensors and code, and runs nothing of it.
+"""Reads modules, tensors and code of a TorchScript archive without torch, and executes none of it.
 
 The archive is a zip: ``data.pkl`` (the tree of modules), ``data/N`` (raw tensor storages) and
-``code/**.py`` (the traced program as text). A pickle can name any class to be built; this reader
-knows four names and refuses every other.
+``code/**.py`` (the traced program as text). A pickle can create objects of any class; this reader
+allows four names and refuses all others.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Tensor = npt.NDArray[np.float32]
 
 
 class ArchiveFault(ValueError):
-    """The file is no TorchScript archive, or holds something this reader does not know."""
+    """The file is not a TorchScript archive, or has content that this reader does not support."""
 
 
 class Module:
-    """One module of the archive: ``kind`` is its class in the code, ``attributes`` its tensors, values and children."""
+    """One module of the archive. kind: its class in the code. attributes: its tensors, values and children."""
 
     kind = ""
 
@@ -56,7 +56,7 @@ def read_program(path: Path) -> Program:
             root = _Unpickler(archive, folder).load()
             return Program(root, dict(_classes(archive, folder)))
     except (zipfile.BadZipFile, KeyError, IndexError, pickle.UnpicklingError, SyntaxError) as fault:
-        raise ArchiveFault(f"{path.name} is not a TorchScript archive that can be read: {fault}") from fault
+        raise ArchiveFault(f"{path.name} cannot be read as a TorchScript archive: {fault}") from fault
 
 
 class _Storage:
@@ -72,27 +72,27 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module.split(".")[0] == "__torch__":
             return type(name, (Module,), {"kind": f"{module}.{name}"})
-        known = {
+        classes = {
             ("torch", "FloatStorage"): _Storage,
             ("torch._utils", "_rebuild_tensor_v2"): _tensor,
             ("collections", "OrderedDict"): OrderedDict,
         }
-        if (module, name) not in known:
-            raise ArchiveFault(f"the archive asks for {module}.{name}, which no network needs")
-        return known[module, name]
+        if (module, name) not in classes:
+            raise ArchiveFault(f"the archive asks for {module}.{name}, which is not allowed")
+        return classes[module, name]
 
     def persistent_load(self, identity: Any) -> Tensor:
         _, kind, key, _, count = identity
         if kind is not _Storage:
-            raise ArchiveFault("the archive holds tensors that are not 32-bit floats")
+            raise ArchiveFault("the archive has tensors that are not 32-bit floats")
         values = np.frombuffer(self._archive.read(f"{self._folder}/data/{key}"), dtype="<f4")
         if len(values) != count:
-            raise ArchiveFault(f"tensor storage {key} holds {len(values)} values instead of {count}")
+            raise ArchiveFault(f"tensor storage {key} has {len(values)} values instead of {count}")
         return values
 
 
 def _tensor(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object) -> Tensor:
-    """Return the tensor of that size; the rest of the arguments (gradient, hooks) means nothing here."""
+    """Return the tensor; the other arguments (gradient, hooks) are ignored."""
     dense = tuple(math.prod(size[axis + 1 :]) for axis in range(len(size)))
     if stride != dense:
         raise ArchiveFault(f"a tensor of size {size} has strides {stride} instead of {dense}")

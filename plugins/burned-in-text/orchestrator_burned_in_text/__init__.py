@@ -1,4 +1,4 @@
-"""The model burned-in-text: whether and where text is part of an image's pixels."""
+"""The model burned-in-text: detects text in the pixels of images."""
 
 from orchestrator_burned_in_text.model import BurnedInText, register_models
 

@@ -1,8 +1,8 @@
-"""Finds lines of text on one image with PaddlePaddle's PP-OCRv4 detector, a DB network.
+"""Detects lines of text on one image with PaddlePaddle's PP-OCRv4 detector, a DB network.
 
-The network gives, for each pixel, the probability that it lies in the core of a line of text (Liao et
-al., Real-time Scene Text Detection with Differentiable Binarization, AAAI 2020). Cores are narrower
-than the lines; each is grown back by area x UNCLIP / perimeter.
+The network computes the probability of each pixel to lie in the core of a text line (Liao et al., Real-time Scene
+Text Detection with Differentiable Binarization, AAAI 2020). Cores are narrower than the lines; each core is expanded
+by area x UNCLIP / perimeter.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Picture = npt.NDArray[np.float32]
 """(row, column), 0 = black, 1 = white."""
 
 SHORTEST_SIDE = 736
-"""Smaller images are enlarged: small type is found from about 10 pixels of height on."""
+"""Smaller images are enlarged: the network detects text from about 10 pixels height."""
 LONGEST_SIDE = 2000
-"""Larger images are reduced to this, but by no more than half."""
+"""Larger images are reduced to this size, but at most by half."""
 TILE, OVERLAP = 1280, 192
-"""The network sees at most this many pixels a side, which bounds its memory; the overlap is wider than type is high."""
+"""Tile size in pixels per side, which limits memory; the overlap exceeds the height of text."""
 STEP = 32
-"""The network halves its input five times."""
+"""Input sides must be multiples of this: the network halves its input five times."""
 
 CORE = 0.3
 LEAST_CORE_SIDE = 3
@@ -36,7 +36,7 @@ LEAST_SCORE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class TextLine:
-    """Edges of a line of text in pixels of its image; score 0..1 is the network's mean over its core."""
+    """Edges of a text line in pixels of its image; score (0..1): mean probability over its core."""
 
     top: float
     left: float
@@ -45,7 +45,7 @@ class TextLine:
     score: float
 
     def overlap(self, other: TextLine) -> float:
-        """Return the common area as a part of the smaller of the two."""
+        """Return the common area as a fraction of the smaller area."""
         height = min(self.bottom, other.bottom) - max(self.top, other.top)
         width = min(self.right, other.right) - max(self.left, other.left)
         return max(height, 0.0) * max(width, 0.0) / min(self.area, other.area)
@@ -81,57 +81,56 @@ class TextDetector:
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, picture: Picture) -> list[TextLine]:
-        """Return the lines of text on the picture, in no particular order."""
-        scaled = _scaled(picture)
-        factors = np.array(scaled.shape) / picture.shape
-        return [_unscaled(line, factors, picture.shape) for line in text_lines(self.probability(scaled))]
+        """Return the text lines on the picture, in any order."""
+        resized_picture = _resize(picture)
+        factors = np.array(resized_picture.shape) / picture.shape
+        return [_to_original(line, factors, picture.shape) for line in text_lines(self.probability(resized_picture))]
 
     def probability(self, picture: Picture) -> Picture:
-        """Return the probability of text for each pixel, tile by tile, the higher one where tiles overlap."""
+        """Return the probability of text for each pixel; where tiles overlap, the higher one."""
         result = np.zeros_like(picture)
         for part in _tiles(picture.shape):
-            seen = self._run(picture[part])
-            np.maximum(result[part], seen, out=result[part])
+            np.maximum(result[part], self._run(picture[part]), out=result[part])
         return result
 
     def _run(self, picture: Picture) -> Picture:
         rows, columns = picture.shape
-        padded = np.pad(picture, ((0, -rows % STEP), (0, -columns % STEP)), mode="edge")
-        (maps,) = self._session.run(None, {self._input: np.repeat((padded * 2 - 1)[np.newaxis, np.newaxis], 3, axis=1)})
-        seen: Picture = maps[0, 0, :rows, :columns]
-        return seen
+        full = np.pad(picture, ((0, -rows % STEP), (0, -columns % STEP)), mode="edge")
+        (maps,) = self._session.run(None, {self._input: np.repeat((full * 2 - 1)[np.newaxis, np.newaxis], 3, axis=1)})
+        probability: Picture = maps[0, 0, :rows, :columns]
+        return probability
 
 
 def text_lines(probability: Picture) -> list[TextLine]:
-    """Return the lines of text in a probability map, in its pixels."""
+    """Return the text lines in a probability map, in its pixels."""
     cores, count = ndimage.label(probability > CORE, structure=np.ones((3, 3)))
     scores = ndimage.mean(probability, cores, range(1, count + 1))
-    found = []
+    lines = []
     for (rows, columns), score in zip(ndimage.find_objects(cores), scores, strict=True):
         height, width = rows.stop - rows.start, columns.stop - columns.start
         if min(height, width) < LEAST_CORE_SIDE or score < LEAST_SCORE:
             continue
-        grown = height * width * UNCLIP / (2 * (height + width))
-        edges = (rows.start - grown, columns.start - grown, rows.stop + grown, columns.stop + grown)
-        found.append(TextLine(*edges, score=float(score)))
-    return found
+        margin = height * width * UNCLIP / (2 * (height + width))
+        edges = (rows.start - margin, columns.start - margin, rows.stop + margin, columns.stop + margin)
+        lines.append(TextLine(*edges, score=float(score)))
+    return lines
 
 
-def _scaled(picture: Picture) -> Picture:
-    """Return the picture in the size in which the network knows type."""
+def _resize(picture: Picture) -> Picture:
+    """Return the picture at a size suitable for the network."""
     factor = max(SHORTEST_SIDE / min(picture.shape), 1.0)
     factor = min(factor, max(LONGEST_SIDE / max(picture.shape), 0.5))
     if factor == 1.0:
         return picture
-    if factor < 1.0:  # strokes thinner than the new pixel must not fall between two samples
+    if factor < 1.0:  # so that thin strokes do not fall between two samples
         picture = ndimage.uniform_filter(picture, 1 / factor)
     shape = np.maximum(np.round(np.array(picture.shape) * factor), 1)
     result: Picture = ndimage.zoom(picture, shape / picture.shape, order=1, grid_mode=True, mode="nearest")
     return result
 
 
-def _unscaled(line: TextLine, factors: npt.NDArray[np.float64], shape: tuple[int, ...]) -> TextLine:
-    """Return the line in pixel centres of the original image, cut at its border."""
+def _to_original(line: TextLine, factors: npt.NDArray[np.float64], shape: tuple[int, ...]) -> TextLine:
+    """Return the line in pixels of the original image, clipped to its border."""
     (row, column), (rows, columns) = factors, shape
     return TextLine(
         top=max(line.top / row - 0.5, -0.5),
@@ -150,7 +149,7 @@ def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
 
 
 def tile_starts(side: int) -> list[int]:
-    """Return where tiles begin so that they cover the side with at least OVERLAP in common."""
+    """Return the starts of tiles that cover a side with at least OVERLAP pixels in common."""
     if side <= TILE:
         return [0]
     count = -(-(side - OVERLAP) // (TILE - OVERLAP))

@@ -1,4 +1,4 @@
-"""The model burned-in-text as the host sees it."""
+"""The model burned-in-text: its interface to the host."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Image = npt.NDArray[Any]
 """(row, column), grey values of any type."""
 
 ENOUGH_IMAGES = 5
-"""Text stands still in a cine loop: once some is found, a few images spread over the series tell where it is."""
+"""Images to check once text was found: text has a fixed place in a cine loop, so a few images are enough."""
 MOST_IMAGES = 200
 MOST_REGIONS = 40
 SAME_PLACE = 0.5
 
 
 class BurnedInText:
-    """Says whether and where text is part of the pixels of ultrasounds, radiographs and screen captures."""
+    """Detects text in the pixels of ultrasound, radiographs and screen captures."""
 
     name = "burned-in-text"
     version = "1.0.0"
@@ -40,18 +40,16 @@ class BurnedInText:
         self.device = self._detect.device
 
     def predict(self, volume: Volume) -> Result:
-        """Return the finding "Text burned into the image" with a box around each line, the surest first.
+        """Return the finding "Text burned into the image" with a box around each line, the highest score first.
 
-        Images are looked at from the whole series inwards (first, last, middle, quarters ...): five
-        where text is found, else all of them. A series of more than 200 images without text in those
-        looked at is "undetermined".
+        Images are checked in the order first, last, middle, quarters and so on: five if they have text, else all,
+        at most 200. Without text in 200 images of a longer series the finding is "undetermined".
         """
-        found, looked = look(volume.voxels, self._overlay)
-        lines = distinct_places(found)
-        everything = looked == volume.shape[0]
+        all_lines, count = search_lines(volume.voxels, self._overlay)
+        lines = distinct_places(all_lines)
         return Result(
-            findings=[finding_of(lines, everything_seen=everything)],
-            notes={"images looked at": f"{looked} of {volume.shape[0]}", "lines of text": str(len(lines))},
+            findings=[finding_of(lines, is_complete=count == volume.shape[0])],
+            notes={"images looked at": f"{count} of {volume.shape[0]}", "lines of text": str(len(lines))},
         )
 
     def _overlay(self, image: Image) -> list[TextLine]:
@@ -61,20 +59,20 @@ class BurnedInText:
         return [line for line in self._detect(picture) if is_overlay(line, picture)]
 
 
-def look(
+def search_lines(
     images: npt.NDArray[Any], lines_on: Callable[[Image], list[TextLine]]
 ) -> tuple[list[tuple[int, TextLine]], int]:
-    """Return the lines found, each with the index of its image, and how many images were looked at."""
-    found: list[tuple[int, TextLine]] = []
-    for looked, index in enumerate(spread(len(images)), start=1):
-        found += [(index, line) for line in lines_on(images[index])]
-        if looked == MOST_IMAGES or (found and looked >= ENOUGH_IMAGES):
-            return found, looked
-    return found, len(images)
+    """Return the text lines, each with the index of its image, and the number of images checked."""
+    lines: list[tuple[int, TextLine]] = []
+    for count, index in enumerate(spread(len(images)), start=1):
+        lines += [(index, line) for line in lines_on(images[index])]
+        if count == MOST_IMAGES or (lines and count >= ENOUGH_IMAGES):
+            return lines, count
+    return lines, len(images)
 
 
 def picture_of(image: Image) -> Picture:
-    """Return the image from 0 = black to 1 = white: 8 bits as they are, more bits between two percentiles."""
+    """Return the image from 0 (black) to 1 (white): 8 bits unchanged, more bits between two percentiles."""
     if image.dtype == np.uint8:
         return image.astype(np.float32) / np.float32(255)
     low, high = np.quantile(image[::2, ::2], (0.005, 0.995))
@@ -87,7 +85,7 @@ def picture_of(image: Image) -> Picture:
 
 
 def spread(count: int) -> Iterator[int]:
-    """Yield 0 to count - 1, each once, so that any first few are spread over the whole: ends, middle, quarters."""
+    """Yield 0 to count - 1, so that the first ones are spread evenly: ends, middle, quarters and so on."""
     yield from sorted({0, count - 1})
     gaps = [(0, count - 1)]
     while gaps:
@@ -100,20 +98,20 @@ def spread(count: int) -> Iterator[int]:
         gaps = halves
 
 
-def distinct_places(found: Sequence[tuple[int, TextLine]]) -> list[tuple[int, TextLine]]:
-    """Return each place once, with the image on which it is surest; the surest first."""
-    kept: list[tuple[int, TextLine]] = []
-    for index, line in sorted(found, key=lambda each: -each[1].score):
-        if all(line.overlap(other) < SAME_PLACE for _, other in kept):
-            kept.append((index, line))
-    return kept
+def distinct_places(lines: Sequence[tuple[int, TextLine]]) -> list[tuple[int, TextLine]]:
+    """Return each place once, from the image with its highest score; the highest score first."""
+    places: list[tuple[int, TextLine]] = []
+    for index, line in sorted(lines, key=lambda each: -each[1].score):
+        if all(line.overlap(other) < SAME_PLACE for _, other in places):
+            places.append((index, line))
+    return places
 
 
-def finding_of(lines: Sequence[tuple[int, TextLine]], *, everything_seen: bool) -> Finding:
-    """Return the finding: present where there are lines, absent where there are none and every image was seen."""
+def finding_of(lines: Sequence[tuple[int, TextLine]], *, is_complete: bool) -> Finding:
+    """Return the finding: present with lines, absent without lines if all images were checked (``is_complete``)."""
     name = codes["burned in text"]
     if not lines:
-        return Finding(name, Presence.ABSENT if everything_seen else Presence.UNDETERMINED)
+        return Finding(name, Presence.ABSENT if is_complete else Presence.UNDETERMINED)
     regions = [
         Region.box(index, line.top, line.left, line.bottom, line.right, score=line.score)
         for index, line in lines[:MOST_REGIONS]
@@ -123,5 +121,5 @@ def finding_of(lines: Sequence[tuple[int, TextLine]], *, everything_seen: bool) 
 
 @hookimpl
 def register_models(register: Register) -> None:
-    """Offer the model to the host."""
+    """Register the model with the host."""
     register(BurnedInText(), manifest=Path(__file__).with_name("model.toml"))

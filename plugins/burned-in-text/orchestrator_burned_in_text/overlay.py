@@ -1,10 +1,9 @@
-"""Tells type that a computer drew over an image from anatomy and lead letters that look like type.
+"""Distinguishes text that a computer drew on an image from anatomy and lead letters.
 
-The network was trained on photographs: the folds of a hilum, ribs and a spine are lines of text to it,
-with scores as high as real ones. Type that was drawn over an image has edges one or two pixels wide
-whatever the image shows; anatomy, noise and letters of lead have not. Measured on ultrasounds with
-test names (also at 0.6 to 3 times their size and as JPEG) and on radiographs, MR and scintigrams
-without any: MODEL_CARD.md.
+The network was trained on photographs: it takes hila, ribs and spines for text, with scores as high as for real text.
+Text that a computer drew has edges one or two pixels wide, unlike anatomy, noise and lead letters. This was measured
+on ultrasound with test names (also scaled by 0.6 to 3 and as JPEG) and on radiographs, MR and scintigrams without
+text: MODEL_CARD.md.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ from orchestrator_burned_in_text.detector import Picture, TextLine
 
 LEAST_CRISP = 0.1
 LEAST_CONTRAST = 0.06
-"""Between black and white; below, noise has edges as steep as type."""
+"""Smallest contrast, 0..1; below it, noise has edges as steep as text."""
 SMALLEST_TYPE = 6.0
-"""Pixels; what is smaller cannot be read."""
+"""Smallest height of readable text, pixels."""
 LARGEST_TYPE = 0.12
-"""Height of a line as a part of the longer side of the image."""
+"""Largest height of a line as a fraction of the longer side of the image."""
 MARKER, MARKER_ASPECT = 0.035, 1.5
-"""A lone letter larger than this is a side marker: it identifies nobody, and nearly every radiograph has one."""
+"""A single letter larger than this is a side marker, which nearly every radiograph has; it identifies nobody."""
 
 
 def is_overlay(line: TextLine, picture: Picture) -> bool:
-    """Return whether the line on the picture has the size and the edges of type drawn by a computer."""
-    height, width = sorted((line.height, line.width))  # type may run from top to bottom too
+    """Return whether the line on the picture has the size and the edges of text drawn by a computer."""
+    height, width = sorted((line.height, line.width))  # text may be vertical
     part = height / max(picture.shape)
     if height < SMALLEST_TYPE or part > LARGEST_TYPE:
         return False
@@ -36,11 +35,10 @@ def is_overlay(line: TextLine, picture: Picture) -> bool:
 
 
 def crispness(line: TextLine, picture: Picture) -> float:
-    """Return the part of the line's pixels at which half the contrast is crossed within the width of an edge.
+    """Return the fraction of the line's pixels where half the contrast changes within the width of an edge.
 
-    Taken in windows as long as the line is high, and the median of them: a name that runs from air over
-    bone has another contrast at each letter. An edge is 2 pixels wide in small type and up to 6 in large
-    type, which was often enlarged.
+    This is the median over windows as long as the line is high, because the contrast of a name varies from air to
+    bone. An edge is 2 pixels wide in small text and up to 6 in large text, which is often enlarged.
     """
     top, left = max(round(line.top), 0), max(round(line.left), 0)
     part = picture[top : round(line.bottom) + 1, left : round(line.right) + 1]
@@ -48,13 +46,13 @@ def crispness(line: TextLine, picture: Picture) -> float:
         part = part.T
     height, length = part.shape
     count = max(round(length / max(height, 1)), 1)
-    windows = [_crossed(window) for window in np.array_split(part, count, axis=1)]
-    seen = [crossed for crossed in windows if crossed is not None]
-    return float(np.median(seen)) if seen else 0.0
+    values = [_window_crispness(window) for window in np.array_split(part, count, axis=1)]
+    known_values = [value for value in values if value is not None]
+    return float(np.median(known_values)) if known_values else 0.0
 
 
-def _crossed(window: Picture) -> float | None:
-    """Return the crispness of one window, None where it has too little contrast to tell."""
+def _window_crispness(window: Picture) -> float | None:
+    """Return the crispness of one window, None where its contrast is too small."""
     half = int(np.clip(np.ceil(min(window.shape) / 30), 1, 3))
     low, high = np.quantile(window, (0.02, 0.98))
     if min(window.shape) < 2 * half + 2 or high - low < LEAST_CONTRAST:

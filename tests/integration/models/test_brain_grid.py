@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from orchestrator_brain_mask.grid import Frame, frame_of
+from orchestrator_brain_mask.grid import HeadAxes, head_axes
 from orchestrator_brain_mask.segmentation import find_brain
 
 from orchestrator.testing import ORIENTATIONS, Phantom
@@ -53,9 +53,9 @@ FLIPS = st.tuples(st.booleans(), st.booleans(), st.booleans())
 @given(ORDERS, FLIPS)
 def test_the_networks_see_the_same_cube_however_the_volume_is_stored(order, flips):
     voxels, affine = head()
-    expected = frame_of(affine, voxels.shape)
+    expected = head_axes(affine, voxels.shape)
     stored, matrix = turned(voxels, affine, order, flips)
-    frame = frame_of(matrix, stored.shape)
+    frame = head_axes(matrix, stored.shape)
     np.testing.assert_allclose(
         frame.sample(stored, frame.box(), 32), expected.sample(voxels, expected.box(), 32), atol=1e-3
     )
@@ -66,22 +66,22 @@ def test_the_networks_see_the_same_cube_however_the_volume_is_stored(order, flip
 def test_a_cube_comes_back_onto_the_grid_it_was_sampled_from(order, flips):
     voxels, affine = head()
     stored, matrix = turned(voxels, affine, order, flips)
-    frame = frame_of(matrix, stored.shape)
-    back = frame.bring_back(frame.sample(stored, frame.box(), 64), frame.box())
+    frame = head_axes(matrix, stored.shape)
+    back = frame.to_grid(frame.sample(stored, frame.box(), 64), frame.box())
     assert ((back > 50) != (stored > 50)).mean() < 0.01
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_axes_point_to_right_front_and_top(orientation):
     phantom = Phantom(orientation=orientation, spacing=SPACING)
-    frame = frame_of(phantom.affine, phantom.shape)
+    frame = head_axes(phantom.affine, phantom.shape)
     towards_ras = np.diag([-1, -1, 1]) @ phantom.affine[:3, :3]
-    np.testing.assert_allclose(np.abs(frame.to_frame).max(axis=0), SPACING)
-    assert ((frame.to_frame * towards_ras).sum(axis=0) > 0).all()
+    np.testing.assert_allclose(np.abs(frame.matrix).max(axis=0), SPACING)
+    assert ((frame.matrix * towards_ras).sum(axis=0) > 0).all()
 
 
 def test_the_box_around_a_mask_holds_its_voxels_edge_to_edge():
-    frame = Frame(np.diag(SPACING), np.zeros(3), (10, 10, 10))
+    frame = HeadAxes(np.diag(SPACING), np.zeros(3), (10, 10, 10))
     mask = np.zeros((10, 10, 10), dtype=bool)
     mask[2:5, 3, 4:6] = True
     box = frame.around(mask)
@@ -90,7 +90,7 @@ def test_the_box_around_a_mask_holds_its_voxels_edge_to_edge():
 
 def test_the_brain_is_one_piece_without_holes_on_the_grid_of_the_source():
     voxels, affine = head()
-    brain = find_brain(voxels, frame_of(affine, voxels.shape), bright, bright)
+    brain = find_brain(voxels, head_axes(affine, voxels.shape), bright, bright)
     z, y, x = np.indices(voxels.shape)
     expected = ((z - 20) / 12) ** 2 + ((y - 22) / 14) ** 2 + ((x - 30) / 16) ** 2 < 1
     assert 2 * (brain.mask & expected).sum() / (brain.mask.sum() + expected.sum()) > 0.98
@@ -101,13 +101,13 @@ def test_the_brain_is_one_piece_without_holes_on_the_grid_of_the_source():
 @pytest.mark.parametrize("seen", [0.0, 0.4])
 def test_no_brain_seen_is_an_empty_mask(seen):
     voxels, affine = head()
-    brain = find_brain(voxels, frame_of(affine, voxels.shape), lambda cube: np.full_like(cube, seen), bright)
+    brain = find_brain(voxels, head_axes(affine, voxels.shape), lambda cube: np.full_like(cube, seen), bright)
     assert not brain.mask.any()
 
 
 def test_a_volume_of_one_value_is_never_given_to_a_network():
     voxels, affine = head()
-    brain = find_brain(np.zeros_like(voxels), frame_of(affine, voxels.shape), _never, _never)
+    brain = find_brain(np.zeros_like(voxels), head_axes(affine, voxels.shape), _never, _never)
     assert not brain.mask.any()
 
 

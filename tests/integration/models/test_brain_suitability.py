@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from orchestrator_brain_mask.grid import frame_of
+from orchestrator_brain_mask.grid import head_axes
 from orchestrator_brain_mask.segmentation import Brain
 from orchestrator_brain_mask.suitability import check_brain, check_images
 from scipy import ndimage
@@ -45,7 +45,7 @@ T1 = {"fluid": 20, "grey": 60, "white": 100}
 def check(voxels: np.ndarray, mask: np.ndarray = BRAIN, doubt: float = 0.015, spacing: float = CELL_MM) -> None:
     given = volume(voxels, spacing=spacing)
     assert given.affine is not None
-    check_brain(Brain(mask, doubt), given, frame_of(given.affine, given.shape))
+    check_brain(Brain(mask, doubt), given, head_axes(given.affine, given.shape))
 
 
 def test_a_folded_mask_that_is_brightest_in_its_depth_passes():
@@ -123,9 +123,9 @@ def test_networks_in_doubt_are_not_believed():
 )
 def test_images_that_cannot_be_a_t1_of_a_head_are_refused_before_any_network_runs(given, said):
     with pytest.raises(UnsupportedInput, match=said):
-        check_images(given, frame_of(given.affine, given.shape))
+        check_images(given, head_axes(given.affine, given.shape))
 
 
 @pytest.mark.parametrize("given", [volume(np.zeros(SHAPE)), volume(np.zeros(SHAPE), modality="", EchoTime=2.98)])
 def test_images_that_could_be_a_t1_of_a_head_are_looked_at(given):
-    check_images(given, frame_of(given.affine, given.shape))
+    check_images(given, head_axes(given.affine, given.shape))

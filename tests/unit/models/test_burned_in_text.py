@@ -14,8 +14,8 @@ from orchestrator_burned_in_text.model import (
     MOST_IMAGES,
     distinct_places,
     finding_of,
-    look,
     picture_of,
+    search_lines,
     spread,
 )
 from orchestrator_burned_in_text.overlay import is_overlay
@@ -115,14 +115,14 @@ def test_the_first_turns_are_spread_over_the_series():
 
 
 def test_a_few_images_are_enough_where_text_is_found():
-    found, looked = look(np.zeros((90, 4, 4)), lambda image: [LINE])
+    found, looked = search_lines(np.zeros((90, 4, 4)), lambda image: [LINE])
     assert looked == ENOUGH_IMAGES
     assert [index for index, _ in found] == [0, 89, 44, 22, 66]
 
 
 def test_every_image_is_looked_at_before_text_is_called_absent():
     images = np.arange(90).reshape(90, 1, 1)
-    found, looked = look(images, lambda image: [LINE] if image[0, 0] == 33 else [])
+    found, looked = search_lines(images, lambda image: [LINE] if image[0, 0] == 33 else [])
     assert found == [(33, LINE)]
     assert ENOUGH_IMAGES < looked <= 90
 
@@ -131,8 +131,8 @@ def test_every_image_is_looked_at_before_text_is_called_absent():
     ("count", "presence"), [(MOST_IMAGES, Presence.ABSENT), (MOST_IMAGES + 1, Presence.UNDETERMINED)]
 )
 def test_absent_is_said_only_when_all_was_seen(count, presence):
-    found, looked = look(np.zeros((count, 2, 2)), lambda image: [])
-    assert finding_of(distinct_places(found), everything_seen=looked == count).presence is presence
+    found, looked = search_lines(np.zeros((count, 2, 2)), lambda image: [])
+    assert finding_of(distinct_places(found), is_complete=looked == count).presence is presence
 
 
 def test_a_place_is_given_once_with_its_surest_image():
