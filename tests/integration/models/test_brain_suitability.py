@@ -106,7 +106,7 @@ def test_a_brain_cut_off_by_the_edge_of_the_images_is_refused():
 
 
 def test_networks_in_doubt_are_not_believed():
-    with pytest.raises(UnsupportedInput, match="in doubt"):
+    with pytest.raises(UnsupportedInput, match="is doubtful"):
         check(cortex(BRAIN, **T1), doubt=0.04)
 
 

@@ -100,7 +100,7 @@ def test_a_cut_tensor_is_refused(tmp_path):
     with zipfile.ZipFile(path, "w") as cut:
         for name, content in parts.items():
             cut.writestr(name, content[:8] if name.endswith("data/0") else content)
-    with pytest.raises(ArchiveFault, match="holds 2 values"):
+    with pytest.raises(ArchiveFault, match="has 2 values"):
         read_program(path)
 
 
