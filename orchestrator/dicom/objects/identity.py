@@ -51,7 +51,8 @@ def identity_of(path: Path) -> StudyIdentity:
 
 def study_identity(header: Dataset) -> StudyIdentity:
     """Return patient and study of a header; an absent attribute is empty text."""
-    return StudyIdentity(**{field: _text(header, keyword) for keyword, field in _OF_IDENTITY.items()})
+    values = {field: header.get(keyword) for keyword, field in _OF_IDENTITY.items()}
+    return StudyIdentity(**{field: "" if value is None else str(value) for field, value in values.items()})
 
 
 def patient_and_study(header: Dataset, identity: StudyIdentity | None = None) -> Dataset:
@@ -117,8 +118,3 @@ def _copy_item(item: Dataset) -> Dataset:
 def _plain(value: object) -> object:
     """Return a name, date or number as plain text; pydicom's names would keep their original encoding."""
     return list(map(str, value)) if isinstance(value, MultiValue) else "" if value is None else str(value)
-
-
-def _text(header: Dataset, keyword: str) -> str:
-    value = header.get(keyword)
-    return "" if value is None else str(value)

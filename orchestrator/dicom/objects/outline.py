@@ -24,7 +24,7 @@ def outline(plane: npt.NDArray[Any]) -> Points:
     The border follows pixel edges, so the area of the polygon is the area of the piece including holes.
     Very long borders are thinned to the number of points that one SCOORD can hold.
     """
-    return _border(_largest_piece(plane))
+    return next(outlines(plane))
 
 
 def outlines(plane: npt.NDArray[Any]) -> Iterator[Points]:
@@ -52,13 +52,6 @@ def _border(piece: npt.NDArray[np.bool_]) -> Points:
     border = _corners(_walk(ndimage.binary_fill_holes(piece)))
     step = -(-len(border) // MOST_POINTS)
     return border[::step]
-
-
-def _largest_piece(plane: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    pieces, _ = ndimage.label(plane)
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    return np.asarray(pieces == sizes.argmax())
 
 
 def _walk(piece: npt.NDArray[np.bool_]) -> Points:

@@ -92,12 +92,9 @@ def _common_faults(dataset: Dataset, modules: Dataset) -> Iterator[str]:
     for keyword in ("SeriesInstanceUID", "SOPInstanceUID"):
         if not str(dataset[keyword].value).startswith("2.25.") or not UID(dataset[keyword].value).is_valid:
             yield f"{keyword} is not a UID of this host"
-    if not any(_is_processing(item) for item in dataset.get("ContributingEquipmentSequence", [])):
+    purposes = [each.PurposeOfReferenceCodeSequence[0] for each in dataset.get("ContributingEquipmentSequence", [])]
+    if not any(purpose.CodeValue == _PROCESSING_EQUIPMENT for purpose in purposes):
         yield "ContributingEquipmentSequence lacks (109102, DCM, Processing Equipment)"
-
-
-def _is_processing(item: Dataset) -> bool:
-    return bool(item.PurposeOfReferenceCodeSequence[0].CodeValue == _PROCESSING_EQUIPMENT)
 
 
 def _sr_faults(dataset: Dataset) -> Iterator[str]:

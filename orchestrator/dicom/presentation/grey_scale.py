@@ -47,7 +47,10 @@ class GreyScale:
             header = self._source.image_header(frame)
             window = _window_of(header)
             if window is None and header.get("VOILUTSequence"):
-                tables.append(_table_item(header, frame))
+                item = Dataset()
+                item.ReferencedImageSequence = references([frame])
+                item.VOILUTSequence = header.VOILUTSequence[:1]
+                tables.append(item)
             else:
                 by_window.setdefault(window or self._default, []).append(frame)
         items = [*tables, *(_window_item(window, group) for window, group in by_window.items())]
@@ -98,11 +101,4 @@ def _window_item(window: Window, frames: Sequence[FrameReference]) -> Dataset:
     item.WindowCenter, item.WindowWidth, function = window
     if function:
         item.VOILUTFunction = function
-    return item
-
-
-def _table_item(header: Dataset, frame: FrameReference) -> Dataset:
-    item = Dataset()
-    item.ReferencedImageSequence = references([frame])
-    item.VOILUTSequence = header.VOILUTSequence[:1]
     return item

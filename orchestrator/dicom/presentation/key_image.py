@@ -25,7 +25,7 @@ from orchestrator.dicom.result.source_grid import common_sides, lossy_compressio
 from orchestrator.dicom.view.overlay import Overlay
 from orchestrator.dicom.view.picture import BANNER, Picture
 from orchestrator.domain.model import ModelDescription
-from orchestrator.domain.result import Finding, Presence
+from orchestrator.domain.result import Presence
 
 KIND = "SC"
 NARROWEST = 512
@@ -93,7 +93,8 @@ def _text_lines(grid_result: GridResult) -> Iterator[str]:
         yield f"Nothing found{f': {labels}' if labels else ''}"
     for finding in grid_result.unplaced_findings:
         if not finding.images:
-            yield _sentence(finding)
+            score = "" if finding.score is None else f", score {finding.score:.2f}"
+            yield f"{finding.name.meaning}: {_PRESENCE_TEXT[finding.presence]}{score}"
     for finding in grid_result.result.findings:
         if finding.urgency is not None and finding.presence is not Presence.ABSENT:
             yield f"{finding.name.meaning}: urgency {finding.urgency}"
@@ -101,11 +102,6 @@ def _text_lines(grid_result: GridResult) -> Iterator[str]:
         if measurement.segment is None:
             unit = "" if measurement.unit == "1" else f" {measurement.unit}"
             yield f"{measurement.name.meaning}: {measurement.value:,.6g}{unit}"
-
-
-def _sentence(finding: Finding) -> str:
-    score = "" if finding.score is None else f", score {finding.score:.2f}"
-    return f"{finding.name.meaning}: {_PRESENCE_TEXT[finding.presence]}{score}"
 
 
 def _secondary_capture(

@@ -38,6 +38,7 @@ def key_object(
     headers = {frame.sop_uid: _image(grid_result, frame) for grid_result, frame in images}
     references = evidence(headers.values())
     source = grid_results[0].source
+    names = dict.fromkeys(name for grid_result in grid_results for name in _names(grid_result))
     equipment = provenance.equipment(model)
     document: Dataset = KeyObjectSelectionDocument(
         evidence=references,
@@ -45,7 +46,7 @@ def key_object(
             document_title=codes.DCM.OfInterest,
             referenced_objects=references,
             observer_device_context=observer(model),
-            description=_description(grid_results),
+            description=f"{provenance.UNVERIFIED}: {', '.join(names)}"[:_LONGEST_DESCRIPTION],
         ),
         series_instance_uid=uids.of(KIND, "series"),
         series_number=provenance.series_number(model, KIND),
@@ -86,11 +87,6 @@ def _correct_references(document: Dataset, images: Sequence[FrameReference]) -> 
             image = item.ReferencedSOPSequence[0]
             if numbers[image.ReferencedSOPInstanceUID]:
                 image.ReferencedFrameNumber = sorted(numbers[image.ReferencedSOPInstanceUID])
-
-
-def _description(grid_results: Sequence[GridResult]) -> str:
-    names = ", ".join(dict.fromkeys(name for grid_result in grid_results for name in _names(grid_result)))
-    return f"{provenance.UNVERIFIED}: {names}"[:_LONGEST_DESCRIPTION]
 
 
 def _names(grid_result: GridResult) -> Iterator[str]:

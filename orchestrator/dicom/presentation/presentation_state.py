@@ -23,7 +23,6 @@ from orchestrator.dicom.objects import provenance
 from orchestrator.dicom.objects.provenance import Clock, DerivedUids
 from orchestrator.dicom.presentation.drawing import Drawing, Layer, drawings
 from orchestrator.dicom.presentation.grey_scale import GreyScale
-from orchestrator.dicom.read.grid import FrameReference
 from orchestrator.dicom.result.grid_result import GridResult
 from orchestrator.dicom.result.key_slices import key_slices
 from orchestrator.dicom.result.source_grid import SourceGrid, common_sides, references
@@ -72,7 +71,8 @@ def presentation_states(
 
 def _groups(grid_result: GridResult, group: Sequence[Drawing]) -> Sequence[Sequence[Drawing]]:
     """Return the drawings grouped by look; with too many looks, only the drawings on key slices."""
-    grey = [each for each in group if not _in_colour(grid_result.frame(each.place))]
+    layouts = {each.place: grid_result.frame(each.place).layout for each in group}
+    grey = [each for each in group if (layout := layouts[each.place]) is None or not layout.colour]
     if len(grey) < len(group):
         _log.info(
             "series %s has images in colour; no presentation state is written for them", grid_result.source.series_uid
@@ -82,10 +82,6 @@ def _groups(grid_result: GridResult, group: Sequence[Drawing]) -> Sequence[Seque
         slices = set(key_slices(grid_result))
         groups = _by_look(grid_result.source, [each for each in grey if each.place in slices])
     return list(groups.values())
-
-
-def _in_colour(frame: FrameReference) -> bool:
-    return frame.layout is not None and frame.layout.colour
 
 
 def _by_look(source: SourceGrid, group: Sequence[Drawing]) -> Mapping[Look, list[Drawing]]:
@@ -116,17 +112,13 @@ def _state(source: SourceGrid, group: Sequence[Drawing], grey: GreyScale, model:
     state.SeriesDescription = provenance.series_description(model, "outlines")
     state.ContentQualification = provenance.qualification(model, source.header.get("ContentQualification") or "")
     state.ContentLabel, state.ContentDescription, state.ContentCreatorName = "AI_UNVERIFIED", provenance.UNVERIFIED, ""
-    state.ReferencedSeriesSequence = [_series(source, frames)]
+    series = Dataset()
+    series.SeriesInstanceUID, series.ReferencedImageSequence = source.series_uid, references(frames)
+    state.ReferencedSeriesSequence = [series]
     _draw(state, source, group, model)
     state.DisplayedAreaSelectionSequence = [_displayed_area(header)]
     grey.describe(state, frames)
     return state
-
-
-def _series(source: SourceGrid, frames: Sequence[FrameReference]) -> Dataset:
-    series = Dataset()
-    series.SeriesInstanceUID, series.ReferencedImageSequence = source.series_uid, references(frames)
-    return series
 
 
 def _draw(state: Dataset, source: SourceGrid, group: Sequence[Drawing], model: ModelDescription) -> None:

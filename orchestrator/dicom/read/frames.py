@@ -42,15 +42,12 @@ def frames_of(instances: Iterable[Instance]) -> Iterator[Frame]:
         if instance.pixels is None:
             raise UnsupportedInput(InputFault.NO_PIXELS, f"instance {instance.sop_uid} has no pixel data")
         layout = pixel_layout(instance.headers, instance.pixels, instance.frames, instance.sop_uid)
-        header = _header(instance) if _needs_header(instance) else None
+        needs_header = instance.headers.keys() & {"NumberOfFrames", "ModalityLUTType"}
+        header = _header(instance) if needs_header else None
         table = None if header is None else _modality_lut(header, layout)
         for number, headers in _frame_headers(instance, header):
             scale = read_rescale(headers, instance.sop_class, instance.sop_uid, table)
             yield Frame(instance, number, headers, plane(headers), layout, scale)
-
-
-def _needs_header(instance: Instance) -> bool:
-    return "NumberOfFrames" in instance.headers or "ModalityLUTType" in instance.headers
 
 
 def _header(instance: Instance) -> Dataset:

@@ -57,6 +57,12 @@ class FrameReference:
     layout: PixelLayout | None = None
     rescale: Rescale = UNSCALED
 
+    @classmethod
+    def of(cls, frame: Frame) -> FrameReference:
+        """Return the reference to an image."""
+        instance = frame.instance
+        return cls(instance.path, instance.sop_uid, instance.sop_class, frame.number, frame.layout, frame.rescale)
+
     @property
     def numbers(self) -> list[int] | None:
         """Referenced Frame Number; None for a single-frame file."""
@@ -151,29 +157,17 @@ def _grid(
 ) -> Grid:
     first = frames[0].layout
     in_colour = first.colour and accepts.colour
+    grey = [(frame.layout, frame.rescale) for frame in frames if not frame.layout.colour]
     shape = (len(frames), first.rows, first.columns, *((3,) if in_colour else ()))
     return Grid(
         shape=shape,
-        dtype=_dtype(frames),
+        dtype=common_dtype(grey) if grey else np.dtype(np.uint8),
         affine=affine,
         positions=positions,
         unit=frames[0].rescale.unit,
         modality=text(frames[0].headers, "Modality"),
         facts=_volume_facts(frames),
-        frames=tuple(map(_reference, frames)),
-    )
-
-
-def _dtype(frames: Sequence[Frame]) -> np.dtype[Any]:
-    """Return uint8 for colour images or their luminance, else the type that holds all grey values."""
-    grey = [(frame.layout, frame.rescale) for frame in frames if not frame.layout.colour]
-    return common_dtype(grey) if grey else np.dtype(np.uint8)
-
-
-def _reference(frame: Frame) -> FrameReference:
-    instance = frame.instance
-    return FrameReference(
-        instance.path, instance.sop_uid, instance.sop_class, frame.number, frame.layout, frame.rescale
+        frames=tuple(map(FrameReference.of, frames)),
     )
 
 
@@ -221,7 +215,8 @@ def _comparable(value: str) -> str:
 def _check_stackable(frames: Sequence[Frame]) -> None:
     """Refuse images that cannot form one stack, wherever they lie."""
     total = len(frames)
-    if localizers := sum("LOCALIZER" in _kinds(frame.headers) for frame in frames):
+    kinds = [(*frame.headers.get("ImageType", ()), *frame.headers.get("FrameType", ())) for frame in frames]
+    if localizers := sum("LOCALIZER" in map(str.upper, map(str, each)) for each in kinds):
         raise UnsupportedInput(InputFault.LOCALIZER, f"{localizers} of {total} images are localizers")
     _refuse_several(frames, lambda frame: (frame.layout.rows, frame.layout.columns), InputFault.MIXED_SIZE, "sizes")
     _refuse_several(frames, lambda frame: frame.layout.colour, InputFault.MIXED_SIZE, "colour modes")
@@ -243,10 +238,6 @@ def _check_pixel_spacing(planes: Sequence[Plane]) -> None:
     spacing = np.array([plane.spacing for plane in planes])
     if np.abs(spacing / spacing[0] - 1).max() > 1e-3:  # half a pixel over 512
         raise UnsupportedInput(InputFault.MIXED_SIZE, "the images have different pixel spacings")
-
-
-def _kinds(headers: Headers) -> set[str]:
-    return {str(kind).upper() for keyword in ("ImageType", "FrameType") for kind in headers.get(keyword, ())}
 
 
 def _check_positions(frames: Sequence[Frame], along: npt.NDArray[np.float64]) -> None:

@@ -196,7 +196,8 @@ def _check_layout(layout: PixelLayout, sop_uid: str) -> None:
         raise _unsupported(sop_uid, f"{layout.bits_stored} bits stored up to bit {layout.high_bit}")
     if layout.samples != (3 if layout.colour and layout.photometric != "PALETTE COLOR" else 1):
         raise _unsupported(sop_uid, f"{layout.samples} samples of {layout.photometric}")
-    expected = layout.frames * layout.rows * layout.columns * _bytes_per_pixel(layout)
+    samples = 2 if layout.photometric == "YBR_FULL_422" else layout.samples
+    expected = layout.frames * layout.rows * layout.columns * samples * layout.bits_allocated / 8
     if location.length is None or location.offset is None:
         return
     present = min(location.length, location.file_size - location.offset)
@@ -204,11 +205,6 @@ def _check_layout(layout: PixelLayout, sop_uid: str) -> None:
         raise UnsupportedInput(
             InputFault.TRUNCATED, f"image {sop_uid} has {present} bytes of pixels, expected {expected:g}"
         )
-
-
-def _bytes_per_pixel(layout: PixelLayout) -> float:
-    samples = 2 if layout.photometric == "YBR_FULL_422" else layout.samples
-    return samples * layout.bits_allocated / 8
 
 
 def _padding(headers: Headers, bits: int, *, signed: bool) -> tuple[int, int] | None:

@@ -20,7 +20,7 @@ from pydicom.uid import UID
 
 from orchestrator.dicom.read.decoding import decode_frames, luminance
 from orchestrator.dicom.read.grid import FrameReference, Grid
-from orchestrator.dicom.read.pixel_values import AIR, HOUNSFIELD, PLAIN, PixelLayout, Rescale, Table, common_dtype
+from orchestrator.dicom.read.pixel_values import AIR, HOUNSFIELD, PLAIN, PixelLayout, Rescale, common_dtype
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.volume import Volume
 
@@ -180,7 +180,8 @@ def apply_rescale(values: Array, layout: PixelLayout, scale: Rescale, out: Array
     if layout.inverted:
         np.subtract(values.dtype.type(sum(layout.limits)), values, out=values)
     if scale.table is not None:
-        out[...] = _look_up(values, scale.table)
+        outputs = np.array(scale.table.outputs)
+        out[...] = outputs[np.clip(values.astype(np.int64) - scale.table.first, 0, len(outputs) - 1)]
     elif out.dtype.kind == "f":
         out[...] = values * np.float64(scale.slope) + scale.intercept
     else:
@@ -204,11 +205,6 @@ def _keep_within(values: Array, layout: PixelLayout, scale: Rescale, dtype: np.d
     if (least < lowest and values.min() < lowest) or (most > highest and values.max() > highest):
         native = np.iinfo(values.dtype)
         np.clip(values, max(lowest, native.min), min(highest, native.max), out=values)
-
-
-def _look_up(values: Array, table: Table) -> Array:
-    outputs = np.array(table.outputs)
-    return np.asarray(outputs[np.clip(values.astype(np.int64) - table.first, 0, len(outputs) - 1)])
 
 
 def _padding(values: Array, layout: PixelLayout, scale: Rescale) -> npt.NDArray[np.bool_] | None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from orchestrator.dicom.objects.masks import NonEmptySegment
 from orchestrator.dicom.result.grid_result import GridResult, best_scored
-from orchestrator.domain.result import Finding, HeatMap, Presence, Urgency
+from orchestrator.domain.result import Finding, Presence, Urgency
 
 MOST_SLICES = 8
 """Largest number of key slices per grid."""
@@ -21,19 +21,15 @@ def key_slices(grid_result: GridResult) -> tuple[int, ...]:
     findings = [finding for finding in grid_result.result.findings if finding.presence is not Presence.ABSENT]
     places = [place for finding in sorted(findings, key=_rank) for place in _slices(grid_result, finding)]
     segments = sorted(grid_result.segments, key=lambda segment: -segment.voxels)
-    slices = (
-        places or [*map(largest_cross_section, segments)] or [_highest(heat) for heat in grid_result.result.maps[:1]]
-    )
+    slices = places or [*map(largest_cross_section, segments)]
+    if not slices and grid_result.result.maps:
+        slices = [int(np.argmax(np.asarray(grid_result.result.maps[0].values).max(axis=(1, 2))))]
     return tuple(dict.fromkeys(slices))[:MOST_SLICES]
 
 
 def largest_cross_section(segment: NonEmptySegment) -> int:
     """Return the slice on which the segment has most voxels; the first one if several have."""
     return int(np.argmax(segment.counts))
-
-
-def _highest(heat: HeatMap) -> int:
-    return int(np.argmax(np.asarray(heat.values).max(axis=(1, 2))))
 
 
 def _rank(finding: Finding) -> tuple[int, float]:

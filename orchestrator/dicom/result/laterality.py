@@ -12,7 +12,7 @@ from orchestrator.dicom.result.source_grid import SourceGrid
 from orchestrator.domain import concepts
 from orchestrator.domain.code import Code
 from orchestrator.domain.errors import InvalidResult
-from orchestrator.domain.result import Finding, Region
+from orchestrator.domain.result import Finding
 
 MIDLINE_MM = 10.0
 """Tolerance for a centre on the wrong side, mm: patients are not centred exactly."""
@@ -49,7 +49,9 @@ def _check_finding(source: SourceGrid, finding: Finding, name: str, segments: Se
             image_side = _image_side(source, int(np.argmax(segment.counts)))
             _check(finding.laterality, _centre(source, segment), image_side, name)
     for region in finding.regions:
-        _check(finding.laterality, _region_centre(source, region), _image_side(source, region.slice), name)
+        row, column = np.asarray(region.points, dtype=np.float64).mean(axis=0)
+        x_mm = _x([float(region.slice), float(row), float(column)], source)
+        _check(finding.laterality, x_mm, _image_side(source, region.slice), name)
     for image in finding.images:
         _check(finding.laterality, None, _image_side(source, image.slice), name)
     _check(finding.laterality, None, str(source.sides.get("Laterality", "")), name)
@@ -96,11 +98,6 @@ def _centre(source: SourceGrid, segment: NonEmptySegment) -> float | None:
     flat: npt.NDArray[np.int32] = np.add.reduce(extent, axis=0, dtype=np.int32)
     weights = (segment.counts, flat.sum(axis=1), flat.sum(axis=0))
     return _x([float(np.average(np.arange(len(weight)), weights=weight)) for weight in weights], source)
-
-
-def _region_centre(source: SourceGrid, region: Region) -> float | None:
-    row, column = np.asarray(region.points, dtype=np.float64).mean(axis=0)
-    return _x([float(region.slice), float(row), float(column)], source)
 
 
 def _x(index: Sequence[float], source: SourceGrid) -> float | None:

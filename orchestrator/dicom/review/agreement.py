@@ -70,11 +70,12 @@ class _Segments:
             raise NotComparable("a fractional segmentation has no outline to compare")
         image = Segmentation.from_dataset(seg, copy=False)
         descriptions = {number: image.get_segment_description(number) for number in image.segment_numbers}
+        types = {number: each.segmented_property_type for number, each in descriptions.items()}
         return cls(
             image,
             {number: each.segment_label for number, each in descriptions.items()},
             {number: each.tracking_uid or "" for number, each in descriptions.items()},
-            {number: _code_text(each.segmented_property_type) for number, each in descriptions.items()},
+            {number: f"{code.scheme_designator} {code.value}" for number, code in types.items()},
             _frames(image),
         )
 
@@ -96,14 +97,14 @@ def _frames(image: Segmentation) -> Mapping[int, Mapping[Place, int]]:
     frames: dict[int, dict[Place, int]] = {int(number): {} for number in image.segment_numbers}
     for index in range(image.number_of_frames):
         place = _place(image, index)
-        for number in frames if _is_label_map(image) else [_segment_of(image, index)]:
+        for number in frames if _is_label_map(image) else [_segment_number(image, index)]:
             if place in frames[number]:
                 raise NotComparable(f"two frames show segment {number} on the same image")
             frames[number][place] = index
     return frames
 
 
-def _segment_of(image: Segmentation, index: int) -> int:
+def _segment_number(image: Segmentation, index: int) -> int:
     return int(_group(image, index, "SegmentIdentificationSequence")[0].ReferencedSegmentNumber)
 
 
@@ -183,10 +184,6 @@ def _dice(ours: _Segments, number: int, edited: _Segments, other: int | None) ->
         if our_mask is not None and edited_mask is not None:
             common += int((our_mask & edited_mask).sum())
     return 2 * common / total if total else 1.0
-
-
-def _code_text(code: Any) -> str:
-    return f"{code.scheme_designator} {code.value}"
 
 
 def _is_label_map(image: Segmentation) -> bool:

@@ -136,7 +136,7 @@ def _measurement_report(
     ]
     root: Dataset = sr.MeasurementReport(
         observation_context=context,
-        procedure_reported=_procedure(grid_results[0].source.header),
+        procedure_reported=_PROCEDURES.get(str(grid_results[0].source.header.get("Modality")), _ANY_PROCEDURE),
         imaging_measurements=placed_items,
         title=codes.cid7021.ImagingMeasurementReport,
         referenced_images=library_headers(grid_results, [*placed_items, *unplaced_items]),
@@ -172,10 +172,6 @@ def observer(model: ModelDescription) -> sr.ObserverContext:
             serial_number=equipment.DeviceSerialNumber,
         ),
     )
-
-
-def _procedure(header: Dataset) -> PydicomCode:
-    return _PROCEDURES.get(str(header.get("Modality")), _ANY_PROCEDURE)
 
 
 def _references(grid_results: Iterable[GridResult]) -> Iterator[Dataset]:

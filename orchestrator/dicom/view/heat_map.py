@@ -78,10 +78,7 @@ def map_marks(path: Path) -> MapMarks:
     groups = header.SharedFunctionalGroupsSequence[0]
     mapping, window = groups.RealWorldValueMappingSequence[0], groups.FrameVOILUTSequence[0]
     half = float(window.WindowWidth) / 2
-    frames = [
-        FrameReference(path, instance.sop_uid, instance.sop_class, frame.number, frame.layout, frame.rescale)
-        for frame in frames_of([instance])
-    ]
+    frames = map(FrameReference.of, frames_of([instance]))
     places = [
         place_of(each.DerivationImageSequence[0].SourceImageSequence[0])
         for each in header.PerFrameFunctionalGroupsSequence

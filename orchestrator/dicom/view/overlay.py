@@ -139,7 +139,8 @@ class Overlay:
         counts = Counter(place for _, segment in self._segments() for place in segment.frames if place in places)
         if counts:
             return places[counts.most_common(1)[0][0]]
-        return places[max(peaks, key=lambda place: peaks[place])] if (peaks := self._peaks) else len(self._frames) // 2
+        peaks = {place: heat.peak(place) for place in places if (heat := self._map_at(place)) is not None}
+        return places[max(peaks, key=lambda place: peaks[place])] if peaks else len(self._frames) // 2
 
     @cached_property
     def map_names(self) -> tuple[str, ...]:
@@ -150,11 +151,6 @@ class Overlay:
         """Return the map with this index in ``map_names`` on an image, None where it has no frame there."""
         names = self.map_names[chosen : chosen + 1]
         return next((heat for heat in self._maps if heat.name in names and place in heat.frames), None)
-
-    @property
-    def _peaks(self) -> Mapping[Place, float]:
-        """Image -> highest value of the first map there."""
-        return {place: heat.peak(place) for place in self.places if (heat := self._map_at(place)) is not None}
 
     @cached_property
     def spots(self) -> Mapping[str, Spot]:
@@ -170,10 +166,11 @@ class Overlay:
         ]
         for name, colour in self._finding_colours.items():
             entries.append(LegendEntry(name, colour, ", ".join(self._finding_texts(name))))
-        return (*entries, *map(self._map_entry, self._maps))
-
-    def _map_entry(self, heat: MapMarks) -> LegendEntry:
-        return LegendEntry(heat.name, SCALE[-1], heat.text, SCALE, visible=heat.name in self.map_names[:1])
+        names = self.map_names[:1]
+        entries += [
+            LegendEntry(heat.name, SCALE[-1], heat.text, SCALE, visible=heat.name in names) for heat in self._maps
+        ]
+        return tuple(entries)
 
     def legend_of(self, index: int) -> tuple[LegendEntry, ...]:
         """Return the entries of the legend that apply to one image.
@@ -333,19 +330,15 @@ def _in_order(frames: Sequence[Frame]) -> Sequence[Frame]:
         normals = np.array([normal_of(plane.orientation) for plane in planes])
         if np.allclose(normals, normals[0], atol=1e-3):
             return [frames[index] for index in np.argsort(distances(planes), kind="stable")]
-    return sorted(frames, key=_position)
-
-
-def _position(frame: Frame) -> tuple[float, str, int]:
-    return number(frame.headers, "InstanceNumber") or 0.0, frame.instance.sop_uid, frame.number or 0
+    return sorted(
+        frames,
+        key=lambda each: (number(each.headers, "InstanceNumber") or 0.0, each.instance.sop_uid, each.number or 0),
+    )
 
 
 def _pixels(frame: Frame) -> npt.NDArray[Any]:
     """Return (row, column) in the unit of the image, or (row, column, 3)."""
-    each = frame.instance
-    return read_image(
-        FrameReference(each.path, each.sop_uid, each.sop_class, frame.number, frame.layout, frame.rescale)
-    )
+    return read_image(FrameReference.of(frame))
 
 
 def _spacing(frame: Frame) -> tuple[float, float]:

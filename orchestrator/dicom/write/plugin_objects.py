@@ -36,11 +36,11 @@ def store_plugin_objects(
             raise ConformanceError("an object of a plugin is not a pydicom Dataset with SOPInstanceUID and Modality")
         check_object(dataset, modules)
     objects = _with_form(datasets, options) if options.form else datasets
-    return tuple(store(dataset, job_key, folder, options.form, _kind(dataset)) for dataset in objects)
-
-
-def _kind(dataset: Dataset) -> ObjectKind:
-    return {"SEG": ObjectKind.SEG, "SR": ObjectKind.SR}.get(dataset.Modality, ObjectKind.OTHER)
+    kinds = {"SEG": ObjectKind.SEG, "SR": ObjectKind.SR}
+    return tuple(
+        store(dataset, job_key, folder, options.form, kinds.get(dataset.Modality, ObjectKind.OTHER))
+        for dataset in objects
+    )
 
 
 def _with_form(datasets: Sequence[Dataset], options: WriteOptions) -> list[Dataset]:

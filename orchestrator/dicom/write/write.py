@@ -163,7 +163,9 @@ def _content_digest(
     if predecessor is not None:
         content.update(predecessor.sop_uid.encode())
     for source, result, frames in zip(sources, results, encodings, strict=True):
-        content.update(_canonical([source.modules.to_json_dict(), source.sides.to_json_dict(), _geometry(source)]))
+        images = [(frame.sop_uid, frame.frame) for frame in source.grid.frames]
+        geometry = [source.number, images, source.frame_of_reference, source.grid.affine, source.grid.positions]
+        content.update(_canonical([source.modules.to_json_dict(), source.sides.to_json_dict(), geometry]))
         content.update(_canonical([_segments(result), result.findings, result.measurements, result.notes]))
         for heat in result.maps:
             content.update(_canonical([heat.name, heat.unit, heat.quantity, heat.range]))
@@ -172,11 +174,6 @@ def _content_digest(
             content.update(_canonical(frames.contents))
             content.update(frames.pixels)
     return content.hexdigest()
-
-
-def _geometry(source: SourceGrid) -> list[Any]:
-    images = [(frame.sop_uid, frame.frame) for frame in source.grid.frames]
-    return [source.number, images, source.frame_of_reference, source.grid.affine, source.grid.positions]
 
 
 def _segments(result: Result) -> list[list[Any]]:
