@@ -191,7 +191,7 @@ def test_the_window_can_be_chosen(done: Written) -> None:
 
 @pytest.mark.parametrize("index", [-1, 8])
 def test_a_slice_that_is_not_there_is_refused(done: Written, index: int) -> None:
-    with pytest.raises(IndexError, match=f"no slice {index}; there are 8"):
+    with pytest.raises(IndexError, match=f"slice {index} does not exist; the result has 8 slices"):
         opened(done).png(index)
 
 
