@@ -1,6 +1,6 @@
-"""DICOM files in and out: series to volumes, results to SEG and SR.
+"""Reads series into volumes, writes results as SEG and SR, reads and writes documents of reviews.
 
-Names are loaded on first use: reading must not wait for highdicom, which writing needs.
+Public names are imported on first use, so that reading does not wait for highdicom, which only writing needs.
 """
 
 from __future__ import annotations
@@ -89,5 +89,5 @@ def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
-    globals()[name] = value  # a function may be called like its module: the function stays
+    globals()[name] = value  # a function may have the name of its module: the function wins
     return value
