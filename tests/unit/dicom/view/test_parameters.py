@@ -30,5 +30,5 @@ def test_objects_without_a_report_state_nothing(ct: list[Path], tmp_path: Path) 
 def test_a_broken_report_is_named_by_its_uid_alone(ct: list[Path], tmp_path: Path) -> None:
     (report,) = (each for each in write_result(ct, everything, tmp_path).objects if each.kind is ObjectKind.SR)
     report.path.write_bytes(b"no DICOM")
-    with pytest.raises(UnreadableFile, match=rf"^the file of SR {report.sop_uid} is broken$"):
+    with pytest.raises(UnreadableFile, match=rf"^the file of SR {report.sop_uid} is not valid DICOM$"):
         parameters([report])
