@@ -117,8 +117,8 @@ def test_networks_in_doubt_are_not_believed():
         (volume(np.zeros((20, 30, 25)), spacing=8.0), "8.0 mm long"),
         (volume(np.zeros((30, 100, 90))), "60 mm along one axis"),
         (volume(np.zeros((80, 260, 90))), "520 mm along one axis"),
-        (volume(np.zeros(SHAPE), EchoTime=95.0), "echo time of 95 ms"),
-        (volume(np.zeros(SHAPE), EchoTime=(12.0, 95.0)), "echo time of 95 ms"),
+        (volume(np.zeros(SHAPE), EchoTime=95.0), "echo time is 95 ms"),
+        (volume(np.zeros(SHAPE), EchoTime=(12.0, 95.0)), "echo time is 95 ms"),
     ],
 )
 def test_images_that_cannot_be_a_t1_of_a_head_are_refused_before_any_network_runs(given, said):
