@@ -76,7 +76,7 @@ UNSUPPORTED: dict[str, tuple[Callable[[Path], object], str]] = {
         partial(faults.ct, attributes={"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}),
         "localizer: 6 of 6 images are localizers",
     ),
-    "no place": (partial(cr_image, Modality="CT", seed="no place"), "no-geometry: 1 of 1 images have no place"),
+    "no place": (partial(cr_image, Modality="CT", seed="no place"), "no-geometry: 1 of 1 images have no position"),
 }
 UNMATCHED: dict[str, tuple[Callable[[Path], object], str]] = {
     "another AI": (faults.of_another_ai, "This host or another AI wrote these objects"),

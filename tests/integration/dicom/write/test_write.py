@@ -227,7 +227,7 @@ def test_a_map_beside_an_empty_segment_does_not_make_a_find_of_it(ct: list[Path]
 
 
 def test_images_that_can_carry_no_map_are_unsupported_by_a_model_of_maps(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedInput, match="how they are turned"):
+    with pytest.raises(UnsupportedInput, match="lack orientation or pixel size"):
         write_result([us_cine(tmp_path / "in")], heat_maps, tmp_path, geometry=Geometry.IMAGE)
 
 
