@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestrator.app.doctor.certificates import own_certificates
 from orchestrator.app.doctor.check import Check, Health
-from orchestrator.app.installation.connections import connected, load_plugins, start_workers
+from orchestrator.app.installation.connections import connected, is_read_in_place, load_plugins, start_workers
 from orchestrator.app.installation.ledger import destinations_away, notes_in_words
 from orchestrator.app.installation.paths import owed_of
 from orchestrator.app.service.receiver import credentials_of
@@ -48,7 +48,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         yield _archive(item, plugins, settings)
     if settings.web.viewer is not None:
         yield viewer_check(settings, settings.web.viewer)
-    yield from _watches(settings)
+    yield from _watches(settings, plugins)
     yield from _deliveries(settings)
     if not settings.destinations:
         yield Check(
@@ -188,12 +188,19 @@ def _archive(item: RemoteSettings, plugins: HostPlugins, settings: Settings) -> 
     return Check(name, Health.GOOD, f"answered in {seconds * 1000:.0f} ms; more: doctor --archive {item.name}")
 
 
-def _watches(settings: Settings) -> Iterator[Check]:
-    """Yield how each watch stands; a folder is followed by the engine itself, without a record of its looks."""
+def _watches(settings: Settings, plugins: HostPlugins) -> Iterator[Check]:
+    """Yield the state of each watch; the engine watches folders and keeps no record of it."""
     for item in settings.archives:
-        if item.watch and not item.url.startswith("file:"):
+        if item.watch and not _is_folder(item, plugins, settings):
             yield watch_check(item, settings)
     yield from abandoned_checks(settings)
+
+
+def _is_folder(item: ArchiveSettings, plugins: HostPlugins, settings: Settings) -> bool:
+    try:
+        return is_read_in_place(connected(item, plugins, settings))
+    except OrchestratorError:  # a wrong address has a check of its own
+        return False
 
 
 def abandoned_checks(settings: Settings) -> Iterator[Check]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeGuard
 
 from orchestrator.app.installation import log_plugin
 from orchestrator.app.installation.model_servers import model_servers
 from orchestrator.app.installation.shipped_models import models_folder
-from orchestrator.archive import SCHEMES, hook
+from orchestrator.archive import SCHEMES, FolderArchive, hook
 from orchestrator.config import ArchiveSettings, ReceiverSettings, RemoteSettings, Settings
 from orchestrator.domain.errors import SettingsError, UserError
 from orchestrator.domain.plugin import PluginListing
@@ -86,6 +87,27 @@ def connected(item: RemoteSettings, plugins: HostPlugins, settings: Settings) ->
         known = ", ".join(SCHEMES.values())
         raise UserError(f"archive {item.name!r}: {item.url!r} has no known scheme; there are {known}")
     return archive
+
+
+def is_read_in_place(archive: Archive) -> TypeGuard[FolderArchive]:
+    """Return whether the engine itself watches the archive and reads its files where they are.
+
+    Every other archive belongs to the watcher, which fetches series into the spool. Folders stay with the engine for
+    two reasons. A site's own files are not copied, and retention, which deletes in the spool only, never deletes them.
+    And a notification between processes may be lost: a scan of the spool finds a pushed file again, but no scan would
+    find a file outside it. The engine's own watch needs no notification and starts with the engine.
+    """
+    return isinstance(archive, FolderArchive)
+
+
+def watched_archives(settings: Settings, plugins: HostPlugins) -> Iterator[tuple[ArchiveSettings, Archive]]:
+    """Yield the archives that the settings watch; ``is_read_in_place`` says who watches each.
+
+    Raises UserError, PluginError.
+    """
+    for item in settings.archives:
+        if item.watch:
+            yield item, connected(item, plugins, settings)
 
 
 def past_archive(settings: Settings, plugins: HostPlugins, name: str) -> tuple[SearchedArchive, ArchiveSettings]:

@@ -11,14 +11,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from orchestrator.app.installation.connections import connected, load_plugins, past_archive, start_workers
+from orchestrator.app.installation.connections import (
+    is_read_in_place,
+    load_plugins,
+    past_archive,
+    start_workers,
+    watched_archives,
+)
 from orchestrator.app.installation.paths import lock_folder_of, notification_socket_of, spool_of
 from orchestrator.app.service.shutdown import Stop
 from orchestrator.archive import Notifier, Spool, SpoolInbox
 from orchestrator.backoff import Backoff
 from orchestrator.config import ArchiveSettings, Settings
 from orchestrator.domain.errors import OrchestratorError, SettingsError
-from orchestrator.domain.ports import Readable, Watchable
+from orchestrator.domain.ports import Archive, Readable, Watchable
 from orchestrator.engine import ProcessLock, describe, role_lock
 from orchestrator.hooks import HostPlugins
 from orchestrator.ledger import Ledger
@@ -67,7 +73,8 @@ def _comes_up(lock: ProcessLock, stop: Stop) -> bool:
 
 def _run(tools: _Tools, lock: ProcessLock, stop: Stop) -> None:
     settings = tools.settings
-    watches = [tools.watch(item) for item in watched_items(settings)]
+    archives = watched_archives(settings, tools.plugins)
+    watches = [tools.watch(item, archive) for item, archive in archives if not is_read_in_place(archive)]
     tools.ledger.fetches.resume()
     threads = [_thread(partial(_follow, one, stop), one.name) for one in watches]
     threads.append(_thread(partial(_work_off, tools.backfilling(), stop), "backfill"))
@@ -84,11 +91,6 @@ def _run(tools: _Tools, lock: ProcessLock, stop: Stop) -> None:
         thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def watched_items(settings: Settings) -> Iterator[ArchiveSettings]:
-    """Yield the archives that this role watches; a folder's files are followed by the engine, where they lie."""
-    return (item for item in settings.archives if item.watch and not item.url.startswith("file:"))
-
-
 @dataclass(frozen=True, slots=True)
 class _Tools:
     """What every thread is built from; each has an archive object of its own, since a call may take minutes."""
@@ -100,12 +102,11 @@ class _Tools:
     spool: Spool
     notifier: Notifier
 
-    def watch(self, item: ArchiveSettings) -> Watch:
+    def watch(self, item: ArchiveSettings, archive: Archive) -> Watch:
         """Return the watch of one archive.
 
         Raises SettingsError.
         """
-        archive = connected(item, self.plugins, self.settings)
         if not isinstance(archive, Watchable) or not isinstance(archive, Readable):
             raise SettingsError(
                 f"archive {item.name!r} cannot be watched: {item.url.partition(':')[0]} tells nothing of what is new; "

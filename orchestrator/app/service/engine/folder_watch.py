@@ -1,7 +1,7 @@
-"""Finds new files in a folder that is an archive, without taking half-written ones.
+"""Finds new files in a watched folder, and never a half-written one.
 
-The system tells at once which files changed. Of a folder that another machine writes to (NFS, SMB) it tells nothing,
-so the whole folder is looked through as well, as often as that costs little.
+The system notifies of changed files at once, but not in a folder that another machine writes to (NFS, SMB). So the
+whole folder is scanned as well, as often as that costs little.
 """
 
 from __future__ import annotations
@@ -16,66 +16,67 @@ from orchestrator.archive import Arrival, FolderArchive
 from orchestrator.domain.errors import ArchiveUnavailable
 
 LOOK_SECONDS = 1.0
-WALK_SHARE = 0.05
-"""Of the time, that looking the whole folder through may take: every second where it takes 50 ms or less."""
-AGAIN_SECONDS = 10.0  # the system is asked once more to tell of changes
+SCAN_SHARE = 0.05
+"""Share of the time that scans may take: a folder is scanned every second if a scan takes 50 ms or less."""
+RETRY_SECONDS = 10.0  # until the next attempt to get notifications
 
-_GROUPED_MS = 200  # changes told together
+_GROUP_MS = 200  # changes within this time come together
 _Stamp = tuple[int, int]
+"""Time of the last change in ns, and size in bytes."""
 log = logging.getLogger(__name__)
 logging.getLogger("watchfiles").setLevel(logging.WARNING)  # its lines quote names of files
 
 
 class FolderWatch:
-    """Yields a file once it has been the same for two looks; a changed file is new again."""
+    """Yields each file that did not change between two looks; a changed file is new again."""
 
     def __init__(self, archive: FolderArchive) -> None:
         self._archive = archive
         self._changes = _Changes(archive)
-        self._coming: dict[Path, _Stamp] = {}
-        self._taken: dict[Path, _Stamp] = {}
-        self._next_look = self._next_walk = 0.0
+        self._growing: dict[Path, _Stamp] = {}
+        self._known: dict[Path, _Stamp] = {}
+        self._next_look = self._next_scan = 0.0
 
     def close(self) -> None:
-        """Be told of nothing more."""
+        """Stop watching."""
         self._changes.close()
 
     def new_files(self) -> Iterator[Arrival]:
-        """Yield what is new since the last look; nothing while the folder is away or a look is not due."""
+        """Yield what is new since the last look; nothing while the folder is missing or no look is due."""
         if time.monotonic() < self._next_look:
             return
-        looked, self._coming = self._coming, {}
-        for path, stamp in self._stamps([*looked, *self._changes.taken()]).items():
-            if self._taken.get(path) == stamp:
+        before, self._growing = self._growing, {}
+        for path, stamp in self._stamps([*before, *self._changes.pop()]).items():
+            if self._known.get(path) == stamp:
                 continue
-            if looked.get(path) == stamp:
-                self._taken[path] = stamp
+            if before.get(path) == stamp:
+                self._known[path] = stamp
                 yield Arrival(path=path, source=self._archive.name)
             else:
-                self._coming[path] = stamp
+                self._growing[path] = stamp
         self._next_look = time.monotonic() + LOOK_SECONDS
 
-    def _stamps(self, told: list[Path]) -> dict[Path, _Stamp]:
-        """Return time and size of the files that may be new: all of them where a walk is due."""
+    def _stamps(self, changed: list[Path]) -> dict[Path, _Stamp]:
+        """Return time and size of the files that may be new: of all files where a scan is due."""
         try:
-            if time.monotonic() >= self._next_walk:
-                return self._walked()
-            files = [file for path in dict.fromkeys(told) for file in self._archive.below(path)]
+            if time.monotonic() >= self._next_scan:
+                return self._scan()
+            files = [file for path in dict.fromkeys(changed) for file in self._archive.below(path)]
         except (ArchiveUnavailable, OSError):
             return {}
         return {path: stamp for path in files if (stamp := _stamp(path))}
 
-    def _walked(self) -> dict[Path, _Stamp]:
-        begun = time.monotonic()
+    def _scan(self) -> dict[Path, _Stamp]:
+        start = time.monotonic()
         stamps = {path: stamp for path in self._archive.files() if (stamp := _stamp(path))}
-        self._taken = {path: stamp for path, stamp in self._taken.items() if path in stamps}
-        ended = time.monotonic()
-        self._next_walk = ended + max(LOOK_SECONDS, (ended - begun) / WALK_SHARE)
+        self._known = {path: stamp for path, stamp in self._known.items() if path in stamps}
+        end = time.monotonic()
+        self._next_scan = end + max(LOOK_SECONDS, (end - start) / SCAN_SHARE)
         return stamps
 
 
 class _Changes:
-    """What the system tells of a folder, in a thread of its own; while the folder is away it tells nothing."""
+    """Collects the system's notifications about a folder, in a thread; there are none while the folder is missing."""
 
     def __init__(self, archive: FolderArchive) -> None:
         self._archive = archive
@@ -87,8 +88,8 @@ class _Changes:
     def close(self) -> None:
         self._stop.set()
 
-    def taken(self) -> list[Path]:
-        """Return the files and folders that came or changed since this was last asked."""
+    def pop(self) -> list[Path]:
+        """Return the files and folders that came or changed since the last call."""
         with self._lock:
             paths, self._paths = self._paths, set()
         return sorted(paths)
@@ -97,10 +98,10 @@ class _Changes:
         while not self._stop.is_set():
             try:
                 self._listen()
-            except (OSError, RuntimeError) as fault:  # the folder is away, or the system follows no further one
+            except (OSError, RuntimeError) as fault:  # the folder is missing, or the system watches no further one
                 reason = type(fault).__name__  # its message would quote the names of files
-                log.debug("changes of %s are found by looking it through (%s)", self._archive.name, reason)
-                self._stop.wait(AGAIN_SECONDS)
+                log.debug("no file notifications for %s (%s); scanning instead", self._archive.name, reason)
+                self._stop.wait(RETRY_SECONDS)
 
     def _listen(self) -> None:
         import watchfiles  # only where a folder is watched
@@ -108,14 +109,14 @@ class _Changes:
         changes = watchfiles.watch(
             self._archive.folder,
             watch_filter=None,
-            debounce=_GROUPED_MS,
+            debounce=_GROUP_MS,
             stop_event=self._stop,
             raise_interrupt=False,
             ignore_permission_denied=True,
         )
-        for told in changes:
+        for group in changes:
             with self._lock:
-                self._paths |= {Path(path) for change, path in told if change is not watchfiles.Change.deleted}
+                self._paths |= {Path(path) for change, path in group if change is not watchfiles.Change.deleted}
 
 
 def _stamp(path: Path) -> _Stamp | None:

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import chain
 
 from orchestrator.app.installation import host as hosting
-from orchestrator.app.installation.connections import connected
+from orchestrator.app.installation.connections import is_read_in_place, watched_archives
 from orchestrator.app.installation.paths import deferred_events_of, notification_socket_of, spool_of
 from orchestrator.app.installation.periodic import PeriodicTask
 from orchestrator.app.service.engine import retention
@@ -19,11 +19,10 @@ from orchestrator.app.service.engine.polling import QueuePolling
 from orchestrator.app.service.engine.quiet_period import quiet_period
 from orchestrator.app.service.engine.spool_scan import SCAN_SECONDS, SpoolScan
 from orchestrator.app.service.shutdown import Stop
-from orchestrator.archive import Arrival, FolderArchive, Listener
+from orchestrator.archive import Arrival, Listener
 from orchestrator.config import Settings
 from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.series import Instance
-from orchestrator.hooks import HostPlugins
 from orchestrator.pipeline.intake import Intake
 from orchestrator.pipeline.queueing import MODEL_QUEUE
 from orchestrator.pipeline.review_documents import ReviewDocuments
@@ -54,22 +53,23 @@ def work(settings: Settings) -> None:
     ):
         intake = Intake(host.ledger, host.routing, spool, quiet_seconds=quiet_period(settings), documents=documents)
         polling = QueuePolling(partial(host.engine.look_every, MODEL_QUEUE), settings.engine.poll_seconds)
-        folders = [stack.enter_context(closing(FolderWatch(archive))) for archive in watched(settings, host.plugins)]
+        folders = [archive for _, archive in watched_archives(settings, host.plugins) if is_read_in_place(archive)]
+        watches = [stack.enter_context(closing(FolderWatch(archive))) for archive in folders]
         log.info("the engine is ready with models: %s", ", ".join(sorted(host.workers.models())) or "none")
         spool_scan.scan()
         while not stop:
             intake.recover(spool_scan.files())
-            for notification in chain(listener.receive(WAIT_SECONDS), new_files(folders)):
+            for notification in chain(listener.receive(WAIT_SECONDS), new_files(watches)):
                 polling.speed_up()
                 intake.take(notification)
             intake.advance()
             polling.slow_down()
 
 
-def new_files(folders: Iterable[FolderWatch]) -> Iterator[Arrival]:
+def new_files(watches: Iterable[FolderWatch]) -> Iterator[Arrival]:
     """Yield the new files of watched folders."""
-    for folder in folders:
-        yield from folder.new_files()
+    for watch in watches:
+        yield from watch.new_files()
 
 
 @contextmanager
@@ -97,15 +97,6 @@ def review_documents(host: hosting.Host) -> Iterator[ReviewDocuments | None]:
 
     with closing(ReviewDocuments(take)) as documents:
         yield documents
-
-
-def watched(settings: Settings, plugins: HostPlugins) -> Iterator[FolderArchive]:
-    """Yield the folders that are watched for new series; other archives are watched by a process of their own."""
-    for item in settings.archives:
-        if item.watch:
-            archive = connected(item, plugins, settings)
-            if isinstance(archive, FolderArchive):
-                yield archive
 
 
 def make_room(host: hosting.Host) -> int:

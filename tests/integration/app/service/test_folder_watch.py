@@ -22,7 +22,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def told_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder is looked through once, at the beginning: later on the system has to tell."""
-    monkeypatch.setattr(folder_watch, "WALK_SHARE", 1e-9)
+    monkeypatch.setattr(folder_watch, "SCAN_SHARE", 1e-9)
 
 
 @pytest.fixture

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from orchestrator.app.installation.connections import connected
+from orchestrator.app.installation.connections import connected, is_read_in_place, watched_archives
+from orchestrator.archive import FolderArchive
 from orchestrator.config import ArchiveSettings, DestinationSettings, ReceiverSettings, Settings
 from orchestrator.domain.errors import UserError
 from orchestrator.hooks import HostPlugins
@@ -57,3 +60,17 @@ def test_a_scheme_that_nobody_knows_is_told_with_those_that_there_are() -> None:
     item = ArchiveSettings(name="pacs", url="ftp://host/x")
     with pytest.raises(UserError, match=r"dimse\+tls://AET@host:port, "):
         connected(item, cast(HostPlugins, Nobody()), Settings())
+
+
+def test_each_watched_archive_is_watched_by_the_engine_or_by_the_watcher(tmp_path: Path) -> None:
+    """By what a plugin makes of the address, not by its scheme."""
+    folder, other = FolderArchive("here", tmp_path), SimpleNamespace(name="there")
+    archives = {"file:///here": folder, "file:///there": other, "vna://": other, "file:///unwatched": folder}
+    plugins: Any = SimpleNamespace(connect_archive=lambda url, told: archives[url])
+    items = tuple(ArchiveSettings(name=f"a{n}", url=url, watch="un" not in url) for n, url in enumerate(archives))
+    watched = list(watched_archives(Settings(archives=items), plugins))
+    assert [(item.name, is_read_in_place(archive)) for item, archive in watched] == [
+        ("a0", True),
+        ("a1", False),
+        ("a2", False),
+    ]

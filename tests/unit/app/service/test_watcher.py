@@ -13,9 +13,9 @@ from orchestrator.domain.errors import SettingsError
 
 
 def test_an_archive_that_tells_nothing_new_cannot_be_watched() -> None:
-    plugins: Any = SimpleNamespace(connect_archive=lambda url, settings: SimpleNamespace(name="vna"))
     item = ArchiveSettings(name="vna", url="cloud://somewhere", watch=True)
     none: Any = None
-    tools = _Tools(Settings(archives=(item,)), plugins, none, none, none, none)
+    silent: Any = SimpleNamespace(name="vna")
+    tools = _Tools(Settings(archives=(item,)), none, none, none, none, none)
     with pytest.raises(SettingsError, match="archive 'vna' cannot be watched: cloud tells nothing of what is new"):
-        tools.watch(item)
+        tools.watch(item, silent)
