@@ -13,10 +13,11 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from orchestrator.archive import Announced, Arrival, Closed, Notification, SpooledFile
+from orchestrator.archive import RECEIVER, Announced, Arrival, Closed, Notification, SpooledFile
 from orchestrator.dicom import expected_count, gap_free, read_instance, states
 from orchestrator.domain.errors import UnreadableFile
 from orchestrator.domain.fetching import FetchState
@@ -49,6 +50,9 @@ class SpooledFiles(Protocol):
 
         Raises UnreadableFile.
         """
+
+    def recorded_source(self, path: Path) -> str:
+        """Return the archive whose C-MOVE brought a file to the receiver, empty where none did."""
 
 
 class Intake:
@@ -114,7 +118,7 @@ class Intake:
                     if not self._try_step(series, step):
                         break
 
-    def _add_file(self, arrival: Arrival) -> None:
+    def _add_file(self, arrival: Arrival, newest: Arrival | None = None) -> None:
         try:
             instance = read_instance(arrival.path)
         except UnreadableFile as fault:
@@ -124,7 +128,8 @@ class Intake:
         if self._documents is not None and states(instance):
             # whom to trust is decided for each file, not for its series
             series.documents[arrival.path] = ReviewDocument(instance, arrival)
-        if series.add(instance, arrival, now=self._clock(), quiet_seconds=self._quiet_seconds(arrival)):
+        newest = newest or arrival
+        if series.add(instance, newest, now=self._clock(), quiet_seconds=self._quiet_seconds(newest)):
             self._ledger.events.record(
                 "series-reopened", instance.series_uid, "an image came after the models had started"
             )
@@ -152,8 +157,11 @@ class Intake:
                     self._record_unreadable(row.path, fault)
         return instances
 
-    def _add_unknown(self, files: Iterable[SpooledFile]) -> int:
-        """Add those files of one series that this process does not know; return how many."""
+    def _add_unknown(self, files: Iterable[SpooledFile], newest: Arrival | None = None) -> int:
+        """Add those files of one series that this process does not know; return how many.
+
+        newest: how the newest file of the series came, if known; the order of files found in the spool is not known.
+        """
         added = 0
         for file in sorted(files, key=lambda file: file.path):
             series = self._pending.get(file.series_uid)
@@ -161,7 +169,7 @@ class Intake:
                 continue
             added += 1
             try:
-                self._add_file(self._spool.arrival(file))
+                self._add_file(self._spool.arrival(file), newest)
             except UnreadableFile as fault:
                 self._record_unreadable(file.path, fault)
         return added
@@ -175,7 +183,7 @@ class Intake:
         return {
             fetch.series_uid
             for fetch in (self._ledger.fetches.pending(series_uids) if series_uids else ())
-            if fetch.state is FetchState.FETCHING or fetch.archive == self._pending[fetch.series_uid].arrival.source
+            if fetch.state is FetchState.FETCHING or fetch.archive == self._source(self._pending[fetch.series_uid])
         }
 
     def _try_step(self, series: PendingSeries, due: Due) -> bool:
@@ -199,8 +207,8 @@ class Intake:
     def _take_step(self, series: PendingSeries, due: Due) -> bool:
         study_uid = next(iter(series.instances.values())).study_uid
         files = self._spool.series_files(study_uid, series.series_uid)
-        if self._add_unknown(file for file in files if file.path not in self._unreadable):
-            return False
+        if self._add_unknown([file for file in files if file.path not in self._unreadable], series.arrival):
+            return False  # the series has changed
         if due.step is Step.RELEASE and not self._are_documents_processed(series):
             return False
         # what was admitted when the models started is the same now, or it would have been reopened
@@ -223,6 +231,8 @@ class Intake:
         current = {instance.path for instance in series.instances.values()}
         documents = [document for path, document in series.documents.items() if path in current]
         for document in documents:
+            if document.arrival.source == RECEIVER and (source := self._spool.recorded_source(document.arrival.path)):
+                document.arrival = replace(document.arrival, source=source)
             self._documents.put(document)
         if not all(self._documents.is_processed(document) for document in documents):
             return False
@@ -230,24 +240,35 @@ class Intake:
         return True
 
     def _admit(self, series: PendingSeries, reason: str) -> SeriesRecord:
-        arrival = series.arrival
+        arrival, source = series.arrival, self._source(series)
         facts: dict[str, tuple[HeaderValue, ...]] = {
             name: (value,)
             for name, value in (
-                ("Source", arrival.source),
+                ("Source", source),
                 ("CallingAETitle", arrival.calling),
                 ("CalledAETitle", arrival.called),
             )
             if value
         }
-        fetch = self._ledger.fetches.of_series(arrival.source, series.series_uid)
+        fetch = self._ledger.fetches.of_series(source, series.series_uid)
         return self._routing.admit(
             tuple(series.instances.values()),
-            source=arrival.source,
+            source=source,
             host_facts=facts,
             reason=reason,
             only_rule=fetch.rule if fetch else "",
         )
+
+    def _source(self, series: PendingSeries) -> str:
+        """Return where the series came from: the source of its newest file.
+
+        The notification of the receiver cannot say that a C-MOVE brought the file, and the notification of the fetch
+        may be late or lost, so the spool is asked. A file that was there before was pushed again: that is live work.
+        """
+        arrival = series.arrival
+        if arrival.source != RECEIVER or arrival.duplicate:
+            return arrival.source
+        return self._spool.recorded_source(arrival.path) or arrival.source
 
     def _supersede(self, series_uid: str) -> None:
         newest = self._ledger.series.find(series_uid)

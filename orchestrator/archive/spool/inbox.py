@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from orchestrator.archive.protocol.part10 import describe_file
 from orchestrator.archive.spool.arrival import Announced, Closed, Notification
+from orchestrator.archive.spool.sources import record_source
 from orchestrator.archive.spool.spool import Incoming, Origin, Spool
 
 _SETTLED_AT_ONCE = 64
@@ -74,9 +75,15 @@ class SpoolInbox:
             self._notify(arrival)
 
     def adopt(self, study_uid: str) -> None:
-        """Notify the engine that the series in the spool was fetched: the images of a C-MOVE came to the receiver."""
-        for file in self._spool.series_files(study_uid, self._series_uid):
-            arrival = replace(self._spool.arrival(file), source=self._source, association=self._fetch)
+        """Record that the series in the spool was fetched, and notify the engine: a C-MOVE sends to the receiver.
+
+        Raises UnreadableFile, OSError.
+        """
+        files = self._spool.series_files(study_uid, self._series_uid)
+        if files:  # recorded first, since a notification may be late or lost
+            record_source(files[0].path.parent, [file.path.name for file in files], self._source)
+        for file in files:
+            arrival = replace(self._spool.arrival(file), association=self._fetch)
             self.arrivals += 1
             self._notify(arrival)
 

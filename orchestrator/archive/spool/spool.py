@@ -22,6 +22,7 @@ from pydicom.filereader import read_file_meta_info
 from orchestrator.archive.protocol.dataset import Identity, file_header, read_identity, source_in
 from orchestrator.archive.protocol.uid import is_uid, shown
 from orchestrator.archive.spool.arrival import RECEIVER, Arrival
+from orchestrator.archive.spool.sources import recorded_source
 from orchestrator.domain.errors import StorageFull, UnreadableFile
 from orchestrator.durable import DurableFolders, sync_content, sync_file, sync_folder
 
@@ -175,10 +176,14 @@ class Spool:
                 transfer_syntax=meta.TransferSyntaxUID,
                 calling=str(meta.SourceApplicationEntityTitle),
                 called=str(meta.ReceivingApplicationEntityTitle),
-                source=source_in(meta) or RECEIVER,
+                source=self.recorded_source(file.path) or source_in(meta) or RECEIVER,
             )
         except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes
             raise UnreadableFile(f"{file.path}: its file meta cannot be read ({type(fault).__name__})") from None
+
+    def recorded_source(self, path: Path) -> str:
+        """Return the archive whose C-MOVE brought a file to the receiver, empty where none did."""
+        return recorded_source(path)
 
     def _place(self, identity: Identity, digest: str) -> Path:
         folder = self.folder / identity.study_uid / identity.series_uid

@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
-from orchestrator.archive import Arrival, Closed, Spool
+from orchestrator.archive import Arrival, Closed, Spool, SpoolInbox
+from orchestrator.archive.protocol.part10 import describe_file
+from orchestrator.archive.spool.spool import Origin
 from orchestrator.domain.fetching import FetchRecord, FetchState
 from orchestrator.domain.records import SeriesRecord
 from orchestrator.domain.series import Instance
@@ -108,3 +111,91 @@ def test_the_end_of_one_fetch_says_nothing_of_another(desk: Desk) -> None:
     assert desk.admitted_after(0) == []
     desk.intake.take(Closed(association="fetch", released=True, calling="", called=""))
     assert desk.admitted_after(0) == [""]
+
+
+class Moved:
+    """A series that a C-MOVE of a backfill brought: it came to the receiver, and no further notification arrives."""
+
+    def __init__(self, folder: Path, ledger: Ledger) -> None:
+        self.now = 100.0
+        self.ledger = ledger
+        self.spool = Spool(folder / "spool")
+        self.routes = Routes()
+        self.intake = self.restarted()
+        for path in ct(folder / "ct"):
+            self.arrival = self.push(path)
+        self.put(FetchState.FETCHING)
+        inbox = SpoolInbox(self.spool, source="pacs", series_uid=self.arrival.series_uid, notify=lambda _: None)
+        inbox.adopt(self.arrival.study_uid)
+        self.put(FetchState.FETCHED)
+
+    def restarted(self) -> Intake:
+        return Intake(
+            self.ledger,
+            self.routes,  # type: ignore[arg-type]
+            self.spool,
+            quiet_seconds=lambda _: 10.0,
+            clock=lambda: self.now,
+        )
+
+    def push(self, path: Path, calling: str = "PACS") -> Arrival:
+        """Receive a file as the receiver does."""
+        with path.open("rb") as file:
+            described = describe_file([file.read()])
+        origin = Origin(described.sop_class, described.sop_uid, described.transfer_syntax, calling, "ORCHESTRATOR", "a")
+        incoming = self.spool.receive(origin)
+        for piece in described.dataset:
+            incoming.write(memoryview(piece))
+        arrival = incoming.file()
+        self.intake.take(arrival)
+        return arrival
+
+    def put(self, state: FetchState) -> None:
+        fetch = FetchRecord(
+            archive="pacs",
+            series_uid=self.arrival.series_uid,
+            run=1,
+            study_uid=self.arrival.study_uid,
+            rule="bones",
+            state=state,
+            due_at=NOW,
+            changed_at=NOW,
+            begun_at=NOW,
+        )
+        self.ledger.fetches.put([fetch])
+
+    def admitted(self) -> list[str]:
+        self.now += 3600
+        self.intake.advance()
+        return self.routes.rules
+
+
+@pytest.fixture
+def moved(tmp_path: Path) -> Iterator[Moved]:
+    with closing(Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
+        yield Moved(tmp_path, ledger)
+
+
+def test_a_c_move_stays_the_backfill_s_when_its_notifications_are_lost(moved: Moved) -> None:
+    assert moved.admitted() == ["bones"]
+
+
+def test_a_c_move_stays_the_backfill_s_after_a_restart(moved: Moved) -> None:
+    moved.intake = moved.restarted()
+    moved.intake.recover(moved.spool.scan())
+    assert moved.admitted() == ["bones"]
+
+
+def test_an_image_that_is_pushed_after_a_c_move_is_live_work(moved: Moved, tmp_path: Path) -> None:
+    late = dcmread(moved.arrival.path)
+    late.SOPInstanceUID = late.file_meta.MediaStorageSOPInstanceUID = f"{late.SOPInstanceUID}.1"
+    late.save_as(tmp_path / "late.dcm")
+    moved.push(tmp_path / "late.dcm", "CT1")
+    assert moved.admitted() == [""]
+
+
+def test_the_same_images_pushed_again_after_a_c_move_are_live_work(moved: Moved, tmp_path: Path) -> None:
+    assert moved.admitted() == ["bones"]
+    moved.push(moved.arrival.path, "CT1")
+    moved.admitted()  # finds the other images in the spool
+    assert moved.admitted() == ["bones", ""]

@@ -51,6 +51,7 @@ class Files:
     def __init__(self, paths: list[Path]) -> None:
         self.paths = paths
         self.broken: set[Path] = set()
+        self.moved: dict[Path, str] = {}
 
     def series_files(self, study_uid: str, series_uid: str) -> Sequence[SpooledFile]:
         return [spooled(path, series_uid) for path in self.paths]
@@ -59,6 +60,9 @@ class Files:
         if file.path in self.broken:
             raise UnreadableFile(f"{file.path}: its file meta cannot be read")
         return Arrival(path=file.path)
+
+    def recorded_source(self, path: Path) -> str:
+        return self.moved.get(path, "")
 
 
 def spooled(path: Path, series_uid: str) -> SpooledFile:
@@ -230,3 +234,13 @@ def test_a_count_of_a_series_that_is_not_pending_is_passed_over(ledger: Ledger, 
         desk.intake.take(Arrival(path=path))
     desk.after(1.0)
     assert desk.routes.released == []
+
+
+def test_a_report_that_a_c_move_brought_counts_as_the_archive_s(ledger: Ledger, tmp_path: Path) -> None:
+    """Else a verdict from an archive that the settings trust would be ignored where a notification is lost."""
+    (report,) = reports(tmp_path, "1.2.1.1")
+    desk = Desk(ledger, [report])
+    desk.intake.take(Arrival(path=report, calling="PACS"))
+    desk.files.moved = {report: "pacs"}
+    desk.after(11.0)
+    assert desk.documents.processed == [("1.2.1.1", "pacs")]

@@ -65,7 +65,7 @@ def test_a_scheme_that_nobody_knows_is_told_with_those_that_there_are() -> None:
 def test_each_watched_archive_is_watched_by_the_engine_or_by_the_watcher(tmp_path: Path) -> None:
     """By what a plugin makes of the address, not by its scheme."""
     folder, other = FolderArchive("here", tmp_path), SimpleNamespace(name="there")
-    archives = {"file:///here": folder, "file:///there": other, "vna://": other, "file:///unwatched": folder}
+    archives = {"file:///here": folder, "file:///there": other, "vna://there": other, "file:///unwatched": folder}
     plugins: Any = SimpleNamespace(connect_archive=lambda url, told: archives[url])
     items = tuple(ArchiveSettings(name=f"a{n}", url=url, watch="un" not in url) for n, url in enumerate(archives))
     watched = list(watched_archives(Settings(archives=items), plugins))
