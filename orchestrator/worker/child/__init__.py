@@ -1,4 +1,4 @@
-"""The side of the worker that runs inside the cage, in the model's own interpreter."""
+"""The code of the model process: it runs inside the cage, in the model's own interpreter."""
 
 from orchestrator.worker.child.serving import serve
 

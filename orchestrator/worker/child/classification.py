@@ -1,4 +1,4 @@
-"""From the scores of a network that classifies to findings: of the series as a whole, or image by image."""
+"""Turns the scores of a classification network into findings, for the whole series or image by image."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from orchestrator.sdk import Code, Finding, ImageScore, Presence
 from orchestrator.worker.child.decision import Recipe, Scores, code_or_none
 
 AGGREGATES: Mapping[str, Callable[..., Any]] = {"maximum": np.max, "mean": np.mean}
-"""How the scores of several windows become one."""
+"""How the scores of several windows are combined."""
 
 
-def findings(recipe: Recipe, scored: Mapping[int | None, Sequence[Scores]]) -> list[Finding]:
-    """Return one finding for each that the manifest names.
+def build_findings(recipe: Recipe, scores: Mapping[int | None, Sequence[Scores]]) -> list[Finding]:
+    """Return one finding for each [[finding]] of the manifest.
 
-    scored: the activated scores (channel,) of all windows of an image, by its slice; under None those of the series.
+    scores: slice -> activated scores (channel,) of all its windows; the key None holds those of the whole series.
     """
-    together = AGGREGATES[recipe["output"]["aggregate"]]
-    judged = {image: together(scores, axis=0) for image, scores in scored.items()}
+    aggregate = AGGREGATES[recipe["output"]["aggregate"]]
+    by_image = {image: aggregate(windows, axis=0) for image, windows in scores.items()}
     return [
-        _finding(told, {image: scores[told["channel"]] for image, scores in judged.items()})
-        for told in recipe["finding"]
+        _finding(spec, {image: channels[spec["channel"]] for image, channels in by_image.items()})
+        for spec in recipe["finding"]
     ]
 
 
-def _finding(told: Mapping[str, Any], scores: Mapping[int | None, np.float32]) -> Finding:
-    """Return the finding by its best score; a certainty goes with what is there, beside "absent" it would mislead."""
-    best = np.max(list(scores.values()))  # NaN stays NaN, for the host to refuse
-    positive = {image: float(score) for image, score in scores.items() if score >= told["threshold"]}
+def _finding(spec: Mapping[str, Any], scores: Mapping[int | None, np.float32]) -> Finding:
+    """Return the finding with its best score; only a present finding gets a certainty, "absent" with one misleads."""
+    best = np.max(list(scores.values()))  # NaN stays NaN; the host refuses it
+    positive = {image: float(score) for image, score in scores.items() if score >= spec["threshold"]}
     return Finding(
-        name=Code(**told["name"]),
+        name=Code(**spec["name"]),
         presence=Presence.PRESENT if positive else Presence.ABSENT,
         score=float(best),
-        certainty_percent=100 * float(best) if told["calibrated"] and positive else None,
-        site=code_or_none(told["site"]),
-        laterality=code_or_none(told["laterality"]),
+        certainty_percent=100 * float(best) if spec["calibrated"] and positive else None,
+        site=code_or_none(spec["site"]),
+        laterality=code_or_none(spec["laterality"]),
         images=[ImageScore(image, score) for image, score in positive.items() if image is not None],
     )

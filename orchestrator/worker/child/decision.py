@@ -1,4 +1,4 @@
-"""From a network's numbers to what its model.toml says they mean."""
+"""Turns the output of a network into segments, maps and measurements, as its model.toml defines them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Mask = npt.NDArray[Any]
 """(slice, row, column) of 0 and 1."""
 
 Scores = npt.NDArray[np.float32]
-"""(channel, *axes), or (channel,) from a network that classifies."""
+"""(channel, *axes), or (channel,) from a classification network."""
 
 
-def activated(scores: Scores, activation: str) -> Scores:
-    """Return the scores after the activation over their channels; argmax is a decision and changes none."""
+def activate(scores: Scores, activation: str) -> Scores:
+    """Return the scores after the activation over the channels; argmax leaves them unchanged."""
     if activation == "sigmoid":
-        with np.errstate(over="ignore"):  # far below nought it is infinite, and its sigmoid nought as it should be
+        with np.errstate(over="ignore"):  # exp may become infinite; the sigmoid is then 0, as it should be
             return np.asarray(1 / (1 + np.exp(-scores)), dtype=np.float32)
     if activation == "softmax":
         powers = np.exp(scores - scores.max(axis=0))
@@ -31,71 +31,71 @@ def activated(scores: Scores, activation: str) -> Scores:
     return scores
 
 
-def decided(recipe: Recipe, scores: Scores) -> npt.NDArray[np.uint8]:
-    """Return (segment, *axes) of 0 and 1 from activated scores."""
-    channels = [told["channel"] for told in recipe["segment"]]
+def decide(recipe: Recipe, scores: Scores) -> npt.NDArray[np.uint8]:
+    """Return (segment, *axes) of 0 and 1 from activate scores."""
+    channels = [spec["channel"] for spec in recipe["segment"]]
     if recipe["output"]["activation"] == "argmax":
         best = scores.argmax(axis=0)
         return np.stack([best == channel for channel in channels]).view(np.uint8)
     return np.asarray(scores[channels] >= recipe["output"]["threshold"]).view(np.uint8)
 
 
-def valued(recipe: Recipe, scores: Scores) -> Scores:
-    """Return (map, *axes) from activated scores."""
-    return scores[[told["channel"] for told in recipe["map"]]]
+def select_maps(recipe: Recipe, scores: Scores) -> Scores:
+    """Return (map, *axes) from activate scores."""
+    return scores[[spec["channel"] for spec in recipe["map"]]]
 
 
-def segments(recipe: Recipe, masks: Iterable[Mask]) -> list[Segment]:
-    """Return the segments that the manifest names, of masks on the volume's own grid."""
+def build_segments(recipe: Recipe, masks: Iterable[Mask]) -> list[Segment]:
+    """Return one segment for each [[segment]] of the manifest, from masks on the grid of the volume."""
     largest_only = recipe["output"]["largest_component"]
     return [
-        _segment(told, _largest(mask) if largest_only else mask)
-        for told, mask in zip(recipe["segment"], masks, strict=True)
+        _segment(spec, _largest_component(mask) if largest_only else mask)
+        for spec, mask in zip(recipe["segment"], masks, strict=True)
     ]
 
 
-def maps(recipe: Recipe, values: Iterable[npt.NDArray[np.float32]]) -> list[HeatMap]:
-    """Return the maps that the manifest names, of values on the volume's own grid."""
+def build_maps(recipe: Recipe, values: Iterable[npt.NDArray[np.float32]]) -> list[HeatMap]:
+    """Return one map for each [[map]] of the manifest, from values on the grid of the volume."""
     return [
         HeatMap(
-            name=told["name"],
-            values=of_channel,
-            unit=told["unit"],
-            quantity=code_or_none(told["quantity"]),
-            range=None if told["range"] is None else tuple(told["range"]),
+            name=spec["name"],
+            values=array,
+            unit=spec["unit"],
+            quantity=code_or_none(spec["quantity"]),
+            range=None if spec["range"] is None else tuple(spec["range"]),
         )
-        for told, of_channel in zip(recipe["map"], values, strict=True)
+        for spec, array in zip(recipe["map"], values, strict=True)
     ]
 
 
-def _segment(told: Mapping[str, Any], mask: Mask) -> Segment:
+def _segment(spec: Mapping[str, Any], mask: Mask) -> Segment:
     return Segment(
-        label=told["label"],
+        label=spec["label"],
         mask=mask,
-        type=Code(**told["type"]),
-        category=Code(**told["category"]),
-        anatomy=code_or_none(told["anatomy"]),
-        laterality=code_or_none(told["laterality"]),
-        colour=None if told["colour"] is None else tuple(told["colour"]),
+        type=Code(**spec["type"]),
+        category=Code(**spec["category"]),
+        anatomy=code_or_none(spec["anatomy"]),
+        laterality=code_or_none(spec["laterality"]),
+        colour=None if spec["colour"] is None else tuple(spec["colour"]),
     )
 
 
-def code_or_none(told: Mapping[str, str] | None) -> Code | None:
-    """Return the concept that the manifest gives, None where it gives none."""
-    return None if told is None else Code(**told)
+def code_or_none(spec: Mapping[str, str] | None) -> Code | None:
+    """Return the code of the manifest, None where it has none."""
+    return None if spec is None else Code(**spec)
 
 
-def measured(recipe: Recipe, found: Sequence[Segment], volume: Volume) -> Iterator[Measurement]:
-    """Yield what the manifest asks to be measured on the images' own values inside the segments."""
-    masks = {segment.label: segment.mask for segment in found}
-    for told in recipe["measurement"]:
-        inside = volume.voxels[masks[told["segment"]].astype(bool)]
-        if inside.size and told["name"] != "volume":
-            value = {"mean": inside.mean, "maximum": inside.max, "minimum": inside.min}[told["name"]]()
-            yield Measurement(codes[told["name"]], float(value), volume.unit, told["segment"])
+def measure(recipe: Recipe, segments: Sequence[Segment], volume: Volume) -> Iterator[Measurement]:
+    """Yield the measurements of the manifest, taken on the values of the images inside the segments."""
+    masks = {segment.label: segment.mask for segment in segments}
+    for spec in recipe["measurement"]:
+        inside = volume.voxels[masks[spec["segment"]].astype(bool)]
+        if inside.size and spec["name"] != "volume":
+            value = {"mean": inside.mean, "maximum": inside.max, "minimum": inside.min}[spec["name"]]()
+            yield Measurement(codes[spec["name"]], float(value), volume.unit, spec["segment"])
 
 
-def _largest(mask: Mask) -> Mask:
+def _largest_component(mask: Mask) -> Mask:
     from scipy import ndimage
 
     parts, count = ndimage.label(mask)

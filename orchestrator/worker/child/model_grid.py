@@ -1,4 +1,4 @@
-"""The grid a network wants, and the way from the volume's own grid to it and back."""
+"""The voxel grid of a network, and the mapping from the grid of the volume to it and back."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from orchestrator.domain.volume import Affine, Volume
 
 Array = npt.NDArray[Any]
 Three = tuple[int, int, int]
-Place = tuple[slice, slice, slice]
-"""A window of the network's axes."""
+GridWindow = tuple[slice, slice, slice]
+"""A window on the network's axes."""
 
 LETTERS = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
-"""Patient axis (x, y, z of LPS) and the sense in which a letter points along it."""
+"""Patient axis (x, y, z of LPS) and direction of a letter."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelGrid:
-    """The network's axes, taken from the volume's.
+    """The grid of the network, relative to the grid of the volume.
 
-    axes: for each axis of the network the axis of the volume; flips: whether it runs the other way.
-    ratios: voxels of the volume for each voxel of the network, along the network's axes.
+    axes: the axis of the volume for each axis of the network; flips: whether that axis is reversed.
+    oriented_shape: the volume's shape along the network's axes, before resampling.
+    ratios: voxels of the volume per voxel of the network, along the network's axes.
     """
 
     axes: Three
     flips: tuple[bool, bool, bool]
-    turned_shape: Three
+    oriented_shape: Three
     shape: Three
     ratios: tuple[float, float, float]
 
@@ -42,101 +43,101 @@ class ModelGrid:
     ) -> ModelGrid:
         """Return the grid for this volume.
 
-        orientation: direction in which each axis grows, such as "RAS"; None keeps the volume's axes.
-        spacing: mm along the network's axes; size: voxels, for two axes rows and columns of each slice.
-        Raises UnsupportedInput where a volume without geometry is to be turned or resampled.
+        orientation: direction of each axis, such as "RAS"; None keeps the axes of the volume.
+        spacing: mm along the network's axes; size: voxels, of two axes those of each slice (rows, columns).
+        Raises UnsupportedInput for a volume without geometry that must be reoriented or resampled.
         """
         if (orientation or spacing) and volume.affine is None:
             raise UnsupportedInput(InputFault.NO_GEOMETRY, "the model needs images with a place in the patient")
         axes, flips = (0, 1, 2), (False, False, False)
         if orientation and volume.affine is not None:
-            axes, flips = _turns(volume.affine, orientation)
-        turned = _picked(volume.shape, axes)
+            axes, flips = _match_axes(volume.affine, orientation)
+        oriented = _permute(volume.shape, axes)
         ratios = (1.0, 1.0, 1.0)
         if spacing:
             assert volume.spacing is not None
             own = [volume.spacing[axis] for axis in axes]
-            ratios = _three(wanted / have for wanted, have in zip(spacing, own, strict=True))
-        shape = _whole(max(1, round(count / ratio)) for count, ratio in zip(turned, ratios, strict=True))
+            ratios = _three(target / size for target, size in zip(spacing, own, strict=True))
+        shape = _whole(max(1, round(count / ratio)) for count, ratio in zip(oriented, ratios, strict=True))
         if size:
-            shape = _whole((*turned[: 3 - len(size)], *size))
-            ratios = _three(have / wanted for have, wanted in zip(turned, shape, strict=True))
-        return cls(axes, flips, turned, shape, ratios)
+            shape = _whole((*oriented[: 3 - len(size)], *size))
+            ratios = _three(count / target for count, target in zip(oriented, shape, strict=True))
+        return cls(axes, flips, oriented, shape, ratios)
 
     @property
-    def resampled(self) -> bool:
-        """Whether the network's voxels are not those of the volume."""
-        return any(abs(ratio - 1) > 1e-6 for ratio in self.ratios) or self.shape != self.turned_shape
+    def resamples(self) -> bool:
+        """Whether the voxels of the network differ from those of the volume."""
+        return any(abs(ratio - 1) > 1e-6 for ratio in self.ratios) or self.shape != self.oriented_shape
 
     def forward(self, voxels: Array) -> Array:
-        """Return (channel, *network axes) from the volume's voxels; a view where nothing is resampled."""
+        """Return (channel, *network axes) from the voxels of the volume; a view unless the grid resamples."""
         channels = voxels[None] if voxels.ndim == 3 else np.moveaxis(voxels, -1, 0)
-        turned = np.flip(channels.transpose(0, *(axis + 1 for axis in self.axes)), self._flipped(first=1))
-        if not self.resampled:
-            return turned
-        return np.stack([_resampled(channel, self.shape, self.ratios) for channel in turned])
+        oriented = np.flip(channels.transpose(0, *(axis + 1 for axis in self.axes)), self._flipped_axes(first=1))
+        if not self.resamples:
+            return oriented
+        return np.stack([_resample(channel, self.shape, self.ratios) for channel in oriented])
 
     def back(self, array: Array) -> Array:
-        """Return an array of the network's three axes on the volume's own grid."""
-        if self.resampled:
-            array = _resampled(array, self.turned_shape, _three(1 / ratio for ratio in self.ratios))
-        return np.flip(array, self._flipped(first=0)).transpose(np.argsort(self.axes))
+        """Return an array on the network's three axes, mapped to the grid of the volume."""
+        if self.resamples:
+            array = _resample(array, self.oriented_shape, _three(1 / ratio for ratio in self.ratios))
+        return np.flip(array, self._flipped_axes(first=0)).transpose(np.argsort(self.axes))
 
     def back_boxes(self, boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return boxes of the network's axes on the volume's own grid, cut off at its faces.
+        """Return boxes on the network's axes, mapped to the grid of the volume and clipped to it.
 
         boxes: (n, 2, 3), the first and the last corner in voxels; voxel k reaches from k to k + 1.
         """
-        turned = np.clip(boxes * self.ratios, 0, self.turned_shape)
-        for axis in self._flipped(first=0):
-            turned[..., axis] = self.turned_shape[axis] - turned[:, ::-1, axis]
-        return turned[..., np.argsort(self.axes)]
+        corners = np.clip(boxes * self.ratios, 0, self.oriented_shape)
+        for axis in self._flipped_axes(first=0):
+            corners[..., axis] = self.oriented_shape[axis] - corners[:, ::-1, axis]
+        return corners[..., np.argsort(self.axes)]
 
     def image(self, index: int) -> int:
-        """Return the slice of the volume in the middle of a slice of the network.
+        """Return the slice of the volume at the middle of a slice of the network.
 
-        Raises UnsupportedInput where the network's slices are cut across the images.
+        Raises UnsupportedInput if the slices of the network are not parallel to the images.
         """
         if self.axes[0] != 0:
-            raise UnsupportedInput("the model answers for slices that are not the images of this series")
+            raise UnsupportedInput("the slices of the model are not parallel to the images of this series")
         (box,) = self.back_boxes(np.array([[[index, 0, 0], [index + 1, 1, 1]]], np.float64))
         return middle_slice(box)
 
-    def _flipped(self, first: int) -> tuple[int, ...]:
+    def _flipped_axes(self, first: int) -> tuple[int, ...]:
         return tuple(axis + first for axis, flip in enumerate(self.flips) if flip)
 
 
 def middle_slice(box: npt.NDArray[np.float64]) -> int:
-    """Return the slice in the middle of a box (2, 3) of the volume's own grid."""
+    """Return the middle slice of a box (2, 3) on the grid of the volume."""
     return int(box[:, 0].mean())
 
 
-def _turns(affine: Affine, orientation: str) -> tuple[Three, tuple[bool, bool, bool]]:
-    """Return which axis of the volume runs most nearly along each letter, and whether against it."""
+def _match_axes(affine: Affine, orientation: str) -> tuple[Three, tuple[bool, bool, bool]]:
+    """Return the axis of the volume closest to each letter, and whether it runs in the opposite direction."""
     directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    wanted = [LETTERS[letter] for letter in orientation]
+    targets = [LETTERS[letter] for letter in orientation]
 
     def agreement(axes: tuple[int, ...]) -> float:
-        return float(sum(abs(directions[along, axis]) for (along, _), axis in zip(wanted, axes, strict=True)))
+        return float(sum(abs(directions[along, axis]) for (along, _), axis in zip(targets, axes, strict=True)))
 
     axes = _whole(max(itertools.permutations(range(3)), key=agreement))
-    flips = [sense * directions[along, axis] < 0 for (along, sense), axis in zip(wanted, axes, strict=True)]
+    flips = [sense * directions[along, axis] < 0 for (along, sense), axis in zip(targets, axes, strict=True)]
     return axes, (bool(flips[0]), bool(flips[1]), bool(flips[2]))
 
 
-def _resampled(array: Array, shape: Three, ratios: Sequence[float]) -> npt.NDArray[np.float32]:
-    """Return the array interpolated linearly; the outer faces of the first voxels coincide."""
+def _resample(array: Array, shape: Three, ratios: Sequence[float]) -> npt.NDArray[np.float32]:
+    """Return the array, linearly interpolated; the outer faces of the first voxels coincide."""
     from scipy import ndimage
 
     offset = [(ratio - 1) / 2 for ratio in ratios]
-    resampled: npt.NDArray[np.float32] = ndimage.affine_transform(
+    output: npt.NDArray[np.float32] = ndimage.affine_transform(
         array.astype(np.float32, copy=False), ratios, offset, shape, order=1, mode="nearest"
     )
-    return resampled
+    return output
 
 
-def windows(shape: Three, patch: Three, overlap: float) -> Iterator[Place]:
-    """Yield windows of the patch's size that cover the shape; the last along an axis is moved back inside."""
+def windows(shape: Three, patch: Three, overlap: float) -> Iterator[GridWindow]:
+    """Yield windows of the patch's size that cover the shape; the last one on an axis is moved back inside."""
     starts = [_starts(count, size, overlap) for count, size in zip(shape, patch, strict=True)]
     for corner in itertools.product(*starts):
         ends = (min(start + size, count) for start, size, count in zip(corner, patch, shape, strict=True))
@@ -150,7 +151,7 @@ def _starts(count: int, size: int, overlap: float) -> list[int]:
     return [*range(0, last, step), last]
 
 
-def _picked(shape: Three, axes: Three) -> Three:
+def _permute(shape: Three, axes: Three) -> Three:
     return shape[axes[0]], shape[axes[1]], shape[axes[2]]
 
 

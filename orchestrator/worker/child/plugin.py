@@ -1,4 +1,4 @@
-"""Loads one plugin and reports, in JSON values, what it holds."""
+"""Loads one plugin and reports its hooks and models as JSON values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GROUPS = ("intended", "accepts", "resources")
 
 
 class Plugin:
-    """One loaded plugin: the hooks it implements and the models it registered, by a key of their own."""
+    """One loaded plugin: its hooks, and the models that it registered, by key."""
 
     def __init__(self, hooks: tuple[str, ...], models: Mapping[str, Model], manifests: Mapping[str, Path]) -> None:
         self.hooks = hooks
@@ -30,24 +30,24 @@ class Plugin:
         self._manifests = manifests
 
     def report(self) -> dict[str, Any]:
-        """Return what the host has to know of the plugin."""
+        """Return the report of the plugin for the host."""
         return {
             "contract": CONTRACT,
             "hooks": list(self.hooks),
-            "models": [_described(key, model, self._manifests.get(key)) for key, model in self.models.items()],
+            "models": [_report_model(key, model, self._manifests.get(key)) for key, model in self.models.items()],
         }
 
 
 def load(plugin: Mapping[str, Any]) -> Plugin:
     """Return the plugin at ``module`` (``package.module:object``), ``file``, or the one model of a ``recipe``."""
     if "recipe" in plugin:
-        model = _declared(plugin["recipe"], Path(plugin["folder"]))
+        model = _build_model(plugin["recipe"], Path(plugin["folder"]))
         return Plugin((), {model.name: model}, {})
-    return _registered(_imported(plugin), str(plugin["name"]))
+    return _register(_import(plugin), str(plugin["name"]))
 
 
-def _declared(recipe: Mapping[str, Any], folder: Path) -> Model:
-    """Return the model that a model.toml makes of a network or of a bundle."""
+def _build_model(recipe: Mapping[str, Any], folder: Path) -> Model:
+    """Return the model of a model.toml: a network or a bundle."""
     if recipe["runtime"] == "monai-bundle":
         from orchestrator.worker.child.monai_bundle import Bundle
 
@@ -57,28 +57,28 @@ def _declared(recipe: Mapping[str, Any], folder: Path) -> Model:
     return Network(recipe, folder)
 
 
-def _imported(plugin: Mapping[str, Any]) -> object:
+def _import(plugin: Mapping[str, Any]) -> object:
     if "file" in plugin:
         return import_file(Path(plugin["file"]))
     module, _, attribute = plugin["module"].partition(":")
-    imported = importlib.import_module(module)
-    return attrgetter(attribute)(imported) if attribute else imported
+    loaded = importlib.import_module(module)
+    return attrgetter(attribute)(loaded) if attribute else loaded
 
 
 def import_file(path: Path) -> ModuleType:
-    """Return the module in that file; modules beside it can be imported by it."""
+    """Return the module of that file; it may import modules beside it."""
     sys.path.insert(0, str(path.parent))
     name = path.parent.name.replace("-", "_") if path.name == "__init__.py" else path.stem
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path.name} is no Python file")
+        raise ImportError(f"{path.name} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
 
-def _registered(plugin: object, name: str) -> Plugin:
+def _register(plugin: object, name: str) -> Plugin:
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(plugin, name)
@@ -92,7 +92,7 @@ def _registered(plugin: object, name: str) -> Plugin:
     def register(model: Model, manifest: Path | None = None) -> None:
         key = getattr(model, "name", None) or str(manifest)
         if key in models:
-            raise ValueError(f"it registers two models named {key!r}")
+            raise ValueError(f"the plugin registers two models named {key!r}")
         if not callable(getattr(model, "predict", None)):
             raise TypeError(f"model {key!r} has no method predict(volume)")
         models[key] = model
@@ -103,14 +103,14 @@ def _registered(plugin: object, name: str) -> Plugin:
     return Plugin(hooks, models, manifests)
 
 
-def _described(key: str, model: Model, manifest: Path | None) -> dict[str, Any]:
-    """Return what the model's attributes say; what it does not say is left out, for the manifest or the default."""
-    said: dict[str, Any] = {key: getattr(model, key) for key in ATTRIBUTES if hasattr(model, key)}
-    if "parameters" in said:
-        said["parameters"] = dict(said["parameters"])
-    said |= {key: asdict(getattr(model, key)) for key in GROUPS if hasattr(model, key)}
-    said["key"] = key
-    said["manifest"] = None if manifest is None else str(manifest)
+def _report_model(key: str, model: Model, manifest: Path | None) -> dict[str, Any]:
+    """Return the attributes of the model; missing ones come from the manifest or have defaults."""
+    report: dict[str, Any] = {key: getattr(model, key) for key in ATTRIBUTES if hasattr(model, key)}
+    if "parameters" in report:
+        report["parameters"] = dict(report["parameters"])
+    report |= {key: asdict(getattr(model, key)) for key in GROUPS if hasattr(model, key)}
+    report["key"] = key
+    report["manifest"] = None if manifest is None else str(manifest)
     if hasattr(model, "network"):
-        said["network"] = model.network()
-    return said
+        report["network"] = model.network()
+    return report

@@ -1,4 +1,4 @@
-"""From voxels to the numbers that a network was trained on."""
+"""Prepares voxels as input of a network: window, scale and normalisation."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import numpy.typing as npt
 
 
 class Preparation:
-    """Turns a window of the source into the numbers that the network was trained on."""
+    """Turns voxels into the values that the network was trained on."""
 
-    def __init__(self, wanted: Mapping[str, Any], source: npt.NDArray[Any]) -> None:
-        self._window = _ends(wanted["window"])
-        self._scale = wanted["scale"]
-        self._mean, self._std = wanted["mean"], wanted["std"]
-        if wanted["normalize"] != "none":
-            self._mean, self._std = self._of_whole(source, wanted["normalize"])
+    def __init__(self, settings: Mapping[str, Any], source: npt.NDArray[Any]) -> None:
+        self._window = _ends(settings["window"])
+        self._scale = settings["scale"]
+        self._mean, self._std = settings["mean"], settings["std"]
+        if settings["normalize"] != "none":
+            self._mean, self._std = self._statistics(source, settings["normalize"])
 
     def __call__(self, window: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return (channel, *axes), contiguous."""
-        values = self._windowed(window)
+        values = self._apply_window(window)
         if (self._mean, self._std) != (0.0, 1.0):
             values -= self._mean
             values /= self._std
         return values
 
-    def _windowed(self, window: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def _apply_window(self, window: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         values = np.array(window, dtype=np.float32, order="C")
         if self._window is not None:
             low, high = self._window
@@ -37,10 +37,10 @@ class Preparation:
             values += self._scale[0]
         return values
 
-    def _of_whole(self, source: npt.NDArray[Any], how: str) -> tuple[float, float]:
-        """Return offset and divisor over all voxels, slice by slice: the whole volume as float is too much at once."""
-        planes = (self._windowed(source[:, index]) for index in range(source.shape[1]))
-        if how == "minmax":
+    def _statistics(self, source: npt.NDArray[Any], method: str) -> tuple[float, float]:
+        """Return offset and divisor over all voxels; slice by slice: a whole float volume takes too much memory."""
+        planes = (self._apply_window(source[:, index]) for index in range(source.shape[1]))
+        if method == "minmax":
             ends = [(float(plane.min()), float(plane.max())) for plane in planes]
             low, high = min(low for low, _ in ends), max(high for _, high in ends)
             return low, (high - low) or 1.0

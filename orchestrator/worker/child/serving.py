@@ -1,4 +1,4 @@
-"""The loop of a model process: one request in, one answer out, until the host closes the channel."""
+"""The main loop of a model process: answers requests one by one until the host closes the channel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from orchestrator.domain.errors import (
 )
 from orchestrator.sdk import Model
 from orchestrator.worker.child import plugin as plugins
-from orchestrator.worker.child.place import ran_out_of_memory, where_it_runs
+from orchestrator.worker.child.device import is_out_of_memory, report_device
 from orchestrator.worker.protocol.channel import Channel, ChannelClosed
 from orchestrator.worker.protocol.exchange import read_volume, write_result
 
@@ -29,11 +29,11 @@ LONGEST_MESSAGE = 300
 
 
 def serve(channel: int, layers: Collection[str]) -> None:
-    """Greet the host, be told the plugin, and answer requests; never returns."""
+    """Report to the host, receive the plugin, and answer requests; never returns."""
     end = Channel(socket.socket(fileno=channel))
     end.send({"hello": {"cage": sorted(layers), "python": sys.version.split()[0]}})
-    told, _ = end.receive()
-    session = Session(told["plugin"], end)
+    start, _ = end.receive()
+    session = ModelSession(start["plugin"], end)
     while True:
         try:
             request, files = end.receive()
@@ -42,8 +42,8 @@ def serve(channel: int, layers: Collection[str]) -> None:
             os._exit(0)
 
 
-class Session:
-    """One plugin and, once loaded, the one model of it that this process runs."""
+class ModelSession:
+    """One plugin and, once loaded, the model of it that this process runs."""
 
     def __init__(self, plugin: Mapping[str, Any], host: Channel) -> None:
         self._spec = plugin
@@ -53,7 +53,7 @@ class Session:
         self._process = os.getpid()
 
     def answer(self, request: Mapping[str, Any], files: Sequence[int]) -> dict[str, Any]:
-        """Return the answer to one request; whatever the model does becomes an answer too."""
+        """Return the answer to one request; every error of the model becomes an answer too."""
         try:
             return self._answer(request, files)
         except NotApplicable as refusal:
@@ -64,13 +64,13 @@ class Session:
             return {"error": "invalid", "message": _brief(str(fault))}
         except StorageFull as fault:
             return {"error": "storage", "message": _brief(str(fault))}
-        except (EnvironmentMissing, ManifestError) as fault:  # our own runtimes' words, whole without a class name
+        except (EnvironmentMissing, ManifestError) as fault:  # messages of the host's own runtimes need no class name
             return {"error": "raised", "message": _brief(str(fault))}
         except MemoryError:
             return {"error": "memory", "message": ""}
-        except BaseException as raised:  # noqa: BLE001 - the model's own code: sys.exit is an outcome as well
+        except BaseException as raised:  # noqa: BLE001 - code of the model may raise anything, even SystemExit
             traceback.print_exc()
-            kind = "memory" if ran_out_of_memory(raised) else "raised"
+            kind = "memory" if is_out_of_memory(raised) else "raised"
             return {"error": kind, "message": _brief(f"{type(raised).__name__}: {raised}")}
         finally:
             self._end_a_fork()
@@ -78,7 +78,7 @@ class Session:
     def _answer(self, request: Mapping[str, Any], files: Sequence[int]) -> dict[str, Any]:
         ask = request["ask"]
         if ask == "describe":
-            return self._loaded().report()
+            return self._load_plugin().report()
         if ask == "load":
             return self._load(request["model"], request["weights"], request["device"], request.get("served"))
         if ask == "predict":
@@ -87,18 +87,18 @@ class Session:
             return self._convert(request["function"], Path(request["source"]), Path(request["target"]))
         raise LookupError(f"unknown request {ask!r}")
 
-    def _loaded(self) -> plugins.Plugin:
+    def _load_plugin(self) -> plugins.Plugin:
         if self._plugin is None:
             self._plugin = plugins.load(self._spec)
         return self._plugin
 
-    def _load(self, key: str, weights: str | None, device: str, served: Mapping[str, Any] | None) -> dict[str, Any]:
-        self._model = self._loaded().models[key]
-        if served is not None and hasattr(self._model, "connect"):
-            self._model.connect(served, self._host)
+    def _load(self, key: str, weights: str | None, device: str, server: Mapping[str, Any] | None) -> dict[str, Any]:
+        self._model = self._load_plugin().models[key]
+        if server is not None and hasattr(self._model, "connect"):
+            self._model.connect(server, self._host)
         elif hasattr(self._model, "load"):
             self._model.load(Path(weights) if weights else None, device)
-        return where_it_runs(self._model, device)
+        return report_device(self._model, device)
 
     def _predict(self, files: Sequence[int]) -> dict[str, Any]:
         assert self._model is not None, "predict before load"
@@ -108,15 +108,15 @@ class Session:
             os.fdopen(volume_file, "rb") as document,
             os.fdopen(masks_file, "r+b") as masks,
             os.fdopen(maps_file, "r+b") as maps,
-            os.fdopen(result_file, "r+b") as result,
+            os.fdopen(result_file, "r+b") as result_stream,
         ):
             volume = read_volume(voxels, document)
             start = time.perf_counter()
-            returned = self._model.predict(volume)
+            result = self._model.predict(volume)
             seconds = time.perf_counter() - start
             self._end_a_fork()
             try:
-                write_result(returned, volume.shape, result, masks, maps)
+                write_result(result, volume.shape, result_stream, masks, maps)
             except InvalidResult:
                 raise
             except OSError as fault:
@@ -126,17 +126,17 @@ class Session:
         return {"seconds": seconds}
 
     def _end_a_fork(self) -> None:
-        """End a fork that the model let run out of its predict: the request is its parent's to answer."""
+        """End a fork of the process that the model left running; only the parent answers the request."""
         if os.getpid() != self._process:
             os._exit(0)
 
     def _convert(self, function: str, source: Path, target: Path) -> dict[str, Any]:
         module, _, name = function.partition(":")
-        imported = plugins.import_file(Path(module)) if module.endswith(".py") else __import__(module, fromlist=[name])
-        getattr(imported, name)(source, target)
+        code = plugins.import_file(Path(module)) if module.endswith(".py") else __import__(module, fromlist=[name])
+        getattr(code, name)(source, target)
         return {}
 
 
 def _brief(text: str) -> str:
-    """Return the first line, bounded: the rest of what a model says stays in its own stderr."""
+    """Return the first line, shortened; the full text is in the output of the process."""
     return (text.splitlines() or [""])[0][:LONGEST_MESSAGE]

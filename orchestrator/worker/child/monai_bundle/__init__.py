@@ -1,4 +1,4 @@
-"""A MONAI bundle as a model; torch and monai are imported when one is loaded."""
+"""Runs a MONAI bundle as a model; torch and monai are imported when a bundle is loaded."""
 
 from orchestrator.worker.child.monai_bundle.model import Bundle
 

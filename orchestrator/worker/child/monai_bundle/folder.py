@@ -1,4 +1,4 @@
-"""A bundle on disk: its files, its configuration, its network (MONAI Bundle Specification)."""
+"""Reads a bundle: its files, configuration and network (MONAI Bundle Specification)."""
 
 from __future__ import annotations
 
@@ -10,49 +10,49 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.domain.errors import ManifestError
-from orchestrator.worker.child.place import ran_out_of_memory
-from orchestrator.worker.child.runtimes.packages import required
-from orchestrator.worker.child.runtimes.torch_modules import is_torchscript, torchscript, with_weights
+from orchestrator.worker.child.device import is_out_of_memory
+from orchestrator.worker.child.runtimes.packages import require
+from orchestrator.worker.child.runtimes.torch_modules import is_torchscript, load_torchscript, load_weights
 from orchestrator.worker.protocol.digest import digest
 
 CONFIGURATIONS = ("inference.json", "inference.yaml", "inference.yml")
 NETWORKS = ("models/model.pt", "models/model.ts")
 FILE_STEPS = ("LoadImage", "SaveImage")
-"""What our own images and objects stand for; each also has a form with a ``d`` at its end."""
+"""Steps that the host replaces by its own images and objects; each also has a form that ends in ``d``."""
 
 
 class BundleFolder:
-    """A bundle whose digest is the allowed one; nothing of it runs before that was compared."""
+    """A bundle whose digest is allowed; none of its code runs before the digest is compared."""
 
     def __init__(self, place: Path, sha256: str) -> None:
-        """Compare the digest and make the bundle's own modules importable.
+        """Compare the digest and make the bundle's modules importable.
 
-        Raises ManifestError where its files are not the ones that were allowed.
+        Raises ManifestError if files of the bundle have changed.
         """
-        if (found := digest([place], every_file=True)) != sha256:
-            raise ManifestError(f"the bundle was changed: its files have the sha256 {found}, not the one allowed")
-        sys.pycache_prefix = tempfile.gettempdir()  # compiled code in the bundle is not in its digest
+        if (own := digest([place], every_file=True)) != sha256:
+            raise ManifestError(f"the bundle has changed: its files have SHA-256 {own}; model.toml allows another")
+        sys.pycache_prefix = tempfile.gettempdir()  # compiled code is not part of the digest
         sys.path.insert(0, str(place))
         self._place = place
 
     def tensor(self, direction: str, name: str) -> Mapping[str, Any]:
-        """Return what metadata.json says of an input or output (``network_data_format``), empty where nothing."""
+        """Return the entry of metadata.json for an input or output (``network_data_format``), empty without one."""
         metadata = json.loads((self._place / "configs" / "metadata.json").read_text())
-        told: Mapping[str, Any] = metadata.get("network_data_format", {}).get(direction, {}).get(name, {})
-        return told
+        entry: Mapping[str, Any] = metadata.get("network_data_format", {}).get(direction, {}).get(name, {})
+        return entry
 
     def configuration(self, device: str) -> Any:
         """Return the inference configuration as a ConfigParser, without the steps that read and write files.
 
-        Those are switched off where they stand, so that references to their neighbours keep their positions.
+        These steps are disabled in place, so that references by position stay valid.
         Raises EnvironmentMissing, ManifestError.
         """
-        parser = required("monai.bundle", "monai").ConfigParser()
+        parser = require("monai.bundle", "monai").ConfigParser()
         parser.read_meta(str(self._place / "configs" / "metadata.json"))
         parser.read_config(str(self._file(CONFIGURATIONS, "configs")))
         parser["bundle_root"], parser["device"] = str(self._place), f"$torch.device({device!r})"
         for step in components(parser.get()):
-            if named(step).removesuffix("d") in FILE_STEPS:
+            if class_name(step).removesuffix("d") in FILE_STEPS:
                 step["_disabled_"] = True
         return parser
 
@@ -63,8 +63,8 @@ class BundleFolder:
         """
         file = self._file((weights,) if weights else NETWORKS)
         if is_torchscript(file):
-            return torchscript(file, device).eval()
-        return with_weights(part(configuration, "network_def"), file).to(device).eval()
+            return load_torchscript(file, device).eval()
+        return load_weights(build_part(configuration, "network_def"), file).to(device).eval()
 
     def _file(self, names: tuple[str, ...], below: str = "") -> Path:
         files = [self._place / below / name for name in names]
@@ -74,31 +74,31 @@ class BundleFolder:
         raise ManifestError(f"the bundle has none of {', '.join(str(file.relative_to(self._place)) for file in files)}")
 
 
-def part(configuration: Any, key: str) -> Any:
-    """Return the object that stands at the key of an inference configuration.
+def build_part(configuration: Any, key: str) -> Any:
+    """Return the object at this key of an inference configuration.
 
-    Raises ManifestError with what the bundle's own code, or MONAI, says of it.
+    Raises ManifestError with the error of the bundle's code or of MONAI.
     """
     try:
         return configuration.get_parsed_content(key)
-    except Exception as fault:  # noqa: BLE001 - a bundle is code, and raises what it likes
+    except Exception as fault:  # noqa: BLE001 - code of the bundle may raise anything
         reason: BaseException = fault
-        while reason.__cause__ is not None:  # MONAI wraps it once for each level
+        while reason.__cause__ is not None:  # MONAI wraps the error once for each level
             reason = reason.__cause__
-        if isinstance(reason, MemoryError) or ran_out_of_memory(reason):
+        if isinstance(reason, MemoryError) or is_out_of_memory(reason):
             raise reason from None
-        raise ManifestError(f"the bundle's {key!r} cannot be made: {type(reason).__name__}: {reason}") from None
+        raise ManifestError(f"the bundle's {key!r} cannot be built: {type(reason).__name__}: {reason}") from None
 
 
 def components(config: Any) -> Iterator[dict[str, Any]]:
-    """Yield every part of the configuration that names a class to be made (``_target_``)."""
+    """Yield every part of the configuration that names a class (``_target_``)."""
     if isinstance(config, dict) and "_target_" in config:
         yield config
     inside = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
-    for part in inside:
-        yield from components(part)
+    for value in inside:
+        yield from components(value)
 
 
-def named(component: Mapping[str, Any]) -> str:
+def class_name(component: Mapping[str, Any]) -> str:
     """Return the name of a component's class, without its module."""
     return str(component["_target_"]).rpartition(".")[2]

@@ -1,4 +1,4 @@
-"""From our grid, in LPS, to the one that MONAI reads from files, in RAS, and back."""
+"""Maps volumes from the LPS grid of this system to the RAS grid of MONAI's readers, and back."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.domain.volume import Affine, Volume
-from orchestrator.worker.child.runtimes.packages import required
+from orchestrator.worker.child.runtimes.packages import require
 
 NEAR_MM = 1e-2
-"""Two affines that differ by less are one grid: resampling there and back leaves such remains."""
+"""Two affines that differ by less are the same grid; resampling there and back leaves such differences."""
 
 
 def ras_affine(affine: Affine) -> Affine:
     """Return index (column, row, slice) -> RAS mm, from index (slice, row, column) -> LPS mm.
 
-    That order of axes is what MONAI's own readers give for the same DICOM images.
+    MONAI's own readers use this order of axes for DICOM images.
     """
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine[:, [2, 1, 0, 3]]
 
 
-def image(volume: Volume, *, channel_first: bool) -> Any:
-    """Return the volume as the MetaTensor (column, row, slice), float32, that MONAI's LoadImage would give.
+def to_tensor(volume: Volume, *, channel_first: bool) -> Any:
+    """Return the volume as MONAI's LoadImage would: a float32 MetaTensor (column, row, slice).
 
-    channel_first: with a channel axis in front, as LoadImage with ``ensure_channel_first``.
+    channel_first: add a channel axis in front, as LoadImage does with ``ensure_channel_first``.
     """
     assert volume.affine is not None
     voxels = np.ascontiguousarray(volume.voxels.transpose(2, 1, 0), dtype=np.float32)
@@ -38,25 +38,25 @@ def image(volume: Volume, *, channel_first: bool) -> Any:
         "original_channel_dim": 0 if channel_first else float("nan"),
         "filename_or_obj": "volume",
     }
-    tensor = required("torch", "monai").from_numpy(voxels[None] if channel_first else voxels)
-    return required("monai.data", "monai").MetaTensor.ensure_torch_and_prune_meta(tensor, meta)
+    tensor = require("torch", "monai").from_numpy(voxels[None] if channel_first else voxels)
+    return require("monai.data", "monai").MetaTensor.ensure_torch_and_prune_meta(tensor, meta)
 
 
-def on_own_grid(given: Any, volume: Volume, *, between: bool = False) -> npt.NDArray[np.float32]:
-    """Return (channel, slice, row, column) of what the postprocessing gave, on the volume's own grid.
+def to_volume_grid(output: Any, volume: Volume, *, interpolate: bool = False) -> npt.NDArray[np.float32]:
+    """Return the output of the postprocessing as (channel, slice, row, column) on the grid of the volume.
 
-    Where the bundle did not invert its preprocessing, each of our voxels gets the value of the nearest of its;
-    between: it is interpolated linearly, as the values of a map are.
-    Raises ValueError for a tensor that does not say where it lies.
+    If the bundle did not invert its preprocessing, each voxel gets the value of the nearest voxel of the output.
+    interpolate: interpolate linearly instead, as for the values of a map.
+    Raises ValueError for a tensor without a position.
     """
     assert volume.affine is not None
-    data = required("monai.data", "monai")
-    if not isinstance(given, data.MetaTensor):
-        raise ValueError("the bundle's postprocessing gives no MetaTensor: where its voxels lie is unknown")
+    data = require("monai.data", "monai")
+    if not isinstance(output, data.MetaTensor):
+        raise ValueError("the bundle's postprocessing returns no MetaTensor, so the position of its voxels is unknown")
     affine, size = ras_affine(volume.affine), volume.shape[::-1]
-    if tuple(given.shape[1:]) != size or not np.allclose(given.affine.cpu().numpy(), affine, atol=NEAR_MM):
-        mode = "bilinear" if between else "nearest"
-        resample = required("monai.transforms", "monai").SpatialResample(mode=mode, padding_mode="zeros")
-        given = resample(given, dst_affine=affine, spatial_size=size)
-    values: npt.NDArray[np.float32] = given.detach().cpu().numpy().astype(np.float32, copy=False)
+    if tuple(output.shape[1:]) != size or not np.allclose(output.affine.cpu().numpy(), affine, atol=NEAR_MM):
+        mode = "bilinear" if interpolate else "nearest"
+        resample = require("monai.transforms", "monai").SpatialResample(mode=mode, padding_mode="zeros")
+        output = resample(output, dst_affine=affine, spatial_size=size)
+    values: npt.NDArray[np.float32] = output.detach().cpu().numpy().astype(np.float32, copy=False)
     return values.transpose(0, 3, 2, 1)

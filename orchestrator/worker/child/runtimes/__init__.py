@@ -1,7 +1,7 @@
-"""The one call in which ONNX, TorchScript and PyTorch networks differ."""
+"""Loads and runs networks of each runtime: ONNX, TorchScript, PyTorch, and networks on a server."""
 
 from orchestrator.worker.child.runtimes.loading import load_network
-from orchestrator.worker.child.runtimes.packages import required
-from orchestrator.worker.child.runtimes.signature import LoadedNetwork, Signature, wanted_outputs
+from orchestrator.worker.child.runtimes.packages import require
+from orchestrator.worker.child.runtimes.signature import LoadedNetwork, Signature, output_names
 
-__all__ = ["LoadedNetwork", "Signature", "load_network", "required", "wanted_outputs"]
+__all__ = ["LoadedNetwork", "Signature", "load_network", "output_names", "require"]

@@ -1,4 +1,4 @@
-"""Packages that only some runtimes need."""
+"""Imports packages that only some runtimes need."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 from orchestrator.domain.errors import EnvironmentMissing
 
 
-def required(module: str, extra: str) -> Any:
-    """Return the imported module; untyped, so that this code is checked alike where it is not installed.
+def require(module: str, extra: str) -> Any:
+    """Import and return the module. It is untyped, so that type checks pass without the package.
 
-    Raises EnvironmentMissing, naming the extra that brings it.
+    Raises EnvironmentMissing that says how to install the package.
     """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as missing:
         raise EnvironmentMissing(
-            f"{sys.executable} has no package {missing.name!r}: run pip install 'radiology-orchestrator[{extra}]', or "
-            "name the packages in requirements of model.toml and run orchestrator models install"
+            f"{sys.executable} has no package {missing.name!r}. Run pip install 'radiology-orchestrator[{extra}]', or "
+            "add the package to requirements in model.toml and run orchestrator models install"
         ) from None

@@ -1,4 +1,4 @@
-"""What a loaded network is asked, whatever file it came from."""
+"""Input and outputs of a network, and the interface of a loaded network of any runtime."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 
-def wanted_outputs(recipe: Mapping[str, Any]) -> tuple[str | None, ...]:
-    """Return the outputs that a manifest asks for by name, None for the first there is."""
-    told = recipe["detection"]
-    if told is None:
+def output_names(recipe: Mapping[str, Any]) -> tuple[str | None, ...]:
+    """Return the names of the outputs that the manifest uses, None for the first output."""
+    spec = recipe["detection"]
+    if spec is None:
         return (recipe["output"]["name"],)
-    return tuple(told[key] for key in ("boxes", "scores", "labels") if told[key] is not None)
+    return tuple(spec[key] for key in ("boxes", "scores", "labels") if spec[key] is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a network takes and gives; None for a dimension that is free.
+    """Input and outputs of a network; None for a free dimension.
 
-    dimensions: of its input behind batch and channel, two for a network of slices, three for one of volumes.
-    channels, scores: of the output that was asked for first; scores: one number for each channel instead of maps.
+    dimensions: of the input after batch and channel; two for a network of slices, three for one of volumes.
+    channels, scores: of the first output in use; scores: one number per channel instead of maps.
     outputs: the shape of each output by its name.
     """
 
@@ -41,28 +41,28 @@ class Signature:
         outputs: Mapping[str, tuple[int | None, ...]],
         name: str,
     ) -> Signature:
-        """Return the signature that the output of this name gives; a name that there is not is for ``missing``."""
-        given = outputs.get(name) or next(iter(outputs.values()))
-        channels = given[1] if len(given) > 1 else None
-        return cls(input_channels, tuple(dimensions), channels, len(given) == 2, outputs)
+        """Return the signature for the output of this name; ``missing`` reports a name that does not exist."""
+        shape = outputs.get(name) or next(iter(outputs.values()))
+        channels = shape[1] if len(shape) > 1 else None
+        return cls(input_channels, tuple(dimensions), channels, len(shape) == 2, outputs)
 
     @classmethod
     def of(cls, report: Mapping[str, Any]) -> Signature:
-        """Return the signature that ``report`` gave."""
+        """Return the signature from its ``report``."""
         outputs = {name: tuple(shape) for name, shape in report["outputs"].items()}
         return cls(report["input_channels"], tuple(report["dimensions"]), report["channels"], report["scores"], outputs)
 
     @property
     def plane(self) -> bool:
-        """Whether it takes slices."""
+        """Whether the network takes slices, not volumes."""
         return len(self.dimensions) == 2
 
     def missing(self, names: Sequence[str | None]) -> list[str]:
-        """Return the names that no output has."""
+        """Return those of the names that are not outputs."""
         return [name for name in names if name is not None and name not in self.outputs]
 
     def report(self) -> dict[str, Any]:
-        """Return, in JSON values, what the host compares with the manifest."""
+        """Return the signature as JSON values, for the host to compare with the manifest."""
         return {
             "axes": len(self.dimensions),
             "input_channels": self.input_channels,
@@ -78,15 +78,15 @@ class LoadedNetwork(Protocol):
 
     @property
     def signature(self) -> Signature:
-        """What it takes and gives."""
+        """Input and outputs of the network."""
 
     @property
     def device(self) -> str:
-        """Where it runs, ``cpu`` or ``cuda:N``; not always where it was meant to."""
+        """The device on which it runs, ``cpu`` or ``cuda:N``; it may differ from the device that the host chose."""
 
     @property
     def provider(self) -> str:
         """The execution provider of onnxruntime, empty for other runtimes."""
 
-    def __call__(self, fed: npt.NDArray[np.float32]) -> Sequence[npt.NDArray[Any]]:
-        """Return the outputs that were asked for, each with its batch axis, for an input of (1, channel, *axes)."""
+    def __call__(self, tensor: npt.NDArray[np.float32]) -> Sequence[npt.NDArray[Any]]:
+        """Return the outputs in use, each with its batch axis, for an input of (1, channel, *axes)."""

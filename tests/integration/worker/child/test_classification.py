@@ -122,7 +122,7 @@ def test_only_a_calibrated_score_of_what_is_there_is_a_certainty(
 
 def test_slices_cut_across_the_images_are_none_of_them(predict: Predict, tmp_path: Path) -> None:
     model = brightest(tmp_path / "m", "input = { orientation = 'RAS' }\noutput = { per = 'image' }")
-    with pytest.raises(UnsupportedInput, match="slices that are not the images of this series"):
+    with pytest.raises(UnsupportedInput, match="slices of the model are not parallel to the images"):
         predict(model, slices(0.75, 0.75))
 
 

@@ -110,7 +110,7 @@ def test_boxes_in_slices_cut_across_the_images_can_be_drawn_on_none(
     predict: Predict, tmp_path: Path, image: npt.NDArray[np.float32]
 ) -> None:
     folder = write_detector(tmp_path / "m", f"input = {{ orientation = 'RAS' }}\n{BOXES}{LABELLED}")
-    with pytest.raises(UnsupportedInput, match="slices that are not the images of this series"):
+    with pytest.raises(UnsupportedInput, match="slices of the model are not parallel to the images"):
         predict(folder, image)
 
 

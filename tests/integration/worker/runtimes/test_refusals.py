@@ -73,12 +73,12 @@ def broken_safetensors(file: Path) -> None:
 
 
 FILES = [
-    ("torchscript", bare_pickle, "file.pt is no TorchScript archive as torch.jit.save writes it"),
-    ("torchscript", pickle_saved_by_torch, "file.pt is no TorchScript archive as torch.jit.save writes it"),
+    ("torchscript", bare_pickle, "file.pt is not a TorchScript archive; write it with torch.jit.save"),
+    ("torchscript", pickle_saved_by_torch, "file.pt is not a TorchScript archive; write it with torch.jit.save"),
     ("torchscript", pickle_dressed_as_torchscript, "file.pt cannot be read as TorchScript: "),
-    ("pytorch", bare_pickle, "file.pt holds more than weights"),
-    ("pytorch", pickle_saved_by_torch, "file.pt holds more than weights"),
-    ("pytorch", weights_of_another_network, "file.pt holds the weights of another network: "),
+    ("pytorch", bare_pickle, "file.pt contains more than weights"),
+    ("pytorch", pickle_saved_by_torch, "file.pt contains more than weights"),
+    ("pytorch", weights_of_another_network, "file.pt has the weights of another network: "),
     ("pytorch", Path.touch, "file.pt cannot be read as weights: "),
     ("pytorch", broken_safetensors, "file.safetensors cannot be read as weights: "),
 ]
@@ -112,8 +112,8 @@ def bundle_that_reads_what_is_not_its_own(folder: Path) -> Path:
 
 REFUSED: dict[Callable[[Path], Path], str] = {
     network_without_that_channel: "/model.toml:19: the network has no channel 2, only channels 0 to 1.",
-    network_of_three_colours: "the network takes none of [[24, 24, 24]] (see patch in [input]): Given groups=1, ",
-    bundle_that_reads_what_is_not_its_own: "the bundle's 'inferer' cannot be made: PermissionError: [Errno 13]",
+    network_of_three_colours: "the network takes none of [[24, 24, 24]]; set patch in [input]: Given groups=1, ",
+    bundle_that_reads_what_is_not_its_own: "the bundle's 'inferer' cannot be built: PermissionError: [Errno 13]",
 }
 
 
@@ -201,7 +201,7 @@ def test_an_interpreter_without_the_package_is_told_where_to_get_it(
     else:
         allow(bundle, f'python = "{bare_python}"')
     (error,) = host(bundle).errors
-    assert error.startswith(f"{bare_python} has no package 'torch': run pip install 'radiology-orchestrator[{extra}]'")
+    assert error.startswith(f"{bare_python} has no package 'torch'. Run pip install 'radiology-orchestrator[{extra}]'")
     assert error.endswith("run orchestrator models install")
 
 

@@ -87,7 +87,7 @@ def test_two_models_of_one_name_are_both_refused_naming_both(tmp_path: Path) -> 
             subject("pass").replace("register(Subject())", "register(Subject(), manifest='/etc/hostname')"),
             "outside the folder of",
         ),
-        (subject("pass") + "    register(Subject())", "it registers two models named 'subject'"),
+        (subject("pass") + "    register(Subject())", "the plugin registers two models named 'subject'"),
     ],
 )
 def test_a_broken_plugin_is_refused_and_the_others_live(tmp_path: Path, source: str, error: str) -> None:

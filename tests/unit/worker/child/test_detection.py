@@ -15,7 +15,7 @@ from orchestrator.domain.concepts import codes
 from orchestrator.domain.errors import InvalidResult
 from orchestrator.domain.result import Presence, Region
 from orchestrator.domain.volume import Volume
-from orchestrator.worker.child.detection import Boxes, findings, in_window
+from orchestrator.worker.child.detection import Boxes, build_findings, read_window
 from orchestrator.worker.child.model_grid import ModelGrid, windows
 
 SPL = np.array([[0, 0, 0.7, -100], [0, 0.7, 0, -90], [3.0, 0, 0, 40], [0, 0, 0, 1]])
@@ -62,8 +62,8 @@ def regions_of(
     windows_seen: Sequence[tuple[Sequence[Array], Any, Sequence[int]]],
     plane: bool,
 ) -> Sequence[Region]:
-    seen = [in_window(told, outputs, window, fed) for outputs, window, fed in windows_seen]
-    (finding,) = findings(told, seen, grid, plane=plane)
+    seen = [read_window(told, outputs, window, fed) for outputs, window, fed in windows_seen]
+    (finding,) = build_findings(told, seen, grid, plane=plane)
     return finding.regions
 
 
@@ -175,15 +175,15 @@ def test_a_score_far_below_nought_is_none() -> None:
 
 @pytest.mark.parametrize("box", [[3, 2, 3, 4], [3, 2, 1, 4], [1, 4, 3, 2]])
 def test_a_box_that_ends_before_it_begins_is_refused_by_name(box: list[float]) -> None:
-    with pytest.raises(InvalidResult, match="output 'b' gives a box that ends where it begins or before; is 'xyxy'"):
+    with pytest.raises(InvalidResult, match="output 'b' has a box that ends before it begins; check order = 'xyxy'"):
         seen(recipe(), [box], [0.75], [1])
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])
 def test_what_is_no_number_is_refused_by_name(number: float) -> None:
-    with pytest.raises(InvalidResult, match="output 'b' gives a box that is no finite number"):
+    with pytest.raises(InvalidResult, match="output 'b' has a box that is not finite"):
         seen(recipe(), [[1, 2, number, 4]], [0.75], [1])
-    with pytest.raises(InvalidResult, match="output 's' gives a score that is no finite number"):
+    with pytest.raises(InvalidResult, match="output 's' has a score that is not a finite number"):
         seen(recipe(), [[1, 2, 3, 4]], [number], [1])
 
 
@@ -202,12 +202,12 @@ def test_a_box_that_does_not_count_may_be_anything() -> None:
     ],
 )
 def test_outputs_that_are_no_boxes_are_refused(boxes: Any, scores: Any, labels: Any) -> None:
-    with pytest.raises(InvalidResult, match="no boxes of 4 numbers with their scores"):
+    with pytest.raises(InvalidResult, match="expected boxes of 4 numbers with scores"):
         seen(recipe(), boxes, scores, labels)
 
 
 def test_a_class_that_the_scores_lack_is_refused() -> None:
-    with pytest.raises(InvalidResult, match=r"gives scores for 1 classes, model\.toml names channel 1"):
+    with pytest.raises(InvalidResult, match=r"has scores for 1 classes, but model\.toml names channel 1"):
         seen(recipe(labels=None), [[1, 2, 3, 4]], [0.5])
 
 
@@ -219,9 +219,9 @@ def test_boxes_are_cut_off_at_the_image_and_those_beside_it_are_none() -> None:
 def test_no_box_is_an_absence_or_nothing() -> None:
     outputs = [np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)]
     negative, failure = recipe(), recipe(empty="failure")
-    (absent,) = findings(negative, [in_window(negative, outputs, MIDDLE, (10, 10))], GRID, plane=True)
+    (absent,) = build_findings(negative, [read_window(negative, outputs, MIDDLE, (10, 10))], GRID, plane=True)
     assert (absent.name, absent.presence, absent.score) == (codes["nodule"], Presence.ABSENT, None)
-    assert findings(failure, [in_window(failure, outputs, MIDDLE, (10, 10))], GRID, plane=True) == []
+    assert build_findings(failure, [read_window(failure, outputs, MIDDLE, (10, 10))], GRID, plane=True) == []
 
 
 def test_slices_thinner_than_the_images_find_a_thing_once() -> None:

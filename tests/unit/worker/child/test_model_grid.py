@@ -125,7 +125,7 @@ def test_the_box_of_a_mask_is_the_mask_of_the_box(
     mask = filled(grid.shape, box).astype(np.float32)
     for axis, ratio in enumerate(grid.ratios):
         mask = mask.repeat(round(ratio), axis)
-    plain = ModelGrid(grid.axes, grid.flips, grid.turned_shape, grid.turned_shape, (1.0, 1.0, 1.0))
+    plain = ModelGrid(grid.axes, grid.flips, grid.oriented_shape, grid.oriented_shape, (1.0, 1.0, 1.0))
     assert found == pytest.approx(np.round(found))
     assert (filled(own, found) == plain.back(mask)).all()
 

@@ -8,8 +8,8 @@ import pytest
 
 from orchestrator.domain.errors import DeviceUnavailable, SettingsError
 from orchestrator.domain.model import ModelDescription, Resources
-from orchestrator.worker.child.place import ran_out_of_memory, where_it_runs
-from orchestrator.worker.child.runtimes.providers import device_of, wanted_providers
+from orchestrator.worker.child.device import is_out_of_memory, report_device
+from orchestrator.worker.child.runtimes.providers import choose_providers, device_of
 from orchestrator.worker.devices import devices
 from orchestrator.worker.devices.devices import Device, candidates, find_devices, machine_memory_mb
 
@@ -152,7 +152,7 @@ BOUND = {"device_id": 0, "gpu_mem_limit": 4000 << 20, "arena_extend_strategy": "
     ],
 )
 def test_the_provider_is_what_onnxruntime_offers(device: str, offers: list[str], wanted: list[object]) -> None:
-    assert wanted_providers(device, offers, 4000) == [*wanted, "CPUExecutionProvider"]
+    assert choose_providers(device, offers, 4000) == [*wanted, "CPUExecutionProvider"]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_model_may_say_that_it_runs_elsewhere(says: str, told: str) -> None:
     class Subject:
         device = says
 
-    assert where_it_runs(Subject(), "cuda:0") == {"device": told, "provider": ""}
+    assert report_device(Subject(), "cuda:0") == {"device": told, "provider": ""}
 
 
 @pytest.mark.parametrize(
@@ -192,9 +192,9 @@ def test_a_model_may_say_that_it_runs_elsewhere(says: str, told: str) -> None:
     ],
 )
 def test_out_of_memory_is_known_by_what_runtimes_say(said: str) -> None:
-    assert ran_out_of_memory(RuntimeError(said))
+    assert is_out_of_memory(RuntimeError(said))
 
 
 @pytest.mark.parametrize("said", ["CUDA error: no kernel image is available", "index out of range", "Got invalid rank"])
 def test_other_faults_are_not_taken_for_a_lack_of_memory(said: str) -> None:
-    assert not ran_out_of_memory(RuntimeError(said))
+    assert not is_out_of_memory(RuntimeError(said))

@@ -38,8 +38,8 @@ FILES = ("result.json", "masks.raw", "maps.raw")
 def through(folder: Path, result: Any, shape: tuple[int, int, int] = SHAPE) -> Result:
     """Return the result as the host reads what a process wrote."""
     document, masks, maps = (folder / name for name in FILES)
-    with document.open("wb") as told, masks.open("wb") as marked, maps.open("wb") as valued:
-        write_result(result, shape, told, marked, valued)
+    with document.open("wb") as told, masks.open("wb") as marked, maps.open("wb") as select_maps:
+        write_result(result, shape, told, marked, select_maps)
     return read_result(document, masks, maps, shape)
 
 
