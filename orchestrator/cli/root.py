@@ -1,4 +1,4 @@
-"""All commands under one name."""
+"""Assembles the command line from its commands and those of plugins."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ GROUPS = ("rules", "models", "jobs", "results", "backfill", "config")
 def build(arguments: Sequence[str]) -> typer.Typer:
     """Return the command line for these arguments.
 
-    Only what they name is loaded, so that a small command starts quickly; host plugins are asked for
-    commands only where the name is none of ours.
+    Only the command in the arguments is loaded, so that it starts quickly. Host plugins are asked for commands only
+    if the name is not a built-in command.
     """
     cli = typer.Typer(
         help=PURPOSE,
@@ -29,11 +29,11 @@ def build(arguments: Sequence[str]) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     cli.callback(help=PURPOSE)(_root)
-    named = next((argument for argument in arguments if not argument.startswith("-")), "")
-    ours = [name for name in (*COMMANDS, *GROUPS) if named in {name, ""}]
-    for name in ours:
+    chosen = next((argument for argument in arguments if not argument.startswith("-")), "")
+    built_in = [name for name in (*COMMANDS, *GROUPS) if chosen in {name, ""}]
+    for name in built_in:
         _add(cli, name)
-    if not ours:
+    if not built_in:
         _add_plugin_commands(cli)
     return cli
 
@@ -51,20 +51,20 @@ def _add_plugin_commands(cli: typer.Typer) -> None:
     from orchestrator.app.installation.settings import settings_of
 
     for name in (*COMMANDS, *GROUPS):
-        _add(cli, name)  # so that the help for a misspelt name is complete
+        _add(cli, name)  # the help for a misspelt name lists all commands
     with closing(start_workers(settings_of(None))) as workers:
         load_plugins(workers).register_commands(cli)
 
 
-def _tell_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(orchestrator.__version__)
         raise typer.Exit
 
 
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and end.", callback=_tell_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Take the options that belong to no command."""
+    """Define the options of the program itself."""

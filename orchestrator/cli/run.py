@@ -1,4 +1,4 @@
-"""``orchestrator run``: a folder in, results out."""
+"""``orchestrator run``: runs models on a folder of DICOM files."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def command(
     rules: Annotated[Path | None, typer.Option(help="Rules file instead of the shipped rules.")] = None,
     models: Annotated[list[Path] | None, typer.Option(help="Folder of models; may be repeated.")] = None,
     plugins: Annotated[list[Path] | None, typer.Option(help="Folder of plugin files; may be repeated.")] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Write what came of each series as JSON here.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the outcomes to this JSON file.")] = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Put every series of a folder through the whole path, once."""
+    """Run the rules and models once on every series of a folder."""
     check_report(json)
     effective = running.with_folders(settings_of(settings), rules=rules, models=models or (), plugins=plugins or ())
-    report = watched(lambda progress: running.run(source, output, effective, progress=progress))
+    report = show_progress(lambda progress: running.run(source, output, effective, progress=progress))
     show(report)
     write_report(json, [item.to_json(output) for item in report.outcomes])
     raise typer.Exit(1 if report.failed else 0)
 
 
-def watched(work: Callable[[Callable[[Step], None]], T]) -> T:
-    """Return what the work returns, and show meanwhile how far it is."""
+def show_progress(work: Callable[[Callable[[Step], None]], T]) -> T:
+    """Return the result of the work and show its progress meanwhile."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors, transient=True) as bar:
         task = bar.add_task("reading headers", total=None)
@@ -51,7 +51,7 @@ def watched(work: Callable[[Callable[[Step], None]], T]) -> T:
 
 
 def show(report: RunReport) -> None:
-    """Print one line for each series and model, and what could not be read."""
+    """Print one line for each series and model, and the files that could not be read."""
     table(
         ["series", "rule", "model", "outcome", "says"],
         [
@@ -69,5 +69,6 @@ def show(report: RunReport) -> None:
     for file in report.unread[:20]:
         console.print(f"not read: {file.path.parent}/{file.reason}", markup=False, soft_wrap=True)
     if len(report.unread) > 20:
-        console.print(f"and {len(report.unread) - 20} more files that are no readable DICOM")
-    console.print(f"{len(report.outcomes)} outcome(s) in {report.seconds:.1f} s")
+        console.print(f"and {len(report.unread) - 20} more files that are not readable DICOM")
+    count = len(report.outcomes)
+    console.print(f"{count} outcome{'s' * (count != 1)} in {report.seconds:.1f} s")

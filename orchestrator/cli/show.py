@@ -1,4 +1,4 @@
-"""How the command line shows things: a table for people, JSON for programs."""
+"""Output of the command line: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from orchestrator.domain.unit import shown_unit
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 SettingsFile = Annotated[
-    Path | None, typer.Option("--settings", "-s", help="Settings file; orchestrator.toml beside you if there is one.")
+    Path | None, typer.Option("--settings", "-s", help="Settings file; default: orchestrator.toml in this folder.")
 ]
 
 COLOURS = {
@@ -45,27 +45,27 @@ COLOURS = {
 }
 
 WIDE = 160
-"""Columns where nobody's screen says how many: what goes into a file or a pipe is searched, not looked at."""
+"""Columns of output to a file or a pipe, which has no width of its own."""
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 errors = Console(stderr=True, highlight=False)
 
 
 class Warnings(logging.Handler):
-    """Prints warnings in whole lines, above a progress display where one is shown: what has a path is copied."""
+    """Prints each warning on one unwrapped line, above a progress display, so that paths can be copied."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one line, and the trace where there is one."""
+        """Print the line, and the traceback if there is one."""
         errors.print(self.format(record), markup=False, soft_wrap=True)
 
 
 def tell_warnings() -> None:
-    """Show warnings to the person at the terminal, wherever nothing else was set up for them (``serve`` logs)."""
+    """Print warnings at the terminal unless logging is set up (``serve`` sets it up)."""
     logging.lastResort = Warnings(logging.WARNING)
 
 
 def plain(value: Any) -> Any:
-    """Return a value of the domain as JSON can say it."""
+    """Return a value of the domain as JSON values."""
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
     if isinstance(value, Mapping):
@@ -89,7 +89,7 @@ def as_json(value: Any) -> None:
 
 
 def check_report(path: Path | None) -> None:
-    """Return where a report can be written to this file, before work is done for it.
+    """Return if a report can be written to this file; called before the work starts.
 
     Raises UserError.
     """
@@ -98,21 +98,21 @@ def check_report(path: Path | None) -> None:
 
 
 def write_report(path: Path | None, value: Any) -> None:
-    """Write JSON to the file, if one was asked for."""
+    """Write JSON to the file, if there is one."""
     if path is not None:
         path.write_text(json.dumps(plain(value), indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "nothing to show") -> None:
     """Print rows under their columns; long cells fold."""
-    found = [[_cell(item) for item in row] for row in rows]
-    if not found:
+    cells = [[_cell(item) for item in row] for row in rows]
+    if not cells:
         console.print(f"[dim]{empty}[/dim]")
         return
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, column in enumerate(columns):
-        grid.add_column(column, overflow="fold", no_wrap=number == 0)  # a key in two halves cannot be copied
-    for row in found:
+        grid.add_column(column, overflow="fold", no_wrap=number == 0)  # a folded key cannot be copied
+    for row in cells:
         grid.add_row(*row)
     console.print(grid)
 
@@ -127,7 +127,7 @@ def _cell(value: object) -> str:
 
 
 def deliveries_table(results: Iterable[DeliveryRecord], notes: Iterable[DeliveryRecord]) -> None:
-    """Print where a result is on its way, and where notes that reject it are."""
+    """Print the deliveries of a result and of its rejection notes."""
     table(
         ["destination", "what", "state", "attempts", "next attempt", "error"],
         [_delivery(row) for row in (*results, *notes)],
@@ -142,7 +142,7 @@ def _delivery(row: DeliveryRecord) -> list[object]:
 
 
 def amount(value: object, unit: object) -> str:
-    """Return a number as a radiologist writes it: ``1,502 ml``, ``118 HU``; the unit is given in UCUM."""
+    """Return a number as a radiologist writes it: ``1,502 ml``, ``118 HU``; ``unit`` is UCUM."""
     digits = str(value)
     if isinstance(value, (int, float)):
         digits = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
@@ -150,16 +150,16 @@ def amount(value: object, unit: object) -> str:
 
 
 def finding_text(findings: Iterable[Mapping[str, object]], measurements: Iterable[Mapping[str, object]]) -> str:
-    """Return one line that says what a result says."""
-    said = [_finding(item) for item in findings]
-    said += [_measurement(item) for item in measurements]
-    return "; ".join(said)
+    """Return one line with the findings and measurements of a result."""
+    texts = [_finding(item) for item in findings]
+    texts += [_measurement(item) for item in measurements]
+    return "; ".join(texts)
 
 
 def corrected_text(review: ReviewRecord) -> str:
-    """Return one line that says what a person put in place of what: "Brain volume: 1,502 -> 1,480 ml".
+    """Return one line with the corrected values: "Brain volume: 1,502 -> 1,480 ml".
 
-    And how far edited outlines agree with the model's: "Dice: Brain 0.97".
+    The Dice coefficients of edited outlines follow: "Dice: Brain 0.97".
     """
     dice = ", ".join(f"{label} {value:.2f}" for label, value in review.agreement.items())
     return "; ".join([*map(_change, review.changes), *([f"Dice: {dice}"] if dice else [])])
@@ -177,9 +177,9 @@ def _measurement(item: Mapping[str, object]) -> str:
 
 def _finding(item: Mapping[str, object]) -> str:
     """Return one finding in a line: "Burned-in text: present, score 0.93, 3 images"."""
-    said = [str(item.get("value"))]
+    texts = [str(item.get("value"))]
     if isinstance(score := item.get("score"), float):
-        said.append(f"score {score:.2f}")
+        texts.append(f"score {score:.2f}")
     if isinstance(images := item.get("images"), (list, tuple)) and images:
-        said.append(f"{len(images)} image{'s' * (len(images) > 1)}")
-    return f"{item.get('name')}: {', '.join(said)}"
+        texts.append(f"{len(images)} image{'s' * (len(images) > 1)}")
+    return f"{item.get('name')}: {', '.join(texts)}"

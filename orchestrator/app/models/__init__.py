@@ -1,1 +1,1 @@
-"""What a model author asks for: find, create, try and check a model."""
+"""Tools for authors of models: locate, create, try and check a model."""

@@ -1,4 +1,4 @@
-"""Which model a person means: by its name, or by the folder that it lies in."""
+"""Locates a model by its name or its folder."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MANIFEST, PROJECT = "model.toml", "pyproject.toml"
 
 
 def locate(what: str, settings: Settings) -> tuple[str, Settings]:
-    """Return the model's name, and the settings with its place where ``what`` is a folder or a model.toml.
+    """Return the model's name and the settings; for a folder or a model.toml the settings include that folder.
 
-    A folder holds a model.toml, or the pyproject.toml of a package with a model, installed or not.
+    The folder has a model.toml, or the pyproject.toml of a package with a model, installed or not.
     Raises UserError, ManifestError.
     """
     path = Path(what)
@@ -29,14 +29,14 @@ def locate(what: str, settings: Settings) -> tuple[str, Settings]:
     if what and (folder / PROJECT).is_file():
         return _of_package(folder, settings)
     if what and path.is_dir():
-        raise UserError(f"{path} holds no {MANIFEST}, nor the {PROJECT} of a package with a model")
+        raise UserError(f"{path} has neither a {MANIFEST} nor the {PROJECT} of a package with a model")
     if "/" in what:
         raise UserError(f"there is no folder {path}")
     return what, settings
 
 
 def source_of(what: str, settings: Settings) -> ModelSource:
-    """Return where the model comes from.
+    """Return the source of the model.
 
     Raises UserError, ManifestError, UnknownRecord.
     """
@@ -58,13 +58,13 @@ def _of_package(folder: Path, settings: Settings) -> tuple[str, Settings]:
     with closing(Workers(sources, sandbox=settings.worker.sandbox, weights=settings.models.weights)) as workers:
         names, faults = list(workers.models()), [each.error for each in workers.listing() if each.error]
     if len(names) != 1:
-        found = "; ".join(faults) or f"it registers {', '.join(names) or 'no model'}; name the one you mean"
-        raise UserError(f"{folder}: {found}")
+        reason = "; ".join(faults) or f"the package registers {', '.join(names) or 'no model'}, expected one model"
+        raise UserError(f"{folder}: {reason}")
     return names[0], run.with_folders(settings, rules=None, models=(), plugins=[place])
 
 
 def _package(folder: Path) -> Path:
-    """Return the module that the project's entry point names.
+    """Return the module of the project's entry point.
 
     Raises UserError.
     """
@@ -73,12 +73,10 @@ def _package(folder: Path) -> Path:
         points = tomllib.loads(project.read_text())["project"]["entry-points"][GROUP]
         module = str(next(iter(points.values()))).partition(":")[0]
     except (tomllib.TOMLDecodeError, KeyError, StopIteration, AttributeError):
-        raise UserError(
-            f'{project} names no model: it needs [project.entry-points.{GROUP}] with name = "module"'
-        ) from None
+        raise UserError(f'{project} names no model; add [project.entry-points.{GROUP}] with name = "module"') from None
     parts = module.split(".")
     for root in (folder, folder / "src"):
         for place in (root.joinpath(*parts), root.joinpath(*parts).with_suffix(".py")):
             if (place / "__init__.py").is_file() or (place.suffix == ".py" and place.is_file()):
                 return place
-    raise UserError(f"{project} names the module {module}, which is neither in {folder} nor in {folder / 'src'}")
+    raise UserError(f"{project} names the module {module}, which is in neither {folder} nor {folder / 'src'}")

@@ -1,4 +1,4 @@
-"""``orchestrator models try``: one model on every series of a folder, with a picture of each result."""
+"""Runs one model on every series of a folder, with a picture of each result (``orchestrator models try``)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ InstanceCount = {{ min = 1 }}
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a model said and the pictures of it."""
+    """The results of a trial and their pictures."""
 
     report: run.RunReport
     pictures: tuple[Path, ...]
@@ -39,9 +39,9 @@ def try_model(
     *,
     progress: Callable[[run.Progress], None] = lambda _: None,
 ) -> Trial:
-    """Return what the model says about each series in ``source``; objects and pictures lie below ``output``.
+    """Run the model on each series in ``source``; objects and pictures are written below ``output``.
 
-    Raises UserError where the model was refused or is not there; nothing is written then.
+    Raises UserError, before anything is written, for a model that is unknown or refused.
     """
     with closing(start_workers(settings)) as workers:
         workers.catalogue_entry(name)
@@ -64,7 +64,7 @@ def _pictures(ledger: Ledger, outcomes: tuple[Outcome, ...], output: Path) -> It
 
 
 def overlay_of(ledger: Ledger, item: Outcome) -> Overlay:
-    """Return the picture of an outcome that has objects."""
+    """Return the overlay of an outcome with objects."""
     job = ledger.jobs.get(item.key)
     sources = [row.path for row in ledger.series.instances(job.series_uid, job.revision)]
     return Overlay.open(sources, [written.path for written in item.objects])

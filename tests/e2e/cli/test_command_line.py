@@ -283,7 +283,7 @@ def test_models_list_tells_the_shipped_ones(command: Command) -> None:
     [
         (["pull", "bone-volum"], "no model is named 'bone-volum'"),
         (["try", "bone-volum", "--input", "input"], "no model is named 'bone-volum'"),
-        (["try", "input", "--input", "input"], "input holds no model.toml"),
+        (["try", "input", "--input", "input"], "input has neither a model.toml"),
         (["try", "bone-volume", "--input", "nofolder"], "there is no folder nofolder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -34,7 +34,7 @@ def test_the_bundle_has_the_layout_of_the_model_zoo(packaged: Any) -> None:
 
 def test_what_the_bundle_evaluates_is_shown_before_it_runs(packaged: Any) -> None:
     shown = packaged.printed.index("inference.json: device = $torch.device(")
-    assert shown < packaged.printed.index("2 outcome(s)")
+    assert shown < packaged.printed.index("2 outcomes")
 
 
 def test_it_is_refused_until_its_digest_is_written_and_when_a_file_changes(packaged: Any) -> None:
@@ -60,7 +60,7 @@ def test_every_result_is_shown(packaged: Any) -> None:
 
 def test_with_the_old_file_it_runs_again(packaged: Any) -> None:
     after_the_change = packaged.printed.rpartition("have the sha256")[2]
-    assert "2 outcome(s)" in after_the_change
+    assert "2 outcomes" in after_the_change
     assert after_the_change.count("done") == 2
 
 

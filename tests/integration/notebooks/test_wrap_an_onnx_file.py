@@ -21,7 +21,7 @@ def test_the_file_is_inspected(wrapped: Any) -> None:
 
 
 def test_both_series_are_done_and_shown(wrapped: Any) -> None:
-    assert "2 outcome(s)" in wrapped.printed
+    assert "2 outcomes" in wrapped.printed
     assert wrapped.printed.count("Lesion: volume") == 2
     pictures = [Image.open(path) for path in wrapped.folder.glob("tried-*/*.png")]
     assert [len(picture.convert("RGB").getcolors(1 << 20) or ()) > 100 for picture in pictures] == [True, True]

@@ -51,7 +51,7 @@ def test_a_path_in_a_warning_is_not_broken_while_progress_is_shown(monkeypatch: 
     monkeypatch.setattr(logging, "lastResort", logging.lastResort)
     show.tell_warnings()
     log = logging.Logger("orchestrator.somewhere")  # it has no handler, as in a command of a person
-    run.watched(lambda _: log.warning("plugin x is refused: %s:26: the network has no channel [3]", PATH))
+    run.show_progress(lambda _: log.warning("plugin x is refused: %s:26: the network has no channel [3]", PATH))
     assert f"plugin x is refused: {PATH}:26: the network has no channel [3]" in screen.getvalue()
 
 

@@ -1,7 +1,7 @@
-"""The contract run behind ``orchestrator models check``."""
+"""Checks that a model keeps the contract (``orchestrator models check``)."""
 
 from orchestrator.app.models.contract.card import check_card, write_card
 from orchestrator.app.models.contract.checking import check_model
-from orchestrator.app.models.contract.clause import Clause, Mark, Report
+from orchestrator.app.models.contract.clause import Clause, ContractReport, Mark
 
-__all__ = ["Clause", "Mark", "Report", "check_card", "check_model", "write_card"]
+__all__ = ["Clause", "ContractReport", "Mark", "check_card", "check_model", "write_card"]

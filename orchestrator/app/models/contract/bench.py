@@ -1,4 +1,4 @@
-"""Where a model is tried: series are read, run and written as in the service, without its ledger and queues."""
+"""Runs a model on series as the service does, but without ledger and queues."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.app.models.contract.given import Given, declared, seen
+from orchestrator.app.models.contract.outputs import Output, declared_outputs, result_outputs
 from orchestrator.dicom import Grid, WriteOptions, check_intended, fill, gather, plan, read_instance, write_objects
 from orchestrator.domain.job import Priority, job_key
 from orchestrator.domain.model import ModelDescription
@@ -19,8 +19,8 @@ from orchestrator.worker import Workers
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One grid of a series and what the model said about it."""
+class GridAnswer:
+    """One grid of a series and the model's result for it."""
 
     grid: Grid
     volume: Volume
@@ -28,11 +28,11 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the model said about a series. ``seconds``: spent in its ``predict``, on ``device``."""
+class SeriesAnswer:
+    """The model's answer to a series. ``seconds``: spent in its ``predict``, on ``device``."""
 
     series: Series
-    parts: tuple[Part, ...]
+    parts: tuple[GridAnswer, ...]
     seconds: float
     device: str
 
@@ -41,11 +41,11 @@ class Bench:
     """One model in its caged process."""
 
     def __init__(self, workers: Workers, model: str) -> None:
-        """Raises UnknownRecord, with the reason where a model of that name was refused."""
-        catalogued = workers.catalogue_entry(model)
-        self.model: ModelDescription = catalogued.description
+        """Raise UnknownRecord for an unknown model; the message says why if it was refused."""
+        entry = workers.catalogue_entry(model)
+        self.model: ModelDescription = entry.description
         self._workers = workers
-        self._gives = list(declared(catalogued.manifest)) if catalogued.manifest else []
+        self._outputs = list(declared_outputs(entry.manifest)) if entry.manifest else []
         self._devices: list[str] = []
 
     def load(self) -> None:
@@ -56,33 +56,33 @@ class Bench:
         self._workers.warm(self.model.name)
 
     def rest(self) -> None:
-        """End the model's process; the next series starts another."""
+        """End the model's process; the next series starts a new one."""
         self._workers.rest(self.model.name)
 
     @property
-    def gives(self) -> tuple[Given, ...]:
-        """What the model declares to give and has given so far, each once."""
-        return tuple(dict.fromkeys(self._gives))
+    def outputs(self) -> tuple[Output, ...]:
+        """The outputs that the model declares or has returned so far, each once."""
+        return tuple(dict.fromkeys(self._outputs))
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """What the model has run on so far, GPUs with their product."""
+        """The devices that the model has run on so far, GPUs with their product name."""
         products = {device.name: device.product for device in self._workers.devices}
-        used = dict.fromkeys(self._devices)
-        return tuple(f"{name} ({products[name]})" if products.get(name) else name for name in used)
+        names = dict.fromkeys(self._devices)
+        return tuple(f"{name} ({products[name]})" if products.get(name) else name for name in names)
 
     @property
     def peak_memory_mb(self) -> float | None:
-        """The most memory that the process held at once."""
+        """Peak memory of the process."""
         return self._workers.peak_memory_mb(self.model.name)
 
     @property
-    def printed(self) -> str:
-        """What the process printed lately."""
+    def output_text(self) -> str:
+        """What the process printed last."""
         return self._workers.output(self.model.name)
 
-    def show(self, paths: Sequence[Path], folder: Path) -> Answer:
-        """Return what the model says about these files; the voxels and masks lie below the folder.
+    def show(self, paths: Sequence[Path], folder: Path) -> SeriesAnswer:
+        """Run the model on these files; voxels and masks are written below the folder.
 
         Raises NotApplicable, UnsupportedInput, UnreadableFile, InvalidResult or an InferenceError, as a job would.
         """
@@ -94,15 +94,15 @@ class Bench:
             place = folder / f"part-{number}"
             volume = fill(grid, self._workers.allocate(place, grid.shape, grid.dtype))
             prediction = self._workers.predict(self.model.name, volume, place)
-            parts.append(Part(grid, volume, prediction.result))
-            self._gives += seen(prediction.result)
+            parts.append(GridAnswer(grid, volume, prediction.result))
+            self._outputs += result_outputs(prediction.result)
             self._devices.append(prediction.device)
             seconds += prediction.seconds
             device = prediction.device
-        return Answer(series, tuple(parts), seconds, device)
+        return SeriesAnswer(series, tuple(parts), seconds, device)
 
-    def write(self, answer: Answer, folder: Path) -> tuple[ObjectRecord, ...]:
-        """Return the SEG and SR of an answer, checked against the host's rules.
+    def write(self, answer: SeriesAnswer, folder: Path) -> tuple[ObjectRecord, ...]:
+        """Write SEG and SR of an answer, checked against the conformance rules.
 
         Raises InvalidResult and ConformanceError.
         """
@@ -110,7 +110,7 @@ class Bench:
         findings = [(part.grid, part.result) for part in answer.parts]
         return write_objects(findings, job=self._job(answer), model=self.model, folder=folder, options=WriteOptions())
 
-    def _job(self, answer: Answer) -> JobRecord:
+    def _job(self, answer: SeriesAnswer) -> JobRecord:
         now, series = datetime.now(UTC), answer.series
         return JobRecord(
             key=job_key(series.instances, self.model),

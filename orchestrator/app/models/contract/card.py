@@ -1,4 +1,4 @@
-"""``orchestrator models check --card``: what the host knows of a model and measured, and room for what people know."""
+"""Writes a model card with the facts and measurements of the host, and space for text of people."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import orchestrator
-from orchestrator.app.models.contract.clause import Mark, Report
+from orchestrator.app.models.contract.clause import ContractReport, Mark
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.model import Accepts, Geometry, Intended
 from orchestrator.durable import write_durably
 
 BEGIN = "[//]: # (orchestrator models check: begin)"
 END = "[//]: # (orchestrator models check: end)"
-"""Lines that no renderer of Markdown shows (CommonMark 4.7); an HTML comment is text where raw HTML is refused."""
+"""Lines that Markdown never renders (CommonMark 4.7); HTML comments appear as text where raw HTML is off."""
 
-TAKEN = {
+GEOMETRY_TEXTS = {
     Geometry.VOLUME: "one regular volume",
     Geometry.STACK: "a stack of slices",
     Geometry.IMAGE: "images one by one",
@@ -27,33 +27,33 @@ TAKEN = {
 
 
 def check_card(path: Path | None) -> None:
-    """Return where a card can be written to this file, before work is done for it.
+    """Return if a card can be written to this file; called before the work starts.
 
-    Raises UserError where a file of that name has no place for what the host writes, or there is no such folder.
+    Raises UserError if the file exists without the two marker lines, or if its folder is missing.
     """
     if path is None:
         return
     if not path.absolute().parent.is_dir():
         raise UserError(f"there is no folder {path.parent} for {path.name}")
     if path.exists():
-        _around(path)
+        _split(path)
 
 
-def write_card(path: Path, report: Report) -> None:
-    """Write the card; of a file that is there only what stands between its two marks changes.
+def write_card(path: Path, report: ContractReport) -> None:
+    """Write the card; in an existing file only the text between the two marker lines changes.
 
     Raises UserError.
     """
     if path.exists():
-        before, after = _around(path)
-        text = before + _rendered("checked", report) + after
+        before, after = _split(path)
+        text = before + _render("checked", report) + after
     else:
-        text = _rendered("card", report)
+        text = _render("card", report)
     write_durably(path, text.encode(), mode=0o666)
 
 
-def _around(path: Path) -> tuple[str, str]:
-    """Return what people wrote before and behind the marks."""
+def _split(path: Path) -> tuple[str, str]:
+    """Return the text before and after the marker lines."""
     try:
         lines = path.read_bytes().decode().splitlines(keepends=True)
     except (OSError, UnicodeDecodeError) as fault:
@@ -61,14 +61,14 @@ def _around(path: Path) -> tuple[str, str]:
     bare = [line.strip() for line in lines]
     if bare.count(BEGIN) != 1 or bare.count(END) != 1 or bare.index(BEGIN) > bare.index(END):
         raise UserError(
-            f"{path} is there already, and nothing says where in it the check belongs; nothing was changed. "
-            f"Give it these two lines, blank lines around each:\n{BEGIN}\n{END}"
+            f"{path} exists and has no marker lines for the check; nothing was changed. "
+            f"Add these two lines, each between blank lines:\n{BEGIN}\n{END}"
         )
     return "".join(lines[: bare.index(BEGIN)]), "".join(lines[bare.index(END) + 1 :])
 
 
-def _rendered(template: str, report: Report) -> str:
-    templates = Environment(  # noqa: S701 - what is written is Markdown; ``cell`` makes text safe in its tables
+def _render(template: str, report: ContractReport) -> str:
+    templates = Environment(  # noqa: S701 - the output is Markdown; ``cell`` makes text safe in its tables
         loader=PackageLoader("orchestrator.app", "templates/card"),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -89,33 +89,35 @@ def _rendered(template: str, report: Report) -> str:
 
 
 def _cell(text: object) -> str:
-    """Return text that stays in its cell of a table."""
+    """Return the text in a form that fits into a table cell."""
     return " ".join(str(text).split()).replace("|", r"\|").replace("<", "&lt;")
 
 
 def _meant_for(intended: Intended) -> str:
-    """Return whom the model is for, in words; what is not restricted is said too."""
+    """Return the intended patients and images in words, unrestricted values too."""
     low, high = intended.minimum_age_years, intended.maximum_age_years
     ages = [f"from {low:g}" if low is not None else "", f"up to {high:g}" if high is not None else ""]
-    told = {
+    values = {
         "modality": ", ".join(intended.modality),
         "body part": ", ".join(intended.body_part),
         "sex": ", ".join(intended.sex),
         "age in years": " ".join(filter(None, ages)),
         "contrast medium": {None: "", True: "needed", False: "excluded"}[intended.contrast],
     }
-    return "; ".join(f"{what}: {value or 'any'}" for what, value in told.items())
+    return "; ".join(f"{what}: {value or 'any'}" for what, value in values.items())
 
 
 def _takes(accepts: Accepts) -> str:
-    """Return which input the model can be given, in words."""
+    """Return the accepted input in words."""
     images = "colour" if accepts.colour else "grey values"
     tilt = "taken" if accepts.gantry_tilt else "refused"
-    return f"{TAKEN[accepts.geometry]}, at least {accepts.minimum_slices} slice(s), {images}; gantry tilt: {tilt}"
+    return (
+        f"{GEOMETRY_TEXTS[accepts.geometry]}, at least {accepts.minimum_slices} slice(s), {images}; gantry tilt: {tilt}"
+    )
 
 
 def _processor() -> str:
-    """Return the name of the processor; Linux tells it in a file only."""
+    """Return the name of the processor; on Linux only a file has it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

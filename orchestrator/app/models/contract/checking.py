@@ -1,4 +1,4 @@
-"""``orchestrator models check``: every clause of the contract on a synthetic series, and on a person's own."""
+"""Checks every clause of the contract on a synthetic series, and on series of the user."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 from orchestrator.app.installation.connections import start_workers
 from orchestrator.app.models.contract import behaviour, odd_input, orientation
-from orchestrator.app.models.contract.bench import Answer, Bench
+from orchestrator.app.models.contract.bench import Bench, SeriesAnswer
 from orchestrator.app.models.contract.case import Case
-from orchestrator.app.models.contract.clause import Clause, Mark, Report, judged
+from orchestrator.app.models.contract.clause import Clause, ContractReport, Mark, check_clause
 from orchestrator.app.models.contract.specimen import Specimen, of_folder, synthetic
 from orchestrator.config import Settings
 
@@ -26,80 +26,80 @@ ALONE: tuple[tuple[str, Callable[[Case], str]], ...] = (
     ("time", behaviour.time_taken),
     ("same input, same result", behaviour.deterministic),
 )
-"""Clauses that look at one answer; the last tells whether two answers can be compared at all."""
+"""Clauses about one answer; the last one decides whether two answers can be compared."""
 
 COMPARED: tuple[tuple[str, Callable[[Case], str]], ...] = (
     ("instance numbers descending", orientation.descending),
-    *((name, partial(orientation.turned, name=name)) for name in orientation.TURNS),
+    *((name, partial(orientation.reoriented, name=name)) for name in orientation.TURNS),
     ("patient lying oblique", orientation.oblique),
     ("anisotropic pixels", odd_input.anisotropic),
     ("multi-frame", odd_input.multi_frame),
     ("MONOCHROME1", odd_input.monochrome1),
 )
-"""Clauses that compare another answer with that on the series as it is."""
+"""Clauses that compare two answers: to the original series, and to the series stored in another way."""
 
 
 def check_model(
-    name: str, settings: Settings, source: Path | None = None, *, told: Callable[[Clause], None] = lambda _: None
-) -> Report:
-    """Return how the model keeps the contract.
+    name: str, settings: Settings, source: Path | None = None, *, report: Callable[[Clause], None] = lambda _: None
+) -> ContractReport:
+    """Return whether the model keeps the contract.
 
-    source: a folder of DICOM series to check it on besides the synthetic one. told: hears of each clause at once.
-    Raises UserError where there is no such model or folder.
+    source: a folder of further DICOM series to check it on. report: called with each clause when it is done.
+    Raises UserError for an unknown model or a missing folder.
     """
     own = list(of_folder(source)) if source is not None else []
     clauses = []
     with closing(start_workers(settings)) as workers, tempfile.TemporaryDirectory(prefix="orchestrator-check-") as work:
         bench = Bench(workers, name)
         for clause in examine(bench, own, Path(work)):
-            told(clause)
+            report(clause)
             clauses.append(clause)
-    return Report(bench.model, tuple(clauses), bench.gives, bench.devices)
+    return ContractReport(bench.model, tuple(clauses), bench.outputs, bench.devices)
 
 
 def examine(bench: Bench, own: Sequence[Specimen], work: Path) -> Iterator[Clause]:
-    """Yield clause by clause how the model keeps the contract on a synthetic series and on one's own."""
-    yield judged("declares", "", lambda: behaviour.declared(bench))
-    loaded = judged("loads", "", lambda: behaviour.loads(bench))
-    yield loaded
-    if loaded.mark is not Mark.PASSED:
+    """Yield the outcome of each clause, on a synthetic series and on series of the user."""
+    yield check_clause("declares", "", lambda: behaviour.declared(bench))
+    loading = check_clause("loads", "", lambda: behaviour.loads(bench))
+    yield loading
+    if loading.mark is not Mark.PASSED:
         return
-    made = synthetic(bench.model, work / "synthetic")
-    if made is None:
+    series = synthetic(bench.model, work / "synthetic")
+    if series is None:
         modalities = ", ".join(bench.model.intended.modality)
-        yield Clause(RUNS, "synthetic", Mark.NOT_APPLICABLE, f"the kit makes no {modalities}; give --input FOLDER")
-    for specimen in [*([made] if made else []), *own]:
+        yield Clause(RUNS, "synthetic", Mark.NOT_APPLICABLE, f"there is no synthetic {modalities}; use --input FOLDER")
+    for specimen in [*([series] if series else []), *own]:
         yield from _on_series(bench, specimen, work)
-    yield judged("memory", "", lambda: behaviour.memory(bench))
-    yield judged("prints", "", lambda: behaviour.printed(bench))
+    yield check_clause("memory", "", lambda: behaviour.memory(bench))
+    yield check_clause("prints", "", lambda: behaviour.printed(bench))
 
 
 def _on_series(bench: Bench, specimen: Specimen, work: Path) -> Iterator[Clause]:
     with tempfile.TemporaryDirectory(dir=work) as folder:
-        answers: list[Answer] = []
-        runs = judged(RUNS, specimen.title, lambda: _runs(bench, specimen, Path(folder), answers))
+        answers: list[SeriesAnswer] = []
+        runs = check_clause(RUNS, specimen.title, lambda: _runs(bench, specimen, Path(folder), answers))
         yield runs
         if not answers:
-            why = runs.says if runs.mark is Mark.NOT_APPLICABLE else "it does not run on the series as it is"
-            yield from _left_out((*ALONE, *COMPARED), specimen, why)
+            why = runs.says if runs.mark is Mark.NOT_APPLICABLE else "the model does not run on this series"
+            yield from _skip((*ALONE, *COMPARED), specimen, why)
             return
         for name, clause in ALONE:
-            last = _judged_apart(name, clause, bench, specimen, answers[0], work)
+            last = _check_in_folder(name, clause, bench, specimen, answers[0], work)
             yield last
         if last.mark is Mark.FAILED:
-            yield from _left_out(COMPARED, specimen, "it does not repeat itself, so no two answers can be compared")
+            yield from _skip(COMPARED, specimen, "the model is not deterministic, so answers cannot be compared")
             return
         for name, clause in COMPARED:
-            yield _judged_apart(name, clause, bench, specimen, answers[0], work)
+            yield _check_in_folder(name, clause, bench, specimen, answers[0], work)
 
 
-def _left_out(clauses: Sequence[tuple[str, object]], specimen: Specimen, why: str) -> Iterator[Clause]:
+def _skip(clauses: Sequence[tuple[str, object]], specimen: Specimen, why: str) -> Iterator[Clause]:
     for name, _ in clauses:
         yield Clause(name, specimen.title, Mark.NOT_APPLICABLE, why)
 
 
-def _runs(bench: Bench, specimen: Specimen, folder: Path, answers: list[Answer]) -> str:
-    """Keep the model's answer to the series as it is, and return what it was given."""
+def _runs(bench: Bench, specimen: Specimen, folder: Path, answers: list[SeriesAnswer]) -> str:
+    """Run the model on the series, keep the answer, and return the shape and orientation of its input."""
     answer = bench.show(specimen.paths, folder)
     answers.append(answer)
     grids = [" x ".join(map(str, part.grid.shape)) for part in answer.parts]
@@ -107,9 +107,9 @@ def _runs(bench: Bench, specimen: Specimen, folder: Path, answers: list[Answer])
     return f"on {' and '.join(grids)} {way}".strip()
 
 
-def _judged_apart(
-    name: str, clause: Callable[[Case], str], bench: Bench, specimen: Specimen, answer: Answer, work: Path
+def _check_in_folder(
+    name: str, clause: Callable[[Case], str], bench: Bench, specimen: Specimen, answer: SeriesAnswer, work: Path
 ) -> Clause:
-    """Judge a clause in a folder of its own, which goes with it: copies of a series are large."""
+    """Check a clause in a folder of its own, removed afterwards, since copies of a series are large."""
     with tempfile.TemporaryDirectory(dir=work) as folder:
-        return judged(name, specimen.title, lambda: clause(Case(bench, specimen, answer, Path(folder))))
+        return check_clause(name, specimen.title, lambda: clause(Case(bench, specimen, answer, Path(folder))))

@@ -1,4 +1,4 @@
-"""The contract, clause by clause, and how a model kept it."""
+"""Clauses of the contract, their outcomes, and the report about a model."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from orchestrator.app.models.contract.given import Given
+from orchestrator.app.models.contract.outputs import Output
 from orchestrator.domain.errors import NotApplicable, OrchestratorError, UnsupportedInput
 from orchestrator.domain.model import ModelDescription
 
 
 class Mark(StrEnum):
-    """How a clause came out."""
+    """Outcome of a clause."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -26,12 +26,12 @@ class Broken(Exception):
 
 
 class Inapplicable(Exception):
-    """A clause says nothing about this model or this series; the message says why."""
+    """A clause does not apply to this model or this series; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One clause on one series, how it came out and what there is to say. ``series``: empty for the model as such."""
+    """The outcome of one clause on one series, and its details. ``series``: empty for a clause about the process."""
 
     name: str
     series: str
@@ -41,30 +41,30 @@ class Clause:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """All that was found about one version of one model.
+class ContractReport:
+    """The outcome of all clauses for one version of one model.
 
-    gives: what it declares to give and was seen to give; devices: what it ran on.
+    outputs: what it declares or has returned; devices: on which it ran.
     """
 
     model: ModelDescription
     clauses: tuple[Clause, ...]
-    gives: tuple[Given, ...] = ()
+    outputs: tuple[Output, ...] = ()
     devices: tuple[str, ...] = ()
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def failed(self) -> bool:
-        """True where a clause was broken: the command line then exits with status 1."""
+        """True if a clause was broken; the command line then exits with status 1."""
         return any(clause.mark is Mark.FAILED for clause in self.clauses)
 
     @property
     def seconds(self) -> float:
-        """How long all clauses took."""
+        """Total duration of all clauses."""
         return sum(clause.seconds for clause in self.clauses)
 
     def to_json(self) -> dict[str, object]:
-        """Return the report in JSON values."""
+        """Return the report as JSON values."""
         model = self.model
         return {
             "model": model.name,
@@ -86,13 +86,12 @@ class Report:
         }
 
 
-def judged(name: str, series: str, examine: Callable[[], str]) -> Clause:
-    """Return how a clause came out; ``examine`` returns what there is to say where the model keeps it.
+def check_clause(name: str, series: str, examine: Callable[[], str]) -> Clause:
+    """Return the outcome of a clause; ``examine`` returns the details if the model keeps it.
 
-    A refusal is an answer, not a fault: the clause does not apply then. What a model or the host raises
-    on purpose fails the clause with its own words.
+    If the model refuses the input, the clause does not apply. Errors of model or host fail the clause.
     """
-    started = time.perf_counter()
+    start = time.perf_counter()
     try:
         mark, says = Mark.PASSED, examine()
     except Inapplicable as reason:
@@ -103,4 +102,4 @@ def judged(name: str, series: str, examine: Callable[[], str]) -> Clause:
         mark, says = Mark.NOT_APPLICABLE, f"the model says that it does not apply: {refusal}"
     except (Broken, OrchestratorError) as fault:
         mark, says = Mark.FAILED, str(fault)
-    return Clause(name, series, mark, says, time.perf_counter() - started)
+    return Clause(name, series, mark, says, time.perf_counter() - start)

@@ -1,9 +1,8 @@
-"""Whether what a model points at, regions and whole images, lies where it lay in the patient.
+"""Checks that regions and images that a model marks keep their place in the patient.
 
-Places are compared in voxels of the grid that was written; those on the series as it is are brought there
-by way of the patient. Where both series are made of the same images, each place must be found again. Where
-the body was cut another way, a region on an axial image is none on a sagittal one, and only what they cover
-together can be compared.
+Places are compared in voxels of the new grid; places of the original series are mapped there through the patient.
+If both series consist of the same images, each place must be found again. If the slices have another orientation,
+a region on an axial image has no counterpart on a sagittal one; then only the extent of all regions is compared.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.app.models.contract.bench import Part
+from orchestrator.app.models.contract.bench import GridAnswer
 from orchestrator.app.models.contract.clause import Broken
 from orchestrator.domain.result import Region, Shape
 from orchestrator.domain.volume import Affine
@@ -28,17 +27,17 @@ Kind = tuple[str, bool]
 """The name of a finding, and whether whole images show it."""
 
 NEAR = 1.5
-"""Voxels by which a place may move: where two neighbours are alike, either is right."""
+"""Voxels by which a place may move: of two equal neighbours either is right."""
 MOST_SCORE = 0.05
 STEP = 0.5
-"""Pixels between the points by which outlines are compared: equal ones may have other corners."""
+"""Pixels between the points of outlines that are compared; equal outlines may have other corners."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """A region of a finding, or an image that shows it.
+    """A region of a finding, or an image that shows the finding.
 
-    points: (n, 3) slice, row and column along the outline; of an image its corners. score: of this place.
+    points: (n, 3) slice, row and column along the outline, or the corners of the image.
     """
 
     points: Numbers
@@ -54,40 +53,40 @@ class Place:
         """Slice, row and column in the middle of its extent."""
         return np.asarray(self.extent.mean(axis=0))
 
-    def moved(self, way: Affine) -> Place:
-        """Return the place on another grid. ``way``: from an index on this one to that."""
-        return replace(self, points=self.points @ way[:3, :3].T + way[:3, 3])
+    def transform(self, mapping: Affine) -> Place:
+        """Return the place on another grid; ``mapping`` maps an index of this grid to one of that grid."""
+        return replace(self, points=self.points @ mapping[:3, :3].T + mapping[:3, 3])
 
     def lies_on(self, other: Place, near: float) -> bool:
-        """Return whether the two outlines lie at most so many voxels apart (Hausdorff)."""
+        """Return whether the two outlines are at most ``near`` voxels apart (Hausdorff distance)."""
         from scipy.spatial import cKDTree
 
         one, two = self.points, other.points
         return bool(max(cKDTree(one).query(two)[0].max(), cKDTree(two).query(one)[0].max()) <= near)
 
     def crosses(self, other: Place, near: float) -> bool:
-        """Return whether along each axis one of the two holds the middle of the other, give or take so many voxels."""
+        """Return whether on each axis one of the places covers the middle of the other, within ``near`` voxels."""
         reach = np.maximum(np.ptp(self.extent, axis=0), np.ptp(other.extent, axis=0)) / 2
         return bool((np.abs(self.middle - other.middle) <= reach + near).all())
 
 
 @dataclass(frozen=True, slots=True)
-class Stray:
-    """A place as it should be and as it was found; None where there is none on that side.
+class Mismatch:
+    """An expected place and the actual one; None if there is no such place.
 
-    mirrored: the axes along which all places of its kind are mirrored.
+    axes: along which all places of this kind are mirrored.
     """
 
-    wanted: Place | None
-    found: Place | None
-    mirrored: tuple[int, ...] = ()
+    target: Place | None
+    actual: Place | None
+    axes: tuple[int, ...] = ()
 
 
 Fits = Callable[[Place, Place], bool]
 
 
-def pointed_at(part: Part) -> Mapping[Kind, list[Place]]:
-    """Return the places in one grid; several findings of one name are taken together, their order means nothing."""
+def find_places(part: GridAnswer) -> Mapping[Kind, list[Place]]:
+    """Return the places on one grid by name of the finding; the order of findings does not matter."""
     _, rows, columns = part.grid.shape[:3]
     places: dict[Kind, list[Place]] = defaultdict(list)
     for finding in part.result.findings:
@@ -100,48 +99,49 @@ def pointed_at(part: Part) -> Mapping[Kind, list[Place]]:
     return places
 
 
-def check_places(base: Part, other: Part, motion: Affine | None = None, *, near: float = NEAR) -> None:
-    """Return where each place lies within ``near`` voxels of where it lay on the series as it is.
+def check_places(base: GridAnswer, other: GridAnswer, motion: Affine | None = None, *, near: float = NEAR) -> None:
+    """Return if each place lies within ``near`` voxels of its place in the original series.
 
-    motion: how the body was moved, LPS -> LPS mm; None where it was not. Grids without an affine are
-    compared index by index. Raises Broken, which says what was found and where it should be.
+    motion: how the body moved, LPS -> LPS mm; None if it did not. Grids without an affine are compared by index.
+    Raises Broken that gives the actual and the expected place.
     """
-    way = _way(base.grid.affine, other.grid.affine, motion)
-    same_images = _keeps_images(way)
+    mapping = _grid_mapping(base.grid.affine, other.grid.affine, motion)
+    same_images = _keeps_images(mapping)
     fits = partial(Place.lies_on if same_images else Place.crosses, near=near)
-    wanted, found = pointed_at(base), pointed_at(other)
-    for kind in dict.fromkeys((*wanted, *found)):
-        asked, got = [place.moved(way) for place in wanted.get(kind, ())], found.get(kind, [])
+    before, after = find_places(base), find_places(other)
+    for kind in dict.fromkeys((*before, *after)):
+        targets, places = [place.transform(mapping) for place in before.get(kind, ())], after.get(kind, [])
         if not same_images:
-            asked, got = together(asked), together(got)
-        if stray := _stray(asked, got, fits):
-            raise Broken(_told(kind, _mirrored(asked, got, fits, other) or stray, other.grid.affine))
-        _check_scores(kind, asked, got)
+            targets, places = merge(targets), merge(places)
+        if mismatch := _find_mismatch(targets, places, fits):
+            mirroring = _find_mirroring(targets, places, fits, other)
+            raise Broken(_describe(kind, mirroring or mismatch, other.grid.affine))
+        _check_scores(kind, targets, places)
 
 
-def check_score(what: str, wanted: float | None, found: float | None) -> None:
-    """Return where a score is what it was. Raises Broken."""
-    if (wanted is None) != (found is None) or abs((wanted or 0.0) - (found or 0.0)) > MOST_SCORE:
-        before, after = ("none" if score is None else f"{score:.3f}" for score in (wanted, found))
-        raise Broken(f"the score of {what} is {before}, and {after} here")
+def check_score(what: str, before: float | None, after: float | None) -> None:
+    """Return if the score is the same as before. Raises Broken."""
+    if (before is None) != (after is None) or abs((before or 0.0) - (after or 0.0)) > MOST_SCORE:
+        old, new = ("none" if score is None else f"{score:.3f}" for score in (before, after))
+        raise Broken(f"the score of {what} is {old}, and {new} here")
 
 
-def mirrors(part: Part) -> Iterator[tuple[tuple[int, ...], Affine]]:
-    """Yield each choice of axes with the way from an index to that mirrored along them about the grid's middle."""
+def mirrors(part: GridAnswer) -> Iterator[tuple[tuple[int, ...], Affine]]:
+    """Yield each combination of axes with the mapping that mirrors an index along them at the grid's middle."""
     for axes in itertools.chain.from_iterable(itertools.combinations(range(3), count) for count in (1, 2, 3)):
-        way = np.eye(4)
+        mapping = np.eye(4)
         for axis in axes:
-            way[axis, axis], way[axis, 3] = -1, part.grid.shape[axis] - 1
-        yield axes, way
+            mapping[axis, axis], mapping[axis, 3] = -1, part.grid.shape[axis] - 1
+        yield axes, mapping
 
 
-def together(places: Sequence[Place]) -> list[Place]:
-    """Return the one place that reaches as far as all of them, nothing where there are none."""
+def merge(places: Sequence[Place]) -> list[Place]:
+    """Return one place with the extent of all places; an empty list without places."""
     return [Place(np.concatenate([place.extent for place in places]))] if places else []
 
 
 def _outline(region: Region) -> Numbers:
-    """Return points along the edges of the region, a step apart at most."""
+    """Return points along the edges of the region, at most STEP apart."""
     corners = np.asarray(region.points, np.float64)
     if region.shape is Shape.POLYGON:
         ends = np.roll(corners, -1, axis=0)
@@ -151,81 +151,81 @@ def _outline(region: Region) -> Numbers:
     return np.column_stack([np.full(len(corners), float(region.slice)), corners])
 
 
-def _way(base: Affine | None, other: Affine | None, motion: Affine | None) -> Affine:
-    """Return the way from an index of one grid to that of the other at the same place in the patient."""
+def _grid_mapping(base: Affine | None, other: Affine | None, motion: Affine | None) -> Affine:
+    """Return the mapping of an index of one grid to the index of the same place in the patient on the other."""
     if base is None or other is None:
         return np.eye(4)
     return np.asarray(np.linalg.inv(other) @ (np.eye(4) if motion is None else motion) @ base)
 
 
-def _keeps_images(way: Affine) -> bool:
-    """Return whether the slices are the same images, at most mirrored or turned over."""
-    turn = np.abs(way[:3, :3])
+def _keeps_images(mapping: Affine) -> bool:
+    """Return whether the slices are the same images, perhaps mirrored or in reverse order."""
+    turn = np.abs(mapping[:3, :3])
     whole = np.round(turn)
     return bool(np.allclose(turn, whole, atol=1e-3) and whole[0, 0] == 1 and (whole.sum(axis=0) == 1).all())
 
 
-def _pairs(asked: Sequence[Place], got: Sequence[Place]) -> Iterator[tuple[Place, Place]]:
-    """Yield each place as it should be with that which was found, matched so that all lie as near as can be."""
+def _pairs(targets: Sequence[Place], actual: Sequence[Place]) -> Iterator[tuple[Place, Place]]:
+    """Yield each expected place with its actual one, matched so that the sum of distances is smallest."""
     from scipy.optimize import linear_sum_assignment
     from scipy.spatial.distance import cdist
 
-    if asked and got:
-        extents = (np.stack([place.extent.ravel() for place in places]) for places in (asked, got))
+    if targets and actual:
+        extents = (np.stack([place.extent.ravel() for place in places]) for places in (targets, actual))
         for one, two in zip(*linear_sum_assignment(cdist(*extents)), strict=True):
-            yield asked[one], got[two]
+            yield targets[one], actual[two]
 
 
-def _stray(asked: Sequence[Place], got: Sequence[Place], fits: Fits) -> Stray | None:
-    """Return the first place that does not fit its match, or has none."""
-    pairs = list(_pairs(asked, got))
-    matched = {id(place) for pair in pairs for place in pair}
-    strays = [
-        *(Stray(wanted, found) for wanted, found in pairs if not fits(wanted, found)),
-        *(Stray(place, None) for place in asked if id(place) not in matched),
-        *(Stray(None, place) for place in got if id(place) not in matched),
+def _find_mismatch(targets: Sequence[Place], actual: Sequence[Place], fits: Fits) -> Mismatch | None:
+    """Return the first place that does not fit its counterpart, or has none."""
+    pairs = list(_pairs(targets, actual))
+    matches = {id(place) for pair in pairs for place in pair}
+    mismatches = [
+        *(Mismatch(target, place) for target, place in pairs if not fits(target, place)),
+        *(Mismatch(place, None) for place in targets if id(place) not in matches),
+        *(Mismatch(None, place) for place in actual if id(place) not in matches),
     ]
-    return next(iter(strays), None)
+    return next(iter(mismatches), None)
 
 
-def _mirrored(asked: Sequence[Place], got: Sequence[Place], fits: Fits, part: Part) -> Stray | None:
-    """Return the place that is the farthest from where it should be, if all are mirrored along some axes."""
+def _find_mirroring(targets: Sequence[Place], actual: Sequence[Place], fits: Fits, part: GridAnswer) -> Mismatch | None:
+    """Return the place farthest from its expected place, if all places are mirrored along some axes."""
     for axes, flip in mirrors(part):
-        flipped = [place.moved(flip) for place in asked]
-        if not _stray(flipped, got, fits):
-            pairs = [(wanted.moved(flip), found) for wanted, found in _pairs(flipped, got)]
-            return Stray(*max(pairs, key=lambda pair: float(np.linalg.norm(_offset(*pair)))), axes)
+        mirror_images = [place.transform(flip) for place in targets]
+        if not _find_mismatch(mirror_images, actual, fits):
+            pairs = [(target.transform(flip), place) for target, place in _pairs(mirror_images, actual)]
+            return Mismatch(*max(pairs, key=lambda pair: float(np.linalg.norm(_offset(*pair)))), axes)
     return None
 
 
-def _offset(wanted: Place, found: Place) -> Numbers:
-    """Return by how many voxels along each axis what was found lies from where it should be."""
-    return np.asarray(found.middle - wanted.middle)
+def _offset(target: Place, actual: Place) -> Numbers:
+    """Return the distance of the actual place from the expected one, in voxels along each axis."""
+    return np.asarray(actual.middle - target.middle)
 
 
-def _check_scores(kind: Kind, asked: Sequence[Place], got: Sequence[Place]) -> None:
-    for wanted, found in _pairs(asked, got):
-        check_score(f"{_called(kind)} at {_at(kind, found)}", wanted.score, found.score)
+def _check_scores(kind: Kind, targets: Sequence[Place], actual: Sequence[Place]) -> None:
+    for target, place in _pairs(targets, actual):
+        check_score(f"{_name(kind)} at {_position(kind, place)}", target.score, place.score)
 
 
-def _told(kind: Kind, stray: Stray, affine: Affine | None) -> str:
-    what, wanted, found = _called(kind), stray.wanted, stray.found
-    if wanted is None or found is None:
-        (place,) = filter(None, (wanted, found))
-        return f"{what} is {'missing' if wanted else 'found where none should be'}, at {_at(kind, place)}"
-    moved = displacement(_offset(wanted, found), affine)
-    ways = " and ".join(axis_name(axis, affine) for axis in stray.mirrored)
-    said = f"{what} is at {_at(kind, found)} and should be at {_at(kind, wanted)}"
-    return said + (f", it lies {moved}" if moved else "") + (f": mirrored {ways}" if ways else "")
+def _describe(kind: Kind, mismatch: Mismatch, affine: Affine | None) -> str:
+    name, target, actual = _name(kind), mismatch.target, mismatch.actual
+    if target is None or actual is None:
+        (place,) = filter(None, (target, actual))
+        return f"{name} is {'missing' if target else 'found where none should be'}, at {_position(kind, place)}"
+    distance = displacement(_offset(target, actual), affine)
+    ways = " and ".join(axis_name(axis, affine) for axis in mismatch.axes)
+    text = f"{name} is at {_position(kind, actual)} and should be at {_position(kind, target)}"
+    return text + (f", it lies {distance}" if distance else "") + (f": mirrored {ways}" if ways else "")
 
 
-def _called(kind: Kind) -> str:
+def _name(kind: Kind) -> str:
     name, whole_image = kind
     return f"{'an image' if whole_image else 'a place'} of {name!r}"
 
 
-def _at(kind: Kind, place: Place) -> str:
-    """Return slice, rows and columns of a place; of an image the slice says it all."""
+def _position(kind: Kind, place: Place) -> str:
+    """Return slice, rows and columns of a place; of an image only the slice."""
     _, whole_image = kind
     spans = list(zip(("slice", "row", "column"), *place.extent, strict=True))
     return ", ".join(_span(*each) for each in spans[: 1 if whole_image else 3])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.models.contract import Clause, Report
+from orchestrator.app.models.contract import Clause, ContractReport
 from orchestrator.app.models.contract.bench import Bench
 from orchestrator.app.models.contract.checking import examine
 from orchestrator.app.models.contract.specimen import of_folder
@@ -44,7 +44,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("weights")
 
 
-def report_of(source: str, folder: Path, weights: Path, images: Path | None = None) -> Report:
+def report_of(source: str, folder: Path, weights: Path, images: Path | None = None) -> ContractReport:
     """Return the contract run of a model whose class ``Model`` has this source."""
     (folder / "subject.py").write_text(HEAD + textwrap.dedent(source))
     sources = discover([], [folder / "subject.py"], entry_points=False)
@@ -52,7 +52,7 @@ def report_of(source: str, folder: Path, weights: Path, images: Path | None = No
         bench = Bench(workers, "subject")
         own = list(of_folder(images)) if images else []
         (folder / "work").mkdir()
-        return Report(bench.model, tuple(examine(bench, own, folder / "work")))
+        return ContractReport(bench.model, tuple(examine(bench, own, folder / "work")))
 
 
 @pytest.fixture

@@ -44,8 +44,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 def test_a_new_model_tells_what_comes_next(command: Command) -> None:
     assert command("new", "lung-net", "--onnx", "--into", "models") == (
         0,
-        "models/lung-net is a model that runs; its README.md tells what to change "
-        "next: orchestrator models check models/lung-net",
+        "created models/lung-net; its README.md says what to change next: orchestrator models check models/lung-net",
     )
 
 
@@ -95,13 +94,13 @@ def test_clauses_that_do_not_apply_for_one_reason_make_one_line(command: Command
     ("arguments", "fault"),
     [
         (["check", "nowhere/model"], "there is no folder nowhere/model"),
-        (["check", "plugins"], "plugins holds no model.toml, nor the pyproject.toml of a package with a model"),
+        (["check", "plugins"], "plugins has neither a model.toml nor the pyproject.toml of a package with a model"),
         (["check", "bone-volume", "--input", "nowhere"], "there is no folder nowhere"),
         (["check", "bone-volume", "--json", "nowhere/x"], "there is no folder nowhere for x"),
         (["check", "bone-volume", "--card", "nowhere/x"], "there is no folder nowhere for x"),
         (
             ["check", "bone-volume", "--card", "orchestrator.toml"],
-            "orchestrator.toml is there already, and nothing says",
+            "orchestrator.toml exists and has no marker lines",
         ),
         (["install", "bone-volum"], "no model is named 'bone-volum'"),
     ],
@@ -169,7 +168,7 @@ def test_doctor_says_what_to_run_for_a_model_whose_packages_are_missing(command:
 
 
 def test_a_model_without_requirements_needs_no_install(command: Command) -> None:
-    assert command("install", "bone-volume") == (0, "bone-volume names no requirements; nothing to install")
+    assert command("install", "bone-volume") == (0, "bone-volume has no requirements; nothing to install")
 
 
 def test_an_install_that_fails_says_why(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,14 +86,14 @@ def test_a_model_that_asks_the_affine_for_the_patients_left_passes_whatever_it_p
                 return (volume.voxels > 300) & left.reshape([-1 if each == axis else 1 for each in range(3)])
     """)
     assert failed(clauses) == set()
-    assert "line(s), which reach neither log nor result" in clauses["prints"].says
+    assert "which are in neither log nor result" in clauses["prints"].says
 
 
 @pytest.mark.parametrize(
     ("source", "says"),
     [
         ("return np.random.default_rng().random(volume.shape) > 0.5", "differs: Dice 0."),
-        ("return (volume.voxels > 300) | (SEEDED[: volume.shape[0]] > 0.5)", "in a fresh process"),
+        ("return (volume.voxels > 300) | (SEEDED[: volume.shape[0]] > 0.5)", "in a new process"),
     ],
     ids=["each time", "each process"],
 )
@@ -181,7 +181,7 @@ def test_memory_beyond_what_is_declared_is_found(examined: Examined) -> None:
                 return volume.voxels > 300
     """)
     assert failed(clauses) == {"memory"}
-    assert "declares 128 MB" in clauses["memory"].says
+    assert "memory_mb is 128" in clauses["memory"].says
 
 
 def test_a_model_that_does_not_load_ends_the_run_with_its_words(examined: Examined) -> None:
@@ -261,7 +261,7 @@ MAPPING = """
 """
 
 
-def test_a_model_that_gives_a_map_keeps_every_clause_that_applies(examined: Examined) -> None:
+def test_a_model_that_outputs_a_map_keeps_every_clause_that_applies(examined: Examined) -> None:
     clauses = examined(MAPPING.format(change=""))
     assert not failed(clauses)
     assert clauses["valid SEG and SR"].says == "1 PM and 1 SR"

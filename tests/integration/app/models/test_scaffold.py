@@ -113,7 +113,7 @@ def test_the_workflow_tests_and_checks(made: dict[str, Path]) -> None:
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "lung-nodule").mkdir()
     (tmp_path / "lung-nodule" / "mine").write_text("mine")
-    with pytest.raises(UserError, match="is there already; nothing was changed"):
+    with pytest.raises(UserError, match="exists already; nothing was changed"):
         new_model("lung-nodule", tmp_path, onnx=True)
     assert files(tmp_path) == {"lung-nodule/mine"}
 
@@ -155,7 +155,7 @@ def test_a_package_of_several_models_asks_which(made: dict[str, Path], settings:
         "    def __init__(self, name): self.name = name\n\n"
         "@hookimpl\ndef register_models(register):\n    register(Model('one'))\n    register(Model('two'))\n"
     )
-    with pytest.raises(UserError, match="it registers one, two; name the one you mean"):
+    with pytest.raises(UserError, match="the package registers one, two, expected one model"):
         locate(str(tmp_path), settings)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.models.contract import Clause, Mark, Report, check_card, write_card
+from orchestrator.app.models.contract import Clause, ContractReport, Mark, check_card, write_card
 from orchestrator.app.models.contract.card import BEGIN, END
-from orchestrator.app.models.contract.given import Given, seen
+from orchestrator.app.models.contract.outputs import Output, result_outputs
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.model import Accepts, Empty, Geometry, Intended, ModelDescription, Resources
@@ -35,13 +35,13 @@ CLAUSES = (
     Clause("multi-frame", "synthetic CT", Mark.NOT_APPLICABLE, "none here"),
 )
 GIVES = (
-    Given("segment", "Nodule", (codes["nodule"], codes["lung"])),
-    Given("measurement", "Nodule", (codes["mean"],), "HU"),
+    Output("segment", "Nodule", (codes["nodule"], codes["lung"])),
+    Output("measurement", "Nodule", (codes["mean"],), "HU"),
 )
 
 
-def report(model: ModelDescription = MODEL, gives: tuple[Given, ...] = GIVES) -> Report:
-    return Report(model, CLAUSES, gives, ("cuda:0 (NVIDIA H100)",), datetime(2026, 11, 24, 12, tzinfo=UTC))
+def report(model: ModelDescription = MODEL, outputs: tuple[Output, ...] = GIVES) -> ContractReport:
+    return ContractReport(model, CLAUSES, outputs, ("cuda:0 (NVIDIA H100)",), datetime(2026, 11, 24, 12, tzinfo=UTC))
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_what_only_people_know_is_left_to_them(card: Path) -> None:
 
 
 def test_a_model_that_gave_nothing_is_said_to(card: Path) -> None:
-    write_card(card, report(gives=()))
+    write_card(card, report(outputs=()))
     assert "It declares nothing and found nothing in the series that it was checked on." in card.read_text()
 
 
@@ -134,5 +134,5 @@ def test_an_approved_product_is_not_called_no_device(card: Path) -> None:
 
 
 def test_units_are_given_as_people_read_them() -> None:
-    (given,) = seen(Result(measurements=[Measurement(codes["mean"], 3.0, "[hnsf'U]")]))
-    assert given == Given("measurement", "", (codes["mean"],), "HU")
+    (given,) = result_outputs(Result(measurements=[Measurement(codes["mean"], 3.0, "[hnsf'U]")]))
+    assert given == Output("measurement", "", (codes["mean"],), "HU")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.app.models.contract.bench import Part
+from orchestrator.app.models.contract.bench import GridAnswer
 from orchestrator.app.models.contract.clause import Broken
 from orchestrator.app.models.contract.places import check_places
 from orchestrator.dicom import Grid
@@ -26,9 +26,9 @@ SIDES = [(20.0, 24.0, 5.0, 12.0), (3.0, 9.0, 40.0, 44.0)]
 ALL_FLIPS = [(), (0, 1), (0, 2), (1, 2)]
 
 
-def part(findings: Sequence[Finding], affine: Affine | None = AXIAL, shape: tuple[int, int, int] = SHAPE) -> Part:
+def part(findings: Sequence[Finding], affine: Affine | None = AXIAL, shape: tuple[int, int, int] = SHAPE) -> GridAnswer:
     grid = Grid(shape, np.dtype(np.int16), affine, None, "1", "CT")
-    return Part(grid, Volume(np.zeros(shape, np.int16), affine), Result(findings=findings))
+    return GridAnswer(grid, Volume(np.zeros(shape, np.int16), affine), Result(findings=findings))
 
 
 def fracture(*regions: Region) -> Finding:
@@ -153,7 +153,7 @@ SAGITTAL = AXIAL[:, [2, 0, 1, 3]]
 RECUT = (60, 20, 40)
 
 
-def recut(*regions: Region) -> Part:
+def recut(*regions: Region) -> GridAnswer:
     return part([fracture(*regions)], SAGITTAL, RECUT)
 
 
