@@ -1,1 +1,1 @@
-"""Inference servers on the network, and the one way out to them; archives live elsewhere."""
+"""Clients of model servers, and the egress check that every request passes. Archives live elsewhere."""

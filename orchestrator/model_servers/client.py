@@ -1,7 +1,7 @@
-"""Model servers that speak the Open Inference Protocol v2 over HTTP (KServe, Triton, MLServer).
+"""Client of model servers with the Open Inference Protocol v2 over HTTP (KServe, Triton, MLServer).
 
-Tensors go as bytes behind the JSON (Triton's binary tensor data extension) where the server names that
-extension in ``GET /v2``, else as JSON numbers.
+Tensors are sent as bytes after the JSON if ``GET /v2`` lists Triton's binary tensor data extension, else as JSON
+numbers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 
 RETRIES = Backoff(0.5, 2.0)
 MOST_RETRIES = 3
-"""Of a server that cannot be reached or is not ready."""
+"""Retries for a server that is unreachable or not ready."""
 
 UNAVAILABLE = frozenset({429, 502, 503, 504})
 LARGEST_STATEMENT = 1 << 20
@@ -47,37 +47,37 @@ _DTYPES: Mapping[str, npt.DTypeLike] = {
 }
 
 
-class _Said(BaseModel):
-    """JSON of a server; what it says beside the protocol is its own business."""
+class _Body(BaseModel):
+    """JSON body of a server; fields outside the protocol are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
-class _Server(_Said):
+class _Server(_Body):
     name: str
     version: str
     extensions: tuple[str, ...] = ()
 
 
-class _Tensor(_Said):
+class _Tensor(_Body):
     name: str
     datatype: str
     shape: tuple[int, ...]
 
-    def served(self) -> ServedTensor:
+    def to_domain(self) -> ServedTensor:
         return ServedTensor(self.name, self.datatype, tuple(size if size > 0 else None for size in self.shape))
 
 
-class _Model(_Said):
+class _Model(_Body):
     inputs: tuple[_Tensor, ...] | None = None
     outputs: tuple[_Tensor, ...] | None = None
 
 
-class _Parameters(_Said):
+class _Parameters(_Body):
     binary_data_size: NonNegativeInt | None = None
 
 
-class _Output(_Said):
+class _Output(_Body):
     name: str
     datatype: str
     shape: tuple[NonNegativeInt, ...]
@@ -86,43 +86,43 @@ class _Output(_Said):
 
     @property
     def size(self) -> int:
-        """Bytes of it behind the JSON."""
+        """Number of bytes after the JSON."""
         return (self.parameters and self.parameters.binary_data_size) or 0
 
 
-class _Answer(_Said):
+class _InferenceBody(_Body):
     outputs: Annotated[tuple[_Output, ...], Field(min_length=1)]
 
 
-_Statement = TypeVar("_Statement", bound=_Said)
+_Statement = TypeVar("_Statement", bound=_Body)
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceServers:
     """Implements domain.remote.ModelServers.
 
-    job_of: which job a request's folder belongs to; the subject of its lines in the audit trail.
+    job_of: returns the job of a request's folder, which is the subject of the audit trail's lines.
     """
 
     egress: Egress
     job_of: Callable[[Path], str]
 
     def check_allowed(self, model: RemoteModel) -> None:
-        """Return when the settings let tensors go to the model's server; nothing is sent.
+        """Return if the settings allow tensors to be sent to the model's server; sends nothing.
 
         Raises EgressRefused.
         """
         self.egress.permit(model.url, KIND, PROFILE)
 
     def describe(self, model: RemoteModel) -> ServedModel:
-        """Return what the server says of the model, once both are ready.
+        """Wait until server and model are ready, and return the inputs and outputs of the model.
 
         Raises EgressRefused, RemoteUnavailable, RemoteTimeout, RemoteFailed.
         """
-        return _patiently(lambda: self._describe(model))
+        return _retry(lambda: self._describe(model))
 
     def infer(self, call: RemoteCall) -> npt.NDArray[np.float32]:
-        """Return the output, finite numbers of whatever shape the server gave.
+        """Return the output: finite numbers in the shape that the server returned.
 
         Raises InvalidResult, EgressRefused, RemoteUnavailable, RemoteTimeout, RemoteFailed.
         """
@@ -138,29 +138,29 @@ class InferenceServers:
             seconds=min(call.seconds, call.model.timeout_seconds),
             largest_reply=LARGEST_TENSOR_REPLY if call.binary else LARGEST_JSON_REPLY,
         )
-        reply = _patiently(lambda: _accepted(self.egress.send(parcel), call.model))
+        reply = _retry(lambda: _check_status(self.egress.send(parcel), call.model))
         return _tensor(reply, call.output)
 
     def _describe(self, model: RemoteModel) -> ServedModel:
-        self._ready(model)
-        server = _read(self._asked(model, f"{model.url}/v2"), _Server, model)
-        served = _read(self._asked(model, _model_url(model)), _Model, model)
+        self._check_ready(model)
+        server = _read(self._request(model, f"{model.url}/v2"), _Server, model)
+        served = _read(self._request(model, _model_url(model)), _Model, model)
         return ServedModel(
             server=f"{server.name} {server.version}",
             binary=BINARY in server.extensions,
-            inputs=tuple(tensor.served() for tensor in served.inputs or ()),
-            outputs=tuple(tensor.served() for tensor in served.outputs or ()),
+            inputs=tuple(tensor.to_domain() for tensor in served.inputs or ()),
+            outputs=tuple(tensor.to_domain() for tensor in served.outputs or ()),
         )
 
-    def _ready(self, model: RemoteModel) -> None:
-        """Return when the model can be asked; Triton and MLServer say 400, KServe 503, of one that is loading."""
+    def _check_ready(self, model: RemoteModel) -> None:
+        """Return if the model is ready; Triton and MLServer answer 400, KServe 503, while it loads."""
         reply = self._get(model, f"{_model_url(model)}/ready")
         if reply.status in (400, 503):
-            raise RemoteUnavailable(f"{_named(model)} is not ready{_reason(reply)}")
-        _accepted(reply, model)
+            raise RemoteUnavailable(f"{_in_words(model)} is not ready{_reason(reply)}")
+        _check_status(reply, model)
 
-    def _asked(self, model: RemoteModel, url: str) -> Reply:
-        return _accepted(self._get(model, url), model)
+    def _request(self, model: RemoteModel, url: str) -> Reply:
+        return _check_status(self._get(model, url), model)
 
     def _get(self, model: RemoteModel, url: str) -> Reply:
         return self.egress.send(
@@ -175,14 +175,14 @@ class InferenceServers:
         )
 
 
-def _patiently(ask: Callable[[], _T]) -> _T:
-    """Return the answer; what is unavailable is asked again, a few times."""
+def _retry(request: Callable[[], _T]) -> _T:
+    """Return the answer; an unavailable server is asked again, at most three times."""
     for failures in range(1, MOST_RETRIES + 1):
         try:
-            return ask()
+            return request()
         except RemoteUnavailable:
             time.sleep(RETRIES.seconds(failures))
-    return ask()
+    return request()
 
 
 def _model_url(model: RemoteModel) -> str:
@@ -190,28 +190,28 @@ def _model_url(model: RemoteModel) -> str:
     return f"{model.url}/v2/models/{quote(model.model, safe='')}{version}"
 
 
-def _named(model: RemoteModel) -> str:
+def _in_words(model: RemoteModel) -> str:
     return f"model {model.model} at {model.url}"
 
 
-def _accepted(reply: Reply, model: RemoteModel) -> Reply:
-    """Return a reply that is an answer.
+def _check_status(reply: Reply, model: RemoteModel) -> Reply:
+    """Return a reply with status 200.
 
-    Raises RemoteUnavailable for one that may be another later, RemoteFailed for any other.
+    Raises RemoteUnavailable for a status that may change later, RemoteFailed for any other.
     """
     if reply.status == 200:
         return reply
     kind = RemoteUnavailable if reply.status in UNAVAILABLE else RemoteFailed
-    raise kind(f"{_named(model)} answers {reply.status}{_reason(reply)}")
+    raise kind(f"{_in_words(model)} answered with status {reply.status}{_reason(reply)}")
 
 
 def _reason(reply: Reply) -> str:
-    """Return what the server says is wrong, bounded; some repeat all they were sent, but never as ``error``."""
+    """Return the field ``error``, shortened. Other fields are not used: some servers repeat the request in them."""
     try:
-        said = json.loads(reply.body)["error"]
+        error = json.loads(reply.body)["error"]
     except (ValueError, LookupError, TypeError, RecursionError):
         return ""
-    line = "".join(char for char in str(said).partition("\n")[0] if char.isprintable())
+    line = "".join(char for char in str(error).partition("\n")[0] if char.isprintable())
     return f": {line[:LONGEST_REASON]}" if line else ""
 
 
@@ -219,15 +219,15 @@ def _read(reply: Reply, kind: type[_Statement], model: RemoteModel) -> _Statemen
     try:
         return kind.model_validate_json(reply.body)
     except ValidationError:
-        raise RemoteFailed(f"{_named(model)} does not speak the Open Inference Protocol v2") from None
+        raise RemoteFailed(f"{_in_words(model)} does not answer in the Open Inference Protocol v2") from None
 
 
 def _binary_request(call: RemoteCall) -> tuple[dict[str, str], list[bytes | memoryview]]:
-    told = {
-        "inputs": [_stated(call) | {"parameters": {"binary_data_size": call.tensor.nbytes}}],
+    body = {
+        "inputs": [_header(call) | {"parameters": {"binary_data_size": call.tensor.nbytes}}],
         "outputs": [{"name": call.output, "parameters": {"binary_data": True}}],
     }
-    head = json.dumps(told).encode()
+    head = json.dumps(body).encode()
     headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(head))}
     return headers, [head, call.tensor.astype("<f4", copy=False).data.cast("B")]
 
@@ -235,21 +235,21 @@ def _binary_request(call: RemoteCall) -> tuple[dict[str, str], list[bytes | memo
 def _json_request(call: RemoteCall) -> tuple[dict[str, str], list[bytes | memoryview]]:
     """Return the request as JSON.
 
-    Raises RemoteFailed for a tensor that is too much for it.
+    Raises RemoteFailed for a tensor that is too large for JSON.
     """
     if call.tensor.size > MOST_JSON_NUMBERS:
         raise RemoteFailed(
-            f"{_named(call.model)} takes numbers as JSON only, and {call.tensor.size} of them are too much for that; "
-            "give [input] a patch or a size, or serve the model where the binary tensor data extension is spoken"
+            f"{_in_words(call.model)} takes JSON only, and {call.tensor.size} numbers are too many for JSON; set patch "
+            "or size in [input], or use a server with the binary tensor data extension"
         )
-    told = {
-        "inputs": [_stated(call) | {"data": call.tensor.ravel().tolist()}],
+    body = {
+        "inputs": [_header(call) | {"data": call.tensor.ravel().tolist()}],
         "outputs": [{"name": call.output}],
     }
-    return {"Content-Type": "application/json"}, [json.dumps(told, separators=(",", ":")).encode()]
+    return {"Content-Type": "application/json"}, [json.dumps(body, separators=(",", ":")).encode()]
 
 
-def _stated(call: RemoteCall) -> dict[str, Any]:
+def _header(call: RemoteCall) -> dict[str, Any]:
     return {"name": call.input, "shape": list(call.tensor.shape), "datatype": "FP32"}
 
 
@@ -260,40 +260,40 @@ def _tensor(reply: Reply, output: str) -> npt.NDArray[np.float32]:
     """
     head, rest = _split(reply)
     try:
-        answer = _Answer.model_validate_json(bytes(head))
+        body = _InferenceBody.model_validate_json(bytes(head))
     except ValidationError:
-        raise InvalidResult("the server's answer is no inference response of the protocol") from None
+        raise InvalidResult("the server's answer is not an inference response of the protocol") from None
     start = 0
-    for told in answer.outputs:
-        if told.name == output:
-            values = _values(told, rest[start : start + told.size])
+    for item in body.outputs:
+        if item.name == output:
+            values = _values(item, rest[start : start + item.size])
             if not np.isfinite(values).all():
-                raise InvalidResult(f"output {output!r} of the server holds numbers that are not finite")
+                raise InvalidResult(f"output {output!r} of the server has numbers that are not finite")
             return values
-        start += told.size
-    raise InvalidResult(f"the server gives no output {output!r}; it gives {[told.name for told in answer.outputs]}")
+        start += item.size
+    raise InvalidResult(f"the server returned no output {output!r}, only {[each.name for each in body.outputs]}")
 
 
 def _split(reply: Reply) -> tuple[memoryview, memoryview]:
-    """Return the JSON of a reply and the bytes behind it."""
+    """Return the JSON of a reply and the bytes after it."""
     body, length = memoryview(reply.body), reply.headers.get(HEADER_LENGTH.lower())
     if length is None:
         return body, body[:0]
     if not length.isdecimal() or int(length) > len(body):
-        raise InvalidResult("the server's answer is shorter than it says")
+        raise InvalidResult("the server's answer is shorter than its header says")
     return body[: int(length)], body[int(length) :]
 
 
-def _values(told: _Output, behind: memoryview) -> npt.NDArray[np.float32]:
-    dtype = _DTYPES.get(told.datatype)
+def _values(output: _Output, data: memoryview) -> npt.NDArray[np.float32]:
+    dtype = _DTYPES.get(output.datatype)
     if dtype is None:
-        raise InvalidResult(f"output {told.name!r} of the server is {told.datatype}, expected numbers")
+        raise InvalidResult(f"output {output.name!r} of the server is {output.datatype}, expected numbers")
     try:
-        with np.errstate(over="ignore"):  # becomes infinite, and is named then
-            return _flat(told, behind, dtype).reshape(told.shape).astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # values become infinite; the caller refuses them
+            return _flat(output, data, dtype).reshape(output.shape).astype(np.float32, copy=False)
     except (ValueError, TypeError, OverflowError):
-        raise InvalidResult(f"output {told.name!r} of the server does not fill its shape {told.shape}") from None
+        raise InvalidResult(f"output {output.name!r} of the server does not fill its shape {output.shape}") from None
 
 
-def _flat(told: _Output, behind: memoryview, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    return np.frombuffer(behind, dtype) if told.data is None else np.asarray(told.data, dtype).ravel()
+def _flat(output: _Output, data: memoryview, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    return np.frombuffer(data, dtype) if output.data is None else np.asarray(output.data, dtype).ravel()

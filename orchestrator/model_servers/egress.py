@@ -1,4 +1,4 @@
-"""The one way out: nothing leaves but to a place that the settings allow, and not before it is recorded."""
+"""Egress: sends requests only to places that the settings allow, and records each one in the audit trail first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Kind = Literal["inference"]
 Profile = Literal["voxels"]
 Record = Callable[[str, str], object]
-"""Takes (subject, text) of one line of the audit trail; what it raises keeps the parcel here."""
+"""Records one line (subject, text) in the audit trail; if it raises, the request is not sent."""
 
 CONNECT_SECONDS = 5.0
 PIECE = 1 << 20
@@ -31,9 +31,9 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """A row of ``[[egress]]``: where something may go to, what it may be and until when.
+    """One ``[[egress]]`` table: where requests may go, with which content and until when.
 
-    expires: the last day on which it may; ca_file: PEM of the authority that signed the place's certificate.
+    expires: the last day; ca_file: PEM file of the authority that signed the server's certificate.
     """
 
     name: str
@@ -47,10 +47,10 @@ class Exit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
-    """One request that is to leave.
+    """One request to send.
 
-    subject: the job or model that it is for; content: its body in pieces, without any patient data.
-    seconds: for the whole answer; largest_reply: in bytes.
+    subject: its job or model; content: the body in pieces, without patient data.
+    seconds: limit for the whole answer; largest_reply: in bytes.
     """
 
     url: str
@@ -66,7 +66,7 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back; the names of ``headers`` are in small letters."""
+    """The answer to a request; names of ``headers`` are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -74,57 +74,60 @@ class Reply:
 
 
 class Egress:
-    """The exits of this host; safe to be used by several threads."""
+    """The exits of this host; several threads may use it."""
 
     def __init__(self, exits: Sequence[Exit], record: Record) -> None:
         self._exits = tuple(exits)
         self._record = record
 
     def permit(self, url: str, kind: Kind, profile: Profile) -> Exit:
-        """Return the exit that lets such a thing go to that place; nothing is sent.
+        """Return the exit that allows this content to be sent to the URL; sends nothing.
 
-        Raises EgressRefused, naming the setting to add or to renew.
+        Raises EgressRefused that names the setting to add or renew.
         """
-        ways = [way for way in self._exits if (way.kind, way.profile) == (kind, profile) and _covers(way.url, url)]
-        for way in ways:
-            if way.expires is None or date.today() <= way.expires:
-                return way
-        if ways:
-            raise EgressRefused(f"[[egress]] {ways[0].name!r} ended with {ways[0].expires}; renew its expires")
+        exits = [exit_ for exit_ in self._exits if (exit_.kind, exit_.profile) == (kind, profile)]
+        matches = [exit_ for exit_ in exits if _covers(exit_.url, url)]
+        for match in matches:
+            if match.expires is None or date.today() <= match.expires:
+                return match
+        if matches:
+            raise EgressRefused(f"[[egress]] {matches[0].name!r} expired on {matches[0].expires}; set a later expires")
         raise EgressRefused(
-            f"nothing may leave for {_place(url)}; to allow it add to the settings: "
+            f"the settings do not allow requests to {_place(url)}; to allow them add: "
             f'[[egress]] name = "...", url = "{_place(url)}", kind = "{kind}", profile = "{profile}", purpose = "..."'
         )
 
     def send(self, parcel: Parcel) -> Reply:
-        """Return the answer to a parcel that is allowed to leave and is on record; redirects are not followed.
+        """Check, record and send a request, and return the answer; redirects are not followed.
 
         Raises EgressRefused, RemoteUnavailable, RemoteTimeout, or RemoteFailed for a redirect or too large a reply.
         """
-        from orchestrator.network.http import HttpClient, HttpFault  # 0.1 s, which a host without model servers saves
+        from orchestrator.network.http import (
+            HttpClient,
+            HttpFault,
+        )  # imported late: takes 0.1 s, and few hosts have model servers
 
-        way = self.permit(parcel.url, parcel.kind, parcel.profile)
-        self._record(parcel.subject, _written(parcel, way))
+        exit_ = self.permit(parcel.url, parcel.kind, parcel.profile)
+        self._record(parcel.subject, _audit_line(parcel, exit_))
         deadline = time.monotonic() + parcel.seconds
         try:
             with (
-                HttpClient(tls=_tls(way.ca_file), seconds=parcel.seconds, connect_seconds=CONNECT_SECONDS) as client,
+                HttpClient(tls=_tls(exit_.ca_file), seconds=parcel.seconds, connect_seconds=CONNECT_SECONDS) as client,
                 client.exchange(
                     parcel.method, parcel.url, headers=_headers(parcel), content=_pieces(parcel)
                 ) as response,
             ):
                 return _reply(response, parcel, deadline)
         except HttpFault as fault:
-            raise _named(fault, way, parcel) from fault
+            raise _error(fault, exit_, parcel) from fault
 
 
-def _covers(allowed: str, url: str) -> bool:
-    """Whether the URL has the same scheme, host and port, and a path at or below the one allowed."""
-    ours, theirs = urlsplit(allowed), urlsplit(url)
-    if _address(allowed) != _address(url) or theirs.username or {".", ".."} & set(theirs.path.split("/")):
+def _covers(base: str, url: str) -> bool:
+    """Return whether the URL has the scheme, host and port of the base, and a path at or below its path."""
+    root, target = urlsplit(base).path.rstrip("/"), urlsplit(url)
+    if _address(base) != _address(url) or target.username or {".", ".."} & set(target.path.split("/")):
         return False
-    root = ours.path.rstrip("/")
-    return theirs.path.rstrip("/") == root or theirs.path.startswith(f"{root}/")
+    return target.path.rstrip("/") == root or target.path.startswith(f"{root}/")
 
 
 def _address(url: str) -> tuple[str, str | None, int | None]:
@@ -137,14 +140,14 @@ def _place(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _written(parcel: Parcel, way: Exit) -> str:
-    """Return the line of the audit trail: what leaves for where and why, as a digest only."""
+def _audit_line(parcel: Parcel, exit_: Exit) -> str:
+    """Return the line of the audit trail: what is sent where and why; the content appears as a digest only."""
     digest, size = hashlib.sha256(), 0
     for piece in parcel.content:
         digest.update(piece)
         size += len(piece)
-    what = f"{size} bytes ({parcel.profile}, sha256 {digest.hexdigest()})" if size else "nothing but a question"
-    return f"{parcel.method} {parcel.url} to {way.name} ({parcel.kind}: {way.purpose}) takes {what}"
+    content = f"{size} bytes ({parcel.profile}, sha256 {digest.hexdigest()})" if size else "no content"
+    return f"{parcel.method} {parcel.url} to {exit_.name} ({parcel.kind}: {exit_.purpose}) sends {content}"
 
 
 def _headers(parcel: Parcel) -> dict[str, str]:
@@ -160,14 +163,14 @@ def _pieces(parcel: Parcel) -> Iterator[bytes] | None:
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:
-    """Return what checks certificates against that authority alone, or against the machine's.
+    """Return a TLS context that trusts this authority only, or those of the machine.
 
-    Raises EgressRefused where the file holds none.
+    Raises EgressRefused for a file without certificates.
     """
     try:
         return client_context(TlsFiles(ca_file=ca_file))
     except OSError as fault:
-        raise EgressRefused(f"ca_file {ca_file} of [[egress]] is no certificate that can be read: {fault}") from None
+        raise EgressRefused(f"ca_file {ca_file} of [[egress]] is not a readable certificate: {fault}") from None
 
 
 def _reply(response: Response, parcel: Parcel, deadline: float) -> Reply:
@@ -178,20 +181,20 @@ def _reply(response: Response, parcel: Parcel, deadline: float) -> Reply:
     return Reply(response.status_code, dict(response.headers), body)
 
 
-def _named(fault: HttpFault, way: Exit, parcel: Parcel) -> RemoteFailed | RemoteTimeout | RemoteUnavailable:
-    """Return the fault in an administrator's words."""
+def _error(fault: HttpFault, exit_: Exit, parcel: Parcel) -> RemoteFailed | RemoteTimeout | RemoteUnavailable:
+    """Return the error for a fault of HTTP, in words for an administrator."""
     from orchestrator.network import http
 
     match fault:
         case http.ConnectionTimeout():
-            return RemoteUnavailable(f"{way.name} does not take a connection within {CONNECT_SECONDS:g} s")
+            return RemoteUnavailable(f"{exit_.name} did not accept a connection within {CONNECT_SECONDS:g} s")
         case http.TooSlow():
-            return RemoteTimeout(f"{way.name} did not answer within {parcel.seconds:g} s")
+            return RemoteTimeout(f"{exit_.name} did not answer within {parcel.seconds:g} s")
         case http.Redirected():
-            return RemoteFailed(f"{way.name} answers with a redirect ({fault.status}), which is never followed")
+            return RemoteFailed(f"{exit_.name} answered with a redirect ({fault.status}), which is never followed")
         case http.TooLarge():
-            return RemoteFailed(f"{way.name} answers with more than {parcel.largest_reply >> 20} MiB")
+            return RemoteFailed(f"{exit_.name} answered with more than {parcel.largest_reply >> 20} MiB")
         case http.Packed():
-            return RemoteFailed(f"{way.name} packs its answer, though it was asked not to")
-    # refused, reset, no such name, a certificate that does not hold
-    return RemoteUnavailable(f"{way.name} cannot be reached at {_place(parcel.url)}: {fault}")
+            return RemoteFailed(f"{exit_.name} compressed its answer, which the request forbids")
+    # refused, reset, unknown host name, invalid certificate
+    return RemoteUnavailable(f"{exit_.name} at {_place(parcel.url)} is unreachable: {fault}")

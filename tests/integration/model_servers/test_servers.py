@@ -77,7 +77,7 @@ def test_every_call_is_on_record_for_its_job_with_a_digest_and_no_number(
     subject = desk(server.url)
     subject.predict(image)
     (posted,) = [text for about, text in subject.recorded if about == "the-job"]
-    assert f"POST {server.url}/v2/models/bone/infer to server (inference: a test) takes" in posted
+    assert f"POST {server.url}/v2/models/bone/infer to server (inference: a test) sends" in posted
     assert "sha256 " in posted
     assert str(image.max()) not in posted.replace(server.url, "").replace(posted.split("sha256 ")[1], "")
 
@@ -124,10 +124,10 @@ def test_a_channel_that_the_model_lacks_is_named(desk: OpenDesk, server: Server,
 @pytest.mark.parametrize(
     ("model", "fault", "sentence"),
     [
-        ("raises", RemoteFailed, "model raises at .* answers 500$"),
+        ("raises", RemoteFailed, "model raises at .* answered with status 500$"),
         ("smaller", InvalidResult, r"returned the shape \(1, 1, 6, 18, 19\), expected \(1, 1, 6, 18, 20\)"),
-        ("not-a-number", InvalidResult, "holds numbers that are not finite"),
-        ("nowhere", RemoteFailed, "model nowhere at .* answers 404: Model nowhere not found"),
+        ("not-a-number", InvalidResult, "has numbers that are not finite"),
+        ("nowhere", RemoteFailed, "model nowhere at .* answered with status 404: Model nowhere not found"),
     ],
 )
 def test_what_a_server_does_wrong_has_its_name(
@@ -163,7 +163,7 @@ def test_a_server_that_is_killed_while_it_works_fails_the_attempt_with_its_reaso
 ) -> None:
     with mlserver(tmp_path / "killed", {"bone": MODELS["dies"]}) as dying:
         subject = desk(dying.url)
-        with pytest.raises(RemoteUnavailable, match=f"server cannot be reached at {dying.url}: "):
+        with pytest.raises(RemoteUnavailable, match=f"server at {dying.url} is unreachable: "):
             subject.predict(image)
     assert [text.split()[0] for _, text in subject.recorded].count("POST") == 1 + MOST_RETRIES
 

@@ -57,7 +57,7 @@ def test_what_left_is_in_the_audit_trail_of_its_job(site: Path, server: Server) 
     with closing(Ledger.open(f"sqlite:///{site / 'out' / STATE_FOLDER / 'ledger.db'}")) as ledger:
         (job,) = ledger.jobs.search(model="subject")
         (left,) = [event for event in ledger.events.after(subject=job.key) if event.kind == "egress"]
-    assert f"POST {server.url}/v2/models/bone/infer to gpu (inference: bone on CT) takes" in left.text
+    assert f"POST {server.url}/v2/models/bone/infer to gpu (inference: bone on CT) sends" in left.text
 
 
 def test_a_server_that_the_settings_do_not_allow_is_one_sentence_before_anything_runs(
@@ -66,4 +66,4 @@ def test_a_server_that_the_settings_do_not_allow_is_one_sentence_before_anything
     done = run_command("plugins", "--json", "--settings", _settings(site, ""))
     (listing,) = [each for each in json.loads(done.stdout) if each["name"] == "subject"]
     assert listing["models"] == []
-    assert f"nothing may leave for {server.url}; to allow it add to the settings: [[egress]] " in listing["error"]
+    assert f"the settings do not allow requests to {server.url}; to allow them add: [[egress]] " in listing["error"]

@@ -99,20 +99,20 @@ def test_any_kind_of_number_is_read_behind_another_output(datatype: str) -> None
 @pytest.mark.parametrize(
     ("reply", "sentence"),
     [
-        (Reply(200, {}, b"<html>"), "no inference response"),
-        (Reply(200, {}, b"[" * 100_000), "no inference response"),
-        (answer([]), "no inference response"),
+        (Reply(200, {}, b"<html>"), "not an inference response"),
+        (Reply(200, {}, b"[" * 100_000), "not an inference response"),
+        (answer([]), "not an inference response"),
         (answer([output([1, 3], data=[1, 2])]), "does not fill its shape"),
         (answer([output([1, 3], data=[1, 2, "x"])]), "does not fill its shape"),
         (answer([output([1, 3])]), "does not fill its shape"),
-        (answer([output([1, -1], data=[1])]), "no inference response"),
+        (answer([output([1, -1], data=[1])]), "not an inference response"),
         (answer([output([1, 1], "BYTES", data=["x"])]), "is BYTES, expected numbers"),
-        (answer([output([1, 1], name="z", data=[1])]), "no output 'y'; it gives"),
+        (answer([output([1, 1], name="z", data=[1])]), "no output 'y', only"),
         (answer([output([1, 1], data=[float("nan")])]), "not finite"),
         (answer([output([1, 1], data=[1e300])]), "not finite"),
         (answer([output([1, 2], parameters={"binary_data_size": 8})], bytes(5)), "does not fill its shape"),
-        (Reply(200, {"inference-header-content-length": "99"}, b"{}"), "shorter than it says"),
-        (Reply(200, {"inference-header-content-length": "-1"}, b"{}"), "shorter than it says"),
+        (Reply(200, {"inference-header-content-length": "99"}, b"{}"), "shorter than its header says"),
+        (Reply(200, {"inference-header-content-length": "-1"}, b"{}"), "shorter than its header says"),
     ],
 )
 def test_an_answer_that_is_no_tensor_is_an_invalid_result(reply: Reply, sentence: str) -> None:
@@ -129,21 +129,23 @@ def test_what_may_pass_is_asked_again(status: int) -> None:
 
 def test_after_some_attempts_it_is_unavailable_with_what_the_server_said() -> None:
     way = Way(*[Reply(503, {}, b'{"error": "busy\\u0007 with others\\nfor long"}')] * (1 + client.MOST_RETRIES))
-    with pytest.raises(RemoteUnavailable, match=r"model bone at http://triton:8000 answers 503: busy with others$"):
+    with pytest.raises(
+        RemoteUnavailable, match=r"model bone at http://triton:8000 answered with status 503: busy with others$"
+    ):
         servers(way).infer(call())
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 422, 500])
 def test_what_will_not_pass_is_not_asked_again(status: int) -> None:
     way = Way(Reply(status, {}, b'{"detail": [{"input": "all that was sent"}]}'))
-    with pytest.raises(RemoteFailed, match=f"answers {status}$"):
+    with pytest.raises(RemoteFailed, match=f"answered with status {status}$"):
         servers(way).infer(call())
 
 
 def test_more_numbers_than_json_is_for_do_not_leave(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "MOST_JSON_NUMBERS", 5)
     way = Way()
-    with pytest.raises(RemoteFailed, match=r"6 of them are too much for that; give \[input\] a patch"):
+    with pytest.raises(RemoteFailed, match=r"6 numbers are too many for JSON; set patch or size in \[input\]"):
         servers(way).infer(call())
     assert way.sent == []
 
@@ -151,7 +153,7 @@ def test_more_numbers_than_json_is_for_do_not_leave(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("body", [b"{}", b"[]", b'{"name": "x"}'])
 def test_a_server_of_another_kind_is_named(body: bytes) -> None:
     way = Way(Reply(200, {}, b""), Reply(200, {}, body))
-    with pytest.raises(RemoteFailed, match="does not speak the Open Inference Protocol v2"):
+    with pytest.raises(RemoteFailed, match="does not answer in the Open Inference Protocol v2"):
         servers(way).describe(MODEL)
 
 

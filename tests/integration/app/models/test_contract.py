@@ -38,7 +38,7 @@ def test_the_shipped_bone_models_keep_every_clause_that_applies(model: str, sett
 
 def test_a_report_is_json_and_tells_each_clause_as_it_goes(settings: Settings) -> None:
     told: list[str] = []
-    report = check_model("bone-volume", settings, told=lambda clause: told.append(clause.name))
+    report = check_model("bone-volume", settings, report=lambda clause: told.append(clause.name))
     document = json.loads(json.dumps(report.to_json()))
     assert [check["name"] for check in document["checks"]] == told
     assert (document["model"], document["passed"]) == ("bone-volume", True)
