@@ -1,4 +1,4 @@
-"""Reads a model.toml and lists all its faults together, each with its line."""
+"""Reads a model.toml and reports all its faults, each with its line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestrator.worker.manifest.input import Input, Window
 from orchestrator.worker.manifest.origin import BundleAt, ServedAt, Weights
 from orchestrator.worker.manifest.output import DetectionOf, FindingOf, MapOf, MeasurementOf, Output, SegmentOf
 from orchestrator.worker.manifest.schema import Manifest
-from orchestrator.worker.manifest.usage import IntendedFor, Needs
+from orchestrator.worker.manifest.usage import IntendedFor, ResourceLimits
 from orchestrator.worker.manifest.values import Runtime
 from orchestrator.worker.protocol.digest import digest
 
@@ -35,7 +35,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "bundle": BundleAt,
     "remote": ServedAt,
     "intended": IntendedFor,
-    "resources": Needs,
+    "resources": ResourceLimits,
     "weights": Weights,
 }
 
@@ -57,10 +57,10 @@ ONLY_FOR: Mapping[str, Sequence[str]] = {
     "measurement": (*NETWORKS, "remote", "monai-bundle"),
     "detection": NETWORKS,
 }
-"""Keys that not every runtime knows."""
+"""Keys that only some runtimes know."""
 
 OF_ANY_MODEL = frozenset({"modality", "geometry", "gantry_tilt", "minimum_slices"})
-"""Keys of ``[input]`` that say which series are taken, and not what is done with them."""
+"""Keys of ``[input]`` that select series; the others define the preparation."""
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -97,12 +97,12 @@ def _add(faults: Faults, error: ErrorDetails) -> None:
     elif error["type"] == "missing":
         faults.add(place[:-1], f"{key!r} is missing")
     elif place == ("runtime",):
-        faults.add(place, f"expected {_named_all(get_args(Runtime))}")
+        faults.add(place, f"expected {_runtime_text(get_args(Runtime))}")
     else:
-        faults.add(place, f"{_named(place)}: {error['msg'].removeprefix('Value error, ').rstrip('.')}")
+        faults.add(place, f"{_path_text(place)}: {error['msg'].removeprefix('Value error, ').rstrip('.')}")
 
 
-def _named(place: Key) -> str:
+def _path_text(place: Key) -> str:
     return ".".join(str(part) for part in place if isinstance(part, str)) or "the file"
 
 
@@ -112,30 +112,36 @@ def _known_beside(place: Key) -> Collection[str]:
 
 
 def _runtime_faults(manifest: Manifest) -> Iterator[Fault]:
-    """Yield what is missing for the runtime, and what is meant for another one."""
+    """Yield keys that the runtime needs, and keys that are for other runtimes only."""
     for key, runtimes in ONLY_FOR.items():
         if getattr(manifest, key) and manifest.runtime not in runtimes:
-            yield (key,), f"{key!r} is for {_named_all(runtimes)}"
+            yield (key,), f"{key!r} is for {_runtime_text(runtimes)}"
     if manifest.runtime in (*NETWORKS, "remote"):
         yield from _meaning_faults(manifest)
     if manifest.runtime in NETWORKS and not (manifest.weights or (manifest.file and manifest.sha256)):
         yield (), "a network needs file and sha256, or [[weights]]"
     if manifest.runtime == "remote" and not manifest.remote:
-        yield (), "a remote model needs [remote] with the url of its server and its name there"
+        yield (), "a remote model needs [remote] with the url of the server and the name of the model there"
     if manifest.runtime == "pytorch" and not manifest.network:
-        yield (), 'a PyTorch model needs network = "module:function", which builds what its weights are loaded into'
+        yield (), 'a PyTorch model needs network = "module:function", which builds the network for its weights'
     if manifest.runtime == "monai-bundle":
         yield from _bundle_faults(manifest)
 
 
-def _input_faults(wanted: Input) -> Iterator[Fault]:
-    if wanted.neighbours and wanted.colour:
-        yield ("input", "neighbours"), "neighbours are channels of grey images: give neighbours or colour, not both"
-    if wanted.neighbours and wanted.geometry is Geometry.IMAGE:
-        yield ("input", "neighbours"), 'images one by one have no neighbours: they need geometry = "volume" or "stack"'
+def _input_faults(input_: Input) -> Iterator[Fault]:
+    if input_.neighbours and input_.colour:
+        yield (
+            ("input", "neighbours"),
+            "use either neighbours or colour, not both",
+        )
+    if input_.neighbours and input_.geometry is Geometry.IMAGE:
+        yield (
+            ("input", "neighbours"),
+            'single images have no neighbours; write geometry = "volume" or "stack"',
+        )
 
 
-def _named_all(runtimes: Sequence[str]) -> str:
+def _runtime_text(runtimes: Sequence[str]) -> str:
     *others, last = (f'"{runtime}"' for runtime in runtimes)
     return f"runtime = {', '.join(others)}{' or ' if others else ''}{last}"
 
@@ -144,9 +150,9 @@ def _meaning_faults(manifest: Manifest) -> Iterator[Fault]:
     if not (manifest.segment or manifest.map or manifest.finding):
         yield (), "a network needs at least one [[segment]], [[map]] or [[finding]] that says what its output means"
     if manifest.segment and manifest.finding:
-        yield ("finding", 0), "a network gives either segments or findings, not both"
+        yield ("finding", 0), "use either [[segment]] or [[finding]], not both"
     if manifest.map and manifest.finding:
-        yield ("map", 0), "a network that classifies or detects gives no value for each voxel, so no [[map]]"
+        yield ("map", 0), "a network that classifies or detects has no voxel values; remove [[map]]"
 
 
 def _output_faults(manifest: Manifest) -> Iterator[Fault]:
@@ -164,21 +170,21 @@ def _output_faults(manifest: Manifest) -> Iterator[Fault]:
         yield ("output", "activation"), 'argmax leaves no score for a [[finding]]; take "softmax"'
 
 
-def _detection_faults(manifest: Manifest, told: DetectionOf | None) -> Iterator[Fault]:
-    if told is None:
+def _detection_faults(manifest: Manifest, detection: DetectionOf | None) -> Iterator[Fault]:
+    if detection is None:
         return
     if manifest.segment:
-        yield ("segment", 0), "a network that detects gives boxes and no masks: name their classes with [[finding]]"
+        yield ("segment", 0), "a network that detects gives boxes, not masks; name their classes with [[finding]]"
     for key in sorted(manifest.output.model_fields_set & {"name", "per", "aggregate"}):
         yield ("output", key), f"{key} is not for a network that detects; [detection] names its outputs"
     for index, finding in enumerate(manifest.finding):
         if finding.calibrated:
-            yield ("finding", index, "calibrated"), "a box has a score and no certainty"
-    if told.labels and not told.scores:
-        yield ("detection", "labels"), "labels go with one score for each box: name the output of the scores too"
-    if told.labels and manifest.output.activation == "softmax":
-        yield ("output", "activation"), "softmax needs a score for each class; where there are labels a box has one"
-    if told.scores and told.layout == "columns":
+            yield ("finding", index, "calibrated"), "a box has a score and no certainty; remove calibrated"
+    if detection.labels and not detection.scores:
+        yield ("detection", "labels"), "labels need one score for each box; name the output of the scores too"
+    if detection.labels and manifest.output.activation == "softmax":
+        yield ("output", "activation"), "softmax needs a score for each class; with labels a box has only one"
+    if detection.scores and detection.layout == "columns":
         yield ("detection", "layout"), "layout is for boxes and scores in one output"
 
 
@@ -190,7 +196,7 @@ def _bundle_faults(manifest: Manifest) -> Iterator[Fault]:
     if manifest.input.geometry is not Geometry.VOLUME:
         yield ("input", "geometry"), 'a MONAI bundle takes geometry = "volume"'
     for key in sorted(manifest.input.model_fields_set - OF_ANY_MODEL):
-        yield ("input", key), f"{key} is the bundle's own business: its preprocessing says it"
+        yield ("input", key), f"the preprocessing of the bundle sets {key}; remove it here"
 
 
 def _reference_faults(manifest: Manifest) -> Iterator[Fault]:
@@ -213,28 +219,28 @@ def _file_faults(manifest: Manifest, folder: Path) -> Iterator[Fault]:
         yield from _digest_faults(manifest.bundle, folder / manifest.bundle.path)
     for key in ("file", "entry"):
         name = getattr(manifest, key)
-        if name and not manifest.weights and not _there(folder, name):
+        if name and not manifest.weights and not _exists(folder, name):
             yield (key,), f"{name!r} is not in {folder}"
     if manifest.file and manifest.sha256 and (folder / manifest.file).is_file():
-        found = sha256(folder / manifest.file)
-        if found != manifest.sha256:
-            yield ("sha256",), f"{manifest.file} has the sha256 {found}, not the one declared"
+        digest_ = sha256(folder / manifest.file)
+        if digest_ != manifest.sha256:
+            yield ("sha256",), f"{manifest.file} has SHA-256 {digest_}, not the one declared"
 
 
 def _digest_faults(bundle: BundleAt, place: Path) -> Iterator[Fault]:
-    """Yield why the bundle may not run; its digest is named, for a person who trusts it to write it down."""
+    """Yield why the bundle may not run. The message has its digest, so that a person who trusts it can allow it."""
     if not (place / "configs").is_dir():
-        yield ("bundle", "path"), f"{place} is no MONAI bundle: it has no folder configs"
-    elif bundle.sha256 != (found := digest([place], every_file=True)):
+        yield ("bundle", "path"), f"{place} is not a MONAI bundle: it has no folder configs"
+    elif bundle.sha256 != (actual := digest([place], every_file=True)):
         allowed = f"not {bundle.sha256}" if bundle.sha256 else "and none is allowed"
-        yield ("bundle", "sha256"), f"a bundle is code: the files in {place} have the sha256 {found}, {allowed}"
+        yield ("bundle", "sha256"), f"a bundle is code: the files in {place} have SHA-256 {actual}, {allowed}"
 
 
-def _there(folder: Path, name: str) -> bool:
+def _exists(folder: Path, name: str) -> bool:
     return any((folder / candidate).exists() for candidate in (name, f"{name}.py", f"{name}/__init__.py"))
 
 
 def sha256(path: Path) -> str:
-    """Return the sha256 of the file's bytes, 64 hex digits."""
+    """Return the SHA-256 of the file, 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

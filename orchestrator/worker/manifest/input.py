@@ -1,4 +1,4 @@
-"""Which images a model takes, and how its network wants them."""
+"""Input of a model: the images that it accepts, and their preparation for the network."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pydantic import Field, PositiveFloat, PositiveInt, computed_field, field_va
 
 from orchestrator.domain.model import Geometry
 from orchestrator.worker.manifest.values import (
-    Section,
+    ManifestTable,
     Texts,
 )
 
 
-class Window(Section):
+class Window(ManifestTable):
     """Values below and above are clipped, those between scaled: ``{min, max}`` or ``{center, width}``."""
 
     min: float | None = Field(default=None, description="the lowest value that is kept")
@@ -39,7 +39,7 @@ class Window(Section):
         return self.center - self.width / 2, self.center + self.width / 2
 
 
-class Input(Section):
+class Input(ManifestTable):
     """Which images the model takes and how its network wants them."""
 
     modality: Texts = Field(

@@ -1,4 +1,4 @@
-"""Where a model comes from: a MONAI bundle, a model server, or weights in a wheel."""
+"""Origin of a model: a MONAI bundle, a model server, or weights in a wheel."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pydantic import Field, PositiveFloat, model_validator
 from orchestrator.worker.manifest.values import (
     Function,
     Inside,
-    Section,
+    ManifestTable,
     ServedName,
     ServerUrl,
     Sha256,
 )
 
 
-class BundleAt(Section):
+class BundleAt(ManifestTable):
     """A MONAI bundle, and the digest of the very files that a person of this site trusts: a bundle is code.
 
     path: its folder, seen from this file; weights: the file in it, by default models/model.pt or models/model.ts.
@@ -38,7 +38,7 @@ class BundleAt(Section):
     )
 
 
-class ServedAt(Section):
+class ServedAt(ManifestTable):
     """Where a model of runtime "remote" is served; see domain.remote.RemoteModel."""
 
     url: ServerUrl = Field(
@@ -59,7 +59,7 @@ class ServedAt(Section):
     )
 
 
-class Weights(Section):
+class Weights(ManifestTable):
     """One file of weights that lies in a wheel on the Python package index."""
 
     package: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(description="the wheel")

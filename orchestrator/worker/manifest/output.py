@@ -1,4 +1,4 @@
-"""What a network's numbers become: segments, maps, findings, boxes and measurements."""
+"""Output of a network: how its numbers become segments, maps, findings, boxes and measurements."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from orchestrator.worker.manifest.values import (
     CONCEPT,
     LATERALITY,
     Concept,
-    Section,
+    ManifestTable,
     Unit,
 )
 
 
-class Output(Section):
+class Output(ManifestTable):
     """How the network's numbers become masks, maps or scores."""
 
     name: str | None = Field(
@@ -42,7 +42,7 @@ class Output(Section):
     largest_component: bool = Field(default=False, description="keep the largest connected part of each segment only")
 
 
-class SegmentOf(Section):
+class SegmentOf(ManifestTable):
     """One output channel that is a segment."""
 
     channel: NonNegativeInt = Field(default=0, description="which output channel, counted from 0")
@@ -66,7 +66,7 @@ class SegmentOf(Section):
     )
 
 
-class MapOf(Section):
+class MapOf(ManifestTable):
     """One output channel that is a map: its values are written as they come out of the activation."""
 
     channel: NonNegativeInt = Field(
@@ -94,7 +94,7 @@ class MapOf(Section):
         return self
 
 
-class FindingOf(Section):
+class FindingOf(ManifestTable):
     """One output channel that is the score of a finding."""
 
     channel: NonNegativeInt = Field(default=0, description="which of the network's scores, counted from 0")
@@ -109,7 +109,7 @@ class FindingOf(Section):
     laterality: Concept | None = Field(default=None, description=LATERALITY)
 
 
-class DetectionOf(Section):
+class DetectionOf(ManifestTable):
     """Which outputs of a network are boxes with their scores, and how the boxes are given."""
 
     boxes: Annotated[str, Field(min_length=1)] = Field(
@@ -154,7 +154,7 @@ class DetectionOf(Section):
         return 3 if "z" in self.order else 2
 
 
-class MeasurementOf(Section):
+class MeasurementOf(ManifestTable):
     """A number taken from the voxels of a segment; its volume is measured without being asked."""
 
     name: Literal["mean", "maximum", "minimum", "volume"] = Field(

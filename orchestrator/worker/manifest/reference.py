@@ -1,4 +1,4 @@
-"""The reference of model.toml and its JSON schema, both made from the manifest itself."""
+"""Generates the reference of model.toml and its JSON schema from the manifest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestrator.worker.manifest.input import Input, Window
 from orchestrator.worker.manifest.origin import BundleAt, ServedAt, Weights
 from orchestrator.worker.manifest.output import DetectionOf, FindingOf, MapOf, MeasurementOf, Output, SegmentOf
 from orchestrator.worker.manifest.schema import Manifest
-from orchestrator.worker.manifest.usage import IntendedFor, Needs
+from orchestrator.worker.manifest.usage import IntendedFor, ResourceLimits
 
 SECTIONS: tuple[type[BaseModel], ...] = (
     Manifest,
@@ -30,17 +30,17 @@ SECTIONS: tuple[type[BaseModel], ...] = (
     BundleAt,
     ServedAt,
     IntendedFor,
-    Needs,
+    ResourceLimits,
     Weights,
 )
 
 
 SHOWN_DEFAULT = "shown_default"
-"""Where a field keeps what the tables show, where the default itself would not tell."""
+"""Key of a field's extra data with the default for the tables, if the value itself is not clear."""
 
 
 def tables() -> dict[str, str]:
-    """Return for each part of a manifest a Markdown table with a row per key."""
+    """Return a Markdown table for each table of a manifest, with a row per key."""
     return {section.__name__: "\n".join(_rows(section)) for section in SECTIONS}
 
 

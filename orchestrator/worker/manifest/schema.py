@@ -1,4 +1,4 @@
-"""What may stand in a model.toml; the reference and the JSON schema are made from it."""
+"""All keys of a model.toml; the reference and the JSON schema are generated from it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from orchestrator.domain.model import Accepts, Empty, Intended, Resources
 from orchestrator.worker.manifest.input import Input
 from orchestrator.worker.manifest.origin import BundleAt, ServedAt, Weights
 from orchestrator.worker.manifest.output import DetectionOf, FindingOf, MapOf, MeasurementOf, Output, SegmentOf
-from orchestrator.worker.manifest.usage import IntendedFor, Needs
+from orchestrator.worker.manifest.usage import IntendedFor, ResourceLimits
 from orchestrator.worker.manifest.values import (
     Function,
     Inside,
+    ManifestTable,
     Pinned,
     Runtime,
-    Section,
     Sha256,
 )
 
 
-class Manifest(Section):
+class Manifest(ManifestTable):
     """A whole model.toml."""
 
     contract: Literal[1] = Field(description="`1`")
@@ -98,11 +98,11 @@ class Manifest(Section):
     measurement: tuple[MeasurementOf, ...] = ()
     detection: DetectionOf | None = None
     intended: IntendedFor = Field(default_factory=IntendedFor)
-    resources: Needs = Field(default_factory=Needs)
+    resources: ResourceLimits = Field(default_factory=ResourceLimits)
     weights: tuple[Weights, ...] = ()
 
     def described(self) -> dict[str, Any]:
-        """Return the fields of a ModelDescription that this file states."""
+        """Return the fields of a ModelDescription that this file has."""
         intended = self.intended.model_dump()
         intended["modality"] = intended["modality"] or self.input.modality
         accepts = {key: getattr(self.input, key) for key in ("geometry", "gantry_tilt", "colour", "minimum_slices")}

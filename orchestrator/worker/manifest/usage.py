@@ -1,4 +1,4 @@
-"""For whom a model is, and what it may take while it runs."""
+"""Intended use of a model, and the resources that it may use."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat
 
 from orchestrator.worker.manifest.values import (
-    Section,
+    ManifestTable,
     Texts,
 )
 
 
-class IntendedFor(Section):
+class IntendedFor(ManifestTable):
     """For whom the model is; see domain.model.Intended."""
 
     modality: Texts = Field(
@@ -39,7 +39,7 @@ class IntendedFor(Section):
     )
 
 
-class Needs(Section):
+class ResourceLimits(ManifestTable):
     """What the model may take while it runs; see domain.model.Resources."""
 
     device: Literal["cpu", "cuda", "any"] = Field(

@@ -1,4 +1,4 @@
-"""Kinds of values in a model.toml, and the base class of its parts."""
+"""Types of values in a model.toml, and the base class of its tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from orchestrator.domain.unit import unit_fault
 
 
 def _code(value: Any) -> Any:
-    """Return the concept named in plain English, or given as [value, scheme, meaning]."""
+    """Return the concept from its plain English name or from [value, scheme, meaning]."""
     if isinstance(value, str):
         return codes[value]
     if isinstance(value, list) and len(value) == 3 and all(isinstance(part, str) for part in value):
@@ -34,7 +34,7 @@ def _several(value: Any) -> Any:
 
 
 def _inside(value: str) -> str:
-    """Refuse a file name that leaves the folder it is meant to lie in."""
+    """Refuse a path outside the folder."""
     path = PurePosixPath(value)
     if path.is_absolute() or ".." in path.parts:
         raise ValueError("expected a path inside the folder")
@@ -42,30 +42,30 @@ def _inside(value: str) -> str:
 
 
 def _server(value: str) -> str:
-    """Refuse what names no server; a user or a query would be a secret in a file that is none."""
+    """Refuse anything but the URL of a server; a user or a query could be a secret, which must not be in this file."""
     parts = urlsplit(value)
     plain = not (parts.query or parts.fragment or parts.username) and ".." not in parts.path and parts.port != 0
     if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
-        raise ValueError("expected http://host:port or https://host:port; a path may follow, no user and no query")
+        raise ValueError("expected http://host:port or https://host:port, with or without a path; no user, no query")
     return value.rstrip("/")
 
 
 def _pinned(value: str) -> str:
-    """Refuse what is no requirement on one version: a result must follow from what the manifest says."""
-    from packaging.requirements import InvalidRequirement, Requirement  # few models need it, all would wait for it
+    """Refuse a requirement without an exact version, since results must be reproducible from the manifest."""
+    from packaging.requirements import InvalidRequirement, Requirement  # imported late: few models need it
 
     try:
         requirement = Requirement(value)
     except InvalidRequirement:
-        raise ValueError(f'{value!r} is no requirement such as "scipy==1.17.1"') from None
+        raise ValueError(f'{value!r} is not a requirement; write one such as "scipy==1.17.1"') from None
     exact = [one for one in requirement.specifier if one.operator == "==" and not one.version.endswith(".*")]
     if not exact or requirement.url:
-        raise ValueError(f'{value!r} names no version; pin it, such as "{requirement.name}==1.2.3"')
+        raise ValueError(f'{value!r} has no exact version; write one such as "{requirement.name}==1.2.3"')
     return value
 
 
 def _unit(value: str) -> str:
-    """Refuse what is no unit in UCUM."""
+    """Refuse a text that is not a UCUM unit."""
     if fault := unit_fault(value):
         raise ValueError(fault)
     return value
@@ -89,16 +89,16 @@ Runtime = Literal["onnx", "torchscript", "pytorch", "monai-bundle", "remote", "p
 
 CONCEPT = 'a plain name such as `"liver"`, or `["10200004", "SCT", "Liver"]`'
 LATERALITY = '`"left"`, `"right"` or `"bilateral"`'
-"""How the reference says what may stand there."""
+"""Texts of the reference for these types."""
 
 
-class Section(BaseModel):
-    """A part of the file: unknown keys are faults, values are not bent into another type."""
+class ManifestTable(BaseModel):
+    """A table of model.toml, without unknown keys."""
 
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
         arbitrary_types_allowed=True,
-        defer_build=True,  # built when the first manifest is read, not by every command
+        defer_build=True,  # built at first use, so that other commands start faster
     )

@@ -92,7 +92,7 @@ def test_a_warm_model_is_looked_at_once(desk: OpenDesk, server: Server, image: I
 @pytest.mark.parametrize(
     ("model", "remote", "sentence"),
     [
-        ("two-channels", "", "model.toml:1: the network takes 2 channels, it would be given 1"),
+        ("two-channels", "", "model.toml:1: the network takes 2 channels, but the input has 1"),
         ("integers", "", "model.toml:7: the model takes INT64, this host sends FP32"),
         ("four-axes", "", "the model takes (1, any, any), expected (1, C, row, column) or (1, C, and three)"),
         ("silent", "", "model.toml:7: the server reports no inputs and outputs"),

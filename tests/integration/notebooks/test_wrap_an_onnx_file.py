@@ -31,7 +31,7 @@ def test_both_series_are_done_and_shown(wrapped: Any) -> None:
     "sentence",
     [
         "model.toml:18: the network has no channel 1",
-        "model.toml:6: model.onnx has the sha256",
+        "model.toml:6: model.onnx has SHA-256",
         "model.toml:20: segment.type: no coded concept is named 'leasion' - did you mean 'lesion'",
     ],
 )

@@ -154,14 +154,12 @@ def test_a_bundle_is_code_and_runs_only_where_its_digest_is_allowed(bundle: Path
     assert error_of(bundle) == ""
     (bundle / "bright_lesions" / "scripts" / "lesion.py").write_text("print('other code')")
     found = digest([bundle / "bright_lesions"], every_file=True)
-    assert f":6: a bundle is code: the files in {bundle}/bright_lesions have the sha256 {found}, not " in error_of(
-        bundle
-    )
+    assert f":6: a bundle is code: the files in {bundle}/bright_lesions have SHA-256 {found}, not " in error_of(bundle)
 
 
 def test_the_digest_to_allow_is_told_where_none_is(bundle: Path) -> None:
     found = digest([bundle / "bright_lesions"], every_file=True)
-    assert f"have the sha256 {found}, and none is allowed" in error_of(_edited(bundle, f', sha256 = "{found}"', ""))
+    assert f"have SHA-256 {found}, and none is allowed" in error_of(_edited(bundle, f', sha256 = "{found}"', ""))
 
 
 @pytest.mark.parametrize("name", ["yaml.pyc", "docs/README.md", "yaml/__init__.py", "node_modules/x.py", "new.json"])
@@ -176,7 +174,7 @@ def test_no_file_that_a_bundle_can_import_or_read_is_left_out_of_its_digest(bund
 
 def test_a_folder_that_is_no_bundle_is_named(bundle: Path) -> None:
     (bundle / "bright_lesions" / "configs").rename(bundle / "configs")
-    assert f"{bundle}/bright_lesions is no MONAI bundle: it has no folder configs" in error_of(bundle)
+    assert f"{bundle}/bright_lesions is not a MONAI bundle: it has no folder configs" in error_of(bundle)
 
 
 @pytest.fixture(scope="module")

@@ -112,7 +112,7 @@ FAULTS = [
     ('segment = "Liver"', 'segment = "Spleen"', ":27: no [[segment]] has the label 'Spleen'"),
     ("[output]", "[outptu]", ":13: unknown key 'outptu'. Did you mean 'output'?"),
     ("patch = [96, 96, 96]", "neighbours = -1", ":12: input.neighbours: "),
-    ("patch = [96, 96, 96]", "colour = true\nneighbours = 1", ":13: neighbours are channels of grey images: give n"),
+    ("patch = [96, 96, 96]", "colour = true\nneighbours = 1", ":13: use either neighbours or colour, not both"),
     ("patch = [96, 96, 96]", "patch = [96, 96, 96]\nsize = [9, 9, 9]", ":7: input: give spacing or size, not both"),
 ]
 
@@ -135,7 +135,7 @@ def test_all_faults_come_together_in_the_order_of_the_file(read: Read) -> None:
 
 
 def test_a_file_of_another_sha256_is_refused(read: Read) -> None:
-    with pytest.raises(ManifestError, match=r":6: liver\.onnx has the sha256 [0-9a-f]{64}, not the one declared"):
+    with pytest.raises(ManifestError, match=r":6: liver\.onnx has SHA-256 [0-9a-f]{64}, not the one declared"):
         read(SOUND.replace(hashlib.sha256(NETWORK).hexdigest(), "0" * 64))
 
 
@@ -167,10 +167,10 @@ SPLEEN = '[[segment]]\nlabel = "Spleen"\ntype = "spleen"\n'
         (BUNDLE, ":1: a MONAI bundle needs [bundle] with its path and sha256"),
         (BUNDLE, ":1: a MONAI bundle needs a [[segment]] or a [[map]]"),
         (BUNDLE + 'file = "liver.onnx"\n' + SPLEEN, ":5: 'file' is for runtime = "),
-        (BUNDLE + SPLEEN + "[input]\nspacing = [1, 1, 1]", ":9: spacing is the bundle's own business"),
+        (BUNDLE + SPLEEN + "[input]\nspacing = [1, 1, 1]", ":9: the preprocessing of the bundle sets spacing"),
         (BUNDLE + SPLEEN + '[input]\ngeometry = "stack"', ':9: a MONAI bundle takes geometry = "volume"'),
         (BUNDLE + 'bundle = { path = ".", sha256 = "12" }', ":5: bundle.sha256: "),
-        (BUNDLE + 'bundle = { path = "gone" }', "/gone is no MONAI bundle: it has no folder configs"),
+        (BUNDLE + 'bundle = { path = "gone" }', "/gone is not a MONAI bundle: it has no folder configs"),
     ],
 )
 def test_what_a_runtime_lacks_or_does_not_know_is_named(read: Read, text: str, sentence: str) -> None:
@@ -209,8 +209,8 @@ def network(**said: object) -> NetworkReport:
         ({"channels": 2}, ":20: the network has no channel 2, only channels 0 to 1"),
         ({"axes": 2, "dimensions": (None, None)}, ":12: patch has 3 numbers, expected 2"),
         ({"dimensions": (64, 64, 64)}, ":12: the network takes windows of"),
-        ({"input_channels": 4}, ":7: the network takes 4 channels, it would be given 1"),
-        ({"scores": True}, ":1: the network gives scores: name them with"),
+        ({"input_channels": 4}, ":7: the network takes 4 channels, but the input has 1"),
+        ({"scores": True}, ":1: the network returns scores; name them with"),
     ],
 )
 def test_what_the_network_lacks_is_named_with_its_line(
@@ -225,10 +225,10 @@ def test_what_the_network_lacks_is_named_with_its_line(
 @pytest.mark.parametrize(
     ("said", "sentence"),
     [
-        ({"input_channels": 3}, ":12: neighbours are for a network of slices, this one takes volumes"),
+        ({"input_channels": 3}, ":12: neighbours are for a network of slices; this one takes volumes"),
         (
             {"axes": 2, "dimensions": (None, None), "input_channels": 3},
-            ":12: the network takes 3 channels, it would be given 5 (a slice and 2 on each side)",
+            ":12: the network takes 3 channels, but the input has 5 (a slice and 2 on each side)",
         ),
     ],
 )
@@ -273,7 +273,7 @@ AFTER = "[output]\n"
         (DETECTION.replace("[[finding]]\nname", '[[segment]]\nlabel = "x"\ntype'), ":11: a network that detects gives"),
         (DETECTION.replace('boxes = "b"', ""), ":7: 'boxes' is missing"),
         (DETECTION.replace("scores", "score"), ":9: unknown key 'score'. Did you mean 'scores'?"),
-        (DETECTION.replace('scores = "s"', ""), ":10: labels go with one score for each box: name the output of the"),
+        (DETECTION.replace('scores = "s"', ""), ":10: labels need one score for each box; name the output of the"),
         (DETECTION.replace('labels = "l"', 'layout = "columns"'), ":10: layout is for boxes and scores in one output"),
         (DETECTION.replace('labels = "l"', 'order = "xywh"'), ":10: detection.order: "),
         (DETECTION.replace('labels = "l"', "iou = 1.5"), ":10: detection.iou: "),
@@ -301,7 +301,7 @@ def test_what_is_wrong_with_a_detection_is_named(read: Read, text: str, sentence
         ({"b": (None, 7), "s": (None,), "l": (None,)}, ":8: output 'b' has 7 numbers a box, expected 4"),
         ({"b": (1, 1, None, 7), "s": (None,), "l": (None,)}, ":8: output 'b' has 4 axes, expected (boxes, numbers)"),
         ({"b": (None, 4), "s": (1, 1, None), "l": (None,)}, ":9: output 's' has 3 axes, expected 1 or 2"),
-        ({"b": (None, 4), "s": (None, 80), "l": (None,)}, ":10: output 's' has a score for each class: there is no"),
+        ({"b": (None, 4), "s": (None, 80), "l": (None,)}, ":10: output 's' has a score for each class; remove labels"),
     ],
 )
 def test_an_output_that_is_no_boxes_or_scores_is_named_with_its_line(
@@ -332,12 +332,12 @@ def test_outputs_of_boxes_pass_with_a_batch_axis_or_without(
 def test_scores_image_by_image_need_a_network_of_slices(read: Read, tmp_path: Path) -> None:
     manifest = read(SCORES)
     check_network(tmp_path / "model.toml", manifest, network(axes=2, dimensions=(None, None), scores=True))
-    with pytest.raises(ManifestError, match=':8: per = "image" is for a network of slices, this one takes volumes'):
+    with pytest.raises(ManifestError, match=':8: per = "image" is for a network of slices; this one takes volumes'):
         check_network(tmp_path / "model.toml", manifest, network(scores=True))
 
 
 def test_images_one_by_one_have_no_neighbours(read: Read) -> None:
-    with pytest.raises(ManifestError, match=":6: images one by one have no neighbours"):
+    with pytest.raises(ManifestError, match=":6: single images have no neighbours"):
         read(PYTHON + '[input]\nneighbours = 1\ngeometry = "image"')
 
 
@@ -359,7 +359,7 @@ def test_a_map_is_read(read: Read) -> None:
         (MAPS.replace('"Likelihood"', '""'), ":17: map.name: "),
         (MAPS + "threshold = 0.5", ":21: unknown key 'threshold'"),
         (MAPS + '[[map]]\nname = "Likelihood"', ":22: two maps have the name 'Likelihood'"),
-        (MAPS + '[[finding]]\nname = "nodule"', ":15: a network that classifies or detects gives no value for each"),
+        (MAPS + '[[finding]]\nname = "nodule"', ":15: a network that classifies or detects has no voxel values"),
         (MAPS.replace('"softmax"', '"softmax"\nthreshold = 0.5'), ":15: threshold is for [[segment]]; the values of a"),
         (MAPS.replace('"softmax"', '"argmax"'), ":14: argmax leaves no value for a [[map]]"),
         (MAPS.replace('"softmax"', '"softmax"\nper = "image"'), ":15: per is for the scores of [[finding]]"),

@@ -64,4 +64,4 @@ def test_a_fault_is_named(tmp_path: Path, part: str, instead: str, sentence: str
 
 
 def test_a_remote_model_without_a_server_is_named(tmp_path: Path) -> None:
-    assert "needs [remote] with the url of its server" in _fault(tmp_path, SOUND.partition("[remote]")[0])
+    assert "needs [remote] with the url of the server" in _fault(tmp_path, SOUND.partition("[remote]")[0])
