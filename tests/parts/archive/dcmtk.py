@@ -5,18 +5,22 @@ TCP_NODELAY=1, because without it DCMTK stalls 44 ms for each image.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 _PATIENCE_SECONDS = 120.0
+_RANGE = 2000
+_FIRST = 10_000 + _RANGE * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 10)
+_PORTS = itertools.cycle([_FIRST + (os.getpid() + number) % _RANGE for number in range(_RANGE)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +49,15 @@ def program(name: str) -> str:
 
 
 def free_port() -> int:
-    """Return a TCP port on the loopback that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """Return a TCP port on the loopback that nobody listens on now.
+
+    Each worker of pytest-xdist has a range of its own, below the ports that the system gives to connections:
+    so nobody takes the port before it is listened on.
+    """
+    while True:
+        port = next(_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextmanager
