@@ -3,7 +3,7 @@
 set -eu
 need=""
 PATH="$PATH:/usr/sbin"  # Orthanc is a daemon
-for pair in openssl:openssl storescu:dcmtk dcmqrscp:dcmtk Orthanc:orthanc chromium:chromium; do
+for pair in openssl:openssl storescu:dcmtk dcmqrscp:dcmtk Orthanc:orthanc chromium:chromium eatmydata:eatmydata; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || need="$need ${pair##*:}"
 done
 [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || need="$need orthanc-dicomweb"

@@ -1,7 +1,7 @@
-"""One browser for all tests that look at pages.
+"""One browser for each module that looks at pages.
 
 Playwright keeps an event loop running in the thread that started it, in which nothing else may start one:
-so ``make test`` runs the tests marked ``browser`` by themselves.
+so the browser ends with its module, and the tests of the module run together.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)

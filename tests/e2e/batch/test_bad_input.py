@@ -20,7 +20,7 @@ from tests.data.models import rule, write_model
 from tests.data.series import cr_image, us_cine
 from tests.parts.service import run_command
 
-pytestmark = [pytest.mark.xdist_group("run"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 RULES = rule("computed tomography", "bone-volume", Modality="CT") + rule("pictures", "bright", Modality=["CR", "US"])
 NAMES = {

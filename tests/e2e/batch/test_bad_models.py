@@ -20,7 +20,7 @@ from tests.data.models import BRIGHT, rule, write_model
 from tests.parts.archive.dcmtk import storescu
 from tests.parts.service import destination, run_command, service, wait_for
 
-pytestmark = [pytest.mark.xdist_group("run"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 SHORT = "resources = Resources(timeout_seconds=3.0)"
 MASK = "volume.voxels > 300"

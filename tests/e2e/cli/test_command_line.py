@@ -18,8 +18,6 @@ from tests.data.models import rule, write_model
 from tests.parts.archive.dcmtk import free_port
 from tests.parts.service import run_command
 
-pytestmark = pytest.mark.xdist_group("run")
-
 RUN_KEYS = [
     *("series", "model", "version", "rule", "outcome", "reason", "device", "objects"),
     *("measurements", "findings", "seconds"),

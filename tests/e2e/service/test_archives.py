@@ -26,7 +26,7 @@ from tests.e2e.service.test_service import results_in
 from tests.parts.archive.dcmtk import dcmqrscp, free_port, storescu
 from tests.parts.service import Service, destination, run_command, service, wait_for
 
-pytestmark = [pytest.mark.xdist_group("archives"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 RULES = (
     rule("bones", "bone-volume", Modality="CT")

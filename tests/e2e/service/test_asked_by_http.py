@@ -17,7 +17,7 @@ from tests.parts.archive.dcmtk import storescu
 from tests.parts.archive.orthanc import Orthanc, orthanc
 from tests.parts.service import Service, destination, service, wait_for
 
-pytestmark = [pytest.mark.xdist_group("service"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 NAME = "Yamada^Tarou=山田^太郎=やまだ^たろう"
 
 

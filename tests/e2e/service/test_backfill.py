@@ -17,7 +17,7 @@ from orchestrator.domain.job import JobState, Priority
 from tests.data.series import ct_series, mr_series
 from tests.parts.service import Service, destination, run_command, service, wait_for
 
-pytestmark = [pytest.mark.xdist_group("service"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 RULES = """
 [[rule]]

@@ -16,7 +16,7 @@ from tests.parts.archive.dcmtk import storescu
 from tests.parts.archive.orthanc import orthanc
 from tests.parts.service import destination, service
 
-pytestmark = [pytest.mark.xdist_group("archives"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_orthanc_commits_itself_to_results_that_it_got_deflated(tmp_path: Path) -> None:

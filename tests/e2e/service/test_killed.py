@@ -15,7 +15,7 @@ from tests.e2e.service.test_service import results_in, send
 from tests.parts.archive.dcmtk import Peer, dcmqrscp, storescu
 from tests.parts.service import Service, destination, service, wait_for
 
-pytestmark = [pytest.mark.xdist_group("service"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 SLOW_MODEL = '''
 """A model that takes its time, so that it can be killed while it runs."""

@@ -23,7 +23,7 @@ from tests.data.models import rule, write_model
 from tests.parts.archive.dcmtk import storescu
 from tests.parts.service import destination, run_command, service, wait_for
 
-pytestmark = [pytest.mark.xdist_group("archives"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 PATIENT = Patient(patient_id="ZQ-7741", name="Zyxwvut^Quirina", birth_date="19331107", issuer="WARD-ZQ", age="091Y")
 SECRETS = ("zyxwvut", "quirina", "zq-7741", "19331107", "1933-11-07", "ward-zq", "acc-zq-5", "091y")

@@ -16,7 +16,7 @@ from tests.parts.archive.dcmtk import echoscu, free_port
 from tests.parts.archive.modality import Reports, ask, associated, leave_at_the_report, listening, promised
 from tests.parts.service import Service, run_command, service, wait_for
 
-pytestmark = [pytest.mark.xdist_group("service"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tests.parts.dicom.validators import assert_valid
 from tests.parts.results import named
 from tests.parts.service import Service, destination, run_command, service, wait_for
 
-pytestmark = [pytest.mark.xdist_group("service"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 SERIES = 4
 MODEL = '''

@@ -12,8 +12,6 @@ from tests.data.series import ct_series
 from tests.parts.archive.dcmtk import Peer, dcmqrscp, findscu, free_port, storescu
 from tests.parts.service import Service, destination, service, wait_for
 
-pytestmark = pytest.mark.xdist_group("service")
-
 
 def results_in(archive: Peer) -> list[Path]:
     """Return the files of SEG and SR that the archive holds."""

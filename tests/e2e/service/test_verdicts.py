@@ -20,7 +20,7 @@ from tests.parts.archive.orthanc import Orthanc, orthanc
 from tests.parts.dicom.reading import edited, rejected, saved, verified
 from tests.parts.service import Service, destination, service, wait_for
 
-pytestmark = [pytest.mark.xdist_group("service"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 def of_today(paths: list[Path]) -> list[Path]:

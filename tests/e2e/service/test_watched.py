@@ -18,7 +18,7 @@ from tests.data.series import ct_series, mr_series
 from tests.parts.archive.orthanc import Orthanc, orthanc
 from tests.parts.service import Service, destination, service, wait_for
 
-pytestmark = [pytest.mark.xdist_group("service"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.parts.archive.dcmtk import free_port, storescu
 from tests.parts.certificates import Authority
 from tests.parts.service import Service, destination, service, wait_for
 
-pytestmark = [pytest.mark.xdist_group("archives"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 def rest(folder: Path, **when: object) -> str:

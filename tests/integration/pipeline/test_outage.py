@@ -50,7 +50,6 @@ def confirmed(post: Post) -> list[str]:
     return [event.subject for event in post.ledger.events.after(limit=10_000) if event.kind == "delivery.confirmed"]
 
 
-@pytest.mark.xdist_group("archives")
 def test_an_archive_that_is_down_for_hours_gets_everything_in_order_when_it_is_back(
     post: Post, sources: Sequence[Path], tmp_path: Path
 ) -> None:

@@ -30,8 +30,6 @@ from tests.data.series import ct_series
 from tests.parts.dicom.reading import edited, rejected, saved, verified
 from tests.parts.dicom.written import Written, box, everything, job, write_result
 
-pytestmark = pytest.mark.xdist_group("run")
-
 KEY = "ab" * 32
 VOLUME = "measurements/0/value"
 A, R, C = ReviewState.ACCEPTED, ReviewState.REJECTED, ReviewState.CORRECTED

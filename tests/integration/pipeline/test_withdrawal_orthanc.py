@@ -18,8 +18,6 @@ from tests.parts.archive.orthanc import Orthanc, orthanc
 from tests.parts.archive.post import Post
 from tests.parts.results import add_result
 
-pytestmark = pytest.mark.xdist_group("archives")
-
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Path]:

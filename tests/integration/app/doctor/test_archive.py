@@ -27,8 +27,6 @@ from tests.parts.archive.dcmtk import dcmqrscp, free_port, storescp
 from tests.parts.archive.dicom_peer import peer_that
 from tests.parts.archive.orthanc import Orthanc, orthanc
 
-pytestmark = pytest.mark.xdist_group("archive-checks")
-
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:

@@ -25,7 +25,6 @@ from tests.data.objects import instance
 from tests.parts.archive.web_server import Answer, Request, web_server
 from tests.parts.certificates import Authority
 
-pytestmark = pytest.mark.xdist_group("dicomweb")
 SERIES = FoundSeries("1.2", "1.2.3")
 MULTIPART = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=cut-here'}
 

@@ -16,8 +16,6 @@ from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
 from orchestrator.domain.ports import Change
 from tests.parts.archive.dicom_peer import ScriptedPeer, connected, dataset_of, scripted_peer
 
-pytestmark = pytest.mark.xdist_group("dimse-changes")
-
 
 class Ward:
     """Studies as an archive answers for them: study -> series -> count."""

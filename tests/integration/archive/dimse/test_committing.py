@@ -21,7 +21,6 @@ from tests.data.objects import write_instances
 from tests.integration.archive.conftest import Station
 from tests.parts.archive.dicom_peer import Handlers, ScriptedPeer, connected, dataset_of, peer_that, scripted_peer
 
-pytestmark = pytest.mark.xdist_group("dimse-commitment")
 CT = "1.2.840.10008.5.1.4.1.1.2"
 OBJECTS = [ObjectReference("1.2", "1.3", f"1.4.{number}", CT) for number in range(3)]
 TRANSACTION = transaction_uid("pacs", OBJECTS)

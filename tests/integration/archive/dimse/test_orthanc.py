@@ -18,7 +18,6 @@ from tests.parts.archive.dcmtk import free_port
 from tests.parts.archive.dicom_peer import connected
 from tests.parts.archive.orthanc import Orthanc, orthanc
 
-pytestmark = pytest.mark.xdist_group("dimse-orthanc")
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
 

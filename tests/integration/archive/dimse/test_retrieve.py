@@ -21,7 +21,6 @@ from tests.integration.archive.conftest import Station
 from tests.parts.archive.dcmtk import Peer, dcmqrscp, free_port
 from tests.parts.archive.dicom_peer import Handlers, ScriptedPeer, connected, dataset_of, peer_that, scripted_peer
 
-pytestmark = pytest.mark.xdist_group("dimse-retrieve")
 CT = "1.2.840.10008.5.1.4.1.1.2"
 SERIES = FoundSeries("1.2", "1.3")
 IMAGES = [instance(study="1.2", series="1.3", sop_uid=f"1.4.{number}") for number in range(3)]

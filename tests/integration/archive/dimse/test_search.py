@@ -17,7 +17,6 @@ from tests.data.objects import write_instances
 from tests.parts.archive.dcmtk import dcmqrscp
 from tests.parts.archive.dicom_peer import Handlers, ScriptedPeer, connected, dataset_of, peer_that, scripted_peer
 
-pytestmark = pytest.mark.xdist_group("dimse-find")
 STUDY = {"StudyInstanceUID": "1.2", "StudyDate": "20260105", "PatientID": "P1"}
 SERIES = {"SeriesInstanceUID": "1.2.3", "Modality": "CT", "NumberOfSeriesRelatedInstances": "7"}
 Answer = dict[str, Any]

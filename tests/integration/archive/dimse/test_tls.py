@@ -21,7 +21,6 @@ from tests.parts.archive.dcmtk import Peer, storescp
 from tests.parts.archive.dicom_peer import connected, dataset_of, peer_that
 from tests.parts.certificates import Authority, Pair
 
-pytestmark = pytest.mark.xdist_group("dimse-tls")
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
 

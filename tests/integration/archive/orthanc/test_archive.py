@@ -26,7 +26,6 @@ from tests.parts.archive.dcmtk import free_port
 from tests.parts.archive.orthanc import Orthanc, orthanc
 from tests.parts.archive.web_server import Answer, Request, web_server
 
-pytestmark = pytest.mark.xdist_group("orthanc")
 Both = OrthancArchive | DicomwebArchive
 
 

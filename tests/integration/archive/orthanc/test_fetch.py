@@ -21,7 +21,6 @@ from tests.data.series import ct_series
 from tests.parts.archive.orthanc import Orthanc, orthanc
 from tests.parts.archive.web_server import Answer, Request, web_server
 
-pytestmark = pytest.mark.xdist_group("orthanc")
 SERIES = FoundSeries("1.2", "1.3")
 PLUGIN = b'{"RootUri": "../dicom-web/app/client/index.html"}'
 MULTIPART = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=cut-here'}

@@ -211,7 +211,6 @@ def test_where_nobody_waits_for_reports_none_is_taken(station: Station) -> None:
     assert report(station, "1.2.3", ["1.4.5"]) == 0x0211
 
 
-@pytest.mark.xdist_group("orthanc")
 def test_orthanc_is_told_what_lies_here_on_an_association_of_our_own(start: Start, owed: Owed, tmp_path: Path) -> None:
     """Orthanc asks, releases at once, and waits for the report at its own port (PS3.4 J.3.3)."""
     port = free_port()

@@ -21,7 +21,6 @@ from tests.integration.archive.receiver.test_abuse import ABORT, ACCEPT, associa
 from tests.parts.archive.dcmtk import echoscu, storescu
 from tests.parts.certificates import Authority, Pair
 
-pytestmark = pytest.mark.xdist_group("receiver-tls")
 Start = Callable[..., Station]
 
 

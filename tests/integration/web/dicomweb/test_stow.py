@@ -223,7 +223,6 @@ def test_a_body_of_unknown_length_is_streamed_and_a_lost_client_leaves_no_half_f
     assert len(list(inlet.spool.scan())) == 2
 
 
-@pytest.mark.xdist_group("orthanc")
 def test_orthanc_pushes_by_stow_rs(inlet: Inlet, tmp_path: Path) -> None:
     files = write_instances(tmp_path / "sent", 3, pixels=bytes(1 << 20))
     with served(inlet.app) as url:
