@@ -1,7 +1,7 @@
-"""Backfills: an archive's past by one rule, day by day, behind all live work.
+"""Backfills: old studies of an archive are processed by one rule, day by day, after all live work.
 
-A day is asked for once: what it brings and that it was asked for is kept in one transaction. A process
-that is killed at any moment goes on there, and fetches at most one series twice.
+Each day is searched once: one transaction records the search and the series that it found. So a killed process
+continues where it was, and fetches at most one series twice.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from orchestrator.pipeline.fetching import Clock, Fetching, utc_now
 from orchestrator.rules import Rule, RuleSet, may_match, to_query
 
 IN_FLIGHT = 32
-"""Series of one backfill that are fetched and whose results have not left: so much of the disk it takes at once."""
+"""Most series of one backfill that are fetched and not finished; this bounds the space on the disk."""
 IDLE_SECONDS = 1.0
 WAITS = Backoff(1.0, 300.0)
 NOTHING_CAME = timedelta(hours=6)
@@ -39,7 +39,7 @@ _S = FetchState
 
 
 class SearchedArchive(Searchable, Readable, Protocol):
-    """An archive that can be asked what it holds and hands it out."""
+    """An archive that can be searched and from which series can be fetched."""
 
     @property
     def name(self) -> str:
@@ -48,7 +48,7 @@ class SearchedArchive(Searchable, Readable, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PastArchive:
-    """An archive to backfill from. is_watched: what its watch wants goes first."""
+    """An archive to backfill from. is_watched: the fetches of its watch go first."""
 
     archive: SearchedArchive
     fetching: Fetching
@@ -57,17 +57,17 @@ class PastArchive:
 
 @dataclass(slots=True)
 class _Pace:
-    """When a backfill is looked at again: later and later while it cannot get on."""
+    """When the next step of a backfill is due: later and later while steps fail."""
 
     next_turn: float = 0.0
     failures: int = 0
 
 
 class Backfilling:
-    """Works off all backfills that are running, in turns. Not thread-safe: it has a thread of its own.
+    """Executes all running backfills in turns. Not thread-safe: it has a thread of its own.
 
-    archive: name -> the archive; raises UserError. check_space: raises StorageFull where it is too early
-    to fill the disk further; live images need room as well.
+    archive: name -> the archive; raises UserError. check_space: raises StorageFull where the rest of the disk is
+    needed for live images.
     """
 
     def __init__(
@@ -90,18 +90,18 @@ class Backfilling:
         self._paces: dict[int, _Pace] = {}
 
     def turn(self) -> float:
-        """Take one step of each backfill that may; return the seconds until the next turn."""
+        """Take one step of each running backfill; return the seconds until the next turn."""
         busy = False
         for order in self._ledger.backfills.all():
             pace = self._paces.setdefault(order.number, _Pace())
             if order.state is BackfillState.RUNNING:
                 busy |= time.monotonic() >= pace.next_turn and self._stepped(order, pace)
             elif order.state is not BackfillState.DONE:
-                self._settle(order)  # what was fetched before goes on
+                self._settle(order)  # jobs of series that were fetched before go on
         return 0.0 if busy else IDLE_SECONDS
 
     def step(self, order: BackfillRecord) -> bool:
-        """Fetch one series, or ask for one day, or end the backfill; return whether there was something to do.
+        """Fetch one series, or search one day, or end the backfill; return whether there was something to do.
 
         Raises ArchiveUnavailable, ArchiveRefused, StorageFull, UserError, OSError.
         """
@@ -144,7 +144,7 @@ class Backfilling:
         return self._archives[order.archive]
 
     def _may_go_on(self, order: BackfillRecord) -> bool:
-        """Return whether the hours, the pace, the live work and what is in flight let it fetch now."""
+        """Return whether its hours, its pace, live work and its unfinished series allow a fetch now."""
         now = self._clock()
         if order.hours is not None and order.hours.opening(now) > now:
             return False
@@ -163,13 +163,13 @@ class Backfilling:
         return last is not None and now < last + timedelta(hours=1) / order.per_hour
 
     def _next_day(self, order: BackfillRecord) -> date | None:
-        """Return the next day to ask for, None where all were."""
+        """Return the next day to search, None where all were searched."""
         listed = {day.day for day in self._ledger.backfills.days(order.number)}
         days = [order.first + timedelta(days=number) for number in range(order.days)]
         return next((day for day in (reversed(days) if order.newest_first else days) if day not in listed), None)
 
     def _list(self, order: BackfillRecord, day: date, archive: SearchedArchive) -> None:
-        """Ask the archive for one day, and put down what is to be fetched of it."""
+        """Search one day in the archive, and record the series to fetch."""
         rule = self._rules().rule(order.rule)
         found = {series.series_uid: series for series in _found(rule, day, archive)}
         wanted = [series for series in found.values() if self._could_want(rule, order, series)]
@@ -184,7 +184,7 @@ class Backfilling:
         return may_match((rule,), {**series.headers, "Source": (order.archive,)})
 
     def _known(self, order: BackfillRecord, uids: Collection[str]) -> frozenset[str]:
-        """Return those of the series that the host wrote, that the rule had, or that another day brought."""
+        """Return those series that the host wrote, that the rule was applied to, or that another day found."""
         listed = frozenset(self._ledger.fetches.find(order.archive, uids, order.number))
         return self._ledger.objects.known_series(uids) | self._ledger.backfills.ruled_series(order.rule, uids) | listed
 
@@ -202,14 +202,14 @@ class Backfilling:
         )
 
     def _settle(self, order: BackfillRecord) -> None:
-        """Put down what became of the series that are in flight."""
+        """Record the end of fetches whose series are finished."""
         flying = self._ledger.fetches.search(order.archive, order.number, _S.FETCHED, limit=self._in_flight)
         ended = [replace(fetch, state=state) for fetch in flying if (state := self._end(fetch)) is not None]
         if ended:
             self._ledger.fetches.put(ended)
 
     def _end(self, fetch: FetchRecord) -> FetchState | None:
-        """Return how the fetch has ended, None where it has not."""
+        """Return how the fetch ended, None while it has not."""
         series = self._ledger.series.find(fetch.series_uid)
         if series is None or series.state is not SeriesState.RELEASED:
             return _S.FAILED if self._is_forgotten(fetch) else None
@@ -222,16 +222,16 @@ class Backfilling:
         return _S.FAILED if states & _UNDONE else _S.DONE
 
     def _was_released(self, fetch: FetchRecord) -> bool:
-        """Return whether the series was complete after this fetch began, not only after an earlier one."""
+        """Return whether the series was released after this fetch began, not only after an earlier one."""
         events = self._ledger.events.after(subject=fetch.series_uid)
         return any(event.kind == "series.released" and event.at >= (fetch.begun_at or event.at) for event in events)
 
     def _is_forgotten(self, fetch: FetchRecord) -> bool:
-        """Return whether nothing came of the fetch for so long that nothing will, as of files that are all broken."""
+        """Return whether no series came of the fetch for hours, as where all files are broken."""
         return fetch.begun_at is not None and self._clock() > fetch.begun_at + NOTHING_CAME
 
 
 def _found(rule: Rule, day: date, archive: Searchable) -> Iterator[FoundSeries]:
-    """Yield what the archive holds of one day for the rule, and more; some of it twice."""
+    """Yield the series of one day that the rule may match; also others, and some twice."""
     for query in to_query(rule):
         yield from archive.find({**query, "StudyDate": day.isoformat().replace("-", "")})

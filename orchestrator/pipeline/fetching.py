@@ -1,4 +1,4 @@
-"""Brings one series after the other out of an archive into the spool; what began is known after a kill -9."""
+"""Fetches series from an archive into the spool, one at a time; the ledger knows after a kill which one had begun."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 Clock = Callable[[], datetime]
 RETRIES = Backoff(5.0, 3600.0)
 TRIES = 3
-"""An archive that answers all but for one series so many times refuses that series, whatever it says."""
+"""Where the fetch of one series fails more often, while the archive answers otherwise, the series counts as refused."""
 
 
 def utc_now() -> datetime:
@@ -28,9 +28,9 @@ def utc_now() -> datetime:
 
 
 class Fetching:
-    """The way of series out of one archive; one fetch at a time.
+    """Fetches series from one archive, one at a time.
 
-    inbox: series UID -> where its instances are kept.
+    inbox: series UID -> where its instances are written.
     """
 
     def __init__(
@@ -41,60 +41,62 @@ class Fetching:
         self._inbox = inbox
         self._clock = clock
 
-    def fetch(self, wanted: FetchRecord) -> FetchRecord:
-        """Return the fetch as it stands afterwards: fetched, or waiting for its next attempt where it was refused.
+    def fetch(self, order: FetchRecord) -> FetchRecord:
+        """Return the record after the fetch: fetched, or waiting for the next attempt where it was refused.
 
-        Raises ArchiveUnavailable, StorageFull, OSError; its next attempt is later then too.
+        Raises ArchiveUnavailable, StorageFull, OSError; the next attempt is due later then, too.
         """
-        begun = replace(
-            wanted, state=FetchState.FETCHING, attempts=wanted.attempts + 1, begun_at=self._clock(), error=""
+        attempt = replace(
+            order, state=FetchState.FETCHING, attempts=order.attempts + 1, begun_at=self._clock(), error=""
         )
-        self._ledger.fetches.put([begun])
-        inbox = self._inbox(wanted.series_uid)
+        self._ledger.fetches.put([attempt])
+        inbox = self._inbox(order.series_uid)
         try:
-            return self._whole(begun, inbox, self._brought(begun, inbox))
+            return self._finish(attempt, inbox, self._retrieve(attempt, inbox))
         except Exception as fault:
             inbox.close(whole=False)
-            if isinstance(fault, ArchiveRefused) or (isinstance(fault, ArchiveUnavailable) and begun.attempts > TRIES):
-                return self._later(begun, str(fault), told=wanted.error)
-            self._later(begun, error="", told="")
+            refused = isinstance(fault, ArchiveRefused)
+            if refused or (isinstance(fault, ArchiveUnavailable) and attempt.attempts > TRIES):
+                return self._postpone(attempt, str(fault), recorded=order.error)
+            self._postpone(attempt, error="", recorded="")
             raise
 
     def announce(self, fetched: FetchRecord, complete: str) -> None:
-        """Tell that what was fetched before is all, as the archive says now."""
+        """Notify the engine that the fetched series is complete, as the archive says now."""
         self._inbox(fetched.series_uid).announce(fetched.fetched, complete)
 
-    def _brought(self, begun: FetchRecord, inbox: SpoolInbox) -> int:
-        series = FoundSeries(begun.study_uid, begun.series_uid, count=begun.count)
+    def _retrieve(self, attempt: FetchRecord, inbox: SpoolInbox) -> int:
+        """Return how many instances the archive sent."""
+        series = FoundSeries(attempt.study_uid, attempt.series_uid, count=attempt.count)
         count = self._archive.fetch(series, inbox)
         if not count:
-            raise ArchiveRefused(f"archive {begun.archive!r} hands out no instance of series {begun.series_uid}")
-        if not inbox.arrivals:
-            inbox.adopt(begun.study_uid)
+            raise ArchiveRefused(f"archive {attempt.archive!r} sent no instance of series {attempt.series_uid}")
+        if not inbox.arrivals:  # a C-MOVE: they came to the receiver
+            inbox.adopt(attempt.study_uid)
         return count
 
-    def _whole(self, begun: FetchRecord, inbox: SpoolInbox, count: int) -> FetchRecord:
-        """Put down that it is whole before that is told: who hears of it asks the ledger."""
-        fetched = replace(
-            begun, state=FetchState.FETCHED, fetched=count, fetches=begun.fetches + 1, attempts=0, error=""
+    def _finish(self, attempt: FetchRecord, inbox: SpoolInbox, count: int) -> FetchRecord:
+        """Record that the series was fetched, then notify the engine, which reads the record."""
+        record = replace(
+            attempt, state=FetchState.FETCHED, fetched=count, fetches=attempt.fetches + 1, attempts=0, error=""
         )
-        self._ledger.fetches.put([fetched])
-        all_came = begun.count is None or count >= begun.count
-        if not all_came:  # a broken file, or an archive that counts what it does not hand out
-            said = f"{begun.archive} counts {begun.count} instances and handed out {count} that can be kept"
-            self._tell("fetch-short", begun.series_uid, said)
-        inbox.close(whole=all_came, complete=begun.complete)
-        return fetched
+        self._ledger.fetches.put([record])
+        is_whole = attempt.count is None or count >= attempt.count
+        if not is_whole:  # a broken file, or an archive that counts instances which it does not send
+            text = f"{attempt.archive} counts {attempt.count} instances and sent {count} readable ones"
+            self._record_event("fetch-short", attempt.series_uid, text)
+        inbox.close(whole=is_whole, complete=attempt.complete)
+        return record
 
-    def _later(self, begun: FetchRecord, error: str, told: str = "") -> FetchRecord:
-        """Return the fetch with its next attempt later and later, so that it holds up no other."""
-        due_at = self._clock() + timedelta(seconds=RETRIES.seconds(begun.attempts))
-        later = replace(begun, state=FetchState.WAITING, due_at=due_at, error=error)
-        self._ledger.fetches.put([later])
-        if error != told:
-            self._tell("fetch-refused", begun.series_uid, error)
-        return later
+    def _postpone(self, attempt: FetchRecord, error: str, recorded: str) -> FetchRecord:
+        """Return the record with a later next attempt. recorded: the error that the audit trail has already."""
+        due_at = self._clock() + timedelta(seconds=RETRIES.seconds(attempt.attempts))
+        record = replace(attempt, state=FetchState.WAITING, due_at=due_at, error=error)
+        self._ledger.fetches.put([record])
+        if error != recorded:
+            self._record_event("fetch-refused", attempt.series_uid, error)
+        return record
 
-    def _tell(self, kind: str, series_uid: str, text: str) -> None:
+    def _record_event(self, kind: str, series_uid: str, text: str) -> None:
         log.warning("%s of series %s: %s", kind, series_uid, text)
         self._ledger.events.record(kind, series_uid, text)

@@ -1,7 +1,7 @@
-"""Watched archives: what is new is put down in the ledger, and fetched when nothing more seems to come.
+"""Watches archives: records new series in the ledger and fetches each one when it no longer grows.
 
-The cursor moves with what the look found, in one transaction: a process that is killed at any moment
-misses nothing, and looks or fetches at most once more than it had to.
+One transaction moves the cursor and records the series that the poll found. So a killed process misses nothing, and
+polls or fetches at most once too often.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from orchestrator.pipeline.fetching import Clock, Fetching, utc_now
 from orchestrator.rules import RuleSet
 
 LONGEST_PATIENCE = 64
-"""A series that grows after each fetch is fetched after 1, 2, 4 ... 64 times the looks' distance."""
+"""A series that grows after each fetch is fetched again after 1, 2, 4 ... 64 times the seconds between polls."""
 
 _OURS = "This host wrote the series."
-_STATING = frozenset({"SR", "SEG", "KO"})
+_REVIEW_MODALITIES = frozenset({"SR", "SEG", "KO"})
 
 
 class WatchedArchive(Watchable, Readable, Protocol):
-    """An archive that tells what is new and hands it out."""
+    """An archive that can list changes and from which series can be fetched."""
 
     @property
     def name(self) -> str:
@@ -36,7 +36,7 @@ class WatchedArchive(Watchable, Readable, Protocol):
 
 
 class Watch:
-    """One archive that is looked at. Not thread-safe: it has a thread of its own."""
+    """Polls one archive. Not thread-safe: it has a thread of its own."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Watch:
         verdicts: bool = False,
         clock: Clock = utc_now,
     ) -> None:
-        """Look at nothing yet; rules: those in force now; verdicts: whether to fetch what may judge a result."""
+        """rules: returns the present rules. verdicts: whether to fetch documents that may hold a verdict."""
         self._archive = archive
         self._ledger = ledger
         self._rules = rules
@@ -60,7 +60,7 @@ class Watch:
         self._clock = clock
         self._next_look = time.monotonic()
         self._looked_at: datetime | None = None
-        self._waits = True  # an earlier process may have waited
+        self._is_failing = True  # an earlier process may have recorded so
 
     @property
     def name(self) -> str:
@@ -68,7 +68,7 @@ class Watch:
         return self._archive.name
 
     def turn(self) -> float:
-        """Look, or fetch one series, whichever is due; return the seconds until the next turn.
+        """Poll or fetch one series, whichever is due; return the seconds until the next turn.
 
         Raises ArchiveUnavailable, ArchiveRefused, StorageFull, OSError.
         """
@@ -77,33 +77,33 @@ class Watch:
             self._next_look = time.monotonic() + (0.0 if more else self._look_seconds)
             return 0.0
         fetched = self.fetch_next()
-        if self._waits:
+        if self._is_failing:
             self._ledger.watches.resume(self.name)
-            self._waits = False
+            self._is_failing = False
         if fetched:
             return 0.0
         return max(0.0, self._next_look - time.monotonic())
 
-    def waits(self, reason: str) -> None:
-        """Keep why a turn could not be taken; there is one event when that begins and one when it is over."""
+    def record_failure(self, reason: str) -> None:
+        """Record why a turn failed; the audit trail has one event when that begins and one when it ends."""
         self._ledger.watches.record_wait(self.name, reason, self._clock())
-        self._waits = True
+        self._is_failing = True
 
     def look(self) -> bool:
-        """Put down what changed since the last look; return whether there is more at once.
+        """Record what changed since the last poll; return whether the archive has more changes.
 
         Raises ArchiveUnavailable, ArchiveRefused.
         """
-        begun = self._clock()
+        start = self._clock()
         page = self._archive.changes(self._ledger.watches.get(self.name).cursor)
-        noted = self._noted(page.changes, begun)
-        self._ledger.watches.record_scan(self.name, page.cursor, noted, self._clock())
+        fetches = self._fetches(page.changes, start)
+        self._ledger.watches.record_scan(self.name, page.cursor, fetches, self._clock())
         if not page.more:
-            self._looked_at = begun
+            self._looked_at = start
         return page.more
 
     def fetch_next(self) -> bool:
-        """Fetch one series that a whole look has seen settled; return False where there is none.
+        """Fetch one series that was due before the last complete poll; return False where there is none.
 
         Raises ArchiveUnavailable, StorageFull, OSError.
         """
@@ -114,47 +114,48 @@ class Watch:
             self._fetching.fetch(fetch)
         return bool(due)
 
-    def _noted(self, changes: Sequence[Change], begun: datetime) -> list[FetchRecord]:
+    def _fetches(self, changes: Sequence[Change], start: datetime) -> list[FetchRecord]:
+        """Return the records of these changes, which a poll found that began at ``start``."""
         uids = [change.series.series_uid for change in changes]
         known, ours = self._ledger.fetches.find(self.name, uids), self._ledger.objects.known_series(uids)
-        rules, judging = self._rules(), self._may_judge(changes, ours)
-        noted = []
+        rules, review = self._rules(), self._review_series(changes, ours)
+        fetches = []
         for change in changes:
             uid = change.series.series_uid
             before = known.get(uid)
-            unwanted = "" if uid in judging else _OURS if uid in ours else self._unwanted(change, rules)
+            unwanted = "" if uid in review else _OURS if uid in ours else self._unwanted(change, rules)
             if not unwanted and before is not None and _is_here(change, before):
                 self._fetching.announce(before, change.complete)
                 continue
-            due_at = begun if change.complete else self._patience(before)
-            noted.append(self._after(change, before, unwanted=unwanted, due_at=due_at))
-        return noted
+            due_at = start if change.complete else self._settling_time(before)
+            fetches.append(self._after(change, before, unwanted=unwanted, due_at=due_at))
+        return fetches
 
     def _unwanted(self, change: Change, rules: RuleSet) -> str:
-        """Return why no rule could be for the series, empty where one could."""
+        """Return why no rule may match the series, empty where one may."""
         headers = {**change.series.headers, "Source": (self.name,)}
         return "" if rules.may_match(headers) else rules.explain_mismatch(headers)
 
-    def _may_judge(self, changes: Sequence[Change], ours: Collection[str]) -> frozenset[str]:
-        """Return the series that may hold a verdict: documents and segmentations of a study with a result of ours.
+    def _review_series(self, changes: Sequence[Change], ours: Collection[str]) -> frozenset[str]:
+        """Return the series that may hold a verdict: documents and segmentations of a study with a result.
 
-        A viewer may put what was edited into the series of the original: a series of ours with more than the one
-        object that the host writes into each.
+        A viewer may store an edited object in the series of the original. The host writes one object into each
+        series, so one of its series with more objects counts too.
         """
         if not self._verdicts:
             return frozenset()
-        said = [change.series for change in changes if _may_state(change.series.headers)]
-        judged = self._ledger.objects.known_in_studies({series.study_uid for series in said})
-        others = [series for series in said if series.series_uid not in ours or (series.count or 0) > 1]
-        return frozenset(series.series_uid for series in others if series.study_uid in judged)
+        documents = [change.series for change in changes if _may_hold_verdict(change.series.headers)]
+        studies = self._ledger.objects.known_in_studies({series.study_uid for series in documents})
+        others = [series for series in documents if series.series_uid not in ours or (series.count or 0) > 1]
+        return frozenset(series.series_uid for series in others if series.study_uid in studies)
 
-    def _patience(self, before: FetchRecord | None) -> datetime:
-        """Return when a series that changed now may be fetched, unless it changes again before."""
+    def _settling_time(self, before: FetchRecord | None) -> datetime:
+        """Return when a series that changed now may be fetched, unless it changes again until then."""
         fetches = before.fetches if before else 0
         return self._clock() + timedelta(seconds=self._backoff.seconds(fetches + 1))
 
     def _after(self, change: Change, before: FetchRecord | None, *, unwanted: str, due_at: datetime) -> FetchRecord:
-        """Return how the series stands after a change. unwanted: why it is not to be fetched, empty where it is."""
+        """Return the record after a change. unwanted: why the series is not fetched, empty where it is."""
         found = change.series
         unchanged = before or FetchRecord(
             archive=self.name,
@@ -175,15 +176,15 @@ class Watch:
         )
 
 
-def _may_state(headers: Headers) -> bool:
-    """Return whether a series may hold SR, SEG or key objects: by its modality, which an archive may leave out."""
-    return not {str(modality) for modality in headers.get("Modality", ())} - _STATING
+def _may_hold_verdict(headers: Headers) -> bool:
+    """Return whether a series may hold SR, SEG or key objects, by its modality; an archive may leave that out."""
+    return not {str(modality) for modality in headers.get("Modality", ())} - _REVIEW_MODALITIES
 
 
 def _is_here(change: Change, before: FetchRecord) -> bool:
-    """Return whether the change only says that what was fetched is all.
+    """Return whether the change only says that the fetched series is complete.
 
-    Without such a word an instance came, be it in the place of another: then the same count is no sameness.
+    A change that does not say so means that an instance came, perhaps in place of another, with the count unchanged.
     """
     if before.state is not FetchState.FETCHED or not change.complete:
         return False

@@ -1,4 +1,4 @@
-"""The role ``watcher``: looks at archives, takes what rules could want, and works off backfills."""
+"""The role ``watcher``: polls archives, fetches series that a rule may match, and executes backfills."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ log = logging.getLogger(__name__)
 
 ORTHANC_LOOK_SECONDS = 1.0
 LOOK_SECONDS = 10.0
-WAITS = Backoff(1.0, 60.0)
+RETRIES = Backoff(1.0, 60.0)
 FORGET_SECONDS = 3600.0
 STANDBY_SECONDS = 5.0
 END_SECONDS = 10.0
 
 
 def watch(settings: Settings) -> None:
-    """Look at the watched archives and work off backfills until told to end.
+    """Poll the watched archives and execute backfills until the process is asked to stop.
 
-    One process does so for a database; a second one stands by and takes over when the first has ended.
+    One process does so for a database; a second one stands by and takes over when the first ends.
     Raises SettingsError where an archive cannot be watched, OrchestratorError where another process took over.
     """
     stop = Stop()
     lock = role_lock(settings.data.database, lock_folder_of(settings), "watcher")
-    if _comes_up(lock, stop):
+    if _acquire(lock, stop):
         try:
             with _opened(settings) as tools:
                 _run(tools, lock, stop)
@@ -59,8 +59,8 @@ def watch(settings: Settings) -> None:
             lock.release()
 
 
-def _comes_up(lock: ProcessLock, stop: Stop) -> bool:
-    """Return True once no other process watches, False where this one is told to end before."""
+def _acquire(lock: ProcessLock, stop: Stop) -> bool:
+    """Return True once no other process watches, False where this one is asked to stop before."""
     wait = 0.0
     while not stop.wait(wait):
         if lock.acquire():
@@ -77,7 +77,7 @@ def _run(tools: _Tools, lock: ProcessLock, stop: Stop) -> None:
     watches = [tools.watch(item, archive) for item, archive in archives if not is_read_in_place(archive)]
     tools.ledger.fetches.resume()
     threads = [_thread(partial(_follow, one, stop), one.name) for one in watches]
-    threads.append(_thread(partial(_work_off, tools.backfilling(), stop), "backfill"))
+    threads.append(_thread(partial(_execute, tools.backfilling(), stop), "backfill"))
     log.info("the watcher is ready; it watches: %s", ", ".join(one.name for one in watches) or "nothing")
     forgets_at = time.monotonic()
     while not stop.wait(STANDBY_SECONDS):
@@ -86,14 +86,14 @@ def _run(tools: _Tools, lock: ProcessLock, stop: Stop) -> None:
         if time.monotonic() >= forgets_at:
             tools.ledger.fetches.forget(utc_now() - timedelta(days=settings.data.retain_days))
             forgets_at += FORGET_SECONDS
-    deadline = time.monotonic() + END_SECONDS  # what is being fetched then is fetched again
+    deadline = time.monotonic() + END_SECONDS  # a fetch that does not end by then is repeated
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
 
 
 @dataclass(frozen=True, slots=True)
 class _Tools:
-    """What every thread is built from; each has an archive object of its own, since a call may take minutes."""
+    """What the threads share; each has an archive object of its own, since a call may take minutes."""
 
     settings: Settings
     plugins: HostPlugins
@@ -103,7 +103,7 @@ class _Tools:
     notifier: Notifier
 
     def watch(self, item: ArchiveSettings, archive: Archive) -> Watch:
-        """Return the watch of one archive.
+        """Return the watch of an archive.
 
         Raises SettingsError.
         """
@@ -123,20 +123,20 @@ class _Tools:
         )
 
     def backfilling(self) -> Backfilling:
-        """Return what works off the backfills of all archives."""
+        """Return what executes the backfills of all archives."""
         roomy = Spool(self.spool.folder, minimum_free_mb=2 * self.settings.receiver.minimum_free_mb)
         return Backfilling(self.ledger, self.rules.current, self.past, check_space=roomy.check_space)
 
     def past(self, name: str) -> PastArchive:
         """Return an archive to backfill from.
 
-        Raises UserError where the settings name no such archive, or it cannot be asked.
+        Raises UserError where the settings name no such archive, or it cannot be searched.
         """
         archive, item = past_archive(self.settings, self.plugins, name)
         return PastArchive(archive, self.fetching(archive, name), is_watched=item.watch)
 
     def fetching(self, archive: Readable, name: str) -> Fetching:
-        """Return the way of its series into the spool."""
+        """Return what fetches its series into the spool."""
         return Fetching(archive, self.ledger, partial(self._inbox, name))
 
     def _inbox(self, source: str, series_uid: str) -> SpoolInbox:
@@ -148,7 +148,7 @@ def _opened(settings: Settings) -> Iterator[_Tools]:
     with ExitStack() as stack:
         ledger = stack.enter_context(closing(Ledger.open(settings.data.database)))
         notifier = stack.enter_context(closing(Notifier(notification_socket_of(settings))))
-        with closing(start_workers(settings)) as workers:  # asked for what they declare; nothing runs here
+        with closing(start_workers(settings)) as workers:  # only lists the plugins; no model runs here
             plugins = load_plugins(workers)
             rules = RulesFile(settings.rules.file, extra_facts=plugins.facts)
         yield _Tools(settings, plugins, ledger, rules, spool_of(settings), notifier)
@@ -161,31 +161,31 @@ def _thread(run: Callable[[], None], name: str) -> threading.Thread:
 
 
 def _follow(one: Watch, stop: Stop) -> None:
-    """Take turns until told to end; what fails is tried again, later and later."""
+    """Take turns until the process is asked to stop; after failures, wait longer and longer."""
     wait, failures = 0.0, 0
     while not stop.wait(wait):
         try:
             wait, failures = one.turn(), 0
-        except Exception as fault:  # noqa: BLE001  # the archive's thread must not end: told, tried again
+        except Exception as fault:  # noqa: BLE001  # the archive's thread must not end
             failures += 1
-            wait = WAITS.seconds(failures)
-            _tell(one, fault)
+            wait = RETRIES.seconds(failures)
+            _record_failure(one, fault, wait)
 
 
-def _tell(one: Watch, fault: Exception) -> None:
+def _record_failure(one: Watch, fault: Exception, retry_seconds: float) -> None:
     reason = str(fault) if isinstance(fault, OrchestratorError) else describe(fault)
-    log.warning("the watch of %s waits: %s", one.name, reason)
+    log.warning("watch of %s failed (%s); retrying in %g s", one.name, reason, retry_seconds)
     try:
-        one.waits(reason)
-    except Exception as error:  # noqa: BLE001  # the ledger itself may be the fault; the log has told
-        log.warning("that the watch of %s waits is not in the ledger: %s", one.name, describe(error))
+        one.record_failure(reason)
+    except Exception as error:  # noqa: BLE001  # the ledger itself may be the fault
+        log.warning("cannot record in the ledger that the watch of %s failed: %s", one.name, describe(error))
 
 
-def _work_off(backfilling: Backfilling, stop: Stop) -> None:
+def _execute(backfilling: Backfilling, stop: Stop) -> None:
     wait = 0.0
     while not stop.wait(wait):
         try:
             wait = backfilling.turn()
-        except Exception as fault:  # noqa: BLE001  # the thread must not end: told, tried again
-            log.warning("backfills wait: %s", describe(fault))
-            wait = WAITS.longest_seconds
+        except Exception as fault:  # noqa: BLE001  # the thread must not end
+            wait = RETRIES.longest_seconds
+            log.warning("backfills failed (%s); retrying in %g s", describe(fault), wait)

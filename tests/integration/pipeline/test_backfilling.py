@@ -234,4 +234,4 @@ def test_what_was_fetched_before_a_backfill_was_stopped_is_still_counted(works: 
 def test_a_rule_that_is_gone_is_named(works: Works) -> None:
     order = works.order(rule="bnes")
     works.backfilling.turn()
-    assert "no rule is named 'bnes'" in works.ledger.backfills.get(order.number).error
+    assert "No rule is named 'bnes'" in works.ledger.backfills.get(order.number).error

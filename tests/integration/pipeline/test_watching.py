@@ -217,7 +217,7 @@ def test_what_stops_all_is_one_event_when_it_begins_and_one_when_it_is_over(post
         post.now += timedelta(minutes=1)
         with pytest.raises(type(fault)):
             _turns(post)
-        post.watch.waits(str(fault))
+        post.watch.record_failure(str(fault))
     post.archive.broken.clear()
     post.now += timedelta(hours=1)
     _turns(post)
