@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from orchestrator.engine.flows import FlowRaised, OutsideFlow, StepRaised, describe, durable, frames, step
+from orchestrator.engine.flows import Flow, FlowRaised, OutsideFlow, StepRaised, describe, frames, step
 from orchestrator.engine.liveness import ExecutorInUse, ProcessLock, role_lock
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ __all__ = [
     "Client",
     "Engine",
     "ExecutorInUse",
+    "Flow",
     "FlowRaised",
     "FlowState",
     "FlowStatus",
@@ -27,7 +28,6 @@ __all__ = [
     "Queue",
     "StepRaised",
     "describe",
-    "durable",
     "frames",
     "role_lock",
     "step",

@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 import logging
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from types import MappingProxyType
 from typing import ParamSpec, Protocol, TypeVar
 
 from orchestrator.domain.errors import OrchestratorError
@@ -21,7 +20,11 @@ log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Flow = TypeVar("Flow", bound=Callable[..., None])
+Flow = Callable[..., None]
+"""A durable flow: takes JSON-able references (keys, names), never pixels, and does the same at each call.
+
+Whatever may differ between two runs, or has an effect, belongs into a step.
+"""
 
 
 class OutsideFlow(OrchestratorError, RuntimeError):
@@ -46,27 +49,7 @@ class Remember(Protocol):
         """
 
 
-_flows: dict[str, Callable[..., None]] = {}
 _memory: ContextVar[Remember | None] = ContextVar("memory of the running flow", default=None)
-
-
-def durable(name: str) -> Callable[[Flow], Flow]:
-    """Return a decorator that registers a durable flow by a name that never changes; the newest of a name counts.
-
-    The flow takes JSON-able references (keys, names), never pixels, and is the same each time it is
-    called: whatever may differ between two runs, or has an effect, belongs into a step.
-    """
-
-    def register(flow: Flow) -> Flow:
-        _flows[name] = flow
-        return flow
-
-    return register
-
-
-def registered() -> Mapping[str, Callable[..., None]]:
-    """Return the durable flows by name."""
-    return MappingProxyType(_flows)
 
 
 def step(name: str, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,4 +1,4 @@
-"""The durable engine: runs registered flows from queues, and goes on behind the last finished step after a crash.
+"""The durable engine: runs flows from queues, and goes on behind the last finished step after a crash.
 
 DBOS does the work; it is one per process, and this module is the only one that knows.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, PortableWorkflowE
 
 from orchestrator.domain.errors import OrchestratorError
 from orchestrator.engine.client import APPLICATION, STEPS_VERSION, Client
-from orchestrator.engine.flows import FlowRaised, StepRaised, describe, frames, registered, remembering
+from orchestrator.engine.flows import Flow, FlowRaised, StepRaised, describe, frames, remembering
 from orchestrator.engine.liveness import ExecutorInUse, executor_lock, is_dead, requeue_left_by
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ class Engine(Client):
 
     executor_id: stable over restarts ("hostA-gpu0"); names whose interrupted work this is.
     lock_folder: where the locks on executor ids lie, the same for all processes of a machine.
+    flows: by a name that never changes.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Engine(Client):
         executor_id: str,
         lock_folder: Path,
         queues: Sequence[Queue],
+        flows: Mapping[str, Flow] | None = None,
         poll_seconds: float = 0.1,
     ) -> None:
         super().__init__(database_url)
@@ -54,12 +56,13 @@ class Engine(Client):
         self._lock_folder = lock_folder
         self._lock = executor_lock(database_url, lock_folder, executor_id)
         self._queues = tuple(queues)
+        self._flows = {} if flows is None else flows
         self._poll_seconds = poll_seconds
         self._busy: set[int] = set()
         self.launched = False
 
     def launch(self) -> None:
-        """Start to run the flows that are registered by now: first those that this executor id left unfinished.
+        """Start to run the flows, first those that this executor id left unfinished.
 
         Raises ExecutorInUse where another process has this id, OrchestratorError where this process
         runs an engine already.
@@ -159,12 +162,12 @@ class Engine(Client):
             notification_listener_polling_interval_sec=0.1,  # nobody listens; it is how long a close waits
         )
         DBOS(config=config)
-        for name, flow in registered().items():
+        for name, flow in self._flows.items():
             DBOS.workflow(name=name, max_recovery_attempts=RECOVERY_ATTEMPTS)(self._durably(name, flow))
         DBOS.listen_queues([queue.name for queue in self._queues])
         DBOS.launch()
 
-    def _durably(self, name: str, flow: Callable[..., None]) -> Callable[..., None]:
+    def _durably(self, name: str, flow: Flow) -> Flow:
         """Return the flow with a memory for its steps; how it ends unexpectedly is told without patient data."""
 
         def run(*args: object) -> None:

@@ -13,17 +13,21 @@ import threading
 import time
 from pathlib import Path
 
-from orchestrator.engine import Engine, Queue, durable, step
+from orchestrator.engine import Engine, Flow, Queue, step
 
 QUEUE = "models"
 
 
 def main(database_url: str, folder: Path, executor_id: str) -> None:
     """Run until SIGTERM."""
-    register(folder)
     queues = [Queue(QUEUE, 4)]
     engine = Engine(
-        database_url, executor_id=executor_id, lock_folder=folder / "locks", queues=queues, poll_seconds=0.05
+        database_url,
+        executor_id=executor_id,
+        lock_folder=folder / "locks",
+        queues=queues,
+        flows=flows_of(folder),
+        poll_seconds=0.05,
     )
     ending = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
@@ -34,8 +38,8 @@ def main(database_url: str, folder: Path, executor_id: str) -> None:
     os._exit(0)  # a step that is held would keep the process
 
 
-def register(folder: Path) -> None:
-    """Register the flows, which write into the folder."""
+def flows_of(folder: Path) -> dict[str, Flow]:
+    """Return the flows, which write into the folder."""
 
     def note(line: str) -> str:
         with (folder / "log").open("a") as log:
@@ -54,16 +58,16 @@ def register(folder: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return line
 
-    @durable("three")
     def three(key: str) -> None:
         step("one", note, f"one {key}")
         step("two", two, f"two {key}")
         step("three", note, f"three {key}")
 
-    @durable("killer")
     def killer(key: str) -> None:
         step("one", note, f"one {key}")
         step("die", die, f"die {key}")
+
+    return {"three": three, "killer": killer}
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from orchestrator.dicom import prewarm
 from orchestrator.domain.errors import SettingsError
 from orchestrator.domain.hours import Hours
 from orchestrator.domain.ports import Archive, Committing
-from orchestrator.engine import Engine, Queue, durable
+from orchestrator.engine import Engine, Flow, Queue
 from orchestrator.hooks import HostPlugins
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.delivery import Delivery
@@ -104,9 +104,8 @@ def opened(settings: Settings, destinations: Mapping[str, Destination] | None = 
             observers=plugins,
         )
         inference, delivery = Inference(parts), Delivery(parts)
-        durable("infer")(inference)
-        durable("deliver")(delivery)
-        engine = stack.enter_context(closing(_engine(settings, destinations)))
+        flows = {"infer": inference, "deliver": delivery}
+        engine = stack.enter_context(closing(_engine(settings, destinations, flows)))
         routing = Routing(parts, engine)
         engine.launch()
         threading.Thread(target=prewarm, name="prewarm", daemon=True).start()  # the first SR would cost 0.9 s more
@@ -118,11 +117,12 @@ def opened(settings: Settings, destinations: Mapping[str, Destination] | None = 
         yield host
 
 
-def _engine(settings: Settings, destinations: Iterable[str]) -> Engine:
+def _engine(settings: Settings, destinations: Iterable[str], flows: Mapping[str, Flow]) -> Engine:
     return Engine(
         settings.data.database,
         executor_id=settings.engine.executor_id,
         lock_folder=lock_folder_of(settings),
         queues=[Queue(MODEL_QUEUE, settings.worker.slots), *(Queue(delivery_queue(name), 1) for name in destinations)],
+        flows=flows,
         poll_seconds=settings.engine.poll_seconds,
     )

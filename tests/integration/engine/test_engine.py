@@ -16,7 +16,7 @@ from orchestrator.domain.errors import (
     UnsupportedInput,
 )
 from orchestrator.domain.job import Priority
-from orchestrator.engine import Client, Engine, FlowState, OutsideFlow, Queue, StepRaised, durable, step
+from orchestrator.engine import Client, Engine, Flow, FlowState, OutsideFlow, Queue, StepRaised, step
 from orchestrator.ledger import Ledger
 
 QUEUE = "models"
@@ -25,14 +25,25 @@ PATIENCE_SECONDS = 60.0  # until a test gives up waiting, on a busy machine; non
 
 
 @pytest.fixture
-def make(database_url: str, lock_folder: Path) -> Iterator[Callable[..., Engine]]:
+def flows() -> dict[str, Flow]:
+    """Return the flows of the engines: a test adds its own before the launch."""
+    return {}
+
+
+@pytest.fixture
+def make(database_url: str, lock_folder: Path, flows: dict[str, Flow]) -> Iterator[Callable[..., Engine]]:
     """Return a function that makes an engine, closed at the end of the test."""
     made: list[Engine] = []
 
     def make(concurrency: int = 4, executor_id: str = "a") -> Engine:
         queues = [Queue(QUEUE, concurrency)]
         engine = Engine(
-            database_url, executor_id=executor_id, lock_folder=lock_folder, queues=queues, poll_seconds=0.02
+            database_url,
+            executor_id=executor_id,
+            lock_folder=lock_folder,
+            queues=queues,
+            flows=flows,
+            poll_seconds=0.02,
         )
         made.append(engine)
         return engine
@@ -55,31 +66,33 @@ def run(engine: Client, flow: str, *args: object, key: str = "k") -> FlowState:
     return engine.wait(flow, key, PATIENCE_SECONDS).state
 
 
-def test_a_flow_gets_its_arguments_and_its_steps_results(engine: Engine) -> None:
+def test_a_flow_gets_its_arguments_and_its_steps_results(engine: Engine, flows: dict[str, Flow]) -> None:
     seen: list[object] = []
 
-    @durable("sum")
     def flow(key: str, number: int, more: list[int]) -> None:
         seen.append((key, step("double", lambda: (number * 2, more))))
 
+    flows["sum"] = flow
     assert run(engine, "sum", "k", 21, [1]) is FlowState.FINISHED
     assert seen == [("k", [42, [1]])]  # a tuple is a list after a crash, so it is one before it too
 
 
-def test_a_flow_and_a_key_run_once_for_ever(engine: Engine) -> None:
+def test_a_flow_and_a_key_run_once_for_ever(engine: Engine, flows: dict[str, Flow]) -> None:
     ran: list[str] = []
-    durable("once")(ran.append)
+    flows["once"] = ran.append
     assert run(engine, "once", "first") is FlowState.FINISHED
     assert not engine.enqueue("once", "k", "second", queue=QUEUE, priority=ROUTINE)
     assert run(engine, "once", "third", key="other") is FlowState.FINISHED
     assert ran == ["first", "third"]
 
 
-def test_an_unexpected_exception_is_told_without_its_message(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
-    @durable("faulty")
+def test_an_unexpected_exception_is_told_without_its_message(
+    engine: Engine, caplog: pytest.LogCaptureFixture, flows: dict[str, Flow]
+) -> None:
     def flow() -> None:
         raise ValueError("DOE^JANE")
 
+    flows["faulty"] = flow
     assert run(engine, "faulty") is FlowState.RAISED
     status = engine.status("faulty", "k")
     assert status is not None
@@ -88,49 +101,51 @@ def test_an_unexpected_exception_is_told_without_its_message(engine: Engine, cap
     assert "DOE^JANE" not in caplog.text.replace('raise ValueError("DOE^JANE")', "")
 
 
-def test_a_step_that_raises_is_told_by_the_message_of_our_own_errors(engine: Engine) -> None:
+def test_a_step_that_raises_is_told_by_the_message_of_our_own_errors(engine: Engine, flows: dict[str, Flow]) -> None:
     caught: list[str] = []
 
     def refuse() -> None:
         raise UnsupportedInput("seen on a picture of the knee")
 
-    @durable("refused")
     def flow() -> None:
         try:
             step("read", refuse)
         except StepRaised as refusal:
             caught.append(str(refusal))
 
+    flows["refused"] = flow
     assert run(engine, "refused") is FlowState.FINISHED
     assert caught == ["UnsupportedInput: refused-by-model: seen on a picture of the knee"]
 
 
 @pytest.mark.parametrize("value", [Path("/x"), object(), float("nan"), {1, 2}])
-def test_a_step_that_returns_more_than_references_is_refused(engine: Engine, value: object) -> None:
-    durable("large")(lambda: step("read", lambda: value) and None)
+def test_a_step_that_returns_more_than_references_is_refused(
+    engine: Engine, value: object, flows: dict[str, Flow]
+) -> None:
+    flows["large"] = lambda: step("read", lambda: value) and None
     assert run(engine, "large") is FlowState.RAISED
     status = engine.status("large", "k")
     assert status is not None
     assert status.error.startswith("TypeError at flows.py")
 
 
-def test_a_step_within_a_step_is_refused(engine: Engine) -> None:
-    durable("nested")(lambda: step("outer", lambda: step("inner", lambda: 1)) and None)
+def test_a_step_within_a_step_is_refused(engine: Engine, flows: dict[str, Flow]) -> None:
+    flows["nested"] = lambda: step("outer", lambda: step("inner", lambda: 1)) and None
     assert run(engine, "nested") is FlowState.RAISED
     status = engine.status("nested", "k")
     assert status is not None
     assert "OutsideFlow: step 'inner'" in status.error
 
 
-def test_a_flow_that_raised_can_be_tried_again_any_number_of_times(engine: Engine) -> None:
+def test_a_flow_that_raised_can_be_tried_again_any_number_of_times(engine: Engine, flows: dict[str, Flow]) -> None:
     steps: list[str] = []
 
-    @durable("flaky")
     def flow() -> None:
         step("one", steps.append, "one")
         if len(steps) < 4:
             raise ValueError
 
+    flows["flaky"] = flow
     assert run(engine, "flaky") is FlowState.RAISED
     for expected in (FlowState.RAISED, FlowState.RAISED, FlowState.FINISHED, FlowState.FINISHED):
         engine.again("flaky", "k")
@@ -147,9 +162,9 @@ def test_what_is_queued_or_unknown_is_not_tried_again(make: Callable[..., Engine
         client.again("later", "k")
 
 
-def test_urgent_work_goes_first(make: Callable[..., Engine]) -> None:
+def test_urgent_work_goes_first(make: Callable[..., Engine], flows: dict[str, Flow]) -> None:
     order: list[str] = []
-    durable("ordered")(order.append)
+    flows["ordered"] = order.append
     engine = make(concurrency=1)
     for priority in (Priority.BACKFILL, Priority.ROUTINE, Priority.URGENT, Priority.STAT):
         engine.enqueue("ordered", priority, priority, queue=QUEUE, priority=priority)
@@ -158,15 +173,17 @@ def test_urgent_work_goes_first(make: Callable[..., Engine]) -> None:
     assert order == ["stat", "urgent", "routine", "backfill"]
 
 
-def test_what_was_tried_again_keeps_its_queue_and_its_place(make: Callable[..., Engine]) -> None:
+def test_what_was_tried_again_keeps_its_queue_and_its_place(
+    make: Callable[..., Engine], flows: dict[str, Flow]
+) -> None:
     order: list[str] = []
 
-    @durable("ordered")
     def flow(name: str) -> None:
         order.append(name)
         if order == ["stat"]:
             raise ValueError
 
+    flows["ordered"] = flow
     engine = make(concurrency=1)
     engine.enqueue("ordered", "stat", "stat", queue=QUEUE, priority=Priority.STAT)
     engine.launch()
@@ -179,11 +196,10 @@ def test_what_was_tried_again_keeps_its_queue_and_its_place(make: Callable[..., 
     assert order == ["stat", "stat", "routine"]
 
 
-def test_no_more_flows_run_at_once_than_the_queue_allows(make: Callable[..., Engine]) -> None:
+def test_no_more_flows_run_at_once_than_the_queue_allows(make: Callable[..., Engine], flows: dict[str, Flow]) -> None:
     lock, now, most = threading.Lock(), 0, 0
     pair = threading.Barrier(2, timeout=PATIENCE_SECONDS)  # on a slow disk one could end before the next begins
 
-    @durable("counted")
     def flow() -> None:
         nonlocal now, most
         with lock:
@@ -194,6 +210,7 @@ def test_no_more_flows_run_at_once_than_the_queue_allows(make: Callable[..., Eng
         with lock:
             now -= 1
 
+    flows["counted"] = flow
     engine = make(concurrency=2)
     for number in range(8):
         engine.enqueue("counted", str(number), queue=QUEUE, priority=ROUTINE)
@@ -202,10 +219,12 @@ def test_no_more_flows_run_at_once_than_the_queue_allows(make: Callable[..., Eng
     assert most == 2
 
 
-def test_an_engine_may_be_closed_and_launched_again_and_leaves_no_thread(make: Callable[..., Engine]) -> None:
+def test_an_engine_may_be_closed_and_launched_again_and_leaves_no_thread(
+    make: Callable[..., Engine], flows: dict[str, Flow]
+) -> None:
     before = set(threading.enumerate())
     ran: list[str] = []
-    durable("noted")(ran.append)
+    flows["noted"] = ran.append
     for name in ("first", "second"):
         engine = make()
         run(engine, "noted", name, key=name)
@@ -214,15 +233,15 @@ def test_an_engine_may_be_closed_and_launched_again_and_leaves_no_thread(make: C
     assert set(threading.enumerate()) <= before
 
 
-def test_closing_waits_for_what_runs(engine: Engine) -> None:
+def test_closing_waits_for_what_runs(engine: Engine, flows: dict[str, Flow]) -> None:
     began, ended = threading.Event(), threading.Event()
 
-    @durable("slow")
     def flow() -> None:
         began.set()
         time.sleep(0.3)
         ended.set()
 
+    flows["slow"] = flow
     engine.launch()
     engine.enqueue("slow", "k", queue=QUEUE, priority=ROUTINE)
     assert began.wait(PATIENCE_SECONDS)
@@ -255,8 +274,8 @@ def test_an_executor_id_is_a_plain_name(make: Callable[..., Engine], executor_id
         make(executor_id=executor_id)
 
 
-def test_a_client_of_another_process_sees_and_queues(engine: Engine, database_url: str) -> None:
-    durable("seen")(lambda: None)
+def test_a_client_of_another_process_sees_and_queues(engine: Engine, database_url: str, flows: dict[str, Flow]) -> None:
+    flows["seen"] = lambda: None
     engine.launch()
     with Client(database_url) as client:
         assert client.status("seen", "k") is None
@@ -282,11 +301,11 @@ def test_waiting_has_an_end(make: Callable[..., Engine]) -> None:
         client.wait("never", "k", 0.05)
 
 
-def test_the_engine_and_the_ledger_share_a_database(engine: Engine, ledger: Ledger) -> None:
-    @durable("both")
+def test_the_engine_and_the_ledger_share_a_database(engine: Engine, ledger: Ledger, flows: dict[str, Flow]) -> None:
     def flow(key: str) -> None:
         step("note", lambda: ledger.events.record("note", key, "from a step").sequence)
 
+    flows["both"] = flow
     engine.launch()
     for number in range(20):
         engine.enqueue("both", str(number), str(number), queue=QUEUE, priority=ROUTINE)
@@ -295,8 +314,10 @@ def test_the_engine_and_the_ledger_share_a_database(engine: Engine, ledger: Ledg
     assert len(ledger.events.after()) == 40
 
 
-def test_the_engine_says_nothing_below_a_warning(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
-    durable("quiet")(lambda: None)
+def test_the_engine_says_nothing_below_a_warning(
+    engine: Engine, caplog: pytest.LogCaptureFixture, flows: dict[str, Flow]
+) -> None:
+    flows["quiet"] = lambda: None
     with caplog.at_level(logging.INFO):
         run(engine, "quiet")
         engine.close()

@@ -148,8 +148,8 @@ def test_the_work_of_a_dead_executor_is_taken_over(
     process = start("a")
     until(lambda: "two" in steps(folder))
     other = start("b")
-    small_engine.register(folder)
-    with_eyes = Engine(database_url, executor_id="c", lock_folder=folder / "locks", queues=())
+    flows = small_engine.flows_of(folder)
+    with_eyes = Engine(database_url, executor_id="c", lock_folder=folder / "locks", queues=(), flows=flows)
     with_eyes.launch()
     try:
         assert with_eyes.adopt() == ()  # a is alive

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.domain.errors import InvalidResult
-from orchestrator.engine import OutsideFlow, StepRaised, durable, step
-from orchestrator.engine.flows import describe, registered, remembering
+from orchestrator.engine import OutsideFlow, StepRaised, step
+from orchestrator.engine.flows import describe, remembering
 
 
 class Memory:
@@ -67,12 +67,6 @@ def test_a_step_raises_the_same_before_and_after_a_crash() -> None:
     assert raised.value.__cause__ is None
 
 
-def test_the_newest_flow_of_a_name_counts() -> None:
-    durable("twice")(lambda: None)
-    newest = durable("twice")(lambda: None)
-    assert registered()["twice"] is newest
-
-
 def test_an_error_that_is_not_ours_is_described_without_its_message() -> None:
     try:
         int("DOE^JANE")
@@ -83,6 +77,6 @@ def test_an_error_that_is_not_ours_is_described_without_its_message() -> None:
 
 
 def test_flows_and_ledger_are_imported_without_the_engine() -> None:
-    imports = "from orchestrator.engine import durable, step; from orchestrator.ledger import Ledger"
+    imports = "from orchestrator.engine import step; from orchestrator.ledger import Ledger"
     check = f"{imports}; import sys; assert 'dbos' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
