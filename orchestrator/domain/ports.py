@@ -11,8 +11,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy.typing as npt
 
 from orchestrator.domain.model import ModelDescription
+from orchestrator.domain.records import JobRecord, ObjectRecord
 from orchestrator.domain.result import Result
-from orchestrator.domain.series import Headers, StudyIdentity
+from orchestrator.domain.series import Headers, Series, StudyIdentity
 from orchestrator.domain.volume import Volume
 
 
@@ -186,3 +187,19 @@ class Runner(Protocol):
 
     def kept(self, folder: Path) -> Prediction:
         """Return the prediction that ``predict`` left in the folder, after a restart too."""
+
+
+class Observers(Protocol):
+    """Host plugins: asked for facts and objects, notified of deliveries."""
+
+    def series_facts(self, series: Series) -> Headers:
+        """Return the facts that plugins add for rules."""
+
+    def extra_objects(self, job: JobRecord, result: Result, sources: Sequence[Path]) -> Sequence[Any]:
+        """Return further datasets to send with a result.
+
+        Raises PluginError; the attempt has failed then.
+        """
+
+    def result_delivered(self, job: JobRecord, objects: Sequence[ObjectRecord]) -> None:
+        """Notify plugins that an archive confirmed the objects; their errors are only logged."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -27,12 +27,15 @@ from orchestrator.domain.errors import (
     UnreadableFile,
 )
 from orchestrator.domain.job import LEAVING, JobState
-from orchestrator.domain.ports import ObjectReference
+from orchestrator.domain.ports import ObjectReference, Observers
 from orchestrator.domain.records import ARRIVED, SETTLED, DeliveryRecord, DeliveryState, JobRecord, Note, ObjectRecord
 from orchestrator.domain.series import StudyIdentity
 from orchestrator.engine import Client, describe, frames
+from orchestrator.ledger import Ledger
+from orchestrator.pipeline.destination import Destination, reference
+from orchestrator.pipeline.fetching import Clock, utc_now
+from orchestrator.pipeline.folders import Folders
 from orchestrator.pipeline.outlet import Outlet, may_be_tried
-from orchestrator.pipeline.parts import Destination, Parts, reference
 from orchestrator.pipeline.queueing import delivery_queue
 from orchestrator.pipeline.withdrawal import Withdrawal
 
@@ -45,26 +48,38 @@ NOTHING_THERE = "nothing of the result is there that a note would have to reject
 class Delivery:
     """The durable flow ``deliver`` and the pump that queues what is due."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._withdrawal = Withdrawal(parts)
+    def __init__(
+        self,
+        ledger: Ledger,
+        destinations: Mapping[str, Destination],
+        *,
+        folders: Folders,
+        observers: Observers,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._ledger = ledger
+        self._destinations = destinations
+        self._folders = folders
+        self._observers = observers
+        self._clock = clock
+        self._withdrawal = Withdrawal(ledger, folders)
 
     def take_up(self) -> None:
         """Let nothing wait for what another run was told: the hours or the destination may be others now."""
-        for name in self._parts.destinations:
-            self._parts.ledger.deliveries.recall(name, self._parts.clock())
+        for name in self._destinations:
+            self._ledger.deliveries.recall(name, self._clock())
 
     def queue_due(self, client: Client) -> int:
         """Queue what each destination may get now; return how many there were."""
-        now, queued = self._parts.clock(), 0
-        for name in self._parts.ledger.deliveries.due_destinations(now):
-            if name in self._parts.destinations:
-                rows = Outlet(self._parts.destinations[name], self._parts.ledger).admitted(now)
+        now, queued = self._clock(), 0
+        for name in self._ledger.deliveries.due_destinations(now):
+            if name in self._destinations:
+                rows = Outlet(self._destinations[name], self._ledger).admitted(now)
                 for row in rows:
                     self._queue(client, row, row.attempts + 1)
                 queued += len(rows)
             else:
-                for row in self._parts.ledger.deliveries.due(now, destination=name):
+                for row in self._ledger.deliveries.due(now, destination=name):
                     self._park_unknown(row, row.attempts)
         return queued
 
@@ -73,7 +88,7 @@ class Delivery:
 
     def _queue(self, client: Client, row: DeliveryRecord, attempt: int) -> None:
         key, told = self.attempt_key(row, attempt), (row.job_key, row.destination, attempt, str(row.note))
-        priority = self._parts.ledger.jobs.get(row.job_key).priority
+        priority = self._ledger.jobs.get(row.job_key).priority
         client.enqueue("deliver", key, *told, queue=delivery_queue(row.destination), priority=priority)
 
     @staticmethod
@@ -92,7 +107,7 @@ class Delivery:
 
     def __call__(self, key: str, destination_name: str, attempt: int, note: str = "") -> None:
         """Make one attempt and write down how it ended; an attempt of an earlier version of this names no note."""
-        ledger = self._parts.ledger
+        ledger = self._ledger
         row, job = ledger.deliveries.get(key, destination_name, Note(note)), ledger.jobs.get(key)
         if row.state in ARRIVED:
             self._go_on(row, job)  # killed before it could
@@ -100,17 +115,17 @@ class Delivery:
             return
         elif not row.note and (self._withdrawal.stop_retracted(job) or job.state not in LEAVING):
             self._move(row, DeliveryState.DISCARDED, error=f"the job is {ledger.jobs.get(key).state}")
-        elif may_be_tried(ledger.destinations.get(destination_name), self._parts.clock()):
+        elif may_be_tried(ledger.destinations.get(destination_name), self._clock()):
             self._move(row, DeliveryState.SENDING, error=row.error, attempts=attempt)
             self._attempt(row, job, attempt)
         else:
             self._give_back(row, attempt)
 
     def _move(self, row: DeliveryRecord, state: DeliveryState, **told: Any) -> None:
-        self._parts.ledger.deliveries.move(row.job_key, row.destination, state, note=row.note, **told)
+        self._ledger.deliveries.move(row.job_key, row.destination, state, note=row.note, **told)
 
     def _attempt(self, row: DeliveryRecord, job: JobRecord, attempt: int) -> None:
-        destination = self._parts.destinations[row.destination]
+        destination = self._destinations[row.destination]
         try:
             if self._sent(row, destination, attempt):
                 self._arrived(row, job, destination, attempt)
@@ -126,7 +141,7 @@ class Delivery:
 
     def _give_back(self, row: DeliveryRecord, attempt: int) -> None:
         """Let a result that was queued before its destination went away wait in its place again."""
-        reason, now = f"{row.destination} does not answer; one result at a time tries again", self._parts.clock()
+        reason, now = f"{row.destination} does not answer; one result at a time tries again", self._clock()
         self._move(row, DeliveryState.WAITING, error=reason, next_attempt_at=now, attempts=attempt)
 
     def _sent(self, row: DeliveryRecord, destination: Destination, attempt: int) -> bool:
@@ -140,12 +155,12 @@ class Delivery:
         if not is_sent:
             self._move(row, DeliveryState.DISCARDED, error=NOTHING_THERE, attempts=attempt)
         elif not row.note:
-            self._parts.ledger.jobs.annotate(row.job_key, seconds={"deliver": time.perf_counter() - started})
+            self._ledger.jobs.annotate(row.job_key, seconds={"deliver": time.perf_counter() - started})
         return is_sent
 
     def _arrived(self, row: DeliveryRecord, job: JobRecord, destination: Destination, attempt: int) -> None:
         if not row.note:
-            self._parts.ledger.jobs.annotate(job.key, seconds={"complete": self._waited(job)})
+            self._ledger.jobs.annotate(job.key, seconds={"complete": self._waited(job)})
         state = DeliveryState.UNCONFIRMED if destination.confirm == "none" else DeliveryState.CONFIRMED
         self._move(row, state, confirmed_by=destination.confirm, attempts=attempt)
         self._go_on(row, job)
@@ -158,7 +173,7 @@ class Delivery:
 
     def _waited(self, job: JobRecord) -> float:
         """Return the seconds between the start of the models and the release of the series' results."""
-        series = self._parts.ledger.series.find(job.series_uid, job.revision)
+        series = self._ledger.series.find(job.series_uid, job.revision)
         if series is None or series.released_at is None:
             return 0.0
         return max(0.0, (series.released_at - series.first_seen).total_seconds())
@@ -168,7 +183,7 @@ class Delivery:
 
         What it took before is not sent again.
         """
-        ledger, clock = self._parts.ledger, self._parts.clock
+        ledger, clock = self._ledger, self._clock
         with Outlet(destination, ledger).watched(clock):
             objects = self._objects(row, destination)
             ours = [reference(item) for item in objects]
@@ -199,7 +214,7 @@ class Delivery:
 
         Raises ArchiveRefused where that was never written: the settings asked for other objects then.
         """
-        objects = destination.gets(self._parts.ledger.objects.of_job(job_key, destination.options.form))
+        objects = destination.gets(self._ledger.objects.of_job(job_key, destination.options.form))
         if not objects:
             wanted = setting_text(destination.options.objects)
             raise ArchiveRefused(f"the result was written before {destination.name} was to get {wanted}: run it again")
@@ -210,7 +225,7 @@ class Delivery:
         if row.note:
             self._withdrawal.check(objects[0], destination)
             return
-        job = self._parts.ledger.jobs.get(row.job_key)
+        job = self._ledger.jobs.get(row.job_key)
         held = destination.archive.identity(job.study_uid)
         if held is None:
             raise SourceMissing(f"{destination.name} does not hold study {job.study_uid} yet")
@@ -219,7 +234,7 @@ class Delivery:
             raise IdentityChanged(f"{destination.name} holds the study with another {', '.join(different)}")
         sources = [
             ObjectReference(job.study_uid, job.series_uid, image.sop_uid, image.sop_class)
-            for image in self._parts.ledger.series.instances(job.series_uid, job.revision)
+            for image in self._ledger.series.instances(job.series_uid, job.revision)
         ]
         absent = destination.archive.missing(sources)
         if absent:
@@ -233,19 +248,17 @@ class Delivery:
         if row.note:
             self._note_anew(row, destination, reason, attempt)
             return
-        others = [
-            each for each in self._parts.ledger.deliveries.of_job(row.job_key) if each.destination != row.destination
-        ]
+        others = [each for each in self._ledger.deliveries.of_job(row.job_key) if each.destination != row.destination]
         if row.sent_at or any(each.sent_at or each.state in ARRIVED for each in others):
             where = "there" if row.sent_at else "elsewhere"
             self.park(row, f"{reason}, but the result was already delivered {where}: reject it first", attempt)
             return
-        held = destination.archive.identity(self._parts.ledger.jobs.get(row.job_key).study_uid)
+        held = destination.archive.identity(self._ledger.jobs.get(row.job_key).study_uid)
         if held is None or any(each.state is DeliveryState.SENDING for each in others):
             self.wait(row, reason, attempt)  # another destination may be getting the old objects now
             return
-        self._parts.ledger.objects.put(row.job_key, self._readdressed(row.job_key, held), replace=True)
-        self._parts.ledger.events.record("identity-changed", row.job_key, f"{reason}; the objects were written anew")
+        self._ledger.objects.put(row.job_key, self._readdressed(row.job_key, held), replace=True)
+        self._ledger.events.record("identity-changed", row.job_key, f"{reason}; the objects were written anew")
         self._at_once(row, reason, attempt)
 
     def _note_anew(self, row: DeliveryRecord, destination: Destination, reason: str, attempt: int) -> None:
@@ -254,15 +267,15 @@ class Delivery:
             self.wait(row, f"{reason}, and the note was taken there", attempt)
             return
         self._withdrawal.write_anew(row, destination)
-        self._parts.ledger.events.record("identity-changed", row.job_key, f"{reason}; the note was written anew")
+        self._ledger.events.record("identity-changed", row.job_key, f"{reason}; the note was written anew")
         self._at_once(row, reason, attempt)
 
     def _at_once(self, row: DeliveryRecord, reason: str, attempt: int) -> None:
-        self._move(row, DeliveryState.WAITING, error=reason, next_attempt_at=self._parts.clock(), attempts=attempt)
+        self._move(row, DeliveryState.WAITING, error=reason, next_attempt_at=self._clock(), attempts=attempt)
 
     def _readdressed(self, job_key: str, held: StudyIdentity) -> list[ObjectRecord]:
         """Return the objects for another identity, each form as a set of its own."""
-        objects, outbox = self._parts.ledger.objects.of_all_forms(job_key), self._parts.folders.outbox_of(job_key)
+        objects, outbox = self._ledger.objects.of_all_forms(job_key), self._folders.outbox_of(job_key)
         forms = dict.fromkeys(item.form for item in objects)
         return [
             anew for form in forms for anew in readdress([item for item in objects if item.form == form], held, outbox)
@@ -270,10 +283,10 @@ class Delivery:
 
     def wait(self, row: DeliveryRecord, reason: str, attempt: int) -> None:
         """Make the next attempt later; where attempts have failed for hours, give up."""
-        if row.destination not in self._parts.destinations:
+        if row.destination not in self._destinations:
             self._park_unknown(row, attempt)
             return
-        now, hours = self._parts.clock(), self._parts.destinations[row.destination].retry_hours
+        now, hours = self._clock(), self._destinations[row.destination].retry_hours
         failing_since = row.failing_since or now
         if now - failing_since > timedelta(hours=hours):
             self.park(row, f"given up after {hours:g} h: {reason}", attempt)
@@ -287,17 +300,17 @@ class Delivery:
         self._move(row, DeliveryState.PARKED, error=reason, attempts=attempt)
         if not row.note:
             with suppress(ForbiddenTransition):  # parked for another destination already, or superseded meanwhile
-                self._parts.ledger.jobs.move(row.job_key, JobState.PARKED, reason=f"{row.destination}: {reason}")
+                self._ledger.jobs.move(row.job_key, JobState.PARKED, reason=f"{row.destination}: {reason}")
 
     def _finish(self, job: JobRecord) -> None:
         """End the job once every destination has its objects."""
-        ledger = self._parts.ledger
+        ledger = self._ledger
         states = {row.state for row in ledger.deliveries.of_job(job.key)}
         if not states <= SETTLED or not states & ARRIVED:
             return
         with suppress(ForbiddenTransition):  # done before: an interrupted attempt is being repeated
             done = ledger.jobs.move(job.key, JobState.DONE)
-            self._parts.observers.result_delivered(done, ledger.objects.of_job(job.key))
+            self._observers.result_delivered(done, ledger.objects.of_job(job.key))
 
 
 def _with_advice(refusal: Exception, destination: Destination) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -39,14 +39,15 @@ from orchestrator.domain.errors import (
 )
 from orchestrator.domain.job import ENDED, JobState, job_key
 from orchestrator.domain.model import ModelDescription
-from orchestrator.domain.ports import Prediction
+from orchestrator.domain.ports import Observers, Prediction, Runner
 from orchestrator.domain.records import JobRecord, ObjectRecord
 from orchestrator.domain.result import Result
 from orchestrator.domain.series import Instance, Series
 from orchestrator.domain.volume import Volume
 from orchestrator.engine import describe, frames, step
-from orchestrator.ledger import StoredInstance
-from orchestrator.pipeline.parts import Parts
+from orchestrator.ledger import Ledger, StoredInstance
+from orchestrator.pipeline.destination import Destination, write_options_of
+from orchestrator.pipeline.folders import Folders
 from orchestrator.pipeline.queueing import unused_key
 
 log = logging.getLogger(__name__)
@@ -58,8 +59,20 @@ SERIES_KEPT = 4
 class Inference:
     """The durable flow ``infer``: from the files of a series to DICOM objects in the outbox."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(
+        self,
+        ledger: Ledger,
+        runner: Runner,
+        *,
+        destinations: Mapping[str, Destination],
+        folders: Folders,
+        observers: Observers,
+    ) -> None:
+        self._ledger = ledger
+        self._runner = runner
+        self._destinations = destinations
+        self._folders = folders
+        self._observers = observers
         self._series = lru_cache(maxsize=SERIES_KEPT)(self._read_series)
 
     def __call__(self, key: str) -> None:
@@ -77,19 +90,19 @@ class Inference:
     def infer(self, key: str) -> None:
         """Read the series into volumes, run the model on each, keep the results in the scratch folder."""
         job, model = self._job_and_model(key)
-        self._parts.runner.check_device(model.name)
-        self._parts.folders.clear_scratch(key)
+        self._runner.check_device(model.name)
+        self._folders.clear_scratch(key)
         read_seconds = infer_seconds = 0.0
         device = ""
         for number, grid in enumerate(self._grids(job, model)):
-            folder = self._parts.folders.part_of(key, number)
+            folder = self._folders.part_of(key, number)
             started = time.perf_counter()
-            volume = fill(grid, self._parts.runner.allocate(folder, grid.shape, grid.dtype))
+            volume = fill(grid, self._runner.allocate(folder, grid.shape, grid.dtype))
             read_seconds += time.perf_counter() - started
             prediction = self._predict(model.name, volume, folder)
             infer_seconds += prediction.seconds
             device = prediction.device
-        self._parts.ledger.jobs.annotate(key, device=device, seconds={"read": read_seconds, "infer": infer_seconds})
+        self._ledger.jobs.annotate(key, device=device, seconds={"read": read_seconds, "infer": infer_seconds})
 
     def _predict(self, model: str, volume: Volume, folder: Path) -> Prediction:
         """Return the prediction; a process that died is given one more chance.
@@ -98,26 +111,26 @@ class Inference:
         itself does it again, and then the attempt fails.
         """
         try:
-            return self._parts.runner.predict(model, volume, folder)
+            return self._runner.predict(model, volume, folder)
         except (WorkerCrashed, WorkerOutOfMemory) as fault:
             log.warning("%s is tried once more: %s", model, fault)
-            return self._parts.runner.predict(model, volume, folder)
+            return self._runner.predict(model, volume, folder)
 
     def write(self, key: str) -> None:
         """Turn the kept results into checked DICOM objects in the outbox, in each form, and tell the ledger."""
         started = time.perf_counter()
         job, model = self._job_and_model(key)
-        kept, folder = self._kept(job, model), self._parts.folders.outbox_of(key)
+        kept, folder = self._kept(job, model), self._folders.outbox_of(key)
         extra = self._extra(job, kept)
-        predecessors = self._parts.ledger.withdrawals.settle_predecessors(key)
+        predecessors = self._ledger.withdrawals.settle_predecessors(key)
         objects: list[ObjectRecord] = []
-        for options in self._parts.forms:
+        for options in write_options_of(self._destinations.values()):
             earlier = predecessors.get(options.form)
             objects += write_objects(kept, job=job, model=model, folder=folder, options=options, predecessor=earlier)
             objects += store_plugin_objects(extra, grid=kept[0][0], job_key=key, folder=folder, options=options)
-        self._parts.ledger.objects.put(key, objects, replace=True)
-        summary = summarize(self._parts.ledger.objects.of_job(key))
-        self._parts.ledger.jobs.annotate(
+        self._ledger.objects.put(key, objects, replace=True)
+        summary = summarize(self._ledger.objects.of_job(key))
+        self._ledger.jobs.annotate(
             key,
             findings=summary.findings,
             measurements=summary.measurements,
@@ -130,28 +143,28 @@ class Inference:
         return [
             dataset
             for grid, result in kept
-            for dataset in self._parts.observers.extra_objects(
+            for dataset in self._observers.extra_objects(
                 job, result, list(dict.fromkeys(frame.path for frame in grid.frames))
             )
         ]
 
     def hand_over(self, key: str) -> None:
         """Open the review and queue the deliveries, which leave once the series is released; twice changes nothing."""
-        ledger = self._parts.ledger
-        self._parts.folders.clear_scratch(key)
+        ledger = self._ledger
+        self._folders.clear_scratch(key)
         if self._is_held(ledger.jobs.get(key)) or not self._move(key, JobState.DELIVERING):
             return
         ledger.reviews.open(key, datetime.now(UTC))
-        for destination in self._parts.destinations:
+        for destination in self._destinations:
             ledger.deliveries.add(key, destination)
-        if not self._parts.destinations:
+        if not self._destinations:
             self._move(key, JobState.DONE, "no destination is set; the objects stay in the outbox")
 
     def _begin(self, key: str) -> JobRecord | None:
-        job = self._parts.ledger.jobs.get(key)
+        job = self._ledger.jobs.get(key)
         if job.state in ENDED:
             return None
-        model = self._parts.runner.models().get(job.model)
+        model = self._runner.models().get(job.model)
         if model is not None and model.digest != job.model_digest and job.state is not JobState.DELIVERING:
             self._replace(job, model)
             return None
@@ -163,7 +176,7 @@ class Inference:
 
     def _is_held(self, job: JobRecord) -> bool:
         """Return whether the job is held since its model was retracted; what it has found leaves for nowhere."""
-        order = self._parts.ledger.withdrawals.find_order(job.model, job.model_version)
+        order = self._ledger.withdrawals.find_order(job.model, job.model_version)
         if order is None or job.state is JobState.DELIVERING:  # that far, its deliveries are stopped
             return False
         self._move(job.key, JobState.HELD, order.why_held)
@@ -175,7 +188,7 @@ class Inference:
         Somebody mended, updated or installed it meanwhile. The key of a job names the model's digest, so
         that a result always says what made it.
         """
-        ledger, now = self._parts.ledger, datetime.now(UTC)
+        ledger, now = self._ledger, datetime.now(UTC)
         successor = replace(
             job,
             key=unused_key(ledger, job_key(ledger.series.instances(job.series_uid, job.revision), model, job.purpose)),
@@ -213,22 +226,22 @@ class Inference:
         return None
 
     def _end(self, key: str, state: JobState, reason: str) -> None:
-        self._parts.folders.clear_scratch(key)
+        self._folders.clear_scratch(key)
         self._move(key, state, reason)
 
     def _move(self, key: str, state: JobState, reason: str = "") -> bool:
         """Return False where a newer revision superseded the job meanwhile: then nothing is to be done."""
         try:
-            self._parts.ledger.jobs.move(key, state, reason=reason)
+            self._ledger.jobs.move(key, state, reason=reason)
         except ForbiddenTransition:
-            if self._parts.ledger.jobs.get(key).state in ENDED:
+            if self._ledger.jobs.get(key).state in ENDED:
                 return False
             raise
         return True
 
     def _job_and_model(self, key: str) -> tuple[JobRecord, ModelDescription]:
-        job = self._parts.ledger.jobs.get(key)
-        model = self._parts.runner.models().get(job.model)
+        job = self._ledger.jobs.get(key)
+        model = self._runner.models().get(job.model)
         if model is None or model.digest != job.model_digest:
             raise UnknownRecord(
                 f"model {job.model} {job.model_version} is not installed here; see: orchestrator plugins; "
@@ -243,7 +256,7 @@ class Inference:
 
     def _kept(self, job: JobRecord, model: ModelDescription) -> list[tuple[Grid, Result]]:
         return [
-            (grid, _with_notes(self._parts.runner.kept(self._parts.folders.part_of(job.key, number))))
+            (grid, _with_notes(self._runner.kept(self._folders.part_of(job.key, number))))
             for number, grid in enumerate(self._grids(job, model))
         ]
 
@@ -252,7 +265,7 @@ class Inference:
 
         Raises OrchestratorError where a file is not what was received.
         """
-        stored = self._parts.ledger.series.instances(series_uid, revision)
+        stored = self._ledger.series.instances(series_uid, revision)
         instances = tuple(map(_read_source, stored))
         changed = [row.sop_uid for row, now in zip(stored, instances, strict=True) if row.digest != now.digest]
         if changed:

@@ -17,7 +17,7 @@ from orchestrator.domain.job import Priority
 from orchestrator.domain.records import DeliveryRecord, DestinationRecord, Note
 from orchestrator.domain.result import Urgency
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.parts import Destination
+from orchestrator.pipeline.destination import Destination
 
 AHEAD = 8
 """Results that are queued at once: enough to keep the queue busy, and few to take back when it goes away."""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from orchestrator.dicom import gather
 from orchestrator.domain.job import JobState, Priority, Purpose, job_key
 from orchestrator.domain.model import ModelDescription
+from orchestrator.domain.ports import Observers, Runner
 from orchestrator.domain.records import JobRecord, SeriesRecord, SeriesState
 from orchestrator.domain.series import Headers, Instance, Series, series_digest
 from orchestrator.engine import Client
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.facts import facts_of_series
-from orchestrator.pipeline.parts import Parts
+from orchestrator.pipeline.folders import Folders
 from orchestrator.pipeline.queueing import queue_job, unused_key
-from orchestrator.rules import Match, select_ledger_facts
+from orchestrator.rules import Match, RuleSet, select_ledger_facts
 
 UNDELIVERED = frozenset(JobState) - {JobState.DONE, JobState.SUPERSEDED}
 
@@ -23,9 +25,22 @@ UNDELIVERED = frozenset(JobState) - {JobState.DONE, JobState.SUPERSEDED}
 class Routing:
     """Turns complete series into ledger rows and queued jobs; every call may be repeated after a crash."""
 
-    def __init__(self, parts: Parts, client: Client) -> None:
-        self._parts = parts
+    def __init__(
+        self,
+        ledger: Ledger,
+        client: Client,
+        *,
+        runner: Runner,
+        rules: Callable[[], RuleSet],
+        folders: Folders,
+        observers: Observers,
+    ) -> None:
+        self._ledger = ledger
         self._client = client
+        self._runner = runner
+        self._rules = rules
+        self._folders = folders
+        self._observers = observers
 
     def admit(
         self,
@@ -42,14 +57,14 @@ class Routing:
         only_rule: the rule that a backfill works off; no other counts then, and live work goes first.
         """
         series_uid = next(iter(instances)).series_uid
-        newest, digest = self._parts.ledger.series.find(series_uid), series_digest(instances)
+        newest, digest = self._ledger.series.find(series_uid), series_digest(instances)
         if newest is not None and newest.state is not SeriesState.SUPERSEDED and newest.digest == digest:
             record, series = newest, gather(tuple(instances), revision=newest.revision, host_facts=host_facts)
         else:
             revision = newest.revision + 1 if newest is not None else 1
             series = gather(tuple(instances), revision=revision, host_facts=host_facts)
             record = self._record(series, source=source, reason=reason)
-            self._parts.ledger.series.put(record, series.instances)
+            self._ledger.series.put(record, series.instances)
             if newest is not None:
                 self.supersede(newest)
         self._route(series, only_rule)
@@ -58,18 +73,18 @@ class Routing:
     def release(self, series_uid: str, revision: int, reason: str) -> None:
         """Let the results of this revision leave."""
         now = datetime.now(UTC)
-        self._parts.ledger.series.move(series_uid, revision, SeriesState.RELEASED, complete_by=reason, at=now)
-        self._parts.ledger.deliveries.release(series_uid, revision, now)
+        self._ledger.series.move(series_uid, revision, SeriesState.RELEASED, complete_by=reason, at=now)
+        self._ledger.deliveries.release(series_uid, revision, now)
 
     def supersede(self, older: SeriesRecord) -> None:
         """End what is not delivered of an older revision; what is delivered is flagged as stale."""
-        ledger = self._parts.ledger
+        ledger = self._ledger
         for job in ledger.jobs.search(series_uid=older.series_uid):
             if job.revision > older.revision:
                 continue
             if job.state in UNDELIVERED:
                 ledger.jobs.move(job.key, JobState.SUPERSEDED, reason="the series changed before the result left")
-                self._parts.folders.clear_scratch(job.key)
+                self._folders.clear_scratch(job.key)
             elif job.state is JobState.DONE:
                 ledger.events.record("result-stale", job.key, "the series changed after the result was delivered")
         ledger.series.move(older.series_uid, older.revision, SeriesState.SUPERSEDED)
@@ -91,14 +106,14 @@ class Routing:
 
     def _route(self, series: Series, only_rule: str) -> None:
         facts = facts_of_series(
-            series, plugin_facts=self._parts.observers.series_facts, own_objects=self._parts.ledger.objects.known
+            series, plugin_facts=self._observers.series_facts, own_objects=self._ledger.objects.known
         )
-        rules = self._parts.rules()
+        rules = self._rules()
         matches = rules.match(facts)
         if only_rule:
             matches = tuple(replace(match, priority=Priority.BACKFILL) for match in matches if match.rule == only_rule)
         explanation = rules.explain(facts)
-        self._parts.ledger.series.explain(
+        self._ledger.series.explain(
             series.series_uid,
             series.revision,
             matched=bool(matches),
@@ -106,13 +121,13 @@ class Routing:
             facts=select_ledger_facts(facts),
         )
         for job in self._jobs(series, matches):
-            self._parts.ledger.jobs.add(job)
-            if self._parts.ledger.jobs.get(job.key).state is JobState.WAITING:
+            self._ledger.jobs.add(job)
+            if self._ledger.jobs.get(job.key).state is JobState.WAITING:
                 queue_job(self._client, job)
 
     def _jobs(self, series: Series, matches: Collection[Match]) -> Iterator[JobRecord]:
         """Yield one job for each model; where two rules name a model, the more urgent one counts."""
-        models = self._parts.runner.models()
+        models = self._runner.models()
         chosen: dict[str, Match] = {}
         for match in sorted(matches, key=lambda match: match.priority.rank):
             for name in match.models:
@@ -129,7 +144,7 @@ class Routing:
             state, reason = JobState.FAILED, f"model {name!r} is not installed here; see: orchestrator models list"
         described = model or ModelDescription(name=name, version="", digest="")
         return JobRecord(
-            key=unused_key(self._parts.ledger, job_key(series.instances, described, Purpose.LIVE)),
+            key=unused_key(self._ledger, job_key(series.instances, described, Purpose.LIVE)),
             series_uid=series.series_uid,
             revision=series.revision,
             study_uid=series.study_uid,

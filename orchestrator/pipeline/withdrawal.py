@@ -25,7 +25,9 @@ from orchestrator.domain.records import (
 )
 from orchestrator.domain.review import ReviewState
 from orchestrator.domain.series import Headers, StudyIdentity
-from orchestrator.pipeline.parts import Destination, Parts, reference
+from orchestrator.ledger import Ledger
+from orchestrator.pipeline.destination import Destination, reference
+from orchestrator.pipeline.folders import Folders
 
 _STATES = {Note.SUPERSEDED: ReviewState.SUPERSEDED, Note.RETRACTED: ReviewState.RETRACTED}
 
@@ -33,19 +35,20 @@ _STATES = {Note.SUPERSEDED: ReviewState.SUPERSEDED, Note.RETRACTED: ReviewState.
 class Withdrawal:
     """Follows up what arrived, and writes the notes."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, ledger: Ledger, folders: Folders) -> None:
+        self._ledger = ledger
+        self._folders = folders
 
     def follow_up(self, job: JobRecord) -> None:
         """Let notes be owed for what the arrival of this job's result replaced; twice changes nothing."""
-        verdict = self._parts.ledger.reviews.newest(job.key)
+        verdict = self._ledger.reviews.newest(job.key)
         if verdict is not None and verdict.state is ReviewState.RETRACTED:
-            self._parts.ledger.withdrawals.retract(verdict)  # it was on its way when it was retracted
-        self._parts.ledger.withdrawals.follow_up(job.key)
+            self._ledger.withdrawals.retract(verdict)  # it was on its way when it was retracted
+        self._ledger.withdrawals.follow_up(job.key)
 
     def stop_retracted(self, job: JobRecord) -> bool:
         """Return whether the job's result is retracted, as one is that was written while the order was given."""
-        ledger = self._parts.ledger
+        ledger = self._ledger
         order = ledger.withdrawals.find_order(job.model, job.model_version)
         if order is None or not order.concerns(ledger.reviews.of_job(job.key)):
             return False
@@ -59,7 +62,7 @@ class Withdrawal:
         Raises Unconfirmed while the result itself is under way; SourceMissing where the archive lacks the study;
         UnreadableFile where nobody says whose the objects are.
         """
-        written = self._parts.ledger.withdrawals.note_object(row)
+        written = self._ledger.withdrawals.note_object(row)
         if written is not None and written.path.exists():
             return written
         return self._write(row, destination, self._identity(row, destination))
@@ -80,13 +83,13 @@ class Withdrawal:
     def _write(
         self, row: DeliveryRecord, destination: Destination, identity: StudyIdentity | None
     ) -> ObjectRecord | None:
-        ledger, job = self._parts.ledger, self._parts.ledger.jobs.get(row.job_key)
+        ledger, job = self._ledger, self._ledger.jobs.get(row.job_key)
         followers = ledger.withdrawals.followers(job.key, row.destination)
         objects = [item for item in self._there(row, destination) if not _is_followed(item, row.note, followers)]
         if not objects:
             return None
         verdict = next(each for each in reversed(ledger.reviews.of_job(job.key)) if each.state is _STATES[row.note])
-        folder, newer = self._parts.folders.outbox_of(job.key), _in_words(followers) or job.reason
+        folder, newer = self._folders.outbox_of(job.key), _in_words(followers) or job.reason
         told: dict[str, Any] = {"identity": identity, "study": self._study(objects, destination), "newer": newer}
         note = withdraw(objects, row.note, job=job, verdict=verdict, folder=folder, **told)
         ledger.withdrawals.put_note(row, note)
@@ -104,7 +107,7 @@ class Withdrawal:
 
     def _there(self, row: DeliveryRecord, destination: Destination) -> list[ObjectRecord]:
         """Return the objects of the result that the destination has, as far as anybody knows."""
-        ledger = self._parts.ledger
+        ledger = self._ledger
         result = ledger.deliveries.get(row.job_key, row.destination)
         if result.state is DeliveryState.SENDING:
             raise Unconfirmed(f"the result itself is on its way to {row.destination}")
@@ -123,7 +126,7 @@ class Withdrawal:
         """Return patient and study as the archive holds them, None where it is not to be asked."""
         if not destination.ask:
             return None
-        study_uid = self._parts.ledger.jobs.get(row.job_key).study_uid
+        study_uid = self._ledger.jobs.get(row.job_key).study_uid
         held = destination.archive.identity(study_uid)
         if held is None:
             raise SourceMissing(f"{destination.name} does not hold study {study_uid} now")

@@ -22,8 +22,9 @@ from orchestrator.engine import Engine, Flow, Queue
 from orchestrator.hooks import HostPlugins
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.delivery import Delivery
+from orchestrator.pipeline.destination import Destination
 from orchestrator.pipeline.flow import Inference
-from orchestrator.pipeline.parts import Destination, Folders, Parts
+from orchestrator.pipeline.folders import Folders
 from orchestrator.pipeline.queueing import MODEL_QUEUE, delivery_queue
 from orchestrator.pipeline.reconcile import CARE_SECONDS, Care
 from orchestrator.pipeline.routing import Routing
@@ -45,9 +46,9 @@ class Host:
     workers: Workers
     plugins: HostPlugins
     rules: RulesFile
-    parts: Parts
+    destinations: Mapping[str, Destination]
+    folders: Folders
     routing: Routing
-    delivery: Delivery
 
 
 def data_folders(settings: Settings) -> Folders:
@@ -95,21 +96,15 @@ def opened(settings: Settings, destinations: Mapping[str, Destination] | None = 
         rules = RulesFile(settings.rules.file, models=workers.models(), extra_facts=plugins.facts)
         if destinations is None:
             destinations = destinations_of(settings, plugins)
-        parts = Parts(
-            ledger=ledger,
-            runner=workers,
-            rules=rules.current,
-            destinations=destinations,
-            folders=data_folders(settings),
-            observers=plugins,
-        )
-        inference, delivery = Inference(parts), Delivery(parts)
+        folders = data_folders(settings)
+        inference = Inference(ledger, workers, destinations=destinations, folders=folders, observers=plugins)
+        delivery = Delivery(ledger, destinations, folders=folders, observers=plugins)
         flows = {"infer": inference, "deliver": delivery}
         engine = stack.enter_context(closing(_engine(settings, destinations, flows)))
-        routing = Routing(parts, engine)
+        routing = Routing(ledger, engine, runner=workers, rules=rules.current, folders=folders, observers=plugins)
         engine.launch()
         threading.Thread(target=prewarm, name="prewarm", daemon=True).start()  # the first SR would cost 0.9 s more
-        host = Host(settings, ledger, engine, workers, plugins, rules, parts, routing, delivery)
+        host = Host(settings, ledger, engine, workers, plugins, rules, destinations, folders, routing)
         delivery.take_up()
         stack.enter_context(PeriodicTask("deliveries", DELIVERY_SECONDS, lambda: delivery.queue_due(engine)))
         care = Care(ledger, engine, delivery, workers, settings.worker.idle_seconds)

@@ -55,8 +55,8 @@ def flows() -> Flows:
 @pytest.fixture
 def care(ledger: Ledger, flows: Flows) -> Care:
     pacs = SimpleNamespace(retry_hours=1e6)
-    parts = SimpleNamespace(ledger=ledger, destinations={"pacs": pacs}, clock=lambda: datetime.now(UTC))
-    return Care(ledger, flows, Delivery(parts), SimpleNamespace(), 900.0)  # type: ignore[arg-type]
+    delivery = Delivery(ledger, {"pacs": pacs}, folders=None, observers=None)  # type: ignore[arg-type,dict-item]
+    return Care(ledger, flows, delivery, SimpleNamespace(), 900.0)  # type: ignore[arg-type]
 
 
 def job_in(ledger: Ledger, *states: JobState) -> None:

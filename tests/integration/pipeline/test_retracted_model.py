@@ -15,7 +15,7 @@ from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.records import RetractionRecord
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.flow import Inference
-from orchestrator.pipeline.parts import Folders, Parts
+from orchestrator.pipeline.folders import Folders
 from tests.data.records import NOON, add_jobs, job_record, key_of
 
 KEY = key_of("job")
@@ -37,7 +37,7 @@ def inference(ledger: Ledger, folder: Path, digest: str = FAULTY.model_digest, v
     model = ModelDescription(name=FAULTY.model, version=version, digest=digest)
     runner = SimpleNamespace(models=lambda: {FAULTY.model: model})
     folders, destinations = Folders(folder, folder), {"pacs": SimpleNamespace()}
-    return Inference(Parts(ledger, runner, None, destinations, folders, None))  # type: ignore[arg-type]
+    return Inference(ledger, runner, destinations=destinations, folders=folders, observers=None)  # type: ignore[arg-type]
 
 
 def test_a_job_of_the_version_is_held_when_its_turn_comes(ledger: Ledger, tmp_path: Path) -> None:

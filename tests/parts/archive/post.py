@@ -15,7 +15,8 @@ from orchestrator.domain.records import SeriesState
 from orchestrator.domain.result import Result
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.delivery import Delivery
-from orchestrator.pipeline.parts import Destination, Folders, Parts
+from orchestrator.pipeline.destination import Destination
+from orchestrator.pipeline.folders import Folders
 from tests.data.records import NOON, add_jobs, job_record, key_of, series_record
 from tests.parts.dicom.written import one_segment, write_result
 
@@ -38,9 +39,7 @@ class Post:
         """The flow as after a restart: it remembers nothing."""
         observers = SimpleNamespace(result_delivered=lambda *_: None)
         folders, destinations = Folders(self.outbox, self.outbox), self.destinations()
-        return Delivery(
-            Parts(self.ledger, None, None, destinations, folders, observers, clock=lambda: self.now)  # type: ignore[arg-type]
-        )
+        return Delivery(self.ledger, destinations, folders=folders, observers=observers, clock=lambda: self.now)  # type: ignore[arg-type]
 
     def run(self, lasting: timedelta = timedelta(), every: timedelta = SECOND) -> None:
         """Queue what is due and run it, one attempt at a time, while the time passes."""

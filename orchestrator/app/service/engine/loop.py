@@ -23,6 +23,7 @@ from orchestrator.archive import Arrival, Listener
 from orchestrator.config import Settings
 from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.series import Instance
+from orchestrator.pipeline.fetching import utc_now
 from orchestrator.pipeline.intake import Intake
 from orchestrator.pipeline.queueing import MODEL_QUEUE
 from orchestrator.pipeline.review_documents import ReviewDocuments
@@ -86,9 +87,9 @@ def review_documents(host: hosting.Host) -> Iterator[ReviewDocuments | None]:
     verdicts = Verdicts(
         host.ledger,
         trusted,
-        destinations=host.parts.destinations,
+        destinations=host.destinations,
         review_changed=host.plugins.review_changed,
-        clock=host.parts.clock,
+        clock=utc_now,
         second_reader=SecondReader(settings.review.second_reader),
     )
 
@@ -102,5 +103,5 @@ def review_documents(host: hosting.Host) -> Iterator[ReviewDocuments | None]:
 def make_room(host: hosting.Host) -> int:
     """Return how many old, settled series and results lost their files."""
     settings = host.settings
-    outbox = host.parts.folders.outbox
+    outbox = host.folders.outbox
     return retention.make_room(host.ledger, spool_of(settings), outbox, settings.data.retain_days)

@@ -14,7 +14,7 @@ from orchestrator.dicom import Syntax, WriteOptions
 from orchestrator.domain.errors import SettingsError
 from orchestrator.domain.hours import Hours
 from orchestrator.hooks import HostPlugins
-from orchestrator.pipeline.parts import Destination
+from orchestrator.pipeline.destination import Destination
 
 
 def destination(folder: Path, **values: Any) -> Destination:

@@ -1,0 +1,36 @@
+"""The folders of a job's files: volumes while a model runs, objects until they are delivered."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where the flow keeps its files: ``scratch`` while a model runs, ``outbox`` what is to be sent."""
+
+    scratch: Path
+    outbox: Path
+
+    def scratch_of(self, job_key: str) -> Path:
+        """Return the folder of a job's volume and raw result."""
+        return self.scratch / job_key
+
+    def part_of(self, job_key: str, number: int) -> Path:
+        """Return the folder of one volume of a job and of its raw result."""
+        return self.scratch_of(job_key) / f"part-{number}"
+
+    @staticmethod
+    def job_of(part: Path) -> str:
+        """Return the key of the job that a folder of ``part_of`` belongs to."""
+        return part.parent.name
+
+    def outbox_of(self, job_key: str) -> Path:
+        """Return the folder of a job's DICOM objects."""
+        return self.outbox / job_key
+
+    def clear_scratch(self, job_key: str) -> None:
+        """Remove a job's volume and raw result; nothing there is fine."""
+        shutil.rmtree(self.scratch_of(job_key), ignore_errors=True)
