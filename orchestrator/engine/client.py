@@ -22,6 +22,7 @@ STEPS_VERSION = "1"
 """Raised only when the steps of a flow change: work in flight under another version is left alone."""
 _QUEUE = "queue"  # the attribute that remembers a flow's queue, which a parked flow has lost
 
+log = logging.getLogger(__name__)
 logging.getLogger("dbos").addHandler(logging.NullHandler())  # else it would print to the console on its own
 
 
@@ -145,6 +146,11 @@ class Client:
         """Return the flows that were started and have not ended, with their executor, alive or not."""
         return self._listed("PENDING")
 
+    def active(self) -> tuple[FlowStatus, ...]:
+        """Return the flows of this STEPS_VERSION that are queued or running."""
+        found = self._dbos.list_workflows(status=_ACTIVE, load_input=False, load_output=False)
+        return tuple(_status(each) for each in found if each.app_version == STEPS_VERSION)
+
     def stranded(self) -> tuple[FlowStatus, ...]:
         """Return the flows that wait for a program with another STEPS_VERSION."""
         found = self._dbos.list_workflows(status=_ACTIVE, load_input=False, load_output=False)
@@ -171,6 +177,11 @@ class Client:
             found = self._found(flow.flow, flow.key)
             if found is not None:
                 self._dbos.resume_workflow(found.workflow_id, queue_name=_queue(found))
+
+    def _cancel(self, flows: Iterable[FlowStatus]) -> None:
+        for flow in flows:
+            log.warning("flow %s of %s is cancelled: this version has no such flow", flow.flow, flow.key)
+            self._dbos.cancel_workflow(flow_id(flow.flow, flow.key))
 
     def _listed(self, status: str) -> tuple[FlowStatus, ...]:
         found = self._dbos.list_workflows(status=status, app_version=STEPS_VERSION, load_input=False)

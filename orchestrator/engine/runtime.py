@@ -72,7 +72,8 @@ class Engine(Client):
         try:
             self._take_id()
             self._forgive_attempts()
-            self._tell_of_stranded_flows()
+            self._warn_of_stranded_flows()
+            self._cancel_unknown_flows()
             self._declare_queues()
             self._start()
         except BaseException:
@@ -138,9 +139,14 @@ class Engine(Client):
             self._requeue([flow for flow in self.running() if flow.executor_id == self._executor_id])
             self._closed_mark.unlink()
 
-    def _tell_of_stranded_flows(self) -> None:
+    def _warn_of_stranded_flows(self) -> None:
         for flow in self.stranded():
-            log.warning("flow %s of %s waits for a program whose flows have its steps", flow.flow, flow.key)
+            log.warning("flow %s of %s was queued by another version; not run here", flow.flow, flow.key)
+
+    def _cancel_unknown_flows(self) -> None:
+        """Cancel the flows that earlier versions had and no program runs any more."""
+        if self._flows:  # a process that only adopts work knows no flows
+            self._cancel([flow for flow in self.active() if flow.flow not in self._flows])
 
     def _declare_queues(self) -> None:
         for queue in self._queues:

@@ -78,11 +78,55 @@ class DeliveryRepository(Repository):
                 connection.scalars(sa.select(tables.deliveries.c.destination).distinct().where(_is_due(now)))
             )
 
-    def sending(self, limit: int = 50) -> tuple[DeliveryRecord, ...]:
-        """Return the deliveries that are on their way now."""
-        query = delivery_query().where(tables.deliveries.c.state == DeliveryState.SENDING).limit(limit)
+    def claim(self, row: DeliveryRecord) -> DeliveryRecord | None:
+        """Return the delivery as its next attempt begins; None where it changed since ``row`` was read.
+
+        Of several processes that claim the same row, one gets it.
+        """
+        with self._database.writing() as connection:
+            before = _lock_delivery(connection, row.job_key, row.destination, row.note)
+            if before.state is not DeliveryState.WAITING or before.attempts != row.attempts:
+                return None
+            after = replace(before, state=DeliveryState.SENDING, attempts=before.attempts + 1)
+            update_delivery(connection, after)
+            count = sa.update(tables.deliveries).where(is_delivery(row.job_key, row.destination, row.note))
+            connection.execute(count.values(starts=tables.deliveries.c.starts + 1))
+            tell_of_delivery(connection, after, moved(before.state, after.state, before.error))
+            return after
+
+    def unfinished(self, destination: str) -> tuple[tuple[DeliveryRecord, int], ...]:
+        """Return the deliveries whose attempt began and did not end, and how many such attempts there were in a row.
+
+        An attempt ends with its move to another state; one that arrived ends with ``end_attempt``.
+        """
+        table = tables.deliveries
+        arrived = sa.and_(table.c.state.in_(ARRIVED), table.c.starts > 0)
+        query = sa.select(*columns(DeliveryRecord, table), table.c.starts).where(table.c.destination == destination)
+        query = query.where(sa.or_(table.c.state == DeliveryState.SENDING, arrived))
         with self._database.reading() as connection:
-            return records(connection, DeliveryRecord, query)
+            rows = [dict(row) for row in connection.execute(query.order_by(table.c.job_key)).mappings()]
+        starts = [row.pop("starts") for row in rows]
+        return tuple(zip((DeliveryRecord(**row) for row in rows), starts, strict=True))
+
+    def sending_destinations(self) -> frozenset[str]:
+        """Return the destinations to which a delivery is under way."""
+        table = tables.deliveries
+        query = sa.select(table.c.destination).distinct().where(table.c.state == DeliveryState.SENDING)
+        with self._database.reading() as connection:
+            return frozenset(connection.scalars(query))
+
+    def end_attempt(self, row: DeliveryRecord) -> None:
+        """Record that everything that follows from an arrival is done."""
+        self._reset_starts(is_delivery(row.job_key, row.destination, row.note))
+
+    def forgive(self, destination: str) -> None:
+        """Count no attempt of those under way: their process ends on request, not because of them."""
+        table = tables.deliveries
+        self._reset_starts(sa.and_(table.c.destination == destination, table.c.state == DeliveryState.SENDING))
+
+    def _reset_starts(self, which: sa.ColumnElement[bool]) -> None:
+        with self._database.writing() as connection:
+            connection.execute(sa.update(tables.deliveries).where(which).values(starts=0))
 
     def postpone(self, job_key: str, destination: str, until: datetime, reason: str, note: Note = Note.NONE) -> None:
         """Let a waiting delivery wait longer, for a reason that is no failure; nothing where it waits no more.
@@ -124,10 +168,12 @@ class DeliveryRepository(Repository):
         attempts: int | None = None,
         failing_since: datetime | None = None,
         note: Note = Note.NONE,
+        ends_attempt: bool = True,
     ) -> DeliveryRecord:
         """Return the delivery in its new state; next_attempt_at, attempts and failing_since stay where None.
 
-        What was given up and waits again has not failed yet.
+        A parked or discarded delivery that waits again has no failures yet.
+        ends_attempt: False where the attempt ended without a result, or more follows from its arrival.
         Raises UnknownRecord; ForbiddenTransition where DELIVERY_MOVES lacks the move.
         """
         with self._database.writing() as connection:
@@ -143,7 +189,7 @@ class DeliveryRepository(Repository):
             )
             if state in ARRIVED:
                 after = replace(after, confirmed_at=now(), confirmed_by=confirmed_by)
-            update_delivery(connection, after)
+            update_delivery(connection, after, ends_attempt=ends_attempt)
             tell_of_delivery(connection, after, moved(before.state, state, error))
             return after
 
@@ -159,8 +205,7 @@ def open_delivery(connection: sa.Connection, record: DeliveryRecord) -> bool:
         before = _lock_delivery(connection, record.job_key, record.destination, record.note)
         if before.state is not DeliveryState.DISCARDED:
             return False
-        # its attempts stay: each attempt is a flow that runs once
-        update_delivery(connection, replace(record, attempts=before.attempts))
+        update_delivery(connection, replace(record, attempts=before.attempts), ends_attempt=True)
     tell_of_delivery(connection, record)
     return True
 
@@ -173,10 +218,11 @@ def deliveries_of(connection: sa.Connection, job_key: str, *, notes: bool = Fals
     return records(connection, DeliveryRecord, query.order_by(table.c.destination, table.c.note))
 
 
-def update_delivery(connection: sa.Connection, record: DeliveryRecord) -> None:
-    """Put the record in the place of the row that it is of."""
+def update_delivery(connection: sa.Connection, record: DeliveryRecord, *, ends_attempt: bool = False) -> None:
+    """Replace the row of the delivery; ends_attempt: no attempt of it is under way any more."""
     where = is_delivery(record.job_key, record.destination, record.note)
-    connection.execute(sa.update(tables.deliveries).where(where).values(**values(record)))
+    row = values(record) | ({"starts": 0} if ends_attempt else {})
+    connection.execute(sa.update(tables.deliveries).where(where).values(**row))
 
 
 def tell_of_delivery(connection: sa.Connection, record: DeliveryRecord, said: str = "") -> None:

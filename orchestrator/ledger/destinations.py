@@ -58,13 +58,6 @@ class DestinationRepository(Repository):
         with self._database.reading() as connection:
             return count_by(connection, table.c.destination, waits)
 
-    def count_sending(self, name: str) -> int:
-        """Return how many results are on their way to the destination."""
-        table = tables.deliveries
-        with self._database.reading() as connection:
-            sending = sa.and_(table.c.destination == name, table.c.state == DeliveryState.SENDING)
-            return connection.scalar(sa.select(sa.func.count()).where(sending)) or 0
-
     def count_sent(self, name: str, after: datetime, until: datetime) -> int:
         """Return how many results the destination took after one moment and until another."""
         table = tables.deliveries

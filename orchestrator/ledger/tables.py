@@ -214,6 +214,8 @@ deliveries = sa.Table(
     sa.Column("note", _word(Note), primary_key=True),  # so each destination gets at most one of each
     sa.Column("state", _word(DeliveryState), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
+    # how many attempts in a row started and did not end, because their process did
+    sa.Column("starts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("next_attempt_at", Instant),
     _text("error"),
     sa.Column("confirmed_at", Instant),

@@ -1,7 +1,11 @@
-"""Sending one job's objects to one destination: asked first, confirmed after, waited for in between.
+"""Sends one job's objects to one destination: asks the archive first and confirms after.
 
-A delivery attempt is a short durable flow; nothing waits inside it. What could not be sent now stands
-in the ledger with the time of its next attempt, so hours of outage cost nothing and survive a restart.
+The ledger is the only queue of deliveries. A row that is due is claimed (``waiting`` -> ``sending``), attempted, and
+moved to its next state with the time of the next attempt; so hours of outage cost nothing and survive a restart.
+An attempt may be repeated: it asks the archive what it holds, and it sends the same bytes under the same UIDs.
+
+Why no durable flow of the engine: an attempt has no step worth remembering, since the archive itself remembers what
+it took. A flow only added a second queue to keep in step with the ledger, and it cost five times the CPU.
 """
 
 from __future__ import annotations
@@ -28,25 +32,30 @@ from orchestrator.domain.errors import (
 )
 from orchestrator.domain.job import LEAVING, JobState
 from orchestrator.domain.ports import ObjectReference, Observers
-from orchestrator.domain.records import ARRIVED, SETTLED, DeliveryRecord, DeliveryState, JobRecord, Note, ObjectRecord
+from orchestrator.domain.records import ARRIVED, SETTLED, DeliveryRecord, DeliveryState, JobRecord, ObjectRecord
 from orchestrator.domain.series import StudyIdentity
-from orchestrator.engine import Client, describe, frames
+from orchestrator.engine import describe, frames
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.destination import Destination, reference
 from orchestrator.pipeline.fetching import Clock, utc_now
 from orchestrator.pipeline.folders import Folders
-from orchestrator.pipeline.outlet import Outlet, may_be_tried
-from orchestrator.pipeline.queueing import delivery_queue
+from orchestrator.pipeline.schedule import DeliverySchedule
 from orchestrator.pipeline.withdrawal import Withdrawal
 
 log = logging.getLogger(__name__)
 
 RETRIES = Backoff(2.0, 600.0)
+RESTARTS = 3
+"""How often an attempt is started again after its process ended in it; the next time the delivery is parked."""
+
 NOTHING_THERE = "nothing of the result is there that a note would have to reject"
+INTERRUPTED = "the process ended during the attempt; it is repeated"
+KILLS_PROCESS = "the process ended during each attempt; see the log, then retry"
+NO_OUTCOME = "the attempt ended without recording an outcome (disk full?); it is repeated"
 
 
 class Delivery:
-    """The durable flow ``deliver`` and the pump that queues what is due."""
+    """Attempts deliveries. One thread at a time for a destination; another destination may have another thread."""
 
     def __init__(
         self,
@@ -64,112 +73,105 @@ class Delivery:
         self._clock = clock
         self._withdrawal = Withdrawal(ledger, folders)
 
-    def take_up(self) -> None:
-        """Let nothing wait for what another run was told: the hours or the destination may be others now."""
+    def make_all_due(self) -> None:
+        """Make all waiting deliveries due now: the settings may have changed."""
         for name in self._destinations:
             self._ledger.deliveries.recall(name, self._clock())
 
-    def queue_due(self, client: Client) -> int:
-        """Queue what each destination may get now; return how many there were."""
-        now, queued = self._clock(), 0
-        for name in self._ledger.deliveries.due_destinations(now):
-            if name in self._destinations:
-                rows = Outlet(self._destinations[name], self._ledger).admitted(now)
-                for row in rows:
-                    self._queue(client, row, row.attempts + 1)
-                queued += len(rows)
+    def send_next(self, name: str) -> bool:
+        """Make one attempt at the first delivery that the destination may get now; return whether there was one."""
+        row = DeliverySchedule(self._destinations[name], self._ledger).next(self._clock())
+        if row is None:
+            return False
+        job = self._ledger.jobs.get(row.job_key)
+        if not row.note and (self._withdrawal.stop_retracted(job) or job.state not in LEAVING):
+            self._move(row, DeliveryState.DISCARDED, error=f"the job is {self._ledger.jobs.get(job.key).state}")
+            return True
+        attempt = self._ledger.deliveries.claim(row)
+        if attempt is not None:
+            self._attempt(attempt, job)
+        return True
+
+    def recover(self, name: str, *, after_crash: bool) -> None:
+        """Repeat the attempts to a destination that began and did not end.
+
+        Only for who has the destination to itself. after_crash: their process ended, which counts against them;
+        else this process could not record how they ended.
+        """
+        for row, starts in self._ledger.deliveries.unfinished(name):
+            if row.state in ARRIVED:
+                self._repeat_follow_up(row)
+            elif name not in self._destinations:
+                self._park_unknown(row)
+            elif not after_crash:
+                self._wait(row, NO_OUTCOME)
+            elif starts > RESTARTS:
+                self._park(row, KILLS_PROCESS)
             else:
-                for row in self._ledger.deliveries.due(now, destination=name):
-                    self._park_unknown(row, row.attempts)
-        return queued
+                again: dict[str, Any] = {"next_attempt_at": self._clock(), "ends_attempt": False}
+                self._move(row, DeliveryState.WAITING, error=INTERRUPTED, **again)
 
-    def _park_unknown(self, row: DeliveryRecord, attempt: int) -> None:
-        self.park(row, f"destination {row.destination!r} is not in the settings any more", attempt)
+    def park_unknown(self, name: str) -> None:
+        """Park the due deliveries to a destination that the settings do not name any more."""
+        for row in self._ledger.deliveries.due(self._clock(), destination=name):
+            self._park_unknown(row)
 
-    def _queue(self, client: Client, row: DeliveryRecord, attempt: int) -> None:
-        key, told = self.attempt_key(row, attempt), (row.job_key, row.destination, attempt, str(row.note))
-        priority = self._ledger.jobs.get(row.job_key).priority
-        client.enqueue("deliver", key, *told, queue=delivery_queue(row.destination), priority=priority)
+    def _repeat_follow_up(self, row: DeliveryRecord) -> None:
+        """Follow an arrival up once more; a second fault must not hold up the other deliveries."""
+        try:
+            self._follow_arrival(row, self._ledger.jobs.get(row.job_key))
+        except Exception as error:  # noqa: BLE001  # a fault of ours; where the database is away, the next line raises
+            log.error("after delivery of %s: %s\n%s", row.job_key[:12], describe(error), frames(error))
+            self._ledger.deliveries.end_attempt(row)
 
-    @staticmethod
-    def attempt_key(row: DeliveryRecord, attempt: int) -> str:
-        """Return the key of the flow that makes this attempt."""
-        what = f"{row.job_key}+{row.note}" if row.note else row.job_key
-        return f"{what}:{row.destination}:{attempt}"
+    def _park_unknown(self, row: DeliveryRecord) -> None:
+        self._park(row, f"destination {row.destination!r} is not in the settings any more")
 
-    @staticmethod
-    def parts_of(attempt_key: str) -> tuple[str, str, int, Note]:
-        """Return job key, destination and number of an attempt, and which note it is to bring."""
-        what, _, rest = attempt_key.partition(":")
-        destination, _, attempt = rest.rpartition(":")
-        job_key, _, note = what.partition("+")
-        return job_key, destination, int(attempt), Note(note)
+    def _move(self, row: DeliveryRecord, state: DeliveryState, **changes: Any) -> None:
+        self._ledger.deliveries.move(row.job_key, row.destination, state, note=row.note, **changes)
 
-    def __call__(self, key: str, destination_name: str, attempt: int, note: str = "") -> None:
-        """Make one attempt and write down how it ended; an attempt of an earlier version of this names no note."""
-        ledger = self._ledger
-        row, job = ledger.deliveries.get(key, destination_name, Note(note)), ledger.jobs.get(key)
-        if row.state in ARRIVED:
-            self._go_on(row, job)  # killed before it could
-        elif row.state not in {DeliveryState.WAITING, DeliveryState.SENDING}:
-            return
-        elif not row.note and (self._withdrawal.stop_retracted(job) or job.state not in LEAVING):
-            self._move(row, DeliveryState.DISCARDED, error=f"the job is {ledger.jobs.get(key).state}")
-        elif may_be_tried(ledger.destinations.get(destination_name), self._clock()):
-            self._move(row, DeliveryState.SENDING, error=row.error, attempts=attempt)
-            self._attempt(row, job, attempt)
-        else:
-            self._give_back(row, attempt)
-
-    def _move(self, row: DeliveryRecord, state: DeliveryState, **told: Any) -> None:
-        self._ledger.deliveries.move(row.job_key, row.destination, state, note=row.note, **told)
-
-    def _attempt(self, row: DeliveryRecord, job: JobRecord, attempt: int) -> None:
+    def _attempt(self, row: DeliveryRecord, job: JobRecord) -> None:
         destination = self._destinations[row.destination]
         try:
-            if self._sent(row, destination, attempt):
-                self._arrived(row, job, destination, attempt)
+            if self._sent(row, destination):
+                self._arrived(row, job, destination)
         except (ArchiveUnavailable, SourceMissing, Unconfirmed) as fault:
-            self.wait(row, str(fault), attempt)
+            self._wait(row, str(fault))
         except (ArchiveRefused, UnreadableFile) as refusal:
-            self.park(row, _with_advice(refusal, destination), attempt)
+            self._park(row, _with_advice(refusal, destination))
         except OSError as fault:
-            self.wait(row, f"the outbox could not be read: {fault.strerror}", attempt)
+            self._wait(row, f"the outbox could not be read: {fault.strerror}")
         except Exception as error:  # noqa: BLE001  # the job loop: a fault of ours must not leave it under way for ever
             log.error("delivery of %s to %s: %s\n%s", job.key[:12], destination.name, describe(error), frames(error))
-            self.wait(row, f"internal error: {describe(error)}; the log has its trace", attempt)
+            self._wait(row, f"internal error: {describe(error)}; the log has its trace")
 
-    def _give_back(self, row: DeliveryRecord, attempt: int) -> None:
-        """Let a result that was queued before its destination went away wait in its place again."""
-        reason, now = f"{row.destination} does not answer; one result at a time tries again", self._clock()
-        self._move(row, DeliveryState.WAITING, error=reason, next_attempt_at=now, attempts=attempt)
-
-    def _sent(self, row: DeliveryRecord, destination: Destination, attempt: int) -> bool:
+    def _sent(self, row: DeliveryRecord, destination: Destination) -> bool:
         """Return True where the objects are sent, False where there are none or others are to be sent next."""
         started = time.perf_counter()
         try:
             is_sent = self._send(row, destination)
         except IdentityChanged as change:
-            self._write_anew(row, destination, str(change), attempt)
+            self._write_anew(row, destination, str(change))
             return False
         if not is_sent:
-            self._move(row, DeliveryState.DISCARDED, error=NOTHING_THERE, attempts=attempt)
+            self._move(row, DeliveryState.DISCARDED, error=NOTHING_THERE)
         elif not row.note:
             self._ledger.jobs.annotate(row.job_key, seconds={"deliver": time.perf_counter() - started})
         return is_sent
 
-    def _arrived(self, row: DeliveryRecord, job: JobRecord, destination: Destination, attempt: int) -> None:
+    def _arrived(self, row: DeliveryRecord, job: JobRecord, destination: Destination) -> None:
         if not row.note:
             self._ledger.jobs.annotate(job.key, seconds={"complete": self._waited(job)})
         state = DeliveryState.UNCONFIRMED if destination.confirm == "none" else DeliveryState.CONFIRMED
-        self._move(row, state, confirmed_by=destination.confirm, attempts=attempt)
-        self._go_on(row, job)
+        self._move(row, state, confirmed_by=destination.confirm, ends_attempt=False)
+        self._follow_arrival(row, job)
 
-    def _go_on(self, row: DeliveryRecord, job: JobRecord) -> None:
-        """Do what follows from an arrival; twice changes nothing."""
+    def _follow_arrival(self, row: DeliveryRecord, job: JobRecord) -> None:
+        """Do what follows from an arrival; repeating it changes nothing."""
         if not row.note:
             self._withdrawal.follow_up(job)
             self._finish(job)
+        self._ledger.deliveries.end_attempt(row)
 
     def _waited(self, job: JobRecord) -> float:
         """Return the seconds between the start of the models and the release of the series' results."""
@@ -184,7 +186,7 @@ class Delivery:
         What it took before is not sent again.
         """
         ledger, clock = self._ledger, self._clock
-        with Outlet(destination, ledger).watched(clock):
+        with DeliverySchedule(destination, ledger).recording_answers(clock):
             objects = self._objects(row, destination)
             ours = [reference(item) for item in objects]
             if not ours or (row.sent_at is not None and not destination.unconfirmed(ours)):
@@ -240,38 +242,38 @@ class Delivery:
         if absent:
             raise SourceMissing(f"{destination.name} lacks {len(absent)} of {len(sources)} source images")
 
-    def _write_anew(self, row: DeliveryRecord, destination: Destination, reason: str, attempt: int) -> None:
+    def _write_anew(self, row: DeliveryRecord, destination: Destination, reason: str) -> None:
         """Write the objects again for the patient that the archive names now; the old ones never left.
 
         This is the one exception to "a retry sends the same bytes" (a merge or correction in between).
         """
         if row.note:
-            self._note_anew(row, destination, reason, attempt)
+            self._note_anew(row, destination, reason)
             return
         others = [each for each in self._ledger.deliveries.of_job(row.job_key) if each.destination != row.destination]
         if row.sent_at or any(each.sent_at or each.state in ARRIVED for each in others):
             where = "there" if row.sent_at else "elsewhere"
-            self.park(row, f"{reason}, but the result was already delivered {where}: reject it first", attempt)
+            self._park(row, f"{reason}, but the result was already delivered {where}: reject it first")
             return
         held = destination.archive.identity(self._ledger.jobs.get(row.job_key).study_uid)
         if held is None or any(each.state is DeliveryState.SENDING for each in others):
-            self.wait(row, reason, attempt)  # another destination may be getting the old objects now
+            self._wait(row, reason)  # another destination may be getting the old objects now
             return
         self._ledger.objects.put(row.job_key, self._readdressed(row.job_key, held), replace=True)
         self._ledger.events.record("identity-changed", row.job_key, f"{reason}; the objects were written anew")
-        self._at_once(row, reason, attempt)
+        self._at_once(row, reason)
 
-    def _note_anew(self, row: DeliveryRecord, destination: Destination, reason: str, attempt: int) -> None:
+    def _note_anew(self, row: DeliveryRecord, destination: Destination, reason: str) -> None:
         """Write a note again, unless the archive took it and says now that it does not have it."""
         if row.sent_at is not None:
-            self.wait(row, f"{reason}, and the note was taken there", attempt)
+            self._wait(row, f"{reason}, and the note was taken there")
             return
         self._withdrawal.write_anew(row, destination)
         self._ledger.events.record("identity-changed", row.job_key, f"{reason}; the note was written anew")
-        self._at_once(row, reason, attempt)
+        self._at_once(row, reason)
 
-    def _at_once(self, row: DeliveryRecord, reason: str, attempt: int) -> None:
-        self._move(row, DeliveryState.WAITING, error=reason, next_attempt_at=self._clock(), attempts=attempt)
+    def _at_once(self, row: DeliveryRecord, reason: str) -> None:
+        self._move(row, DeliveryState.WAITING, error=reason, next_attempt_at=self._clock())
 
     def _readdressed(self, job_key: str, held: StudyIdentity) -> list[ObjectRecord]:
         """Return the objects for another identity, each form as a set of its own."""
@@ -281,23 +283,19 @@ class Delivery:
             anew for form in forms for anew in readdress([item for item in objects if item.form == form], held, outbox)
         ]
 
-    def wait(self, row: DeliveryRecord, reason: str, attempt: int) -> None:
+    def _wait(self, row: DeliveryRecord, reason: str) -> None:
         """Make the next attempt later; where attempts have failed for hours, give up."""
-        if row.destination not in self._destinations:
-            self._park_unknown(row, attempt)
-            return
         now, hours = self._clock(), self._destinations[row.destination].retry_hours
         failing_since = row.failing_since or now
         if now - failing_since > timedelta(hours=hours):
-            self.park(row, f"given up after {hours:g} h: {reason}", attempt)
+            self._park(row, f"given up after {hours:g} h: {reason}")
             return
-        later = now + timedelta(seconds=RETRIES.seconds(attempt))
-        told: dict[str, Any] = {"error": reason, "next_attempt_at": later, "attempts": attempt}
-        self._move(row, DeliveryState.WAITING, **told, failing_since=failing_since)
+        later = now + timedelta(seconds=RETRIES.seconds(row.attempts))
+        self._move(row, DeliveryState.WAITING, error=reason, next_attempt_at=later, failing_since=failing_since)
 
-    def park(self, row: DeliveryRecord, reason: str, attempt: int) -> None:
+    def _park(self, row: DeliveryRecord, reason: str) -> None:
         """Give the delivery up until somebody asks for it again."""
-        self._move(row, DeliveryState.PARKED, error=reason, attempts=attempt)
+        self._move(row, DeliveryState.PARKED, error=reason)
         if not row.note:
             with suppress(ForbiddenTransition):  # parked for another destination already, or superseded meanwhile
                 self._ledger.jobs.move(row.job_key, JobState.PARKED, reason=f"{row.destination}: {reason}")

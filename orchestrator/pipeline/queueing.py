@@ -14,11 +14,8 @@ if TYPE_CHECKING:
     from orchestrator.ledger import Ledger
 
 MODEL_QUEUE = "models"
-
-
-def delivery_queue(destination: str) -> str:
-    """Return the queue of one destination: a slow one holds up no other."""
-    return f"deliveries to {destination}"
+INFER = "infer"
+"""The durable flow that runs a job."""
 
 
 def unused_key(ledger: Ledger, key: str) -> str:
@@ -40,8 +37,8 @@ def _is_superseded(ledger: Ledger, key: str) -> bool:
 
 def queue_job(client: Client, job: JobRecord) -> None:
     """Queue a waiting job's flow: for the first time, or again where it ended before; twice changes nothing."""
-    if client.enqueue("infer", job.key, job.key, queue=MODEL_QUEUE, priority=job.priority):
+    if client.enqueue(INFER, job.key, job.key, queue=MODEL_QUEUE, priority=job.priority):
         return
-    flow = client.status("infer", job.key)
+    flow = client.status(INFER, job.key)
     if flow is not None and flow.ended:
-        client.again("infer", job.key)
+        client.again(INFER, job.key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
@@ -18,15 +18,16 @@ from orchestrator.dicom import prewarm
 from orchestrator.domain.errors import SettingsError
 from orchestrator.domain.hours import Hours
 from orchestrator.domain.ports import Archive, Committing
-from orchestrator.engine import Engine, Flow, Queue
+from orchestrator.engine import Engine, Flow, ProcessLock, Queue, role_lock
 from orchestrator.hooks import HostPlugins
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.delivery import Delivery
 from orchestrator.pipeline.destination import Destination
+from orchestrator.pipeline.dispatch import Dispatcher
 from orchestrator.pipeline.flow import Inference
 from orchestrator.pipeline.folders import Folders
-from orchestrator.pipeline.queueing import MODEL_QUEUE, delivery_queue
-from orchestrator.pipeline.reconcile import CARE_SECONDS, Care
+from orchestrator.pipeline.queueing import INFER, MODEL_QUEUE
+from orchestrator.pipeline.reconcile import RECONCILE_SECONDS, Reconciler
 from orchestrator.pipeline.routing import Routing
 from orchestrator.rules import RulesFile
 from orchestrator.worker import Workers
@@ -49,6 +50,10 @@ class Host:
     destinations: Mapping[str, Destination]
     folders: Folders
     routing: Routing
+
+    def rest_models(self) -> None:
+        """End the processes of models that were not used for a while."""
+        self.workers.rest_idle(self.settings.worker.idle_seconds)
 
 
 def data_folders(settings: Settings) -> Folders:
@@ -99,25 +104,35 @@ def opened(settings: Settings, destinations: Mapping[str, Destination] | None = 
         folders = data_folders(settings)
         inference = Inference(ledger, workers, destinations=destinations, folders=folders, observers=plugins)
         delivery = Delivery(ledger, destinations, folders=folders, observers=plugins)
-        flows = {"infer": inference, "deliver": delivery}
-        engine = stack.enter_context(closing(_engine(settings, destinations, flows)))
+        engine = stack.enter_context(closing(_engine(settings, {INFER: inference})))
         routing = Routing(ledger, engine, runner=workers, rules=rules.current, folders=folders, observers=plugins)
         engine.launch()
         threading.Thread(target=prewarm, name="prewarm", daemon=True).start()  # the first SR would cost 0.9 s more
         host = Host(settings, ledger, engine, workers, plugins, rules, destinations, folders, routing)
-        delivery.take_up()
-        stack.enter_context(PeriodicTask("deliveries", DELIVERY_SECONDS, lambda: delivery.queue_due(engine)))
-        care = Care(ledger, engine, delivery, workers, settings.worker.idle_seconds)
-        stack.enter_context(PeriodicTask("care", CARE_SECONDS, *care.beats))
+        delivery.make_all_due()
+        dispatcher = stack.enter_context(closing(_dispatcher(host, delivery)))
+        dispatcher.start()
+        stack.enter_context(PeriodicTask("deliveries", DELIVERY_SECONDS, dispatcher.poll))
+        actions = (*Reconciler(ledger, engine).actions, dispatcher.recover_unknown, host.rest_models)
+        stack.enter_context(PeriodicTask("reconciler", RECONCILE_SECONDS, *actions))
         yield host
 
 
-def _engine(settings: Settings, destinations: Iterable[str], flows: Mapping[str, Flow]) -> Engine:
+def _dispatcher(host: Host, delivery: Delivery) -> Dispatcher:
+    """Return what sends the results; of all processes at the database, one sends to a destination."""
+
+    def lock_of(name: str) -> ProcessLock:
+        return role_lock(host.settings.data.database, lock_folder_of(host.settings), f"sender-to-{name}")
+
+    return Dispatcher(host.ledger, delivery, host.destinations, lock_of)
+
+
+def _engine(settings: Settings, flows: Mapping[str, Flow]) -> Engine:
     return Engine(
         settings.data.database,
         executor_id=settings.engine.executor_id,
         lock_folder=lock_folder_of(settings),
-        queues=[Queue(MODEL_QUEUE, settings.worker.slots), *(Queue(delivery_queue(name), 1) for name in destinations)],
+        queues=[Queue(MODEL_QUEUE, settings.worker.slots)],
         flows=flows,
         poll_seconds=settings.engine.poll_seconds,
     )

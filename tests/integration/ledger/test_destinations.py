@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from orchestrator.domain.records import DeliveryState, DestinationRecord, SeriesState
+from orchestrator.domain.records import DestinationRecord, SeriesState
 from orchestrator.ledger import Ledger
 from tests.data.records import NOON, SERIES, add_jobs, job_record, key_of
 
@@ -64,11 +64,3 @@ def test_what_was_sent_is_counted_by_destination_and_time(ledger: Ledger) -> Non
         ledger.destinations.count_sent("pacs", NOON - MINUTE, NOON + MINUTE),
         ledger.destinations.count_sent("vna", NOON, NOON),
     ) == (2, 0)
-
-
-def test_what_is_on_its_way_is_counted_by_destination(ledger: Ledger) -> None:
-    add_jobs(ledger, job_record())
-    for name in ("pacs", "vna"):
-        ledger.deliveries.add(key_of("job"), name)
-    ledger.deliveries.move(key_of("job"), "pacs", DeliveryState.SENDING, attempts=1)
-    assert (ledger.destinations.count_sending("pacs"), ledger.destinations.count_sending("vna")) == (1, 0)

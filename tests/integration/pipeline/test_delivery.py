@@ -24,7 +24,7 @@ from orchestrator.domain.result import Urgency
 from orchestrator.domain.series import StudyIdentity
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.destination import Destination
-from orchestrator.pipeline.outlet import MOST_FAILURES
+from orchestrator.pipeline.schedule import MOST_FAILURES
 from tests.data.records import NOON, SERIES, add_jobs, job_record, key_of, object_record
 from tests.parts.archive.post import SECOND, Post
 
@@ -126,13 +126,13 @@ def test_stat_goes_before_urgent_before_routine_and_the_older_before_the_newer(p
     assert post.archive.taken == ["stat", "urgent", "routine 1", "routine 2", "backfill"]
 
 
-def test_a_stat_result_passes_those_that_are_queued_already(post: PacsPost) -> None:
+def test_a_stat_result_passes_those_that_wait_already(post: PacsPost) -> None:
     names = [f"routine {number}" for number in range(20)]
     post.results(*names)
-    post.delivery.queue_due(post)  # type: ignore[arg-type]
+    post.delivery.send_next("pacs")
     post.results("stat", priority=Priority.STAT)
     post.run()
-    assert post.archive.taken == ["stat", *names]
+    assert post.archive.taken == [names[0], "stat", *names[1:]]
 
 
 # --- an outage ---------------------------------------------------------------------------------------------
@@ -195,16 +195,12 @@ def test_a_refusal_is_an_answer(post: PacsPost) -> None:
     assert post.waiting() == 0
 
 
-def test_what_was_queued_before_an_outage_takes_its_place_again(post: PacsPost) -> None:
+def test_what_waited_before_an_outage_keeps_its_place_and_its_attempts(post: PacsPost) -> None:
     post.results("one", "two", "three", "four", "five")
     post.archive.away = True
     post.run()
     row = post.row("five")
-    assert (row.state, row.error) == (
-        DeliveryState.WAITING,
-        "pacs does not answer; one result at a time tries again",
-    )
-    assert row.failing_since is None
+    assert (row.state, row.attempts, row.failing_since) == (DeliveryState.WAITING, 0, None)
 
 
 # --- giving up ---------------------------------------------------------------------------------------------
@@ -297,7 +293,7 @@ def test_hours_that_left_the_settings_hold_nothing_up_after_a_restart(post: Pacs
     post.results("one")
     post.run()
     post.settings = {}
-    post.delivery.take_up()
+    post.delivery.make_all_due()
     post.run()
     assert post.archive.taken == ["one"]
 

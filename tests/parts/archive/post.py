@@ -1,13 +1,12 @@
-"""Delivery without an engine: the real flow on a real ledger, run in the queue's order by a clock that a test moves."""
+"""Delivery without threads: real attempts on a real ledger, one after the other, by a clock that a test moves."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 from orchestrator.dicom import Grid, WriteOptions, read_instance
 from orchestrator.domain.job import JobState, Priority
@@ -25,48 +24,39 @@ SECOND = timedelta(seconds=1)
 
 @dataclass
 class Post:
-    """Stands where the engine does: flows by their queue, first by priority, then as they came; each key once."""
+    """Stands where the threads of the destinations are."""
 
     ledger: Ledger
     outbox: Path
     destinations: Callable[[], dict[str, Destination]]
     now: datetime = NOON
-    queued: dict[str, tuple[int, tuple[Any, ...]]] = field(default_factory=dict)
-    seen: set[str] = field(default_factory=set)
 
     @property
     def delivery(self) -> Delivery:
-        """The flow as after a restart: it remembers nothing."""
+        """Delivery as after a restart: it remembers nothing."""
         observers = SimpleNamespace(result_delivered=lambda *_: None)
         folders, destinations = Folders(self.outbox, self.outbox), self.destinations()
         return Delivery(self.ledger, destinations, folders=folders, observers=observers, clock=lambda: self.now)  # type: ignore[arg-type]
 
     def run(self, lasting: timedelta = timedelta(), every: timedelta = SECOND) -> None:
-        """Queue what is due and run it, one attempt at a time, while the time passes."""
+        """Send what is due, one attempt at a time, while the time passes."""
         until = self.now + lasting
         while True:
-            self.delivery.queue_due(self)  # type: ignore[arg-type]
-            if self._run_first():
-                continue
+            while self._send_next():
+                pass
             if self.now >= until:
                 return
             self.now += every
 
-    def enqueue(self, flow: str, key: str, *args: object, queue: str, priority: Priority) -> bool:
-        """Return True where the flow was queued, False where it was before: once for ever."""
-        if key in self.seen:
-            return False
-        self.seen.add(key)
-        self.queued[key] = (priority.rank, args)
-        return True
-
-    def _run_first(self) -> bool:
-        if not self.queued:
-            return False
-        key = min(self.queued, key=lambda each: self.queued[each][0])
-        _, args = self.queued.pop(key)
-        self.delivery(*args)
-        return True
+    def _send_next(self) -> bool:
+        """Make one attempt for each destination that has a due delivery; return whether there was any."""
+        delivery, known, sent = self.delivery, self.destinations(), False
+        for name in sorted(self.ledger.deliveries.due_destinations(self.now)):
+            if name in known:
+                sent |= delivery.send_next(name)
+            else:
+                delivery.park_unknown(name)
+        return sent
 
 
 def finish(
