@@ -1,4 +1,4 @@
-"""One way to open a database, read from it and write to it, the same on SQLite and PostgreSQL."""
+"""Opens a database and gives transactions, the same on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ BUSY_SECONDS = 30.0
 
 
 def parse_url(url: str) -> sa.URL:
-    """Return the URL with its driver named: psycopg on PostgreSQL, the standard library's on SQLite.
+    """Return the URL with its driver: psycopg on PostgreSQL, the standard library's on SQLite.
 
-    Raises SettingsError for another database, and for SQLite without a file (what is accepted must survive).
+    Raises SettingsError for another database, and for SQLite without a file: jobs must survive a restart.
     """
     try:
         parsed = sa.make_url(url)
@@ -42,19 +42,21 @@ def sqlite_file(url: sa.URL) -> Path | None:
 
 
 class DatabaseUnavailable(OrchestratorError):
-    """The database does not answer, is none, or cannot be written; the same may work later."""
+    """The database does not answer, cannot be read, or cannot be written; a retry may work."""
 
 
 @contextmanager
 def database_faults() -> Iterator[None]:
-    """Raise what a database says in this block as one sentence: its driver's traces tell nobody what to do."""
+    """Raise a database error of this block as DatabaseUnavailable, in one sentence."""
     try:
         yield
     except sa.exc.DatabaseError as fault:
         if type(fault) not in {sa.exc.OperationalError, sa.exc.DatabaseError}:
-            raise  # a broken constraint, a wrong statement: ours
-        said = (str(fault.orig).splitlines() or [type(fault).__name__])[0]
-        raise DatabaseUnavailable(f"the database cannot be used: {said}; see [data] database in the settings") from None
+            raise  # a broken constraint, a wrong statement: a bug
+        reason = (str(fault.orig).splitlines() or [type(fault).__name__])[0]
+        raise DatabaseUnavailable(
+            f"the database cannot be used: {reason}; see [data] database in the settings"
+        ) from None
 
 
 class Database:

@@ -1,4 +1,4 @@
-"""The durable engine: queues, flows that survive a crash, and who is alive; it knows nothing of the ledger.
+"""The durable engine: queues, flows that survive a crash, and locks of live processes. It does not know the ledger.
 
 The engine's library takes a second to import, so Engine, Client and what belongs to them come at first use.
 """

@@ -22,7 +22,7 @@ def adopt(database_url: str, lock_folder: str, executor_id: str) -> None:
     try:
         engine.launch()
     except ExecutorInUse:
-        return  # it came back by itself
+        return  # it is alive again
     try:
         deadline = time.monotonic() + _SECONDS
         while any(flow.executor_id == executor_id for flow in engine.running()):

@@ -1,4 +1,4 @@
-"""The engine as seen from any process: queue a flow, ask about it, run it again."""
+"""A client of the engine in any process: queues a flow, asks for its state, runs it once more."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from orchestrator.domain.job import Priority
 APPLICATION = "orchestrator"
 STEPS_VERSION = "1"
 """Raised only when the steps of a flow change: work in flight under another version is left alone."""
-_QUEUE = "queue"  # the attribute that remembers a flow's queue, which a parked flow has lost
+_QUEUE = "queue"  # the attribute with a flow's queue, which a parked flow has lost
 
 log = logging.getLogger(__name__)
-logging.getLogger("dbos").addHandler(logging.NullHandler())  # else it would print to the console on its own
+logging.getLogger("dbos").addHandler(logging.NullHandler())  # else it prints to the console
 
 
 class FlowState(StrEnum):
-    """Where a flow is."""
+    """The states of a flow."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -51,7 +51,7 @@ _ACTIVE = [status for status, state in _STATES.items() if state in {FlowState.QU
 
 @dataclass(frozen=True, slots=True)
 class FlowStatus:
-    """One flow: how often it was started, and why it ended where that was no success."""
+    """The state of one flow: how often it was started, and the error that ended it."""
 
     flow: str
     key: str
@@ -62,12 +62,12 @@ class FlowStatus:
 
     @property
     def ended(self) -> bool:
-        """True where nothing more happens to it by itself."""
+        """True where the engine does nothing more with it."""
         return self.state not in {FlowState.QUEUED, FlowState.RUNNING}
 
 
 class Client:
-    """Queues flows and tells about them; runs none. Thread-safe; connects at the first use."""
+    """Queues flows and returns their states; runs none. Thread-safe; connects at the first use."""
 
     def __init__(self, database_url: str) -> None:
         self._url = parse_url(database_url).render_as_string(hide_password=False)
@@ -87,7 +87,7 @@ class Client:
     def enqueue(self, flow: str, key: str, *args: object, queue: str, priority: Priority) -> bool:
         """Return True where the flow was queued, False where this flow and key were queued before.
 
-        A flow and a key run once for ever, whatever came of it; ``again`` is the way to a second run.
+        A flow and a key run only once, whatever the outcome; ``rerun`` runs them once more.
         """
         options = EnqueueOptions(
             workflow_name=flow,
@@ -104,26 +104,28 @@ class Client:
             return False
         return True
 
-    def again(self, flow: str, key: str) -> None:
-        """Queue a flow that ended once more, from its first step and with all its attempts; any number of times.
+    def rerun(self, flow: str, key: str) -> None:
+        """Queue a flow that ended once more, from its first step and with all its attempts.
 
         Raises UnknownRecord; ForbiddenTransition where it is queued or running.
         """
-        status = self._found(flow, key)
-        if status is None:
+        workflow = self._find(flow, key)
+        if workflow is None:
             raise UnknownRecord(f"{flow} of {key} was never queued")
         try:
-            self._dbos.rewind_workflow(status.workflow_id, application_version=STEPS_VERSION, queue_name=_queue(status))
+            self._dbos.rewind_workflow(
+                workflow.workflow_id, application_version=STEPS_VERSION, queue_name=_queue(workflow)
+            )
         except dbos_error.DBOSException:
             raise ForbiddenTransition(f"{flow} of {key} is queued or running already") from None
 
     def status(self, flow: str, key: str) -> FlowStatus | None:
-        """Return how the flow stands, None where it was never queued."""
-        found = self._found(flow, key)
-        return None if found is None else _status(found)
+        """Return the state of the flow, None where it was never queued."""
+        workflow = self._find(flow, key)
+        return None if workflow is None else _status(workflow)
 
     def wait(self, flow: str, key: str, timeout_seconds: float) -> FlowStatus:
-        """Return how the flow stands once it ended.
+        """Wait until the flow has ended and return its state.
 
         Raises UnknownRecord where it was never queued, TimeoutError.
         """
@@ -139,7 +141,7 @@ class Client:
             time.sleep(0.02)
 
     def parked(self) -> tuple[FlowStatus, ...]:
-        """Return the flows that are tried no more because their process died each time."""
+        """Return the flows that are not started any more because their process died each time."""
         return self._listed("MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
     def running(self) -> tuple[FlowStatus, ...]:
@@ -148,13 +150,13 @@ class Client:
 
     def active(self) -> tuple[FlowStatus, ...]:
         """Return the flows of this STEPS_VERSION that are queued or running."""
-        found = self._dbos.list_workflows(status=_ACTIVE, load_input=False, load_output=False)
-        return tuple(_status(each) for each in found if each.app_version == STEPS_VERSION)
+        workflows = self._dbos.list_workflows(status=_ACTIVE, load_input=False, load_output=False)
+        return tuple(_status(each) for each in workflows if each.app_version == STEPS_VERSION)
 
     def stranded(self) -> tuple[FlowStatus, ...]:
         """Return the flows that wait for a program with another STEPS_VERSION."""
-        found = self._dbos.list_workflows(status=_ACTIVE, load_input=False, load_output=False)
-        return tuple(_status(each) for each in found if each.app_version != STEPS_VERSION)
+        workflows = self._dbos.list_workflows(status=_ACTIVE, load_input=False, load_output=False)
+        return tuple(_status(each) for each in workflows if each.app_version != STEPS_VERSION)
 
     def idle(self) -> bool:
         """Return whether no flow is queued or running in this database."""
@@ -167,16 +169,16 @@ class Client:
             system_database_url=self._url, serializer=DBOSPortableJSONSerializer(), application_name=APPLICATION
         )
 
-    def _found(self, flow: str, key: str) -> WorkflowStatus | None:
-        found = self._dbos.list_workflows(workflow_ids=[flow_id(flow, key)], load_input=False)
-        return found[0] if found else None
+    def _find(self, flow: str, key: str) -> WorkflowStatus | None:
+        workflows = self._dbos.list_workflows(workflow_ids=[flow_id(flow, key)], load_input=False)
+        return workflows[0] if workflows else None
 
     def _requeue(self, flows: Iterable[FlowStatus]) -> None:
         """Queue flows that are marked as running but do not run, with all their attempts."""
         for flow in flows:
-            found = self._found(flow.flow, flow.key)
-            if found is not None:
-                self._dbos.resume_workflow(found.workflow_id, queue_name=_queue(found))
+            workflow = self._find(flow.flow, flow.key)
+            if workflow is not None:
+                self._dbos.resume_workflow(workflow.workflow_id, queue_name=_queue(workflow))
 
     def _cancel(self, flows: Iterable[FlowStatus]) -> None:
         for flow in flows:
@@ -184,22 +186,22 @@ class Client:
             self._dbos.cancel_workflow(flow_id(flow.flow, flow.key))
 
     def _listed(self, status: str) -> tuple[FlowStatus, ...]:
-        found = self._dbos.list_workflows(status=status, app_version=STEPS_VERSION, load_input=False)
-        return tuple(_status(each) for each in found)
+        workflows = self._dbos.list_workflows(status=status, app_version=STEPS_VERSION, load_input=False)
+        return tuple(_status(each) for each in workflows)
 
 
 def flow_id(flow: str, key: str) -> str:
-    """Return the name of this run for ever."""
+    """Return the engine's id of this flow and key."""
     return f"{flow}:{key}"
 
 
-def _queue(found: WorkflowStatus) -> str | None:
-    return (found.attributes or {}).get(_QUEUE)
+def _queue(workflow: WorkflowStatus) -> str | None:
+    return (workflow.attributes or {}).get(_QUEUE)
 
 
 def prepare(url: str) -> None:
-    """Make or update the engine's own tables; the database may be one that nobody used before."""
-    database = Database(url)  # sets WAL, which the engine leaves off and which makes it 2.8 times faster
+    """Create or update the engine's own tables; the database may be new."""
+    database = Database(url)  # sets WAL, which DBOS does not and which makes it 2.8 times faster
     try:
         with database.reading():
             pass
@@ -209,11 +211,11 @@ def prepare(url: str) -> None:
     DBOS.migrate(url)
 
 
-def _status(found: WorkflowStatus) -> FlowStatus:
-    flow, _, key = found.workflow_id.partition(":")
-    state = _STATES[found.status]
-    attempts: Any = found.recovery_attempts
-    error = str(found.error) if found.error else ""
+def _status(workflow: WorkflowStatus) -> FlowStatus:
+    flow, _, key = workflow.workflow_id.partition(":")
+    state = _STATES[workflow.status]
+    attempts: Any = workflow.recovery_attempts
+    error = str(workflow.error) if workflow.error else ""
     if state is FlowState.PARKED:
         error = f"the process ended during each of {attempts - 1} attempts"
-    return FlowStatus(flow, key, state, attempts or 0, error, found.executor_id or "")
+    return FlowStatus(flow, key, state, attempts or 0, error, workflow.executor_id or "")

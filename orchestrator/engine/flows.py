@@ -28,22 +28,22 @@ Whatever may differ between two runs, or has an effect, belongs into a step.
 
 
 class OutsideFlow(OrchestratorError, RuntimeError):
-    """A step was called where nothing would remember its result."""
+    """A step was called outside a flow, where its result would not be stored."""
 
 
 class StepRaised(OrchestratorError):
-    """A step ended with an exception; the message says which, also where a crash lies between."""
+    """A step ended with an exception; the message names it, also after a crash."""
 
 
 class FlowRaised(OrchestratorError):
-    """A flow ended with an exception that it did not expect; its status shows the message."""
+    """A flow ended with an unexpected exception; its status shows the message."""
 
 
 class Remember(Protocol):
-    """The engine's memory of steps."""
+    """The engine's store of step results."""
 
     def __call__(self, name: str, run: Callable[[], object]) -> object:
-        """Return what ``run`` returns, or what it returned before a crash.
+        """Return the result of ``run``, or its result before a crash.
 
         Raises StepRaised.
         """
@@ -53,24 +53,24 @@ _memory: ContextVar[Remember | None] = ContextVar("memory of the running flow", 
 
 
 def step(name: str, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what ``fn`` returns, which is kept: after a crash a finished step does not run again.
+    """Return the result of ``fn``, which is stored: after a crash a finished step does not run again.
 
-    A step that was interrupted does run again, so it must be repeatable. What is kept is JSON, and a
-    step returns the same after a crash as before it: tuples come back as lists in both cases.
+    An interrupted step does run again, so it must be repeatable. The stored result is JSON, and a step returns the
+    same before and after a crash: a tuple becomes a list in both cases.
     Raises OutsideFlow outside a running flow and within another step; StepRaised where fn raised;
-    TypeError (as StepRaised) where fn returned what JSON cannot hold.
+    TypeError (as StepRaised) where fn returned a value that JSON cannot hold.
     """
     remember = _memory.get()
     if remember is None:
         raise OutsideFlow(f"step {name!r} was called outside a durable flow; enqueue the flow in an engine")
 
     def run() -> object:
-        with remembering(None):  # a step within a step would not be kept
+        with remembering(None):  # a step within a step would not be stored
             try:
                 return _as_json(name, fn(*args, **kwargs))
-            except Exception as error:  # noqa: BLE001  # whatever it was is kept, and raised again
+            except Exception as error:  # noqa: BLE001  # any error is stored, and raised once more after a crash
                 log.error("step %s: %s\n%s", name, describe(error), frames(error))
-                # from None: the message of an error that is not ours could hold patient data
+                # from None: the message of another library's error could hold patient data
                 raise StepRaised(describe(error)) from None
 
     return remember(name, run)  # type: ignore[return-value]  # JSON of a T, as the docstring says
@@ -87,7 +87,7 @@ def remembering(memory: Remember | None) -> Iterator[None]:
 
 
 def describe(error: BaseException) -> str:
-    """Return the error in words without patient data: only messages of our own errors are known to hold none."""
+    """Return the error without patient data: only messages of OrchestratorError are known to hold none."""
     kind = type(error).__name__
     if isinstance(error, StepRaised):
         return str(error)
@@ -98,7 +98,7 @@ def describe(error: BaseException) -> str:
 
 
 def frames(error: BaseException) -> str:
-    """Return the lines of code that the error came through, without any value."""
+    """Return the error's lines of code, without any value."""
     return "".join(traceback.format_tb(error.__traceback__))
 
 

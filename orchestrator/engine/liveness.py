@@ -1,6 +1,6 @@
-"""Who is alive: each executor holds a lock on its id, and who has a role alone one on it.
+"""Locks of live processes: on an executor id, and on a role that one process has alone.
 
-What a dead executor left behind is queued again.
+The work of a dead executor is queued again.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ class ExecutorInUse(SettingsError):
 
 
 class ProcessLock(Protocol):
-    """A lock that ends with its process, however that ends."""
+    """A lock that ends with its process, also when that is killed."""
 
     def acquire(self) -> bool:
-        """Return whether the lock is held from now on."""
+        """Acquire the lock; return False where another process holds it."""
 
     def keep(self) -> bool:
-        """Return whether the lock is still held; one that got lost is taken again where nobody else has it."""
+        """Return whether the lock is still held; a lost lock is acquired again where it is free."""
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
 
 
 class FileLock:
@@ -48,7 +48,7 @@ class FileLock:
         self._file: IO[Any] | None = None
 
     def acquire(self) -> bool:
-        """Return whether the lock is held from now on."""
+        """Acquire the lock; return False where another process holds it."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         file = self._path.open("a")
         try:
@@ -60,11 +60,11 @@ class FileLock:
         return True
 
     def keep(self) -> bool:
-        """Return whether the lock is held; the kernel takes it from no living process."""
+        """Return whether the lock is held; a live process never loses it."""
         return self._file is not None
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -80,7 +80,7 @@ class AdvisoryLock:
         self._session: sa.Connection | None = None
 
     def acquire(self) -> bool:
-        """Return whether the lock is held from now on."""
+        """Acquire the lock; return False where another process holds it."""
         self._session = self._engine.connect()
         # the server notices within half a minute that this machine is gone; its default is two hours
         for setting in ("tcp_keepalives_idle = 15", "tcp_keepalives_interval = 5", "tcp_keepalives_count = 3"):
@@ -91,7 +91,7 @@ class AdvisoryLock:
         return False
 
     def keep(self) -> bool:
-        """Return whether the lock is held: a server that was restarted has forgotten it."""
+        """Return whether the lock is still held: a restart of the server releases it."""
         try:
             if self._session is not None:
                 self._session.scalar(sa.select(1))
@@ -101,7 +101,7 @@ class AdvisoryLock:
         return self.acquire()
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self._session is not None:
             self._session.close()  # NullPool: ends the session, and with it the lock
             self._session = None
@@ -118,7 +118,7 @@ def executor_lock(database_url: str, lock_folder: Path, executor_id: str) -> Pro
 
 
 def role_lock(database_url: str, lock_folder: Path, role: str) -> ProcessLock:
-    """Return the lock on a role that only one process among those at a database may have."""
+    """Return the lock on a role that only one process at a database may have."""
     return _lock(database_url, lock_folder / f"role-of-{role}.only", f"role {role}")
 
 
@@ -128,7 +128,7 @@ def _lock(database_url: str, file: Path, name: str) -> ProcessLock:
 
 
 def is_dead(lock: ProcessLock) -> bool:
-    """Return whether nobody holds the lock."""
+    """Return whether no process holds the lock."""
     if not lock.acquire():
         return False
     lock.release()
@@ -136,21 +136,21 @@ def is_dead(lock: ProcessLock) -> bool:
 
 
 def requeue_left_by(database_url: str, lock_folder: Path, executor_id: str) -> None:
-    """Queue again what a dead executor left behind; priority, queue and attempts stay.
+    """Queue the work of a dead executor again; priority, queue and attempts stay.
 
-    The engine requeues only what its own executor id left, so a short-lived process takes that id, with
-    the lock on it, and runs nothing. Should it find the id alive again, it leaves everything as it is.
+    DBOS requeues only the work of its own executor id. So a short-lived process takes that id and the lock on it, and
+    runs nothing. If the executor is alive again by then, it changes nothing.
     Raises OrchestratorError where that process failed.
     """
-    order = {"database_url": database_url, "lock_folder": str(lock_folder), "executor_id": executor_id}
-    done = subprocess.run(  # our own module; the order goes by stdin, since a URL may hold a password
+    arguments = {"database_url": database_url, "lock_folder": str(lock_folder), "executor_id": executor_id}
+    process = subprocess.run(  # arguments by stdin, since a URL may hold a password
         [sys.executable, "-m", "orchestrator.engine.adoption"],
-        input=json.dumps(order),
+        input=json.dumps(arguments),
         stderr=subprocess.PIPE,
         text=True,
         timeout=_ADOPTION_SECONDS,
         check=False,
     )
-    if done.returncode:
-        last = done.stderr.strip().rpartition("\n")[2]
+    if process.returncode:
+        last = process.stderr.strip().rpartition("\n")[2]
         raise OrchestratorError(f"the work of executor {executor_id} could not be queued again: {last}")

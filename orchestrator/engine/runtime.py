@@ -1,6 +1,6 @@
-"""The durable engine: runs flows from queues, and goes on behind the last finished step after a crash.
+"""The durable engine: runs flows from queues, and continues after the last finished step after a crash.
 
-DBOS does the work; it is one per process, and this module is the only one that knows.
+DBOS does the work; there is one per process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from orchestrator.engine.liveness import ExecutorInUse, executor_lock, is_dead, 
 log = logging.getLogger(__name__)
 
 RECOVERY_ATTEMPTS = 3
-"""How often a flow is started again after its process died in it; the next time it is parked."""
+"""How often a flow is restarted after its process died in it; after the next death it is parked."""
 _one_at_a_time = threading.Lock()
 
 
@@ -36,7 +36,7 @@ class Queue:
 class Engine(Client):
     """Runs the flows of its queues; one at a time in a process, one process for an executor id.
 
-    executor_id: stable over restarts ("hostA-gpu0"); names whose interrupted work this is.
+    executor_id: stable over restarts ("hostA-gpu0"); interrupted work belongs to it.
     lock_folder: where the locks on executor ids lie, the same for all processes of a machine.
     flows: by a name that never changes.
     """
@@ -84,13 +84,13 @@ class Engine(Client):
         self.launched = True
 
     def close(self, *, drain_seconds: int = 10, forgive: bool = True) -> None:
-        """Start no more flows, let those that run come to their end for a while, and stop.
+        """Start no more flows, wait for running ones for a while, and stop.
 
-        What still runs then is started again by the next launch; it was not the reason of this end, so
-        no attempt is counted (``forgive``).
+        The next launch restarts those that still run then. They did not cause this end, so no attempt is counted
+        (``forgive``).
         """
         if self.launched:
-            patience = drain_seconds if self._busy else 0  # it waits a second at least, even for nothing
+            patience = drain_seconds if self._busy else 0  # DBOS waits a second at least
             DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=patience)
             if forgive:
                 self._closed_mark.touch()
@@ -99,19 +99,19 @@ class Engine(Client):
             _one_at_a_time.release()
         super().close()
 
-    def look_every(self, queue: str, seconds: float) -> None:
-        """Look at one queue every so many seconds from the next look on, until the next launch."""
-        declared = self._dbos.retrieve_queue(queue)
-        if declared is not None:
-            declared.set_polling_interval_sec(seconds)
+    def poll_every(self, queue: str, seconds: float) -> None:
+        """Poll a queue at this interval until the next launch."""
+        dbos_queue = self._dbos.retrieve_queue(queue)
+        if dbos_queue is not None:
+            dbos_queue.set_polling_interval_sec(seconds)
 
     def adopt(self, executor_ids: Collection[str] | None = None) -> tuple[str, ...]:
-        """Return the executors that died with work in hand, which is queued again; call it now and then.
+        """Queue the work of dead executors again and return their ids; to be called every few seconds.
 
-        executor_ids: look at these only; all others with unfinished work unless given.
+        executor_ids: check only these; default: all others with unfinished work.
         """
         if not self._lock.keep():
-            log.error("executor id %s was taken by another process while this one runs", self._executor_id)
+            log.error("executor id %s: another process took it while this one runs", self._executor_id)
         others = {flow.executor_id for flow in self.running()} - {self._executor_id}
         if executor_ids is not None:
             others &= set(executor_ids)
@@ -123,7 +123,7 @@ class Engine(Client):
 
     @property
     def _closed_mark(self) -> Path:
-        """The file that says that this executor id ended willingly the last time."""
+        """The file that says that this executor was closed the last time, not killed."""
         return self._lock_folder / f"{self._executor_id}.closed"
 
     def _take_id(self) -> None:
@@ -133,7 +133,7 @@ class Engine(Client):
             )
 
     def _forgive_attempts(self) -> None:
-        """Give what was interrupted by a willing end its attempts back: only a crash may count as one."""
+        """Reset the attempts of flows that a close interrupted: only a crash counts."""
         self._lock_folder.mkdir(parents=True, exist_ok=True)
         if self._closed_mark.exists():
             self._requeue([flow for flow in self.running() if flow.executor_id == self._executor_id])
@@ -165,7 +165,7 @@ class Engine(Client):
             application_version=STEPS_VERSION,
             serializer=DBOSPortableJSONSerializer(),
             log_level="WARNING",
-            notification_listener_polling_interval_sec=0.1,  # nobody listens; it is how long a close waits
+            notification_listener_polling_interval_sec=0.1,  # without listeners; a close waits this long
         )
         DBOS(config=config)
         for name, flow in self._flows.items():
@@ -174,14 +174,14 @@ class Engine(Client):
         DBOS.launch()
 
     def _durably(self, name: str, flow: Flow) -> Flow:
-        """Return the flow with a memory for its steps; how it ends unexpectedly is told without patient data."""
+        """Return the flow with a store for its steps; unexpected errors are logged without patient data."""
 
         def run(*args: object) -> None:
             self._busy.add(threading.get_ident())
             try:
                 with remembering(_remember):
                     flow(*args)
-            except Exception as error:  # noqa: BLE001  # the job loop: the flow ends, the engine goes on
+            except Exception as error:  # noqa: BLE001  # the flow ends, the engine continues
                 log.error("flow %s: %s\n%s", name, describe(error), frames(error))
                 raise FlowRaised(describe(error)) from None
             finally:
@@ -193,5 +193,5 @@ class Engine(Client):
 def _remember(name: str, run: Callable[[], object]) -> object:
     try:
         return DBOS.run_step({"name": name}, run)
-    except PortableWorkflowError as kept:  # the step raised before a crash
-        raise StepRaised(kept.message) from None
+    except PortableWorkflowError as error:  # the step raised before a crash
+        raise StepRaised(error.message) from None

@@ -91,7 +91,7 @@ class DeliveryRepository(Repository):
             update_delivery(connection, after)
             count = sa.update(tables.deliveries).where(is_delivery(row.job_key, row.destination, row.note))
             connection.execute(count.values(starts=tables.deliveries.c.starts + 1))
-            tell_of_delivery(connection, after, moved(before.state, after.state, before.error))
+            write_delivery_event(connection, after, moved(before.state, after.state, before.error))
             return after
 
     def unfinished(self, destination: str) -> tuple[tuple[DeliveryRecord, int], ...]:
@@ -138,7 +138,7 @@ class DeliveryRepository(Repository):
             if before.state is DeliveryState.WAITING:
                 update = sa.update(tables.deliveries).where(is_delivery(job_key, destination, note))
                 connection.execute(update.values(next_attempt_at=until, error=reason))
-                tell_of_delivery(connection, before, reason)
+                write_delivery_event(connection, before, reason)
 
     def recall(self, destination: str, at: datetime) -> int:
         """Return how many released deliveries that were to wait for longer are due at ``at`` now."""
@@ -190,7 +190,7 @@ class DeliveryRepository(Repository):
             if state in ARRIVED:
                 after = replace(after, confirmed_at=now(), confirmed_by=confirmed_by)
             update_delivery(connection, after, ends_attempt=ends_attempt)
-            tell_of_delivery(connection, after, moved(before.state, state, error))
+            write_delivery_event(connection, after, moved(before.state, state, error))
             return after
 
 
@@ -206,7 +206,7 @@ def open_delivery(connection: sa.Connection, record: DeliveryRecord) -> bool:
         if before.state is not DeliveryState.DISCARDED:
             return False
         update_delivery(connection, replace(record, attempts=before.attempts), ends_attempt=True)
-    tell_of_delivery(connection, record)
+    write_delivery_event(connection, record)
     return True
 
 
@@ -225,7 +225,7 @@ def update_delivery(connection: sa.Connection, record: DeliveryRecord, *, ends_a
     connection.execute(sa.update(tables.deliveries).where(where).values(**row))
 
 
-def tell_of_delivery(connection: sa.Connection, record: DeliveryRecord, said: str = "") -> None:
+def write_delivery_event(connection: sa.Connection, record: DeliveryRecord, said: str = "") -> None:
     """Write the event of a delivery; one of a note tells so: ``note.confirmed``."""
     what = f"{record.note} to" if record.note else "to"
     text = f"{what} {record.destination}" + (f": {said}" if said else "")

@@ -24,7 +24,13 @@ from orchestrator.domain.records import (
     ReviewRecord,
 )
 from orchestrator.ledger import tables
-from orchestrator.ledger.deliveries import deliveries_of, is_delivery, open_delivery, tell_of_delivery, update_delivery
+from orchestrator.ledger.deliveries import (
+    deliveries_of,
+    is_delivery,
+    open_delivery,
+    update_delivery,
+    write_delivery_event,
+)
 from orchestrator.ledger.events import moved, write_event
 from orchestrator.ledger.jobs import change_state, update_job
 from orchestrator.ledger.objects import objects_of, put_object
@@ -221,7 +227,7 @@ def _owe(connection: sa.Connection, ways: Collection[DeliveryRecord], place: str
         if note is Note.RETRACTED or not is_retracted(connection, job_key):
             open_delivery(connection, record)
     elif insert_new(connection, tables.deliveries, values(record)):
-        tell_of_delivery(connection, record)
+        write_delivery_event(connection, record)
 
 
 def _milder_notes(connection: sa.Connection, job_key: str) -> list[DeliveryRecord]:
@@ -233,7 +239,7 @@ def _milder_notes(connection: sa.Connection, job_key: str) -> list[DeliveryRecor
 def _discard(connection: sa.Connection, row: DeliveryRecord, said: str) -> None:
     after = replace(row, state=DeliveryState.DISCARDED, error=said)
     update_delivery(connection, after)
-    tell_of_delivery(connection, after, moved(row.state, after.state, said))
+    write_delivery_event(connection, after, moved(row.state, after.state, said))
 
 
 def _predecessors(connection: sa.Connection, job: JobRecord) -> dict[str, str]:

@@ -48,7 +48,7 @@ RETRIES = Backoff(2.0, 600.0)
 RESTARTS = 3
 """How often an attempt is started again after its process ended in it; the next time the delivery is parked."""
 
-NOTHING_THERE = "nothing of the result is there that a note would have to reject"
+NOTHING_THERE = "the destination has no object of the result that a note would reject"
 INTERRUPTED = "the process ended during the attempt; it is repeated"
 KILLS_PROCESS = "the process ended during each attempt; see the log, then retry"
 NO_OUTCOME = "the attempt ended without recording an outcome (disk full?); it is repeated"
@@ -108,8 +108,8 @@ class Delivery:
             elif starts > RESTARTS:
                 self._park(row, KILLS_PROCESS)
             else:
-                again: dict[str, Any] = {"next_attempt_at": self._clock(), "ends_attempt": False}
-                self._move(row, DeliveryState.WAITING, error=INTERRUPTED, **again)
+                now = self._clock()
+                self._move(row, DeliveryState.WAITING, error=INTERRUPTED, next_attempt_at=now, ends_attempt=False)
 
     def park_unknown(self, name: str) -> None:
         """Park the due deliveries to a destination that the settings do not name any more."""
@@ -120,7 +120,7 @@ class Delivery:
         """Follow an arrival up once more; a second fault must not hold up the other deliveries."""
         try:
             self._follow_arrival(row, self._ledger.jobs.get(row.job_key))
-        except Exception as error:  # noqa: BLE001  # a fault of ours; where the database is away, the next line raises
+        except Exception as error:  # noqa: BLE001  # a bug; without a database the next line raises
             log.error("after delivery of %s: %s\n%s", row.job_key[:12], describe(error), frames(error))
             self._ledger.deliveries.end_attempt(row)
 
@@ -141,17 +141,17 @@ class Delivery:
             self._park(row, _with_advice(refusal, destination))
         except OSError as fault:
             self._wait(row, f"the outbox could not be read: {fault.strerror}")
-        except Exception as error:  # noqa: BLE001  # the job loop: a fault of ours must not leave it under way for ever
+        except Exception as error:  # noqa: BLE001  # a bug must not leave the delivery under way for ever
             log.error("delivery of %s to %s: %s\n%s", job.key[:12], destination.name, describe(error), frames(error))
-            self._wait(row, f"internal error: {describe(error)}; the log has its trace")
+            self._wait(row, f"internal error: {describe(error)}; see the log")
 
     def _sent(self, row: DeliveryRecord, destination: Destination) -> bool:
-        """Return True where the objects are sent, False where there are none or others are to be sent next."""
+        """Return True where the objects were sent, False where there are none or they were rewritten first."""
         started = time.perf_counter()
         try:
             is_sent = self._send(row, destination)
         except IdentityChanged as change:
-            self._write_anew(row, destination, str(change))
+            self._rewrite(row, destination, str(change))
             return False
         if not is_sent:
             self._move(row, DeliveryState.DISCARDED, error=NOTHING_THERE)
@@ -181,27 +181,28 @@ class Delivery:
         return max(0.0, (series.released_at - series.first_seen).total_seconds())
 
     def _send(self, row: DeliveryRecord, destination: Destination) -> bool:
-        """Return True once the destination has the objects and says so, False where there is nothing to be sent.
+        """Return True once the destination confirms the objects, False where there is nothing to send.
 
-        What it took before is not sent again.
+        Objects that it took before are not sent again.
         """
         ledger, clock = self._ledger, self._clock
         with DeliverySchedule(destination, ledger).recording_answers(clock):
             objects = self._objects(row, destination)
-            ours = [reference(item) for item in objects]
-            if not ours or (row.sent_at is not None and not destination.unconfirmed(ours)):
-                return bool(ours)
+            references = [reference(item) for item in objects]
+            if not references or (row.sent_at is not None and not destination.unconfirmed(references)):
+                return bool(references)
             if destination.ask:
                 self._ask(row, objects, destination)
-            if not destination.holds(ours):  # an earlier attempt may have been interrupted before it could say so
+            if not destination.holds(references):  # an interrupted attempt may have stored them
                 destination.archive.store([item.path for item in objects])
         ledger.deliveries.record_sent(
             row.job_key, row.destination, clock(), sent=[item.sop_uid for item in objects], note=row.note
         )
-        lost = destination.unconfirmed(ours)
-        if lost:
+        unconfirmed = destination.unconfirmed(references)
+        if unconfirmed:
             raise Unconfirmed(
-                f"{destination.name} took {len(ours)} object(s) but does not confirm {len(lost)} of them yet"
+                f"{destination.name} took {len(references)} object(s) "
+                f"but does not confirm {len(unconfirmed)} of them yet"
             )
         return True
 
@@ -212,9 +213,9 @@ class Delivery:
         return [] if note is None else [note]
 
     def _result(self, job_key: str, destination: Destination) -> Sequence[ObjectRecord]:
-        """Return what the destination gets of the result.
+        """Return the objects of the result that the destination gets.
 
-        Raises ArchiveRefused where that was never written: the settings asked for other objects then.
+        Raises ArchiveRefused where none was written: the settings asked for other objects then.
         """
         objects = destination.gets(self._ledger.objects.of_job(job_key, destination.options.form))
         if not objects:
@@ -242,13 +243,13 @@ class Delivery:
         if absent:
             raise SourceMissing(f"{destination.name} lacks {len(absent)} of {len(sources)} source images")
 
-    def _write_anew(self, row: DeliveryRecord, destination: Destination, reason: str) -> None:
-        """Write the objects again for the patient that the archive names now; the old ones never left.
+    def _rewrite(self, row: DeliveryRecord, destination: Destination, reason: str) -> None:
+        """Rewrite the objects for the patient that the archive names now; the old ones were never sent.
 
         This is the one exception to "a retry sends the same bytes" (a merge or correction in between).
         """
         if row.note:
-            self._note_anew(row, destination, reason)
+            self._rewrite_note(row, destination, reason)
             return
         others = [each for each in self._ledger.deliveries.of_job(row.job_key) if each.destination != row.destination]
         if row.sent_at or any(each.sent_at or each.state in ARRIVED for each in others):
@@ -260,16 +261,16 @@ class Delivery:
             self._wait(row, reason)  # another destination may be getting the old objects now
             return
         self._ledger.objects.put(row.job_key, self._readdressed(row.job_key, held), replace=True)
-        self._ledger.events.record("identity-changed", row.job_key, f"{reason}; the objects were written anew")
+        self._ledger.events.record("identity-changed", row.job_key, f"{reason}; the objects were rewritten")
         self._at_once(row, reason)
 
-    def _note_anew(self, row: DeliveryRecord, destination: Destination, reason: str) -> None:
-        """Write a note again, unless the archive took it and says now that it does not have it."""
+    def _rewrite_note(self, row: DeliveryRecord, destination: Destination, reason: str) -> None:
+        """Rewrite a note, unless the archive took it before."""
         if row.sent_at is not None:
-            self._wait(row, f"{reason}, and the note was taken there")
+            self._wait(row, f"{reason}, and the archive took the note before")
             return
-        self._withdrawal.write_anew(row, destination)
-        self._ledger.events.record("identity-changed", row.job_key, f"{reason}; the note was written anew")
+        self._withdrawal.rewrite(row, destination)
+        self._ledger.events.record("identity-changed", row.job_key, f"{reason}; the note was rewritten")
         self._at_once(row, reason)
 
     def _at_once(self, row: DeliveryRecord, reason: str) -> None:
@@ -280,7 +281,7 @@ class Delivery:
         objects, outbox = self._ledger.objects.of_all_forms(job_key), self._folders.outbox_of(job_key)
         forms = dict.fromkeys(item.form for item in objects)
         return [
-            anew for form in forms for anew in readdress([item for item in objects if item.form == form], held, outbox)
+            item for form in forms for item in readdress([item for item in objects if item.form == form], held, outbox)
         ]
 
     def _wait(self, row: DeliveryRecord, reason: str) -> None:
@@ -294,7 +295,7 @@ class Delivery:
         self._move(row, DeliveryState.WAITING, error=reason, next_attempt_at=later, failing_since=failing_since)
 
     def _park(self, row: DeliveryRecord, reason: str) -> None:
-        """Give the delivery up until somebody asks for it again."""
+        """Stop the delivery until a person retries it."""
         self._move(row, DeliveryState.PARKED, error=reason)
         if not row.note:
             with suppress(ForbiddenTransition):  # parked for another destination already, or superseded meanwhile
@@ -306,12 +307,12 @@ class Delivery:
         states = {row.state for row in ledger.deliveries.of_job(job.key)}
         if not states <= SETTLED or not states & ARRIVED:
             return
-        with suppress(ForbiddenTransition):  # done before: an interrupted attempt is being repeated
-            done = ledger.jobs.move(job.key, JobState.DONE)
-            self._observers.result_delivered(done, ledger.objects.of_job(job.key))
+        with suppress(ForbiddenTransition):  # done before: this repeats an interrupted follow-up
+            after = ledger.jobs.move(job.key, JobState.DONE)
+            self._observers.result_delivered(after, ledger.objects.of_job(job.key))
 
 
 def _with_advice(refusal: Exception, destination: Destination) -> str:
-    """Return what an archive said, and the setting to change where it takes no objects of a kind."""
-    helps = advice(refusal.sop_class, destination.options) if isinstance(refusal, ObjectRefused) else ""
-    return f"{refusal}; for {destination.name} {helps}, then try again" if helps else str(refusal)
+    """Return the archive's refusal, with the setting to change where it takes no objects of a kind."""
+    hint = advice(refusal.sop_class, destination.options) if isinstance(refusal, ObjectRefused) else ""
+    return f"{refusal}; for {destination.name} {hint}, then retry" if hint else str(refusal)

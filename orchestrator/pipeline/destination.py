@@ -15,12 +15,12 @@ from orchestrator.domain.records import ObjectRecord
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where results go.
+    """An archive that gets results.
 
-    ask: whether the archive can be asked for the study before sending; False is an explicit setting.
+    ask: whether the archive is asked for the study before sending; False is an explicit setting.
     confirm: ``readback``, ``commitment``, or ``none`` (the delivery is then recorded as "sent, unconfirmed").
-    options: what it gets, and how that is encoded. hours: when it gets what can wait, None for at any time.
-    per_minute: how many results it gets at most, None for as many as there are.
+    options: which objects it gets, and how they are encoded. hours: when it gets results that can wait; None: always.
+    per_minute: the most results in a minute; None: no limit.
     """
 
     name: str
@@ -33,18 +33,18 @@ class Destination:
     per_minute: int | None = None
 
     def gets(self, objects: Sequence[ObjectRecord]) -> tuple[ObjectRecord, ...]:
-        """Return those of a result's objects that it gets."""
+        """Return the objects of a result that this destination gets."""
         return tuple(filter(self.options.takes, objects))
 
     def holds(self, references: Sequence[ObjectReference]) -> bool:
-        """Return whether the archive has all of these already, False where it is not to be asked.
+        """Return whether the archive holds all of these already; False where it is not asked.
 
         Raises ArchiveUnavailable, ArchiveRefused.
         """
         return self.ask and self.confirm != "none" and not self.archive.missing(references)
 
     def unconfirmed(self, references: Sequence[ObjectReference]) -> frozenset[str]:
-        """Return the SOP Instance UIDs that the archive took and does not say that it has.
+        """Return the SOP Instance UIDs that the archive took but does not confirm.
 
         Raises Unconfirmed where it has not answered yet; ArchiveUnavailable, ArchiveRefused.
         """
@@ -61,7 +61,7 @@ class Destination:
 
 
 def reference(item: ObjectRecord) -> ObjectReference:
-    """Return what an archive is asked by for an object of ours."""
+    """Return the reference by which an archive is asked for an object."""
     return ObjectReference(item.study_uid, item.series_uid, item.sop_uid, item.sop_class)
 
 

@@ -41,33 +41,33 @@ class Dispatcher:
         self._delivery = delivery
         self._lock_of = lock_of
         self._clock = clock
-        self._senders = {name: Sender(name, delivery, lock_of(name)) for name in destinations}
+        self._threads = {name: DestinationThread(name, delivery, lock_of(name)) for name in destinations}
 
     def start(self) -> None:
         """Start the threads."""
-        for sender in self._senders.values():
-            sender.start()
+        for thread in self._threads.values():
+            thread.start()
 
     def close(self, *, drain_seconds: float = 10.0) -> None:
         """Begin no further attempt and wait for those under way; one that takes longer counts as no crash."""
-        for sender in self._senders.values():
-            sender.stop()
+        for thread in self._threads.values():
+            thread.stop()
         deadline = time.monotonic() + drain_seconds
-        for name, sender in self._senders.items():
-            if not sender.has_ended(max(0.0, deadline - time.monotonic())):
+        for name, thread in self._threads.items():
+            if not thread.has_ended(max(0.0, deadline - time.monotonic())):
                 self._ledger.deliveries.forgive(name)
 
     def poll(self) -> None:
         """Wake the threads that have a due delivery; park deliveries to destinations that left the settings."""
         for name in self._ledger.deliveries.due_destinations(self._clock()):
-            if name in self._senders:
-                self._senders[name].wake()
+            if name in self._threads:
+                self._threads[name].wake()
             else:
                 self._delivery.park_unknown(name)
 
     def recover_unknown(self) -> None:
         """Park what a dead process left under way to destinations that left the settings."""
-        for name in self._ledger.deliveries.sending_destinations() - self._senders.keys():
+        for name in self._ledger.deliveries.sending_destinations() - self._threads.keys():
             lock = self._lock_of(name)
             if lock.acquire():
                 try:
@@ -76,7 +76,7 @@ class Dispatcher:
                     lock.release()
 
 
-class Sender:
+class DestinationThread:
     """Sends the due deliveries of one destination, one after the other, while it holds the lock on it."""
 
     def __init__(self, name: str, delivery: Delivery, lock: ProcessLock) -> None:
@@ -138,7 +138,7 @@ class Sender:
             self._try_again_at = time.monotonic() + LOCK_SECONDS
 
     def _is_mine(self) -> bool:
-        """Return whether this process has the destination to itself; a lock that got lost is taken again."""
+        """Return whether this process has the destination to itself; a lost lock is acquired again."""
         had_lock, self._has_lock = self._has_lock, False
         self._has_lock = self._lock.keep() if had_lock else self._lock.acquire()
         if not self._has_lock:

@@ -1,8 +1,7 @@
-"""One series' path through a model: infer, write, deliver. Read from top to bottom.
+"""The path of a series through a model: infer, write, hand over. Read from top to bottom.
 
-``infer`` and ``deliver`` are durable flows: after a kill they go on behind their last finished step,
-and a step that was interrupted runs again. So every step may be repeated: keys, UIDs and bytes are
-derived from the input, and what is already there is found there.
+``infer`` is a durable flow. After a kill it continues after its last finished step, and an interrupted step runs
+again. So every step can be repeated: keys, UIDs and bytes are derived from the input.
 """
 
 from __future__ import annotations
@@ -76,14 +75,14 @@ class Inference:
         self._series = lru_cache(maxsize=SERIES_KEPT)(self._read_series)
 
     def __call__(self, key: str) -> None:
-        """Run the job's steps; whatever happens, the job ends in a state that says why."""
+        """Run the job's steps. The job always ends in a state with a reason."""
         job = self._begin(key)
         if job is None:
             return
         for name, stage in (("infer", self.infer), ("write", self.write)):
-            ended = step(name, self._named, stage, key)
-            if ended is not None:
-                self._end(key, JobState(ended["state"]), ended["reason"])
+            outcome = step(name, self._outcome, stage, key)
+            if outcome is not None:
+                self._end(key, JobState(outcome["state"]), outcome["reason"])
                 return
         self.hand_over(key)
 
@@ -105,19 +104,19 @@ class Inference:
         self._ledger.jobs.annotate(key, device=device, seconds={"read": read_seconds, "infer": infer_seconds})
 
     def _predict(self, model: str, volume: Volume, folder: Path) -> Prediction:
-        """Return the prediction; a process that died is given one more chance.
+        """Return the prediction; if the model process dies, try once more.
 
-        Something else may have ended it (a person, the kernel short of memory): a model that does it
-        itself does it again, and then the attempt fails.
+        Something else may have ended it (a person, the kernel short of memory). A model that dies by itself dies
+        again, and then the attempt fails.
         """
         try:
             return self._runner.predict(model, volume, folder)
         except (WorkerCrashed, WorkerOutOfMemory) as fault:
-            log.warning("%s is tried once more: %s", model, fault)
+            log.warning("model %s: %s; retrying once", model, fault)
             return self._runner.predict(model, volume, folder)
 
     def write(self, key: str) -> None:
-        """Turn the kept results into checked DICOM objects in the outbox, in each form, and tell the ledger."""
+        """Write the results as checked DICOM objects into the outbox, in each form, and record them."""
         started = time.perf_counter()
         job, model = self._job_and_model(key)
         kept, folder = self._kept(job, model), self._folders.outbox_of(key)
@@ -149,7 +148,7 @@ class Inference:
         ]
 
     def hand_over(self, key: str) -> None:
-        """Open the review and queue the deliveries, which leave once the series is released; twice changes nothing."""
+        """Open the review and add the deliveries, which wait for the release of the series. May be repeated."""
         ledger = self._ledger
         self._folders.clear_scratch(key)
         if self._is_held(ledger.jobs.get(key)) or not self._move(key, JobState.DELIVERING):
@@ -158,7 +157,7 @@ class Inference:
         for destination in self._destinations:
             ledger.deliveries.add(key, destination)
         if not self._destinations:
-            self._move(key, JobState.DONE, "no destination is set; the objects stay in the outbox")
+            self._move(key, JobState.DONE, "no destination is configured; the objects stay in the outbox")
 
     def _begin(self, key: str) -> JobRecord | None:
         job = self._ledger.jobs.get(key)
@@ -169,13 +168,13 @@ class Inference:
             self._replace(job, model)
             return None
         if job.state is JobState.DELIVERING:
-            return job  # killed while handing over: the steps are remembered, the hand-over is repeated
+            return job  # killed during the hand-over, which is repeated
         if self._is_held(job):
             return None
         return job if self._move(key, JobState.RUNNING) else None
 
     def _is_held(self, job: JobRecord) -> bool:
-        """Return whether the job is held since its model was retracted; what it has found leaves for nowhere."""
+        """Return whether the job is held because its model version was retracted; its result is not delivered."""
         order = self._ledger.withdrawals.find_order(job.model, job.model_version)
         if order is None or job.state is JobState.DELIVERING:  # that far, its deliveries are stopped
             return False
@@ -183,10 +182,10 @@ class Inference:
         return True
 
     def _replace(self, job: JobRecord, model: ModelDescription) -> None:
-        """Let a job with the model as it is now take the place of one that waited for an earlier version.
+        """Supersede a job that waited for an earlier version of the model by one for the installed version.
 
-        Somebody mended, updated or installed it meanwhile. The key of a job names the model's digest, so
-        that a result always says what made it.
+        The model was updated or installed meanwhile. A job key contains the model's digest, so that a result always
+        names the model that made it.
         """
         ledger, now = self._ledger, datetime.now(UTC)
         successor = replace(
@@ -203,7 +202,7 @@ class Inference:
         reason = f"the model changed since; job {successor.key[:12]} with version {model.version} takes its place"
         self._move(job.key, JobState.SUPERSEDED, reason)
 
-    def _named(self, stage: Callable[[str], None], key: str) -> dict[str, str] | None:
+    def _outcome(self, stage: Callable[[str], None], key: str) -> dict[str, str] | None:
         """Run a stage and return how it ended the job, None where the job goes on.
 
         Outcomes are values, so that a finished step is remembered with its reason.
@@ -219,10 +218,10 @@ class Inference:
         except OSError as fault:
             # A full or failing disk: the reason names the system's error, never a path with a UID of a patient.
             return {"state": JobState.FAILED, "reason": f"the disk did not take the result: {fault.strerror}; retry"}
-        except Exception as error:  # noqa: BLE001  # the job loop: a fault of ours must end in a state people find
-            # no message of an error that is not ours: it could hold patient data
+        except Exception as error:  # noqa: BLE001  # a bug must end in a state that people see
+            # without the error's message: it could hold patient data
             log.error("job %s, stage %s: %s\n%s", key[:12], stage.__name__, describe(error), frames(error))
-            return {"state": JobState.FAILED, "reason": f"internal error: {describe(error)}; the log has its trace"}
+            return {"state": JobState.FAILED, "reason": f"internal error: {describe(error)}; see the log"}
         return None
 
     def _end(self, key: str, state: JobState, reason: str) -> None:
@@ -230,7 +229,7 @@ class Inference:
         self._move(key, state, reason)
 
     def _move(self, key: str, state: JobState, reason: str = "") -> bool:
-        """Return False where a newer revision superseded the job meanwhile: then nothing is to be done."""
+        """Move the job; return False where it has ended meanwhile, as when a newer revision superseded it."""
         try:
             self._ledger.jobs.move(key, state, reason=reason)
         except ForbiddenTransition:
@@ -261,20 +260,22 @@ class Inference:
         ]
 
     def _read_series(self, series_uid: str, revision: int) -> Series:
-        """Return the series, read anew from its files and checked against the ledger.
+        """Return the series, read from its files and checked against the ledger.
 
         Raises OrchestratorError where a file is not what was received.
         """
         stored = self._ledger.series.instances(series_uid, revision)
         instances = tuple(map(_read_source, stored))
-        changed = [row.sop_uid for row, now in zip(stored, instances, strict=True) if row.digest != now.digest]
-        if changed:
-            raise OrchestratorError(f"{len(changed)} file(s) changed since they were received, first {changed[0]}")
+        mismatches = [row.sop_uid for row, now in zip(stored, instances, strict=True) if row.digest != now.digest]
+        if mismatches:
+            raise OrchestratorError(
+                f"{len(mismatches)} file(s) changed since they were received, first {mismatches[0]}"
+            )
         return gather(instances, revision=revision)
 
 
 def _read_source(row: StoredInstance) -> Instance:
-    """Return the image; one that is gone is named by its UID, for the name of a file in a folder may be a patient's."""
+    """Return the image. An error names its UID, since a file name may contain a patient's name."""
     try:
         return read_instance(row.path)
     except UnreadableFile:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where the flow keeps its files: ``scratch`` while a model runs, ``outbox`` what is to be sent."""
+    """Folders below the data folder: ``scratch`` while a model runs, ``outbox`` for written objects."""
 
     scratch: Path
     outbox: Path
@@ -32,5 +32,5 @@ class Folders:
         return self.outbox / job_key
 
     def clear_scratch(self, job_key: str) -> None:
-        """Remove a job's volume and raw result; nothing there is fine."""
+        """Remove a job's volume and raw result, if there are any."""
         shutil.rmtree(self.scratch_of(job_key), ignore_errors=True)

@@ -19,9 +19,9 @@ INFER = "infer"
 
 
 def unused_key(ledger: Ledger, key: str) -> str:
-    """Return the key, or the next that follows from it where its job was superseded, which never runs again.
+    """Return the key, or the next one derived from it where its job was superseded: such a job never runs again.
 
-    So content that comes back after a correction, and a model that comes back after an update, run anew.
+    So content that returns after a correction, and a model that returns after an update, run once more.
     """
     while _is_superseded(ledger, key):
         key = hashlib.sha256(f"{key} again".encode()).hexdigest()
@@ -36,9 +36,9 @@ def _is_superseded(ledger: Ledger, key: str) -> bool:
 
 
 def queue_job(client: Client, job: JobRecord) -> None:
-    """Queue a waiting job's flow: for the first time, or again where it ended before; twice changes nothing."""
+    """Queue a waiting job's flow: for the first time, or once more where it ended. Repeating it changes nothing."""
     if client.enqueue(INFER, job.key, job.key, queue=MODEL_QUEUE, priority=job.priority):
         return
     flow = client.status(INFER, job.key)
     if flow is not None and flow.ended:
-        client.again(INFER, job.key)
+        client.rerun(INFER, job.key)

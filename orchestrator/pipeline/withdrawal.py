@@ -1,7 +1,7 @@
-"""What happens to a delivered result that a newer one replaced or whose model was faulty: a note rejects it.
+"""Writes the notes that reject a delivered result: a newer one superseded it, or its model was retracted.
 
-The ledger says where a note is owed. It is written when it is to be sent, for the patient whom the archive names
-then, about the objects that are there; from then on each attempt sends the same bytes.
+The ledger holds a delivery for each note. The note is written at its first attempt, for the patient whom the archive
+names then and about the objects that it holds; from then on each attempt sends the same bytes.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ _STATES = {Note.SUPERSEDED: ReviewState.SUPERSEDED, Note.RETRACTED: ReviewState.
 
 
 class Withdrawal:
-    """Follows up what arrived, and writes the notes."""
+    """Orders and writes rejection notes."""
 
     def __init__(self, ledger: Ledger, folders: Folders) -> None:
         self._ledger = ledger
         self._folders = folders
 
     def follow_up(self, job: JobRecord) -> None:
-        """Let notes be owed for what the arrival of this job's result replaced; twice changes nothing."""
+        """Order notes for the results that this job's arrival superseded; repeating it changes nothing."""
         verdict = self._ledger.reviews.newest(job.key)
         if verdict is not None and verdict.state is ReviewState.RETRACTED:
-            self._ledger.withdrawals.retract(verdict)  # it was on its way when it was retracted
+            self._ledger.withdrawals.retract(verdict)  # it was retracted during the delivery
         self._ledger.withdrawals.follow_up(job.key)
 
     def stop_retracted(self, job: JobRecord) -> bool:
-        """Return whether the job's result is retracted, as one is that was written while the order was given."""
+        """Return whether the job's result is retracted, also where it was written while the order was given."""
         ledger = self._ledger
         order = ledger.withdrawals.find_order(job.model, job.model_version)
         if order is None or not order.concerns(ledger.reviews.of_job(job.key)):
@@ -57,10 +57,10 @@ class Withdrawal:
         return True
 
     def note(self, row: DeliveryRecord, destination: Destination) -> ObjectRecord | None:
-        """Return the note to be sent, written at the first attempt; None where nothing of the result is there.
+        """Return the note to send, written at the first attempt; None where the destination has no object to reject.
 
-        Raises Unconfirmed while the result itself is under way; SourceMissing where the archive lacks the study;
-        UnreadableFile where nobody says whose the objects are.
+        Raises Unconfirmed while the result itself is under way, SourceMissing where the archive lacks the study,
+        UnreadableFile where the patient of the objects is unknown.
         """
         written = self._ledger.withdrawals.note_object(row)
         if written is not None and written.path.exists():
@@ -76,8 +76,8 @@ class Withdrawal:
         if different and not destination.holds([reference(note)]):
             raise IdentityChanged(f"{destination.name} holds the study with another {', '.join(different)}")
 
-    def write_anew(self, row: DeliveryRecord, destination: Destination) -> None:
-        """Write the note for the identity that the archive names now; the old one never left."""
+    def rewrite(self, row: DeliveryRecord, destination: Destination) -> None:
+        """Write the note for the identity that the archive names now; the old one was never sent."""
         self._write(row, destination, self._identity(row, destination))
 
     def _write(
@@ -90,23 +90,23 @@ class Withdrawal:
             return None
         verdict = next(each for each in reversed(ledger.reviews.of_job(job.key)) if each.state is _STATES[row.note])
         folder, newer = self._folders.outbox_of(job.key), _in_words(followers) or job.reason
-        told: dict[str, Any] = {"identity": identity, "study": self._study(objects, destination), "newer": newer}
-        note = withdraw(objects, row.note, job=job, verdict=verdict, folder=folder, **told)
+        facts: dict[str, Any] = {"identity": identity, "study": self._study(objects, destination), "newer": newer}
+        note = withdraw(objects, row.note, job=job, verdict=verdict, folder=folder, **facts)
         ledger.withdrawals.put_note(row, note)
         return note
 
     def _study(self, objects: Sequence[ObjectRecord], destination: Destination) -> Headers:
-        """Return what the archive says of the study where no file of the result is left to say it."""
+        """Return the study's headers from the archive where no file of the result is left to read them from."""
         archive = destination.archive
         if any(item.path.exists() for item in objects) or not destination.ask or not isinstance(archive, Searchable):
             return {}
-        with suppress(ArchiveRefused):  # dates are worth having, and no reason to let the objects stand
-            for found in archive.find({"StudyInstanceUID": objects[0].study_uid}):
-                return found.headers
+        with suppress(ArchiveRefused):  # missing dates are no reason to keep the objects
+            for series in archive.find({"StudyInstanceUID": objects[0].study_uid}):
+                return series.headers
         return {}
 
     def _there(self, row: DeliveryRecord, destination: Destination) -> list[ObjectRecord]:
-        """Return the objects of the result that the destination has, as far as anybody knows."""
+        """Return the objects of the result that the destination holds, as far as known."""
         ledger = self._ledger
         result = ledger.deliveries.get(row.job_key, row.destination)
         if result.state is DeliveryState.SENDING:
@@ -114,13 +114,13 @@ class Withdrawal:
         written = ledger.objects.of_all_forms(row.job_key)
         if result.sent is not None:
             return [item for item in written if item.sop_uid in result.sent]
-        meant = destination.gets(ledger.objects.of_job(row.job_key, destination.options.form))
+        expected = destination.gets(ledger.objects.of_job(row.job_key, destination.options.form))
         if result.state in ARRIVED:
-            return list(meant)
+            return list(expected)
         if not destination.ask:
             return []
-        absent = destination.archive.missing([reference(item) for item in meant])
-        return [item for item in meant if item.sop_uid not in absent]
+        absent = destination.archive.missing([reference(item) for item in expected])
+        return [item for item in expected if item.sop_uid not in absent]
 
     def _identity(self, row: DeliveryRecord, destination: Destination) -> StudyIdentity | None:
         """Return patient and study as the archive holds them, None where it is not to be asked."""
@@ -134,13 +134,13 @@ class Withdrawal:
 
 
 def _is_followed(item: ObjectRecord, note: Note, followers: Sequence[JobRecord]) -> bool:
-    """Return whether a newer report that is there names this one as its predecessor: no note need reject it."""
-    named = {uid for job in followers for uid in (job.predecessors or {}).values()}
-    return note is Note.SUPERSEDED and item.kind is ObjectKind.SR and item.sop_uid in named
+    """Return whether a newer report at the destination names this one as predecessor: it needs no note."""
+    predecessors = {uid for job in followers for uid in (job.predecessors or {}).values()}
+    return note is Note.SUPERSEDED and item.kind is ObjectKind.SR and item.sop_uid in predecessors
 
 
 def _in_words(followers: Sequence[JobRecord]) -> str:
-    """Return what took the place of a result, empty where nothing did at this destination."""
+    """Return the newer result that superseded one, in words; empty where none arrived at this destination."""
     if not followers:
         return ""
     newest = followers[-1]

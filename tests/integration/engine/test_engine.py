@@ -148,7 +148,7 @@ def test_a_flow_that_raised_can_be_tried_again_any_number_of_times(engine: Engin
     flows["flaky"] = flow
     assert run(engine, "flaky") is FlowState.RAISED
     for expected in (FlowState.RAISED, FlowState.RAISED, FlowState.FINISHED, FlowState.FINISHED):
-        engine.again("flaky", "k")
+        engine.rerun("flaky", "k")
         assert engine.wait("flaky", "k", PATIENCE_SECONDS).state is expected
     assert steps == ["one"] * 5  # a person asks for a new run, from its first step
 
@@ -156,10 +156,10 @@ def test_a_flow_that_raised_can_be_tried_again_any_number_of_times(engine: Engin
 def test_what_is_queued_or_unknown_is_not_tried_again(make: Callable[..., Engine]) -> None:
     client = make()
     with pytest.raises(UnknownRecord, match="nothing of k was never queued"):
-        client.again("nothing", "k")
+        client.rerun("nothing", "k")
     client.enqueue("later", "k", queue=QUEUE, priority=ROUTINE)
     with pytest.raises(ForbiddenTransition, match="later of k is queued or running already"):
-        client.again("later", "k")
+        client.rerun("later", "k")
 
 
 def test_urgent_work_goes_first(make: Callable[..., Engine], flows: dict[str, Flow]) -> None:
@@ -190,7 +190,7 @@ def test_what_was_tried_again_keeps_its_queue_and_its_place(
     engine.wait("ordered", "stat", PATIENCE_SECONDS)
     engine.close()
     engine.enqueue("ordered", "routine", "routine", queue=QUEUE, priority=Priority.ROUTINE)
-    engine.again("ordered", "stat")
+    engine.rerun("ordered", "stat")
     engine.launch()
     until_idle(engine)
     assert order == ["stat", "stat", "routine"]
@@ -291,7 +291,7 @@ def test_what_waits_for_other_steps_is_told_at_launch(
         another_version.setattr("orchestrator.engine.client.STEPS_VERSION", "0")
         engine.enqueue("old", "k", queue=QUEUE, priority=ROUTINE)
     engine.launch()
-    assert "flow old of k waits for a program whose flows have its steps" in caplog.text
+    assert "flow old of k was queued by another version; not run here" in caplog.text
 
 
 def test_waiting_has_an_end(make: Callable[..., Engine]) -> None:

@@ -105,7 +105,7 @@ def test_a_job_that_kills_its_process_is_parked_and_can_be_tried_again(
     assert survivor.poll() is None
 
     (folder / "kill").unlink()
-    client.again("killer", "k")
+    client.rerun("killer", "k")
     assert client.wait("killer", "k", PATIENCE_SECONDS).state is FlowState.FINISHED
     assert client.parked() == ()
 

@@ -53,7 +53,7 @@ def work(settings: Settings) -> None:
         ExitStack() as stack,
     ):
         intake = Intake(host.ledger, host.routing, spool, quiet_seconds=quiet_period(settings), documents=documents)
-        polling = QueuePolling(partial(host.engine.look_every, MODEL_QUEUE), settings.engine.poll_seconds)
+        polling = QueuePolling(partial(host.engine.poll_every, MODEL_QUEUE), settings.engine.poll_seconds)
         folders = [archive for _, archive in watched_archives(settings, host.plugins) if is_read_in_place(archive)]
         watches = [stack.enter_context(closing(FolderWatch(archive))) for archive in folders]
         log.info("the engine is ready with models: %s", ", ".join(sorted(host.workers.models())) or "none")
