@@ -1,4 +1,4 @@
-"""Backfills: the orders, the days that were asked for, and how far they have come."""
+"""Backfills: the orders, their days and their progress."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class BackfillRepository(Repository):
             return records(connection, BackfillRecord, query)
 
     def move(self, number: int, state: BackfillState, *, by: str = "host") -> BackfillRecord:
-        """Return the backfill in its new state; cancelled, nothing of it is fetched any more.
+        """Return the backfill in its new state; a cancelled one fetches nothing more.
 
         Raises UnknownRecord, ForbiddenTransition.
         """
@@ -83,7 +83,7 @@ class BackfillRepository(Repository):
             return replace(before, state=state, ended_at=ended, error="")
 
     def record_wait(self, number: int, error: str) -> None:
-        """Keep why a backfill does not get on; an empty text where it does. The first reason is an event."""
+        """Record why a backfill is stuck, empty where it is not; the first reason is an event."""
         table = tables.backfills
         with self._database.writing() as connection:
             before = _one(connection, _query().where(table.c.number == number).with_for_update(), number)
@@ -92,7 +92,7 @@ class BackfillRepository(Repository):
                 write_event(connection, "backfill-waits", subject_of(number), error)
 
     def put_day(self, day: BackfillDay, fetches: Iterable[FetchRecord]) -> bool:
-        """Return True where the day was new; what it brings is then to be fetched, both or nothing."""
+        """Add a day with its fetches in one transaction; return False where the day is known."""
         with self._database.writing() as connection:
             if not insert_new(connection, tables.backfill_days, values(day)):
                 return False
@@ -100,7 +100,7 @@ class BackfillRepository(Repository):
             return True
 
     def days(self, number: int) -> tuple[BackfillDay, ...]:
-        """Return the days that were asked for."""
+        """Return the days that were searched."""
         table = tables.backfill_days
         query = sa.select(*columns(BackfillDay, table)).where(table.c.run == number).order_by(table.c.day)
         with self._database.reading() as connection:
@@ -117,15 +117,15 @@ class BackfillRepository(Repository):
 
     def ruled_series(self, rule: str, series_uids: Collection[str]) -> frozenset[str]:
         """Return those of the series that the rule sent to a model before."""
-        jobs, rest, found = tables.jobs.c, iter(series_uids), set[str]()
+        jobs, rest, matches = tables.jobs.c, iter(series_uids), set[str]()
         query = sa.select(jobs.series_uid).where(jobs.rule == rule, jobs.state != JobState.SUPERSEDED)
         with self._database.reading() as connection:
             while some := list(islice(rest, _AT_ONCE)):
-                found.update(connection.scalars(query.where(jobs.series_uid.in_(some))))
-        return frozenset(found)
+                matches.update(connection.scalars(query.where(jobs.series_uid.in_(some))))
+        return frozenset(matches)
 
     def progress(self, number: int) -> BackfillProgress:
-        """Return how far the backfill has come.
+        """Return the progress of the backfill.
 
         Raises UnknownRecord.
         """
@@ -135,11 +135,11 @@ class BackfillRepository(Repository):
         begun = sa.select(sa.func.count()).where(fetches.run == number, fetches.begun_at >= moment - LATELY)
         with self._database.reading() as connection:
             order = _one(connection, _query().where(tables.backfills.c.number == number), number)
-            listed, found, skipped = connection.execute(sums).one()
+            days_count, series_count, skipped_count = connection.execute(sums).one()
             return BackfillProgress(
-                days=listed,
-                found=int(found or 0),
-                skipped=int(skipped or 0),
+                days=days_count,
+                found=int(series_count or 0),
+                skipped=int(skipped_count or 0),
                 fetches=count_by(connection, fetches.state, fetches.run == number),
                 begun_lately=connection.scalar(begun) or 0,
                 seconds_lately=min(LATELY, moment - order.created_at).total_seconds(),

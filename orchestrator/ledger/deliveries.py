@@ -1,4 +1,4 @@
-"""Deliveries: the way of one job's objects, or of a note that rejects them, to one destination."""
+"""Deliveries of a job's objects, or of a note that rejects them, to one destination each."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from orchestrator.ledger.repository import SHORT, Repository, columns, lock_job,
 from orchestrator.ledger.series import lock_series_state
 
 FURTHEST = timedelta(days=3)
-"""No attempt is ever put off for so long."""
+"""No attempt is ever postponed for so long."""
 
 
 class DeliveryRepository(Repository):
-    """A delivery waits for the release of its series, then for its next attempt; a note only for the attempt."""
+    """A delivery waits for the release of its series, then for its next attempt. A note waits only for its attempt."""
 
     def add(self, job_key: str, destination: str) -> bool:
         """Return True where the delivery is new or was discarded; it is due at once where the series is released.
@@ -39,7 +39,7 @@ class DeliveryRepository(Repository):
             return open_delivery(connection, record)
 
     def of_job(self, job_key: str) -> tuple[DeliveryRecord, ...]:
-        """Return the deliveries of the job's result by destination; notes that reject it are none of them."""
+        """Return the deliveries of the job's result by destination, without the notes that reject it."""
         with self._database.reading() as connection:
             return deliveries_of(connection, job_key)
 
@@ -53,7 +53,7 @@ class DeliveryRepository(Repository):
             return only(records(connection, DeliveryRecord, query), _unknown(job_key, destination))
 
     def release(self, series_uid: str, revision: int, at: datetime) -> int:
-        """Return how many waiting deliveries of the revision became due at ``at``; those due before stay so."""
+        """Make the waiting deliveries of the revision due at ``at``; return how many were not due before."""
         table, jobs = tables.deliveries, tables.jobs
         of_series = sa.select(jobs.c.key).where(jobs.c.series_uid == series_uid, jobs.c.revision == revision)
         held = sa.and_(table.c.state == DeliveryState.WAITING, table.c.next_attempt_at.is_(None))
@@ -129,7 +129,7 @@ class DeliveryRepository(Repository):
             connection.execute(sa.update(tables.deliveries).where(which).values(starts=0))
 
     def postpone(self, job_key: str, destination: str, until: datetime, reason: str, note: Note = Note.NONE) -> None:
-        """Let a waiting delivery wait longer, for a reason that is no failure; nothing where it waits no more.
+        """Postpone a waiting delivery for a reason that is no failure; one in another state stays as it is.
 
         Raises UnknownRecord.
         """
@@ -141,7 +141,7 @@ class DeliveryRepository(Repository):
                 write_delivery_event(connection, before, reason)
 
     def recall(self, destination: str, at: datetime) -> int:
-        """Return how many released deliveries that were to wait for longer are due at ``at`` now."""
+        """Make the released deliveries that wait for longer due at ``at``; return how many."""
         table = tables.deliveries
         later = sa.and_(table.c.state == DeliveryState.WAITING, table.c.next_attempt_at > at)
         update = sa.update(table).where(table.c.destination == destination, later).values(next_attempt_at=at)
@@ -151,7 +151,7 @@ class DeliveryRepository(Repository):
     def record_sent(
         self, job_key: str, destination: str, at: datetime, *, sent: Collection[str], note: Note = Note.NONE
     ) -> None:
-        """Keep that the destination took these objects (SOP Instance UIDs), which it may confirm later."""
+        """Record that the destination took these objects (SOP Instance UIDs); it may confirm them later."""
         update = sa.update(tables.deliveries).where(is_delivery(job_key, destination, note))
         with self._database.writing() as connection:
             connection.execute(update.values(sent_at=at, sent=tuple(sent)))
@@ -185,7 +185,7 @@ class DeliveryRepository(Repository):
                 error=error,
                 next_attempt_at=next_attempt_at or before.next_attempt_at,
                 attempts=before.attempts if attempts is None else attempts,
-                failing_since=failing_since or (None if _is_taken_up(before, state) else before.failing_since),
+                failing_since=failing_since or (None if _is_reopened(before, state) else before.failing_since),
             )
             if state in ARRIVED:
                 after = replace(after, confirmed_at=now(), confirmed_by=confirmed_by)
@@ -195,12 +195,12 @@ class DeliveryRepository(Repository):
 
 
 def priority_rank() -> sa.ColumnElement[int]:
-    """Return the job's place in the order of work, 1 = first."""
+    """Return the rank of the job's priority, 1 = first."""
     return sa.case({priority: priority.rank for priority in Priority}, value=tables.jobs.c.priority)
 
 
 def open_delivery(connection: sa.Connection, record: DeliveryRecord) -> bool:
-    """Return True where the delivery is new or was discarded, and is under way from now on."""
+    """Add the delivery, or reopen a discarded one; return False where it is open already."""
     if not insert_new(connection, tables.deliveries, values(record)):
         before = _lock_delivery(connection, record.job_key, record.destination, record.note)
         if before.state is not DeliveryState.DISCARDED:
@@ -225,10 +225,10 @@ def update_delivery(connection: sa.Connection, record: DeliveryRecord, *, ends_a
     connection.execute(sa.update(tables.deliveries).where(where).values(**row))
 
 
-def write_delivery_event(connection: sa.Connection, record: DeliveryRecord, said: str = "") -> None:
-    """Write the event of a delivery; one of a note tells so: ``note.confirmed``."""
+def write_delivery_event(connection: sa.Connection, record: DeliveryRecord, detail: str = "") -> None:
+    """Write the event of a delivery; that of a note is called ``note.confirmed`` and so on."""
     what = f"{record.note} to" if record.note else "to"
-    text = f"{what} {record.destination}" + (f": {said}" if said else "")
+    text = f"{what} {record.destination}" + (f": {detail}" if detail else "")
     write_event(connection, kind_of("note" if record.note else "delivery", record.state), record.job_key, text)
 
 
@@ -247,13 +247,13 @@ def _check_move(before: DeliveryRecord, state: DeliveryState) -> None:
         raise ForbiddenTransition(f"{way} is {before.state} and cannot become {state}")
 
 
-def _is_taken_up(before: DeliveryRecord, state: DeliveryState) -> bool:
-    given_up = {DeliveryState.PARKED, DeliveryState.DISCARDED}
-    return before.state in given_up and state is DeliveryState.WAITING
+def _is_reopened(before: DeliveryRecord, state: DeliveryState) -> bool:
+    closed = {DeliveryState.PARKED, DeliveryState.DISCARDED}
+    return before.state in closed and state is DeliveryState.WAITING
 
 
 def _is_due(now: datetime) -> sa.ColumnElement[bool]:
-    """Return the condition; an attempt further away than any is ever put off was timed by a clock that went wrong."""
+    """Return the condition; an attempt further away than FURTHEST was scheduled by a wrong clock."""
     at = tables.deliveries.c.next_attempt_at
     return sa.and_(tables.deliveries.c.state == DeliveryState.WAITING, sa.or_(at <= now, at > now + FURTHEST))
 

@@ -1,4 +1,4 @@
-"""Destinations: how each answered lately, what waits for it and what it was sent."""
+"""Destinations: whether each answers, and how many results wait for it or were sent."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from orchestrator.ledger.repository import Repository, columns, count_by, record
 
 
 class DestinationRepository(Repository):
-    """A destination that leaves attempts without an answer, one after the other, counts as away."""
+    """A destination that did not answer several consecutive attempts counts as unreachable."""
 
     def get(self, name: str) -> DestinationRecord:
-        """Return how the destination answered lately."""
+        """Return the recent answers of the destination."""
         with self._database.reading() as connection:
             return next(iter(records(connection, DestinationRecord, _named(name))), DestinationRecord(name=name))
 
     def unreachable(self) -> tuple[DestinationRecord, ...]:
-        """Return those that do not answer, by name."""
+        """Return the unreachable destinations, by name."""
         table = tables.destinations
         query = sa.select(*columns(DestinationRecord, table)).where(table.c.away_since.is_not(None))
         with self._database.reading() as connection:
             return records(connection, DestinationRecord, query.order_by(table.c.name))
 
     def record_failure(self, name: str, at: datetime, reason: str, *, most: int) -> DestinationRecord:
-        """Return the record after an attempt without an answer; with ``most`` of them the destination is away."""
+        """Count an attempt without an answer and return the record; after ``most`` the destination is unreachable."""
         with self._database.writing() as connection:
             before = _lock(connection, name)
             failures = before.failures + 1
@@ -43,7 +43,7 @@ class DestinationRepository(Repository):
             return after
 
     def record_answer(self, name: str) -> None:
-        """Keep that the destination answers."""
+        """Record that the destination answers."""
         with self._database.writing() as connection:
             before = _lock(connection, name)
             _update(connection, DestinationRecord(name=name))

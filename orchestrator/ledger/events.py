@@ -1,4 +1,4 @@
-"""The audit trail: what happened to which series or job, when and by whom; the database refuses to change it."""
+"""The audit trail: what happened to which series or job, when and by whom. The database refuses changes of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class EventRepository(Repository):
     """Events are only ever added."""
 
     def record(self, kind: str, subject: str, text: str, *, by: str = "host") -> EventRecord:
-        """Return the event that was added; subject is a UID or job key, text holds no patient data."""
+        """Add an event and return it; subject is a UID or job key, text contains no patient data."""
         with self._database.writing() as connection:
             return write_event(connection, kind, subject, text, by)
 
@@ -57,10 +57,10 @@ class EventRepository(Repository):
 
 
 def write_event(connection: sa.Connection, kind: str, subject: str, text: str, by: str = "host") -> EventRecord:
-    """Return the event, added as the last act of a transaction that changed something.
+    """Add an event as the last statement of a transaction that changed something, and return it.
 
-    A reader that asks for what came after a sequence must miss nothing, so on PostgreSQL events are
-    written one transaction at a time: the numbers then appear in their order.
+    A reader that asks for events after a sequence number must miss none. So on PostgreSQL one transaction at a time
+    writes events, and the numbers appear in their order.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_EVENTS_LOCK)))
@@ -69,12 +69,12 @@ def write_event(connection: sa.Connection, kind: str, subject: str, text: str, b
 
 
 def moved(before: StrEnum, after: StrEnum, reason: str = "") -> str:
-    """Return the text of an event that tells of a move."""
+    """Return the text of an event about a change of state."""
     return f"{before} -> {after}" + (f": {reason}" if reason else "")
 
 
 def kind_of(what: str, state: StrEnum) -> str:
-    """Return the kind of an event that tells of a move: ``job.not-applicable``, ``delivery.unconfirmed``."""
+    """Return the kind of an event about a change of state: ``job.not-applicable``, ``delivery.unconfirmed``."""
     return f"{what}.{state.name.lower().replace('_', '-')}"
 
 

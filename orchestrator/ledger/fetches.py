@@ -1,4 +1,4 @@
-"""Fetches: each series that is taken from an archive, and how far it has come."""
+"""Fetches: each series fetched from an archive, and its state."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ class FetchRepository(Repository):
     """One process writes here, the watcher; all others read."""
 
     def put(self, fetches: Iterable[FetchRecord]) -> None:
-        """Keep the fetches as they stand now."""
+        """Add or replace the fetches."""
         with self._database.writing() as connection:
             put_fetches(connection, fetches)
 
     def find(self, archive: str, series_uids: Collection[str], run: int = WATCHING) -> Mapping[str, FetchRecord]:
-        """Return what is known of these series, by UID."""
+        """Return the fetches of these series, by UID."""
         table, rest = tables.fetches, iter(series_uids)
         query = _query().where(table.c.archive == archive, table.c.run == run)
-        found: list[FetchRecord] = []
+        fetches: list[FetchRecord] = []
         with self._database.reading() as connection:
             while some := list(islice(rest, _AT_ONCE)):
-                found += records(connection, FetchRecord, query.where(table.c.series_uid.in_(some)))
-        return {record.series_uid: record for record in found}
+                fetches += records(connection, FetchRecord, query.where(table.c.series_uid.in_(some)))
+        return {record.series_uid: record for record in fetches}
 
     def of_study(self, study_uid: str, limit: int = 200) -> tuple[FetchRecord, ...]:
-        """Return what is known of the series of a study in archives that are watched, those first that changed last."""
+        """Return the fetches of a study from watched archives, the last changed first."""
         table = tables.fetches
         query = _query().where(table.c.study_uid == study_uid, table.c.run == WATCHING)
         with self._database.reading() as connection:
@@ -60,8 +60,8 @@ class FetchRepository(Repository):
         """Return how many fetches are in each state; every state is there."""
         table = tables.fetches
         with self._database.reading() as connection:
-            found = count_by(connection, table.c.state, table.c.archive == archive, table.c.run == run)
-        return dict.fromkeys(FetchState, 0) | found
+            counts = count_by(connection, table.c.state, table.c.archive == archive, table.c.run == run)
+        return dict.fromkeys(FetchState, 0) | counts
 
     def of_series(self, archive: str, series_uid: str) -> FetchRecord | None:
         """Return the newest fetch that brought images of the series, None where none did."""
@@ -72,32 +72,32 @@ class FetchRepository(Repository):
             return next(iter(records(connection, FetchRecord, query)), None)
 
     def pending(self, series_uids: Collection[str]) -> tuple[FetchRecord, ...]:
-        """Return the fetches that are under way, or are to bring what an archive is known to hold of the series.
+        """Return the fetches of the series that are under way or planned.
 
-        What a backfill only means to fetch one day does not count before it has begun.
+        A fetch that a backfill planned counts only once it has begun.
         """
         table = tables.fetches
-        begun = sa.or_(table.c.run == WATCHING, table.c.attempts > 0)
-        query = _query().where(table.c.state.not_in(_GONE), begun, table.c.series_uid.in_(series_uids))
+        has_begun = sa.or_(table.c.run == WATCHING, table.c.attempts > 0)
+        query = _query().where(table.c.state.not_in(_GONE), has_begun, table.c.series_uid.in_(series_uids))
         with self._database.reading() as connection:
             return records(connection, FetchRecord, query)
 
     def partial(self) -> Mapping[str, int]:
-        """Return for each archive how many series its watch began to fetch and did not fetch whole."""
+        """Return for each archive how many series its watch fetched in part."""
         table = tables.fetches
-        begun = (table.c.run == WATCHING, table.c.attempts > 0, table.c.state.not_in(_GONE))
+        conditions = (table.c.run == WATCHING, table.c.attempts > 0, table.c.state.not_in(_GONE))
         with self._database.reading() as connection:
-            return count_by(connection, table.c.archive, *begun)
+            return count_by(connection, table.c.archive, *conditions)
 
     def resume(self) -> None:
-        """Let what a killed process was fetching wait again; called by the one that starts to fetch."""
+        """Make the fetches of a killed process wait again; for the process that starts to fetch."""
         table = tables.fetches
         with self._database.writing() as connection:
-            begun = sa.update(table).where(table.c.state == FetchState.FETCHING)
-            connection.execute(begun.values(state=FetchState.WAITING))
+            update = sa.update(table).where(table.c.state == FetchState.FETCHING)
+            connection.execute(update.values(state=FetchState.WAITING))
 
     def forget(self, before: datetime) -> int:
-        """Return how many fetches were forgotten that ended before then; those of backfills stay."""
+        """Delete the fetches that ended before then, except those of backfills; return how many."""
         table = tables.fetches
         old = sa.and_(table.c.run == WATCHING, table.c.state.in_(_GONE), table.c.changed_at < before)
         with self._database.writing() as connection:
@@ -105,7 +105,7 @@ class FetchRepository(Repository):
 
 
 def put_fetches(connection: sa.Connection, fetches: Iterable[FetchRecord]) -> None:
-    """Keep the fetches as they stand now."""
+    """Add or replace the fetches."""
     for fetch in fetches:
         upsert(connection, tables.fetches, values(fetch))
 

@@ -56,13 +56,13 @@ class JobRepository(Repository):
         """
         column = tables.jobs.c.key
         with self._database.reading() as connection:
-            found = records(connection, JobRecord, job_query(column == key))
-            if not found and len(key) >= SHORTEST_PREFIX:
+            matches = records(connection, JobRecord, job_query(column == key))
+            if not matches and len(key) >= SHORTEST_PREFIX:
                 query = job_query(column.startswith(key.lower(), autoescape=True)).limit(2)
-                found = records(connection, JobRecord, query)
-        if len(found) > 1:
+                matches = records(connection, JobRecord, query)
+        if len(matches) > 1:
             raise UnknownRecord(f"several jobs begin with {key}; give more of the key")
-        return only(found, f"no job {key} in the ledger; give the key or its first {SHORTEST_PREFIX} digits or more")
+        return only(matches, f"no job {key} in the ledger; give the key or its first {SHORTEST_PREFIX} digits or more")
 
     def search(
         self,
@@ -73,10 +73,10 @@ class JobRepository(Repository):
         model: str | None = None,
         limit: int = 200,
     ) -> tuple[JobRecord, ...]:
-        """Return the jobs that meet all that is given, the newest first."""
+        """Return the jobs that meet all conditions, the newest first."""
         table = tables.jobs
-        wanted = {"series_uid": series_uid, "study_uid": study_uid, "model": model}
-        query = job_query(*(table.c[name] == value for name, value in wanted.items() if value is not None))
+        conditions = {"series_uid": series_uid, "study_uid": study_uid, "model": model}
+        query = job_query(*(table.c[name] == value for name, value in conditions.items() if value is not None))
         if states:
             query = query.where(table.c.state.in_(states))
         with self._database.reading() as connection:
@@ -88,9 +88,9 @@ class JobRepository(Repository):
             return dict.fromkeys(JobState, 0) | count_by(connection, tables.jobs.c.state)
 
     def move(self, key: str, state: JobState, *, reason: str = "", by: str = "host") -> JobRecord:
-        """Return the job in its new state; the event is written with it or not at all.
+        """Move the job to a state and return it; the event is written in the same transaction.
 
-        The result of a superseded job waits for no verdict any more.
+        The review of a superseded job is closed.
 
         Raises UnknownRecord; ForbiddenTransition where the job is in another state by now.
         """
@@ -108,15 +108,15 @@ class JobRepository(Repository):
         measurements: Sequence[Mapping[str, object]] | None = None,
         attempts: int | None = None,
     ) -> JobRecord:
-        """Return the job with what was learned about it; None leaves a field, seconds are merged by name.
+        """Set facts of the job and return it; None leaves a field as it is, seconds are merged by name.
 
         Raises UnknownRecord.
         """
-        told: dict[str, Any] = {"device": device, "urgency": urgency, "attempts": attempts}
-        told |= {"findings": _entries(findings), "measurements": _entries(measurements)}
+        facts: dict[str, Any] = {"device": device, "urgency": urgency, "attempts": attempts}
+        facts |= {"findings": _entries(findings), "measurements": _entries(measurements)}
         with self._database.writing() as connection:
             before = lock_job(connection, key)
-            changes = {name: value for name, value in told.items() if value is not None}
+            changes = {name: value for name, value in facts.items() if value is not None}
             after = replace(before, **changes, seconds={**before.seconds, **(seconds or {})}, updated_at=now())
             update_job(connection, after)
             return after
@@ -142,7 +142,7 @@ def change_state(
 
 
 def update_job(connection: sa.Connection, record: JobRecord) -> None:
-    """Put the record in the place of the row that it is of."""
+    """Replace the row of the job."""
     connection.execute(sa.update(tables.jobs).where(tables.jobs.c.key == record.key).values(**values(record)))
 
 

@@ -21,10 +21,10 @@ from orchestrator.ledger.withdrawals import WithdrawalRepository
 
 
 class Ledger:
-    """Everything the host remembers; thread-safe, and safe beside other processes on the same database.
+    """The database of the host; thread-safe, and safe beside other processes on the same database.
 
-    Each method of a repository is one short transaction; what it returned is durable. UIDs and digests only,
-    no patient data. Every change of state is an event in the same transaction.
+    Each method of a repository is one short transaction, durable when it returns. UIDs and digests only, no patient
+    data. Every change of state is an event in the same transaction.
     """
 
     def __init__(self, database: Database) -> None:

@@ -1,4 +1,4 @@
-"""What all pages of the ledger share: the database, rows as records, and the time."""
+"""What all repositories share: the database, rows as records, and the time."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def job_query(*conditions: ColumnElement[bool]) -> sa.Select[Any]:
 
 
 def lock_job(connection: sa.Connection, key: str) -> JobRecord:
-    """Return the job; nobody else changes it, its deliveries or its reviews before this transaction ends.
+    """Return the job, locked: nobody else changes it, its deliveries or its reviews before this transaction ends.
 
     Raises UnknownRecord.
     """
@@ -68,11 +68,11 @@ def lock_job(connection: sa.Connection, key: str) -> JobRecord:
     return only(records(connection, JobRecord, query), f"no job {key[:SHORT]} in the ledger")
 
 
-def only(found: Sequence[Record], otherwise: str) -> Record:
-    """Return the first of what was found.
+def only(rows: Sequence[Record], message: str) -> Record:
+    """Return the first of the rows.
 
-    Raises UnknownRecord with the message where nothing was.
+    Raises UnknownRecord with the message where there is none.
     """
-    if not found:
-        raise UnknownRecord(otherwise)
-    return found[0]
+    if not rows:
+        raise UnknownRecord(message)
+    return rows[0]

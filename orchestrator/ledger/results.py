@@ -31,13 +31,13 @@ class ResultRepository(Repository):
 
     def count(self, wanted: ResultFilter = EVERY_RESULT) -> Mapping[ReviewState, int]:
         """Return how many of the results are in each state, those that are wanted or not; every state is there."""
-        counted = self._count(tables.reviews.c.state, replace(wanted, states=frozenset()))
-        return dict.fromkeys(ReviewState, 0) | counted
+        counts = self._count(tables.reviews.c.state, replace(wanted, states=frozenset()))
+        return dict.fromkeys(ReviewState, 0) | counts
 
     def count_urgencies(self, wanted: ResultFilter = EVERY_RESULT) -> Mapping[Urgency | None, int]:
         """Return how many of the results have each urgency, wanted or not; every urgency is there."""
-        counted = self._count(tables.jobs.c.urgency, replace(wanted, urgencies=frozenset()))
-        return dict.fromkeys((*Urgency, None), 0) | counted
+        counts = self._count(tables.jobs.c.urgency, replace(wanted, urgencies=frozenset()))
+        return dict.fromkeys((*Urgency, None), 0) | counts
 
     def count_models(self, wanted: ResultFilter = EVERY_RESULT) -> Mapping[str, int]:
         """Return how many of the results each model made, the wanted one and the others."""
@@ -54,7 +54,7 @@ _REVIEW = columns(ReviewRecord, tables.reviews)
 
 
 def _result_query() -> sa.Select[Any]:
-    """Return the query for all results; job and review share names of columns, so the rows are taken by place."""
+    """Return the query for all results; job and review share names of columns, so rows are read by position."""
     both = tables.jobs.join(tables.reviews, tables.reviews.c.job_key == tables.jobs.c.key)
     return sa.select(*_JOB, *_REVIEW).select_from(both).where(*_is_result())
 

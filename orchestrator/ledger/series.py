@@ -24,7 +24,7 @@ _AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class StoredInstance:
-    """One instance of a revision and where its file lies."""
+    """One instance of a revision and its file."""
 
     sop_uid: str
     sop_class: str
@@ -34,10 +34,10 @@ class StoredInstance:
 
 @dataclass(frozen=True, slots=True)
 class RoutedSeries:
-    """A series as the rules saw it when they were asked.
+    """A series with the facts that the rules matched.
 
     explanation: JSON of rules.Explanation. facts: by keyword, None where the values are not kept; the whole is None
-    in a series that an earlier version of this program took.
+    for a series of an earlier version of this program.
     """
 
     series_uid: str
@@ -46,7 +46,7 @@ class RoutedSeries:
 
 
 class SeriesRepository(Repository):
-    """Revisions of series, their instances, and what the rules said of them."""
+    """Revisions of series, their instances, and the explanations of the rules."""
 
     def put(self, record: SeriesRecord, instances: Sequence[Instance]) -> bool:
         """Return True where the revision is new; one that is there stays as it is."""
@@ -100,8 +100,8 @@ class SeriesRepository(Repository):
     ) -> SeriesRecord:
         """Return the revision in its new state; the first release sets ``released_at``.
 
-        complete_by: how completeness was decided; empty leaves what was said before.
-        at: when it happened, now unless said.
+        complete_by: how completeness was decided; empty leaves the earlier text.
+        at: when it happened; default: now.
         Raises UnknownRecord; ForbiddenTransition where SERIES_MOVES lacks the move.
         """
         with self._database.writing() as connection:
@@ -126,7 +126,7 @@ class SeriesRepository(Repository):
         explanation: str,
         facts: Mapping[str, Sequence[HeaderValue] | None] | None = None,
     ) -> None:
-        """Keep why the rules matched the revision or not.
+        """Record why the rules matched the revision or not.
 
         facts: what the rules were asked about, so that other rules can be asked later; None for a keyword
             whose values are not kept.
@@ -136,8 +136,8 @@ class SeriesRepository(Repository):
             before = _lock_series(connection, series_uid, revision)
             _update_series(connection, replace(before, matched=matched, explanation=explanation))
             if facts is not None:
-                kept = sa.update(tables.series).where(_is(series_uid, revision))
-                connection.execute(kept.values(facts=dict(facts)))
+                update = sa.update(tables.series).where(_is(series_uid, revision))
+                connection.execute(update.values(facts=dict(facts)))
 
     def facts(self, series_uid: str, revision: int) -> Mapping[str, Sequence[HeaderValue] | None] | None:
         """Return what the rules were asked about, None where nothing was kept; see ``explain``."""

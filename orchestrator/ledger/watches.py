@@ -20,21 +20,21 @@ class WatchRepository(Repository):
     """One process writes here, the watcher; all others read."""
 
     def get(self, archive: str) -> WatchRecord:
-        """Return how the watch of an archive stands; one that was never looked at has an empty cursor."""
+        """Return the state of the watch of an archive; an archive never polled has an empty cursor."""
         query = sa.select(*columns(WatchRecord, tables.watches)).where(tables.watches.c.archive == archive)
         with self._database.reading() as connection:
-            found = records(connection, WatchRecord, query)
-        return found[0] if found else WatchRecord(archive=archive)
+            rows = records(connection, WatchRecord, query)
+        return rows[0] if rows else WatchRecord(archive=archive)
 
     def record_scan(self, archive: str, cursor: str, fetches: Iterable[FetchRecord], at: datetime) -> None:
-        """Keep what one look found and where the next one begins: both or nothing."""
+        """Record the fetches of one poll and the cursor of the next, in one transaction."""
         with self._database.writing() as connection:
             put_fetches(connection, fetches)
             before = _lock_watch(connection, archive)
             upsert(connection, tables.watches, values(replace(before, cursor=cursor, looked_at=at)))
 
     def record_wait(self, archive: str, error: str, at: datetime) -> None:
-        """Keep why nothing can be taken from an archive; the first time since it went well there is an event."""
+        """Record why an archive cannot be watched; the first failure after a success is an event."""
         with self._database.writing() as connection:
             before = _lock_watch(connection, archive)
             after = replace(before, waits_since=before.waits_since or at, error=error)
@@ -43,7 +43,7 @@ class WatchRepository(Repository):
                 write_event(connection, "watch-waits", archive, error)
 
     def resume(self, archive: str) -> None:
-        """Keep that it goes well; where it did not, there is an event."""
+        """Record that the watch works; an event follows where it did not before."""
         with self._database.writing() as connection:
             before = _lock_watch(connection, archive)
             if before.waits_since is not None:
@@ -54,5 +54,5 @@ class WatchRepository(Repository):
 
 def _lock_watch(connection: sa.Connection, archive: str) -> WatchRecord:
     query = sa.select(*columns(WatchRecord, tables.watches)).where(tables.watches.c.archive == archive)
-    found: Sequence[WatchRecord] = records(connection, WatchRecord, query.with_for_update())
-    return found[0] if found else WatchRecord(archive=archive)
+    rows: Sequence[WatchRecord] = records(connection, WatchRecord, query.with_for_update())
+    return rows[0] if rows else WatchRecord(archive=archive)

@@ -1,4 +1,4 @@
-"""Withdrawals: results that a newer one replaced or whose model was faulty, and the notes that reject them."""
+"""Withdrawals: superseded and retracted results, and the notes that reject them."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ from orchestrator.ledger.repository import Repository, columns, count_by, job_qu
 from orchestrator.ledger.reviews import is_retracted, retract_review
 
 REPLACED = LEAVING | {JobState.RUNNING, JobState.DONE}
-"""What a newer result ends: the others have no result, and are tried again with the model as it is then."""
+"""The states of jobs that a newer result supersedes; jobs in other states have no result."""
 
 
 class WithdrawalRepository(Repository):
-    """A note is a delivery of its own, from the moment that it is owed; there is one of each for a destination."""
+    """A note is a delivery of its own. A destination gets at most one of each kind for a result."""
 
     def notes(self, job_key: str) -> tuple[DeliveryRecord, ...]:
         """Return the deliveries of notes that reject the job's result, by destination."""
@@ -62,7 +62,7 @@ class WithdrawalRepository(Repository):
             return next(iter(records(connection, ObjectRecord, query)), None)
 
     def put_note(self, row: DeliveryRecord, written: ObjectRecord) -> DeliveryRecord:
-        """Return the delivery with its note, which may take the place of one that was sent nowhere."""
+        """Record the note of a delivery; it may replace one that was never sent."""
         after = replace(row, note_uid=written.sop_uid)
         with self._database.writing() as connection:
             put_object(connection, values(written) | {"position": 0, "note": row.note})
@@ -73,8 +73,8 @@ class WithdrawalRepository(Repository):
     def settle_predecessors(self, job_key: str) -> Mapping[str, ObjectRecord]:
         """Return, by form, the earlier report that the job's report follows; the same at each attempt.
 
-        It is that of the newest result of the same model on the same series that had arrived, in that form,
-        when this was first asked. Raises UnknownRecord.
+        It is the report of the newest result of the same model on the same series that had arrived, in that form, at
+        the first call. Raises UnknownRecord.
         """
         with self._database.writing() as connection:
             job = lock_job(connection, job_key)
@@ -83,14 +83,14 @@ class WithdrawalRepository(Repository):
                 update_job(connection, job)
             uids = job.predecessors or {}
             query = _object_query().where(tables.objects.c.sop_uid.in_(uids.values()))
-            found = {item.sop_uid: item for item in records(connection, ObjectRecord, query)}
-        return {form: found[uid] for form, uid in uids.items()}
+            reports = {item.sop_uid: item for item in records(connection, ObjectRecord, query)}
+        return {form: reports[uid] for form, uid in uids.items()}
 
     def follow_up(self, job_key: str) -> tuple[str, ...]:
-        """Return the keys of the older results that are superseded since this job's result arrived somewhere.
+        """Supersede the older results of the same model on the same series; return their keys.
 
-        Older are those of the same model on the same series. What arrived of one is rejected by a note where a
-        newer result has arrived too, and where none will arrive. Twice changes nothing.
+        To be called when this job's result arrived somewhere. A note rejects an older result at each destination
+        where a newer one has arrived, or where none will arrive. Repeating it changes nothing.
         """
         with self._database.writing() as connection:
             (job,) = records(connection, JobRecord, job_query(tables.jobs.c.key == job_key))
@@ -101,7 +101,7 @@ class WithdrawalRepository(Repository):
             for job in older:
                 _supersede(connection, job, by=arrived[-1])
                 for place in _to_reject(job, siblings, arrived, ways):
-                    _owe(connection, ways[job.key], place, Note.SUPERSEDED)
+                    _open_note(connection, ways[job.key], place, Note.SUPERSEDED)
         return tuple(job.key for job in older)
 
     def followers(self, job_key: str, destination: str) -> tuple[JobRecord, ...]:
@@ -135,9 +135,9 @@ class WithdrawalRepository(Repository):
             return tuple(sorted(connection.scalars(query)))
 
     def order(self, order: RetractionRecord) -> bool:
-        """Return True where the order is new: it is kept once for a version and a time, whoever gives it again.
+        """Add an order; return False where the same version and time were ordered before.
 
-        Where it is for now and later too, the version's jobs that wait are held.
+        An order without an end holds the waiting jobs of the version.
         """
         table = tables.retractions
         same = [table.c[name] == getattr(order, name) for name in ("model", "model_version", "since", "until")]
@@ -152,31 +152,31 @@ class WithdrawalRepository(Repository):
         return is_new
 
     def find_order(self, model: str, version: str) -> RetractionRecord | None:
-        """Return the order by which a version runs no more, None where there is none."""
+        """Return the order that stops a version, None where there is none."""
         table = tables.retractions
         query = _retraction_query().where(table.c.model == model, table.c.model_version == version)
         with self._database.reading() as connection:
-            found = records(connection, RetractionRecord, query.where(table.c.until.is_(None)).limit(1))
-        return next(iter(found), None)
+            orders = records(connection, RetractionRecord, query.where(table.c.until.is_(None)).limit(1))
+        return next(iter(orders), None)
 
     def retract(self, verdict: ReviewRecord) -> bool:
-        """Return True where the result is retracted by this, False where it was before.
+        """Retract a result; return False where it was retracted before.
 
-        What has not left stays here, and what arrived, or arrived since, is rejected by a note at each place.
+        Deliveries that did not start are discarded. A note rejects the result at each destination that has it.
         Raises UnknownRecord.
         """
         with self._database.writing() as connection:
             job = lock_job(connection, verdict.job_key)
             is_first = retract_review(connection, verdict)
-            ways, said = deliveries_of(connection, job.key), f"retracted by {verdict.by}: {verdict.comment}"
+            ways, reason = deliveries_of(connection, job.key), f"retracted by {verdict.by}: {verdict.comment}"
             for row in (*ways, *_milder_notes(connection, job.key)):
                 if row.state in {DeliveryState.WAITING, DeliveryState.PARKED}:
-                    _discard(connection, row, said)
+                    _discard(connection, row, reason)
             for row in ways:
                 if row.attempts or row.state in ARRIVED:
-                    _owe(connection, ways, row.destination, Note.RETRACTED)
+                    _open_note(connection, ways, row.destination, Note.RETRACTED)
             if job.state in LEAVING:
-                change_state(connection, job, JobState.SUPERSEDED, reason=said, by=verdict.by)
+                change_state(connection, job, JobState.SUPERSEDED, reason=reason, by=verdict.by)
             return is_first
 
 
@@ -192,7 +192,7 @@ def _siblings(connection: sa.Connection, job: JobRecord, *, lock: bool = False) 
 
 
 def _places(ways: Collection[DeliveryRecord]) -> frozenset[str]:
-    """Return where a result arrived."""
+    """Return the destinations at which a result arrived."""
     return frozenset(row.destination for row in ways if row.state in ARRIVED)
 
 
@@ -202,7 +202,7 @@ def _supersede(connection: sa.Connection, older: JobRecord, *, by: JobRecord) ->
     what = f"revision {by.revision} of the series"
     if by.revision == older.revision:
         what = f"version {by.model_version} of the model"
-    change_state(connection, older, JobState.SUPERSEDED, reason=f"the result of {what} took its place")
+    change_state(connection, older, JobState.SUPERSEDED, reason=f"the result of {what} superseded it")
 
 
 def _to_reject(
@@ -211,7 +211,7 @@ def _to_reject(
     arrived: Sequence[JobRecord],
     ways: Mapping[str, Sequence[DeliveryRecord]],
 ) -> list[str]:
-    """Return where the older result is rejected now: where it was sent, and a newer one is or will never be."""
+    """Return where to reject the older result now: where it was sent, and a newer one arrived or never will."""
     newer = {each.key for each in siblings[siblings.index(job) + 1 :]}
     there = frozenset[str]().union(*(_places(ways[each.key]) for each in arrived if each.key in newer))
     is_settled = all(row.state in SETTLED for row in ways[arrived[-1].key])
@@ -219,8 +219,8 @@ def _to_reject(
     return [place for place in sent if is_settled or place in there]
 
 
-def _owe(connection: sa.Connection, ways: Collection[DeliveryRecord], place: str, note: Note) -> None:
-    """Let a note be due at a place; one that was discarded is due again only where the result arrived after all."""
+def _open_note(connection: sa.Connection, ways: Collection[DeliveryRecord], place: str, note: Note) -> None:
+    """Open a note at a destination; a discarded one is reopened only where the result arrived after all."""
     job_key = next(iter(ways)).job_key
     record = DeliveryRecord(job_key=job_key, destination=place, note=note, next_attempt_at=now())
     if place in _places(ways):
@@ -231,15 +231,15 @@ def _owe(connection: sa.Connection, ways: Collection[DeliveryRecord], place: str
 
 
 def _milder_notes(connection: sa.Connection, job_key: str) -> list[DeliveryRecord]:
-    """Return the notes that say less than that the result is retracted and were taken nowhere yet."""
+    """Return the notes of superseded results that no destination took yet; a retraction replaces them."""
     notes = deliveries_of(connection, job_key, notes=True)
     return [row for row in notes if row.note is Note.SUPERSEDED and row.sent_at is None]
 
 
-def _discard(connection: sa.Connection, row: DeliveryRecord, said: str) -> None:
-    after = replace(row, state=DeliveryState.DISCARDED, error=said)
+def _discard(connection: sa.Connection, row: DeliveryRecord, reason: str) -> None:
+    after = replace(row, state=DeliveryState.DISCARDED, error=reason)
     update_delivery(connection, after)
-    write_delivery_event(connection, after, moved(row.state, after.state, said))
+    write_delivery_event(connection, after, moved(row.state, after.state, reason))
 
 
 def _predecessors(connection: sa.Connection, job: JobRecord) -> dict[str, str]:
@@ -248,9 +248,9 @@ def _predecessors(connection: sa.Connection, job: JobRecord) -> dict[str, str]:
         arrived = [row for row in deliveries_of(connection, older.key) if row.state in ARRIVED]
         if arrived and not is_retracted(connection, older.key):
             reports = [item for item in objects_of(connection, older.key) if item.kind is ObjectKind.SR]
-            # what a version of this program sent that did not keep it counts as all
-            took = {uid for row in arrived for uid in row.sent or [item.sop_uid for item in reports]}
-            return {item.form: item.sop_uid for item in reports if item.sop_uid in took}
+            # an earlier version did not record what it sent: then all counts as sent
+            sent = {uid for row in arrived for uid in row.sent or [item.sop_uid for item in reports]}
+            return {item.form: item.sop_uid for item in reports if item.sop_uid in sent}
     return {}
 
 

@@ -1,4 +1,4 @@
-"""``orchestrator run``: every series of a folder through the whole path, once."""
+"""``orchestrator run``: processes every series of a folder once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is; given to whoever shows it."""
+    """The progress of a run."""
 
     series: int
     ended: int
@@ -46,7 +46,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What came of a folder."""
+    """The outcomes of a folder."""
 
     outcomes: tuple[Outcome, ...]
     unread: tuple[Unread, ...]
@@ -54,27 +54,27 @@ class RunReport:
 
     @property
     def failed(self) -> bool:
-        """True where an outcome is ``failed``: the command line then exits with status 1."""
+        """True where an outcome is ``failed``; the command then exits with status 1."""
         return any(item.outcome == JobState.FAILED for item in self.outcomes)
 
 
 @dataclass(slots=True)
 class Folder:
-    """The readable instances of a folder by series, and what was not readable."""
+    """The readable instances of a folder by series, and its unreadable files."""
 
     series: dict[str, list[Instance]] = field(default_factory=lambda: defaultdict(list))
     unread: list[Unread] = field(default_factory=list)
 
 
 def settings_for(output: Path, base: Settings) -> Settings:
-    """Return the settings of a run: its own ledger below OUTPUT, results into OUTPUT, nothing received."""
+    """Return the settings of a run: its own ledger below OUTPUT, results into OUTPUT, no receiver."""
     state = output.resolve() / STATE_FOLDER
     data = base.data.model_copy(update={"folder": state, "database": f"sqlite:///{state / 'ledger.db'}"})
     return base.model_copy(update={"data": data, "archives": (), "destinations": ()})
 
 
 def with_folders(base: Settings, *, rules: Path | None, models: Sequence[Path], plugins: Sequence[Path]) -> Settings:
-    """Return the settings with this rules file and these further folders of models and plugins.
+    """Return the settings with this rules file and these additional folders of models and plugins.
 
     Raises UserError for a file or folder that is not there.
     """
@@ -89,47 +89,47 @@ def with_folders(base: Settings, *, rules: Path | None, models: Sequence[Path], 
 
 
 def read_folder(folder: Path) -> Folder:
-    """Return every instance below a folder; one file that is broken or no DICOM stops nothing.
+    """Return every instance below a folder; a file that is broken or not DICOM is listed as unread.
 
-    Raises UserError where it is no folder.
+    Raises UserError where it is not a folder.
     """
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}" + ("; it is a file" if folder.exists() else ""))
-    found = Folder()
+    contents = Folder()
     archive = FolderArchive("input", folder)
     with ThreadPoolExecutor(2, "headers") as pool:
         for item in pool.map(_read, archive.files()):
             if isinstance(item, Unread):
-                found.unread.append(item)
+                contents.unread.append(item)
             else:
-                found.series[item.series_uid].append(item)
-    return found
+                contents.series[item.series_uid].append(item)
+    return contents
 
 
 def run(
     source: Path, output: Path, settings: Settings, *, progress: Callable[[Progress], None] = lambda _: None
 ) -> RunReport:
-    """Return what came of every series in ``source``; results lie below ``output``.
+    """Process every series in ``source`` and return the outcomes; results lie below ``output``.
 
-    The same input again is the same work: nothing runs twice, and the report is the same.
+    A second run on the same input repeats no work and returns the same report.
     """
     started = time.perf_counter()
     folder = read_folder(source)
     _make(output)
     archive = connect(output.resolve().as_uri(), name="output")
-    target = Destination("output", archive, ask=False, retry_hours=0.0)  # nobody waits: a full disk is told at once
+    target = Destination("output", archive, ask=False, retry_hours=0.0)  # no retries: a full disk fails at once
     with database_faults(), hosting.opened(settings_for(output, settings), {"output": target}) as host:
-        refused = []
+        failures = []
         for instances in folder.series.values():
             chosen = newest(instances)
-            folder.unread += _left_aside(instances, chosen)
+            folder.unread += _superseded_files(instances, chosen)
             try:
                 _take(host, chosen, str(source))
             except PluginError as fault:
-                refused.append(_not_routed(chosen[0], fault))
+                failures.append(_not_routed(chosen[0], fault))
         _wait(host, list(folder.series), progress)
-        found = [item for series_uid in folder.series for item in outcomes(host.ledger, series_uid)]
-    return RunReport((*found, *refused), tuple(folder.unread), time.perf_counter() - started)
+        outcome_list = [item for series_uid in folder.series for item in outcomes(host.ledger, series_uid)]
+    return RunReport((*outcome_list, *failures), tuple(folder.unread), time.perf_counter() - started)
 
 
 def _make(folder: Path) -> None:
@@ -140,7 +140,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
-        raise UserError(f"{folder} cannot be made a folder for results: {fault.strerror}") from None
+        raise UserError(f"{folder} cannot be created as a folder for results: {fault.strerror}") from None
 
 
 def _take(host: hosting.Host, instances: Sequence[Instance], source: str) -> None:
@@ -170,15 +170,15 @@ def _read(path: Path) -> Instance | Unread:
 
 
 def newest(instances: Sequence[Instance]) -> tuple[Instance, ...]:
-    """Return one instance per SOP Instance UID: of several files with one UID the newest counts."""
+    """Return one instance per SOP Instance UID: of several files with one UID, the newest."""
     by_uid: dict[str, Instance] = {}
     for instance in sorted(instances, key=lambda item: (item.path.stat().st_mtime, str(item.path))):
         by_uid[instance.sop_uid] = instance
     return tuple(by_uid.values())
 
 
-def _left_aside(instances: Sequence[Instance], chosen: Sequence[Instance]) -> list[Unread]:
-    """Return the files whose content differs from that of a newer file under the same UID; it counts."""
+def _superseded_files(instances: Sequence[Instance], chosen: Sequence[Instance]) -> list[Unread]:
+    """Return the files whose content differs from a newer file with the same UID."""
     counts = {instance.sop_uid: instance for instance in chosen}
     return [
         Unread(item.path, f"{item.path.name} holds other content than {counts[item.sop_uid].path.name}, which is newer")
@@ -188,7 +188,7 @@ def _left_aside(instances: Sequence[Instance], chosen: Sequence[Instance]) -> li
 
 
 def _wait(host: hosting.Host, series: Sequence[str], progress: Callable[[Progress], None]) -> None:
-    """Return when every job of these series has ended, or waits for an archive only."""
+    """Wait until every job of these series has ended."""
     while True:
         seen = progress_of(host.ledger, series)
         progress(seen)
@@ -198,7 +198,7 @@ def _wait(host: hosting.Host, series: Sequence[str], progress: Callable[[Progres
 
 
 def progress_of(ledger: Ledger, series: Sequence[str]) -> Progress:
-    """Return how far the jobs of these series are."""
+    """Return the progress of the jobs of these series."""
     jobs = [job for series_uid in series for job in ledger.jobs.search(series_uid=series_uid)]
     running = tuple(job.model for job in jobs if job.state is JobState.RUNNING)
     return Progress(len(series), sum(job.state in ENDED for job in jobs), len(jobs), running)

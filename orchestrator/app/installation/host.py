@@ -57,7 +57,7 @@ class Host:
 
 
 def data_folders(settings: Settings) -> Folders:
-    """Return where volumes and objects are kept while they are worked on."""
+    """Return the folders of volumes and objects."""
     return Folders(scratch=settings.data.folder / "scratch", outbox=settings.data.folder / "outbox")
 
 
@@ -88,9 +88,9 @@ def _destination(item: DestinationSettings, archive: Archive) -> Destination:
 
 @contextmanager
 def opened(settings: Settings, destinations: Mapping[str, Destination] | None = None) -> Iterator[Host]:
-    """Give a launched host and close it at the end; what is in flight then goes on at the next start.
+    """Give a launched host and close it at the end; the next start continues unfinished work.
 
-    destinations: used instead of those of the settings.
+    destinations: these instead of those in the settings.
     """
     with ExitStack() as stack:
         ledger = stack.enter_context(closing(Ledger.open(settings.data.database)))
@@ -119,7 +119,7 @@ def opened(settings: Settings, destinations: Mapping[str, Destination] | None = 
 
 
 def _dispatcher(host: Host, delivery: Delivery) -> Dispatcher:
-    """Return what sends the results; of all processes at the database, one sends to a destination."""
+    """Return the dispatcher; of all processes at the database, one sends to a destination."""
 
     def lock_of(name: str) -> ProcessLock:
         return role_lock(host.settings.data.database, lock_folder_of(host.settings), f"sender-to-{name}")

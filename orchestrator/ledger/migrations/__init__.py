@@ -1,4 +1,4 @@
-"""The steps that bring a database's ledger up to date; alembic runs them, several processes may ask at once."""
+"""The migrations of the ledger; alembic runs them, several processes may start them at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _one_at_a_time = threading.Lock()  # alembic keeps its environment in globals
 
 
 def migrate(database: Database) -> None:
-    """Make or change the ledger's tables so that they are those of this version.
+    """Create or migrate the ledger's tables to this version.
 
     Raises SettingsError where a newer version of this program has changed them.
     """
@@ -34,8 +34,8 @@ def migrate(database: Database) -> None:
 def _version(connection: sa.Connection) -> str | None:
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
-    found: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
-    return found
+    version: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return version
 
 
 def _upgrade(connection: sa.Connection) -> None:
@@ -51,8 +51,8 @@ def _upgrade(connection: sa.Connection) -> None:
     try:
         command.upgrade(config, "head")
     except CommandError as error:
-        found = _version(connection)
+        version = _version(connection)
         raise SettingsError(
-            f"the database stands at version {found}, which this program ({HEAD}) cannot bring up to date; "
+            f"the database stands at version {version}, which this program ({HEAD}) cannot bring up to date; "
             "run the newer version of orchestrator"
         ) from error

@@ -264,7 +264,7 @@ def test_a_patient_merged_in_the_archive_gets_the_result_anew_and_the_old_never_
         assert {(item.PatientID, str(item.PatientName)) for item in found} == {("MERGED-1", "Merged^Patient")}
         assert not {item.SOPInstanceUID for item in found} & old
         assert events(host, "identity-changed") == [
-            "pacs holds the study with another PatientID, PatientName; the objects were written anew"
+            "pacs holds the study with another PatientID, PatientName; the objects were rewritten"
         ]
 
 

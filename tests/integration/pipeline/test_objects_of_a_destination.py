@@ -111,7 +111,7 @@ def test_what_an_archive_refuses_parks_the_result_with_the_setting_to_change(
         post.run(MINUTE)
     (row,) = post.ledger.deliveries.of_job(KEY)
     assert row.state is DeliveryState.PARKED
-    assert f"for pacs {setting}, then try again" in row.error
+    assert f"for pacs {setting}, then retry" in row.error
     assert setting in post.ledger.jobs.get(KEY).reason
 
 
