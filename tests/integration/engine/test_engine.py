@@ -294,6 +294,18 @@ def test_what_waits_for_other_steps_is_told_at_launch(
     assert "flow old of k was queued by another version; not run here" in caplog.text
 
 
+def test_a_flow_that_this_version_does_not_have_is_cancelled_at_launch(
+    engine: Engine, flows: dict[str, Flow], caplog: pytest.LogCaptureFixture
+) -> None:
+    engine.enqueue("deliver", "k", queue=QUEUE, priority=ROUTINE)
+    flows["noted"] = lambda: None
+    engine.launch()
+    status = engine.status("deliver", "k")
+    assert status is not None
+    assert status.state is FlowState.CANCELLED
+    assert "flow deliver of k is cancelled: this version has no such flow" in caplog.text
+
+
 def test_waiting_has_an_end(make: Callable[..., Engine]) -> None:
     client = make()
     client.enqueue("never", "k", queue=QUEUE, priority=ROUTINE)
