@@ -190,9 +190,9 @@ def _superseded_files(instances: Sequence[Instance], chosen: Sequence[Instance])
 def _wait(host: hosting.Host, series: Sequence[str], progress: Callable[[Progress], None]) -> None:
     """Wait until every job of these series has ended."""
     while True:
-        seen = progress_of(host.ledger, series)
-        progress(seen)
-        if seen.ended == seen.jobs:
+        state = progress_of(host.ledger, series)
+        progress(state)
+        if state.ended == state.jobs:
             return
         time.sleep(POLL_SECONDS)
 
