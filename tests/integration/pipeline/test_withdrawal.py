@@ -449,8 +449,9 @@ def test_a_killed_attempt_goes_on_where_it_was(post: Post, sources: Sequence[Pat
     old = add_result(post, sources, "old", to=["pacs"])
     post.run()
     new = add_result(post, sources, "new", version="2.0", to=["pacs"])
-    post.ledger.deliveries.move(new.key, "pacs", DeliveryState.CONFIRMED, attempts=1)  # killed right after this
-    post.delivery(new.key, "pacs", 1)
+    assert post.ledger.deliveries.claim(post.ledger.deliveries.get(new.key, "pacs"))
+    post.ledger.deliveries.move(new.key, "pacs", DeliveryState.CONFIRMED, ends_attempt=False)  # killed right after this
+    post.delivery.recover("pacs", after_crash=True)
     assert post.ledger.jobs.get(new.key).state is JobState.DONE
     assert post.ledger.jobs.get(old.key).state is JobState.SUPERSEDED
 
