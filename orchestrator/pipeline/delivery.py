@@ -5,7 +5,8 @@ moved to its next state with the time of the next attempt; so hours of outage co
 An attempt may be repeated: it asks the archive what it holds, and it sends the same bytes under the same UIDs.
 
 Why no durable flow of the engine: an attempt has no step worth remembering, since the archive itself remembers what
-it took. A flow only added a second queue to keep in step with the ledger, and it cost five times the CPU.
+it took. A flow only added a second queue to keep in step with the ledger. It also cost more: each delivery took 40 %
+more CPU time.
 """
 
 from __future__ import annotations
