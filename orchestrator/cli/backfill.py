@@ -1,4 +1,4 @@
-"""``orchestrator backfill``: work off an archive's past by one rule, behind all live work."""
+"""``orchestrator backfill``: run one rule on an archive's old studies, after all live work."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ import typer
 from orchestrator.app.installation import ledger as ledgers
 from orchestrator.app.installation.settings import settings_of
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, table
+from orchestrator.database import database_faults
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.fetching import BackfillState, FetchState
 
 if TYPE_CHECKING:
-    from orchestrator.app.operations.backfill import BackfillFile
+    from orchestrator.app.operations.backfill import BackfillStatus
 
 commands = typer.Typer(no_args_is_help=True)
 Number = Annotated[int, typer.Argument(help="Number of the backfill, as `orchestrator backfill list` shows it.")]
-By = Annotated[str, typer.Option(help="Who asks for it; kept in the audit trail.")]
+By = Annotated[str, typer.Option(help="Your name, for the audit trail.")]
 FOLLOW_SECONDS = 1.0
 _ENDS = (FetchState.DONE, FetchState.FAILED)
 COLUMNS = ["number", "state", "rule", "archive", "days", "matched", "skipped", "fetched", "done", "failed", "waits for"]
@@ -36,14 +37,14 @@ def command(
         datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First study date, as in 2026-01-31.")
     ] = None,
     last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last study date.")] = None,
-    per_hour: Annotated[int | None, typer.Option(min=1, max=36000, help="At most so many series an hour.")] = None,
+    per_hour: Annotated[int | None, typer.Option(help="Fetch at most N series an hour.")] = None,
     window: Annotated[str | None, typer.Option(help="Only in these hours, as in 20:00-06:00.")] = None,
     oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Begin with the first day.")] = False,
     by: By = "command line",
     settings: SettingsFile = None,
     json: JsonFlag = False,
 ) -> None:
-    """Begin to work off the studies of some days by one rule; a running service does it, behind all live work."""
+    """Run one rule on the studies of some days; a running service does it, after all live work."""
     if context.invoked_subcommand is not None:
         return
     if rule is None or archive is None or first is None or last is None:
@@ -69,10 +70,10 @@ def command(
 
 @commands.command("list")
 def list_backfills(settings: SettingsFile = None, json: JsonFlag = False) -> None:
-    """Show all backfills and how far they have come."""
+    """Show all backfills and their progress."""
     from orchestrator.app.operations import backfill
 
-    found = backfill.files(settings_of(settings))
+    found = backfill.list_statuses(settings_of(settings))
     if json:
         as_json(found)
         return
@@ -86,46 +87,48 @@ def show(
     settings: SettingsFile = None,
     json: JsonFlag = False,
 ) -> None:
-    """Show how far one backfill has come, and how long it will take."""
+    """Show the progress of one backfill, and the time that is left."""
     from orchestrator.app.operations import backfill
 
     with ledgers.opened(settings) as ledger:
-        item = backfill.file(ledger, number)
+        item = backfill.find_status(ledger, number)
         if json:
             as_json(item)
             return
         table(COLUMNS, [_row(item)])
         if follow:
-            _follow(lambda: backfill.file(ledger, number))
+            _follow(lambda: backfill.find_status(ledger, number))
         else:
             console.print(_outlook(item), markup=False)
 
 
 @commands.command()
 def pause(number: Number, by: By = "command line", settings: SettingsFile = None) -> None:
-    """Fetch nothing more until it is resumed; what was fetched goes on."""
+    """Fetch nothing more until the backfill is resumed; fetched series are still processed."""
     _move(number, BackfillState.PAUSED, by, settings)
 
 
 @commands.command()
 def resume(number: Number, by: By = "command line", settings: SettingsFile = None) -> None:
-    """Go on with a paused backfill."""
+    """Continue a paused backfill."""
     _move(number, BackfillState.RUNNING, by, settings)
 
 
 @commands.command()
 def cancel(number: Number, by: By = "command line", settings: SettingsFile = None) -> None:
-    """End a backfill for good; what was fetched goes on."""
+    """End a backfill for good; fetched series are still processed."""
     _move(number, BackfillState.CANCELLED, by, settings)
 
 
 def _move(number: int, state: BackfillState, by: str, settings: Path | None) -> None:
-    with ledgers.opened(settings) as ledger:
-        order = ledger.backfills.move(number, state, by=by)
+    from orchestrator.app.operations import backfill
+
+    with database_faults():
+        order = backfill.move(settings_of(settings), number, state, by=by)
     console.print(f"backfill {order.number} is {order.state}", markup=False)
 
 
-def _follow(look: Callable[[], BackfillFile]) -> None:
+def _follow(look: Callable[[], BackfillStatus]) -> None:
     """Draw a bar until the backfill ends or waits for a person."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
@@ -140,15 +143,15 @@ def _follow(look: Callable[[], BackfillFile]) -> None:
             time.sleep(FOLLOW_SECONDS)
 
 
-def _row(item: BackfillFile) -> list[object]:
+def _row(item: BackfillStatus) -> list[object]:
     order, progress = item.order, item.progress
     days = f"{progress.days} of {order.days}"
     counts = (progress.matched, progress.skipped, item.fetched, *(progress.fetches.get(s, 0) for s in _ENDS))
     return [order.number, order.state, order.rule, order.archive, days, *counts, order.error]
 
 
-def _outlook(item: BackfillFile) -> str:
-    """Return in a few words what is still to be done and how long that takes."""
+def _outlook(item: BackfillStatus) -> str:
+    """Return in a few words what is left to do and how long that takes."""
     if item.order.state is not BackfillState.RUNNING:
         return f"{item.order.state}: {item.fetched} series fetched"
     now = datetime.now().astimezone()

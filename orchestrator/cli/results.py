@@ -1,4 +1,4 @@
-"""``orchestrator results``: what waits for a radiologist, and the verdicts."""
+"""``orchestrator results``: list and show results, give verdicts, retract."""
 
 from __future__ import annotations
 
@@ -23,14 +23,13 @@ from orchestrator.cli.show import (
     finding_text,
     table,
 )
-from orchestrator.domain.errors import UserError
 from orchestrator.domain.records import RetractionRecord, ReviewRecord
 from orchestrator.domain.review import RejectReason, ReviewState
 from orchestrator.domain.worklist import ResultFilter
 from orchestrator.pipeline.review import ReviewedResult, VerdictRequest
 
 if TYPE_CHECKING:
-    from orchestrator.app.operations.retract import Retracted
+    from orchestrator.app.operations.retract import RetractedResult
 
 Day = datetime | None
 DAYS = ["%Y-%m-%d"]
@@ -79,7 +78,7 @@ def list_results(
 
 @commands.command()
 def show(key: Key, settings: SettingsFile = None, json: JsonFlag = False) -> None:
-    """Show one result: what it says, where its objects are, and each verdict."""
+    """Show one result with its findings, objects, deliveries and verdicts."""
     with ledgers.opened(settings) as ledger:
         file = ledgers.job_file(ledger, key)
     if json:
@@ -160,64 +159,58 @@ def _confirm_verdict(result: ReviewedResult, state: ReviewState) -> None:
 def retract(
     model: Annotated[str, typer.Option(help="Name of the faulty model.")],
     version: Annotated[str, typer.Option(help="Its version.")],
-    reason: Annotated[str, typer.Option(help="What is wrong with it; stands in each note. No patient data.")],
-    by: Annotated[str, typer.Option(help="Who orders it; stands in each note.")],
-    organization: Annotated[str, typer.Option(help="That person's organisation.")],
-    since: Annotated[Day, typer.Option(formats=DAYS, help="Only what was written on this day or later.")] = None,
+    reason: Annotated[str, typer.Option(help="What is wrong with it; each note contains this text. No patient data.")],
+    by: Annotated[str, typer.Option(help="Your name; each note contains it.")],
+    organization: Annotated[str, typer.Option(help="Your organisation.")],
+    since: Annotated[Day, typer.Option(formats=DAYS, help="Only results written on this day or later.")] = None,
     until: Annotated[
         Day,
-        typer.Option(formats=DAYS, help="Only what was written until the end of this day; the version then runs on."),
+        typer.Option(formats=DAYS, help="Only results written until the end of this day; the version keeps running."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what it is about.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the results that would be retracted.")] = False,
     yes: Yes = False,
     settings: SettingsFile = None,
     json: JsonFlag = False,
 ) -> None:
-    """Take back all that a faulty model wrote: a note rejects it wherever it arrived, and the version runs no more.
+    """Retract all results of a faulty model version: each destination gets rejection notes, the version runs no more.
 
-    That cannot be undone. Given again after it was interrupted, it goes on. Shows accession numbers on this
-    terminal only.
+    This cannot be undone. After an interruption, give the same command again. Accession numbers appear only on this
+    terminal.
     """
-    from orchestrator.app.operations import retract  # loads plugins and archives
+    from orchestrator.app.operations.retract import open_retraction  # loads plugins and archives
 
     order = RetractionRecord(
         model=model,
         model_version=version,
         since=since.astimezone(UTC) if since else None,
         until=datetime.combine(until, time.max).astimezone(UTC) if until else None,
-        reason=_said(reason, "reason"),
-        by=_said(by, "name"),
-        organization=_said(organization, "organisation"),
+        reason=reason.strip(),
+        by=by.strip(),
+        organization=organization.strip(),
         at=datetime.now(UTC),
     )
-    with retract.opened(settings, order) as work:
-        stopped = work.begin(dry_run=True)
+    with open_retraction(settings, order) as retraction:
+        stopped = retraction.begin(dry_run=True)
         if not dry_run:
             if sys.stdin.isatty() and not yes:
-                _ask(order, len(work.results()), len(stopped))
-            stopped = work.begin()
-        found = [*_watched(work.results(), work.look_at if dry_run else work.take_back)]
+                _ask(order, len(retraction.results()), len(stopped))
+            stopped = retraction.begin()
+        results = [*_with_progress(retraction.results(), retraction.preview if dry_run else retraction.retract)]
     if json:
-        as_json({"order": order, "dry_run": dry_run, "stopped": [job.key for job in stopped], "results": found})
+        as_json({"order": order, "dry_run": dry_run, "stopped": [job.key for job in stopped], "results": results})
         return
-    _tell_retracted(found, len(stopped), dry_run=dry_run)
+    _print_retracted(results, len(stopped), dry_run=dry_run)
 
 
 def _ask(order: RetractionRecord, results: int, stopped: int) -> None:
-    """Go on if the person says yes; typer.Abort otherwise."""
-    said = f"results of {order.model} {order.model_version} that are taken back for good: {results}"
-    held = f"; jobs held: {stopped}" if stopped else ""
-    typer.confirm(f"{said}{held}. Go on?", abort=True, err=True)
+    """Ask the person; typer.Abort unless they agree."""
+    text = f"results of {order.model} {order.model_version} to retract for good: {results}"
+    held = f"; jobs to hold: {stopped}" if stopped else ""
+    typer.confirm(f"{text}{held}. Continue?", abort=True, err=True)
 
 
-def _said(text: str, what: str) -> str:
-    if not text.strip():
-        raise UserError(f"a retraction needs a {what}")
-    return text.strip()
-
-
-def _watched(keys: Sequence[str], take: Callable[[str], Retracted]) -> Iterator[Retracted]:
-    """Yield what came of each result, and show how far it is."""
+def _with_progress(keys: Sequence[str], take: Callable[[str], RetractedResult]) -> Iterator[RetractedResult]:
+    """Yield each result after ``take``, with a progress bar."""
     from rich.progress import Progress
 
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
@@ -225,7 +218,7 @@ def _watched(keys: Sequence[str], take: Callable[[str], Retracted]) -> Iterator[
             yield take(key)
 
 
-def _tell_retracted(found: Sequence[Retracted], stopped: int, *, dry_run: bool) -> None:
+def _print_retracted(results: Sequence[RetractedResult], stopped: int, *, dry_run: bool) -> None:
     table(
         ["result", "study", "accession number", "sent to", "was"],
         [
@@ -236,17 +229,17 @@ def _tell_retracted(found: Sequence[Retracted], stopped: int, *, dry_run: bool) 
                 ", ".join(item.sent_to) or "nowhere",
                 item.was,
             )
-            for item in found
+            for item in results
         ],
         empty="no results of this version in that time",
     )
-    new, notes = sum(item.is_new for item in found), sum(len(item.sent_to) for item in found)
+    new, notes = sum(item.is_new for item in results), sum(len(item.sent_to) for item in results)
     what = "results that would be retracted" if dry_run else "results retracted"
-    console.print(f"{what}: {new} (before: {len(found) - new}); rejection notes: {notes}", markup=False)
+    console.print(f"{what}: {new} (before: {len(results) - new}); rejection notes: {notes}", markup=False)
     if stopped:
-        console.print(f"jobs of this version that wait or run, held now or when they end: {stopped}", markup=False)
+        console.print(f"waiting or running jobs of this version, held now or when they end: {stopped}", markup=False)
     if not dry_run and notes:
-        console.print("a running service sends the notes; how they stand: orchestrator doctor", markup=False)
+        console.print("a running service sends the notes; see: orchestrator doctor", markup=False)
 
 
 def _instead_of(before: ReviewRecord | None) -> str:

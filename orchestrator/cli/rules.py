@@ -1,4 +1,4 @@
-"""``orchestrator rules``: check a rules file, explain a decision, ask what other rules would have done."""
+"""``orchestrator rules``: check a rules file, explain a decision, replay other rules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check(
     file: Annotated[Path | None, typer.Argument(help="Rules file; that of the settings if not given.")] = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Read a rules file and report all its faults together, with their lines."""
+    """Check a rules file and list all its faults with their lines."""
     effective = settings_of(settings)
     rules = explanations.rules_in_force(effective, file)
     console.print(
@@ -88,22 +88,20 @@ def _print_explanation(item: SeriesExplanation) -> None:
 def replay(
     since: Annotated[str, typer.Option(help="How far back, as in 30d.")] = "30d",
     rules: RulesFile = None,
-    archive: Annotated[
-        str | None, typer.Option(help="Ask this archive by study date, instead of what the host has received.")
-    ] = None,
+    archive: Annotated[str | None, typer.Option(help="Ask this archive by study date, not the ledger.")] = None,
     settings: SettingsFile = None,
     json: JsonFlag = False,
 ) -> None:
-    """Say what a rules file would have done with the series of the last days, beside what was done."""
-    from orchestrator.app.operations.replay import replay as replayed
+    """Show what a rules file would do with the series of the last days, beside what was done."""
+    from orchestrator.app.operations.replay import replay as replay_rules
 
-    found = replayed(settings_of(settings), rules, days=_days(since), archive=archive)
+    found = replay_rules(settings_of(settings), rules, days=_days(since), archive=archive)
     if json:
         as_json(found)
         return
     rows = [[each.rule, *(len(uids) for uids in (each.fires, each.new, each.gone, each.open))] for each in found.rules]
-    table(["rule", "fires as before", "would fire", "would no longer", "could fire"], rows, empty="no rules")
-    unknown = f", {found.unknown} of them without facts: an older version took them" if found.unknown else ""
+    table(["rule", "still matches", "would match", "would no longer match", "unknown"], rows, empty="no rules")
+    unknown = f", {found.unknown} of them without facts (received by an older version)" if found.unknown else ""
     console.print(f"{found.series} series{unknown}; --json names them", markup=False)
 
 
@@ -114,5 +112,5 @@ def _days(since: str) -> int:
     """
     written = re.fullmatch(r"(\d{1,4})d", since)
     if written is None:
-        raise UserError(f"{since!r} is no number of days: write it like 30d")
+        raise UserError(f"{since!r} is not a number of days; write 30d for 30 days")
     return int(written[1])

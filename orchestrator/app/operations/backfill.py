@@ -1,4 +1,4 @@
-"""Orders to work off an archive's past: checked, kept in the ledger, and shown as they get on."""
+"""Backfills: begin, list, pause, resume and cancel them; a running service does the work."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from orchestrator.ledger import Ledger
 from orchestrator.pipeline.fetching import utc_now
 
 ENDED = frozenset({BackfillState.DONE, BackfillState.CANCELLED})
+MOST_PER_HOUR = 36_000
 
 
 @dataclass(frozen=True, slots=True)
-class BackfillFile:
-    """A backfill and how far it has come.
+class BackfillStatus:
+    """A backfill and its progress.
 
-    fetched: series that are here; remaining: known to be fetched still, and as many for each day that was not
-    asked for yet as for those that were. seconds_left: at the pace of the last hour; None where there is none.
+    fetched: number of series that were fetched. remaining: an estimate of those still to fetch, by the mean of the
+    days that the archive was asked about. share: 0 to 1. seconds_left: at the pace of the last hour, None if unknown.
     """
 
     order: BackfillRecord
@@ -50,12 +51,16 @@ def begin(
     per_hour: int | None = None,
     hours: str | None = None,
     newest_first: bool = True,
-    by: str = "",
+    by: str = "command line",
 ) -> BackfillRecord:
-    """Return the new backfill; a running service takes it up.
+    """Return the new backfill; a running service works on it.
 
-    Raises UserError where rule, archive, dates or hours are none.
+    per_hour: at most this many series an hour. hours: only in these hours of the day, as in 20:00-06:00.
+    Raises UserError for an unknown rule or archive, wrong dates, hours or pace, or a missing name.
     """
+    _check_name(by)
+    if per_hour is not None and not 1 <= per_hour <= MOST_PER_HOUR:
+        raise UserError(f"the pace is {per_hour} series an hour; it can be 1 to {MOST_PER_HOUR}")
     if first > last:
         raise UserError(f"the days go from {first} to {last}: the first one comes after the last one")
     rules_in_force(settings).rule(rule)
@@ -76,37 +81,52 @@ def begin(
         return ledger.backfills.add(order)
 
 
-def files(settings: Settings) -> list[BackfillFile]:
+def move(settings: Settings, number: int, state: BackfillState, *, by: str) -> BackfillRecord:
+    """Return the backfill in its new state: paused, running again or cancelled for good.
+
+    Raises UnknownRecord; ForbiddenTransition where it cannot become that; UserError without a name.
+    """
+    _check_name(by)
+    with closing(ledger_of(settings)) as ledger:
+        return ledger.backfills.move(number, state, by=by)
+
+
+def list_statuses(settings: Settings) -> list[BackfillStatus]:
     """Return all backfills, the oldest first."""
     with closing(ledger_of(settings)) as ledger:
-        return [_file(ledger, order) for order in ledger.backfills.all()]
+        return [_status(ledger, order) for order in ledger.backfills.all()]
 
 
-def file(ledger: Ledger, number: int) -> BackfillFile:
+def find_status(ledger: Ledger, number: int) -> BackfillStatus:
     """Return one backfill.
 
     Raises UnknownRecord.
     """
-    return _file(ledger, ledger.backfills.get(number))
+    return _status(ledger, ledger.backfills.get(number))
 
 
-def _hours(written: str | None) -> Hours | None:
-    if written is None:
+def _check_name(by: str) -> None:
+    if not by.strip():
+        raise UserError("a backfill needs the name of the person who asks for it")
+
+
+def _hours(text: str | None) -> Hours | None:
+    if text is None:
         return None
     try:
-        return Hours.parse(written)
+        return Hours.parse(text)
     except ValueError as fault:
         raise UserError(str(fault)) from None
 
 
-def _file(ledger: Ledger, order: BackfillRecord) -> BackfillFile:
+def _status(ledger: Ledger, order: BackfillRecord) -> BackfillStatus:
     progress = ledger.backfills.progress(order.number)
     waiting = progress.fetches.get(FetchState.WAITING, 0) + progress.fetches.get(FetchState.FETCHING, 0)
     fetched = progress.matched - waiting - progress.fetches.get(FetchState.CANCELLED, 0)
     of_a_day = progress.matched / progress.days if progress.days else 0.0
     remaining = waiting + round(of_a_day * (order.days - progress.days))
     pace = progress.begun_lately / progress.seconds_lately if progress.seconds_lately else 0.0
-    return BackfillFile(
+    return BackfillStatus(
         order=order,
         progress=progress,
         fetched=fetched,
@@ -117,7 +137,7 @@ def _file(ledger: Ledger, order: BackfillRecord) -> BackfillFile:
 
 
 def _share(order: BackfillRecord, progress: BackfillProgress, waiting: int) -> float:
-    """Return how much of the days is worked off, 0 to 1; the day in hand counts by its series."""
+    """Return how much of the days is done, 0 to 1; the current day counts by its series."""
     if order.state is BackfillState.DONE:
         return 1.0
     behind = waiting / progress.matched * progress.days if progress.matched else 0.0

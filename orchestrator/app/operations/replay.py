@@ -1,9 +1,8 @@
-"""What other rules would have done with the series of the last days, beside what was done."""
+"""Replays rules: what they would do with the series of the last days, beside what was done."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,14 +17,15 @@ from orchestrator.domain.ports import FoundSeries, Searchable
 from orchestrator.domain.series import Headers
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.fetching import utc_now
-from orchestrator.rules import LedgerFacts, Rule, RuleSet, Ternary, evaluate, evaluate_from_ledger
+from orchestrator.rules import Explanation, LedgerFacts, Rule, RuleSet, Ternary, evaluate, evaluate_from_ledger
 
 
 @dataclass(frozen=True, slots=True)
 class RuleReplay:
-    """What one rule would do, by Series Instance UID; each series stands in one list at most.
+    """What one rule would do, by Series Instance UID; each series is in one list at most.
 
-    fires: as it did. new: it did not, and now would. gone: it did, and now would not. open: what decides is not known.
+    fires: it matched and still would. new: it did not match and now would. gone: it matched and no longer would.
+    open: the value that decides is not known.
     """
 
     rule: str
@@ -37,7 +37,7 @@ class RuleReplay:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """The rules of a file asked again. unknown: series of which the ledger kept no facts."""
+    """What the rules of a file would do. unknown: number of series of which the ledger keeps no facts."""
 
     series: int
     unknown: int
@@ -46,31 +46,31 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One series: which rules matched then, and what a rule says now."""
+    """One series: the rules that matched then, and what a rule says now."""
 
     series_uid: str
     matched: frozenset[str]
-    judge: Callable[[Rule], Ternary]
+    evaluate: Callable[[Rule], Ternary]
 
 
 def replay(settings: Settings, rules_file: Path | None, *, days: int, archive: str | None = None) -> Replay:
     """Return what the rules would do with the series of the last days.
 
-    archive: ask it, by study date, instead of the ledger; it answers less than the images say.
+    archive: ask this archive by study date instead of the ledger; its answers hold less than the images do.
     Raises RulesError, UserError, ArchiveUnavailable, ArchiveRefused.
     """
     rules = rules_in_force(settings, rules_file)
     with closing(ledger_of(settings)) as ledger:
         if archive is None:
-            return _replayed(rules, *_received(ledger, days))
-        return _replayed(rules, list(_held(ledger, settings, archive, days)), unknown=0)
+            return _replay(rules, *_received(ledger, days))
+        return _replay(rules, list(_held(ledger, settings, archive, days)), unknown=0)
 
 
 def _received(ledger: Ledger, days: int) -> tuple[list[_Case], int]:
-    """Return the series that came in the last days, and of how many no facts were kept."""
-    asked = list(ledger.series.routed(utc_now() - timedelta(days=days)))
-    cases = [_case(each.series_uid, each.explanation, each.facts) for each in asked if each.facts is not None]
-    return cases, len(asked) - len(cases)
+    """Return the series received in the last days, and the number of those without facts in the ledger."""
+    series = list(ledger.series.routed(utc_now() - timedelta(days=days)))
+    cases = [_case(each.series_uid, each.explanation, each.facts) for each in series if each.facts is not None]
+    return cases, len(series) - len(cases)
 
 
 def _case(series_uid: str, explanation: str, facts: LedgerFacts) -> _Case:
@@ -83,10 +83,11 @@ def _held(ledger: Ledger, settings: Settings, name: str, days: int) -> Iterator[
     for series in _found(archive, days):
         record = ledger.series.find(series.series_uid)
         matched = _matched(record.explanation if record is not None else "")
-        yield _Case(series.series_uid, matched, partial(_judged, headers={**series.headers, "Source": (name,)}))
+        yield _Case(series.series_uid, matched, partial(_evaluate, headers={**series.headers, "Source": (name,)}))
 
 
-def _judged(rule: Rule, *, headers: Headers) -> Ternary:
+def _evaluate(rule: Rule, *, headers: Headers) -> Ternary:
+    """Return what a rule says of an archive's answer; None where the answer does not tell."""
     return evaluate(rule, headers, lambda keyword: any(str(value).strip() for value in headers.get(keyword, ())))
 
 
@@ -99,22 +100,21 @@ def _found(archive: Searchable, days: int) -> Iterator[FoundSeries]:
 
 def _matched(explanation: str) -> frozenset[str]:
     """Return the names of the rules that matched, from the JSON that the ledger keeps."""
-    told: Mapping[str, list[dict[str, object]]] = json.loads(explanation) if explanation else {}
-    return frozenset(str(rule["rule"]) for rule in told.get("rules", []) if rule["matched"])
+    return frozenset(Explanation.from_json(explanation).matches) if explanation else frozenset()
 
 
-def _replayed(rules: RuleSet, cases: Collection[_Case], unknown: int) -> Replay:
+def _replay(rules: RuleSet, cases: Collection[_Case], unknown: int) -> Replay:
     before = frozenset[str]().union(*(case.matched for case in cases))
     removed = sorted(before - {rule.name for rule in rules.rules})
-    told = [_rule(rule, cases) for rule in rules.rules]
-    told += [_removed(name, cases) for name in removed]
-    return Replay(len(cases) + unknown, unknown, tuple(told))
+    replays = [_rule(rule, cases) for rule in rules.rules]
+    replays += [_removed(name, cases) for name in removed]
+    return Replay(len(cases) + unknown, unknown, tuple(replays))
 
 
 def _rule(rule: Rule, cases: Collection[_Case]) -> RuleReplay:
     lists: dict[str, list[str]] = {"fires": [], "new": [], "gone": [], "open": []}
     for case in cases:
-        did, would = rule.name in case.matched, case.judge(rule)
+        did, would = rule.name in case.matched, case.evaluate(rule)
         if would is None:
             lists["open"].append(case.series_uid)
         elif would or did:

@@ -39,7 +39,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def test_an_order_is_kept_and_listed(settings: Settings) -> None:
     order = backfill.begin(settings, **ORDER)
-    (listed,) = backfill.files(settings)
+    (listed,) = backfill.list_statuses(settings)
     assert listed.order == order
     assert (listed.remaining, listed.share, listed.seconds_left) == (0, 0.0, None)
 
@@ -51,6 +51,8 @@ def test_an_order_is_kept_and_listed(settings: Settings) -> None:
         ({"archive": "pst"}, r"no \[\[archive\]\] named 'pst'; there are: past"),
         ({"hours": "at night"}, "is not a range of hours"),
         ({"first": date(2027, 1, 1)}, "the first one comes after the last one"),
+        ({"per_hour": 0}, "the pace is 0 series an hour; it can be 1 to 36000"),
+        ({"by": " "}, "needs the name of the person"),
     ],
 )
 def test_what_is_wrong_with_an_order_is_said_at_once(settings: Settings, change: dict[str, Any], fault: str) -> None:
@@ -67,7 +69,7 @@ def test_what_is_still_to_do_is_estimated_from_the_days_that_were_asked_for(tmp_
         waiting = [_item(number, f"2.{index}", FetchState.WAITING) for index in range(10)]
         day = BackfillDay(run=number, day=date(2026, 3, 1), found=50, skipped=10, listed_at=now)
         ledger.backfills.put_day(day, [*ended, *waiting])
-        found = backfill.file(ledger, number)
+        found = backfill.find_status(ledger, number)
     assert (found.fetched, found.remaining) == (30, 10 + 9 * 40)
     assert found.share == pytest.approx(0.075)
     assert found.seconds_left == pytest.approx(370 / 30 * 3600, rel=0.01)

@@ -68,10 +68,10 @@ def test_an_order_that_broke_off_goes_on_when_it_is_given_again(post: Post, sour
     keys = add_results(post, sources, 3)
     first = Retraction(post.ledger, ORDER)
     first.begin()
-    first.take_back(keys[0])  # killed after this one
+    first.retract(keys[0])  # killed after this one
     again = Retraction(post.ledger, replace(ORDER, by="Bob", reason="still wrong"))
     again.begin()
-    found = [again.take_back(key) for key in again.results()]
+    found = [again.retract(key) for key in again.results()]
     assert [item.is_new for item in found] == [False, True, True]
     assert [post.ledger.reviews.newest(key).by for key in keys] == ["Ada", "Bob", "Bob"]  # type: ignore[union-attr]
     orders = [event for event in post.ledger.events.after(limit=10_000) if event.kind == "retraction.ordered"]
@@ -86,7 +86,7 @@ def test_every_result_is_named_by_one_note_however_often_the_order_is_given(
         work = Retraction(post.ledger, ORDER)
         work.begin()
         for key in work.results():
-            work.take_back(key)
+            work.retract(key)
         post.run()
     retracted = [note for note in notes_in(tmp_path / "pacs") if note.ConceptNameCodeSequence[0].CodeValue == "113037"]
     assert len(retracted) == len(keys)
@@ -96,7 +96,7 @@ def test_each_result_and_the_order_are_in_the_audit_trail_with_who_gave_it(post:
     (key,) = add_results(post, sources, 1)
     work = Retraction(post.ledger, ORDER)
     work.begin()
-    work.take_back(key)
+    work.retract(key)
     told = {(event.kind, event.by) for event in post.ledger.events.after(limit=10_000) if "retract" in event.kind}
     assert told == {("retraction.ordered", "Ada"), ("review.retracted", "Ada")}
 
@@ -104,10 +104,12 @@ def test_each_result_and_the_order_are_in_the_audit_trail_with_who_gave_it(post:
 def test_plugins_are_told_of_each_result_once(post: Post, sources: Sequence[Path]) -> None:
     (key,) = add_results(post, sources, 1)
     told: list[tuple[ReviewState, ReviewState]] = []
-    work = Retraction(post.ledger, ORDER, tell=lambda _, before, after: told.append((before.state, after.state)))
+    work = Retraction(
+        post.ledger, ORDER, review_changed=lambda _, before, after: told.append((before.state, after.state))
+    )
     work.begin()
     for _ in range(2):
-        work.take_back(key)
+        work.retract(key)
     assert told == [(ReviewState.PENDING, ReviewState.RETRACTED)]
 
 
@@ -117,7 +119,7 @@ def test_a_look_changes_nothing(post: Post, sources: Sequence[Path]) -> None:
     before = post.ledger.events.last_sequence()
     work = Retraction(post.ledger, ORDER)
     stopped = work.begin(dry_run=True)
-    seen = work.look_at(key)
+    seen = work.preview(key)
     assert ([job.key for job in stopped], seen.sent_to, seen.is_new) == ([key_of("waits")], ("pacs",), True)
     assert post.ledger.events.last_sequence() == before
 
@@ -157,8 +159,11 @@ def test_only_what_was_written_in_that_time_is_taken_back(post: Post, sources: S
             replace(ORDER, since=Post.now, until=Post.now - timedelta(days=1)),
             "ends before it begins",
         ),
+        (replace(ORDER, reason=" "), "a retraction needs a reason"),
+        (replace(ORDER, by=""), "a retraction needs a name"),
+        (replace(ORDER, organization=""), "a retraction needs an organisation"),
     ],
-    ids=["version", "model", "time"],
+    ids=["version", "model", "time", "reason", "name", "organisation"],
 )
 def test_a_mistake_in_the_order_is_told_before_anything_is_done(post: Post, order: RetractionRecord, said: str) -> None:
     add_jobs(post.ledger, job_record("waits", model="finder", model_version="1.0"))
@@ -172,12 +177,12 @@ def test_the_accession_number_comes_from_a_file_else_from_the_archive_else_from_
 ) -> None:
     (key,) = add_results(post, sources, 1)
     number = str(dcmread(sources[0]).AccessionNumber)
-    seen = Retraction(post.ledger, ORDER, {"pacs": pacs}).look_at(key)
+    seen = Retraction(post.ledger, ORDER, {"pacs": pacs}).preview(key)
     assert (seen.accession_number, seen.accession_from) == (number, "outbox")
     shutil.rmtree(post.outbox / key)
-    seen = Retraction(post.ledger, ORDER, {"pacs": pacs}).look_at(key)
+    seen = Retraction(post.ledger, ORDER, {"pacs": pacs}).preview(key)
     assert (seen.accession_number, seen.accession_from) == (number, "pacs")
-    assert Retraction(post.ledger, ORDER).look_at(key).accession_number is None
+    assert Retraction(post.ledger, ORDER).preview(key).accession_number is None
 
 
 def test_an_archive_that_does_not_answer_is_asked_once(post: Post, sources: Sequence[Path]) -> None:
@@ -192,7 +197,7 @@ def test_an_archive_that_does_not_answer_is_asked_once(post: Post, sources: Sequ
     shutil.rmtree(post.outbox)
     away = Away("pacs", post.outbox)
     work = Retraction(post.ledger, ORDER, {"pacs": away})
-    assert [work.look_at(key).accession_number for key in keys] == [None, None]
+    assert [work.preview(key).accession_number for key in keys] == [None, None]
     assert away.asked == 1
 
 
@@ -254,7 +259,7 @@ def test_at_a_terminal_a_person_is_asked_before_what_cannot_be_undone(
         os.close(ours)
         os.close(theirs)
     assert done.returncode == code, done.stderr
-    assert ("results of finder 1.0 that are taken back for good: 1. Go on?" in done.stderr) is bool(answer)
+    assert ("results of finder 1.0 to retract for good: 1. Continue?" in done.stderr) is bool(answer)
     assert post.ledger.reviews.newest(key).state is state  # type: ignore[union-attr]
 
 
