@@ -19,7 +19,7 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class MemoryRequest:
     """What a waiting model needs."""
 
     device: str
@@ -46,7 +46,7 @@ class DeviceMemory:
     def __init__(self, memory_mb: Mapping[str, int]) -> None:
         self._memory_mb = dict(memory_mb)
         self._allocations: dict[str, Allocation] = {}  # least recently used first
-        self._requests: dict[str, Request] = {}  # longest waiting first
+        self._requests: dict[str, MemoryRequest] = {}  # longest waiting first
 
     def free_mb(self, device: str) -> int:
         """Return the free memory of the device."""
@@ -68,7 +68,7 @@ class DeviceMemory:
         allocation = self._allocations.get(model)
         if model in self._requests or (allocation and (allocation.running or allocation.device != device)):
             raise ValueError(f"{model} holds memory or waits for it already")
-        self._requests[model] = Request(device, memory_mb)
+        self._requests[model] = MemoryRequest(device, memory_mb)
 
     def grant(self) -> Grant | None:
         """Allocate memory to the longest waiting model that can run now, and return it with the models to evict."""
@@ -101,7 +101,7 @@ class DeviceMemory:
         if allocation is not None and memory_mb > allocation.memory_mb:
             allocation.memory_mb = min(memory_mb, allocation.memory_mb + self.free_mb(allocation.device))
 
-    def _make_room(self, model: str, request: Request) -> tuple[str, ...] | None:
+    def _make_room(self, model: str, request: MemoryRequest) -> tuple[str, ...] | None:
         """Return the idle models to evict, least recently used first; None where that frees too little."""
         own = self._allocations.get(model)
         short_mb = request.memory_mb - self.free_mb(request.device) - (own.memory_mb if own else 0)

@@ -29,11 +29,11 @@ from orchestrator.domain.result import (
 LARGEST_DOCUMENT = 64 << 20
 
 
-class _Message(BaseModel):
+class _ModelMessage(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
-class _Segment(_Message):
+class _Segment(_ModelMessage):
     label: str
     type: Code
     category: Code
@@ -42,7 +42,7 @@ class _Segment(_Message):
     colour: tuple[int, int, int] | None
 
 
-class _Region(_Message):
+class _Region(_ModelMessage):
     slice: int
     points: list[tuple[float, float]]
     shape: Shape
@@ -55,7 +55,7 @@ class _Region(_Message):
         )
 
 
-class _Finding(_Message):
+class _Finding(_ModelMessage):
     name: Code
     presence: Presence
     score: float | None
@@ -72,14 +72,14 @@ class _Finding(_Message):
         return Finding(**plain, regions=tuple(region.region() for region in self.regions))
 
 
-class _Map(_Message):
+class _Map(_ModelMessage):
     name: str
     unit: str
     quantity: Code | None
     range: tuple[float, float] | None
 
 
-class _Result(_Message):
+class _Result(_ModelMessage):
     segments: list[_Segment]
     findings: list[_Finding]
     measurements: list[Measurement]
@@ -131,7 +131,7 @@ def _map_arrays(
     return [np.memmap(file, dtype=dtype, mode="r", offset=number * size, shape=shape) for number in range(count)]
 
 
-class ModelAnswer(_Message):
+class ModelAnswer(_ModelMessage):
     """The answer to ``load`` or ``predict``: seconds, device and provider, or the error and its message."""
 
     error: Literal["not-applicable", "unsupported", "invalid", "memory", "storage", "raised"] | None = None
@@ -142,7 +142,7 @@ class ModelAnswer(_Message):
     provider: Annotated[str, Field(pattern=r"^\w*$", max_length=64)] = ""
 
 
-class NetworkReport(_Message):
+class NetworkReport(_ModelMessage):
     """The input and outputs of a network; None for a free dimension.
 
     outputs: the shape of each output by its name.
@@ -156,7 +156,7 @@ class NetworkReport(_Message):
     outputs: dict[str, tuple[int | None, ...]]
 
 
-class ModelReport(_Message):
+class ModelReport(_ModelMessage):
     """The attributes of a model; None for those that it does not have."""
 
     key: str
@@ -182,7 +182,7 @@ class ModelReport(_Message):
         return {key: value for key, value in fields.items() if value is not None}
 
 
-class PluginReport(_Message):
+class PluginReport(_ModelMessage):
     """The hooks and models of a plugin."""
 
     contract: int

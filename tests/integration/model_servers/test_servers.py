@@ -96,7 +96,7 @@ def test_a_warm_model_is_looked_at_once(desk: OpenDesk, server: Server, image: I
         ("integers", "", "model.toml:7: the model takes INT64, this host sends FP32"),
         ("four-axes", "", "the model takes (1, any, any), expected (1, C, row, column) or (1, C, and three)"),
         ("silent", "", "model.toml:7: the server reports no inputs and outputs"),
-        ("score", "", "the network gives scores: name them with [[finding]]"),
+        ("score", "", "the network returns scores; name them with [[finding]]"),
         ("bone", 'input = "image"', "model.toml:10: the model has no input 'image'; it has ['voxels']"),
     ],
 )

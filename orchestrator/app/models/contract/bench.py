@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.app.models.contract.outputs import Output, declared_outputs, result_outputs
+from orchestrator.app.models.contract.outputs import ModelOutput, declared_outputs, result_outputs
 from orchestrator.dicom import Grid, WriteOptions, check_intended, fill, gather, plan, read_instance, write_objects
 from orchestrator.domain.job import Priority, job_key
 from orchestrator.domain.model import ModelDescription
@@ -60,7 +60,7 @@ class Bench:
         self._workers.rest(self.model.name)
 
     @property
-    def outputs(self) -> tuple[Output, ...]:
+    def outputs(self) -> tuple[ModelOutput, ...]:
         """The outputs that the model declares or has returned so far, each once."""
         return tuple(dict.fromkeys(self._outputs))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from orchestrator.app.models.contract.outputs import Output
+from orchestrator.app.models.contract.outputs import ModelOutput
 from orchestrator.domain.errors import NotApplicable, OrchestratorError, UnsupportedInput
 from orchestrator.domain.model import ModelDescription
 
@@ -49,7 +49,7 @@ class ContractReport:
 
     model: ModelDescription
     clauses: tuple[Clause, ...]
-    outputs: tuple[Output, ...] = ()
+    outputs: tuple[ModelOutput, ...] = ()
     devices: tuple[str, ...] = ()
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class ModelOutput:
     """A segment, a map, a finding or a measurement.
 
     label: of the segment, or the name of the map; of a measurement, the label of its segment.
@@ -29,27 +29,27 @@ class Output:
     unit: str = ""
 
 
-def declared_outputs(manifest: Manifest) -> Iterator[Output]:
+def declared_outputs(manifest: Manifest) -> Iterator[ModelOutput]:
     """Yield the segments, maps and findings of a model.toml."""
     yield from _coded(manifest.segment, manifest.finding)
     yield from map(_map, manifest.map)
 
 
-def result_outputs(result: Result) -> Iterator[Output]:
+def result_outputs(result: Result) -> Iterator[ModelOutput]:
     """Yield the outputs in a result."""
     yield from _coded(result.segments, result.findings)
     yield from map(_map, result.maps)
     for item in result.measurements:
-        yield Output("measurement", item.segment or "", (item.name,), shown_unit(item.unit))
+        yield ModelOutput("measurement", item.segment or "", (item.name,), shown_unit(item.unit))
 
 
-def _map(heat: HeatMap | MapOf) -> Output:
-    return Output("map", heat.name, () if heat.quantity is None else (heat.quantity,), shown_unit(heat.unit))
+def _map(heat: HeatMap | MapOf) -> ModelOutput:
+    return ModelOutput("map", heat.name, () if heat.quantity is None else (heat.quantity,), shown_unit(heat.unit))
 
 
-def _coded(segments: Iterable[Segment | SegmentOf], findings: Iterable[Finding | FindingOf]) -> Iterator[Output]:
+def _coded(segments: Iterable[Segment | SegmentOf], findings: Iterable[Finding | FindingOf]) -> Iterator[ModelOutput]:
     for segment in segments:
         codes = (segment.type, segment.category, segment.anatomy, segment.laterality)
-        yield Output("segment", segment.label, tuple(filter(None, codes)))
+        yield ModelOutput("segment", segment.label, tuple(filter(None, codes)))
     for finding in findings:
-        yield Output("finding", "", tuple(filter(None, (finding.name, finding.site, finding.laterality))))
+        yield ModelOutput("finding", "", tuple(filter(None, (finding.name, finding.site, finding.laterality))))

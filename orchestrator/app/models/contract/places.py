@@ -71,7 +71,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Mismatch:
+class PlaceMismatch:
     """An expected place and the actual one; None if there is no such place.
 
     axes: along which all places of this kind are mirrored.
@@ -176,25 +176,27 @@ def _pairs(targets: Sequence[Place], actual: Sequence[Place]) -> Iterator[tuple[
             yield targets[one], actual[two]
 
 
-def _find_mismatch(targets: Sequence[Place], actual: Sequence[Place], fits: Fits) -> Mismatch | None:
+def _find_mismatch(targets: Sequence[Place], actual: Sequence[Place], fits: Fits) -> PlaceMismatch | None:
     """Return the first place that does not fit its counterpart, or has none."""
     pairs = list(_pairs(targets, actual))
     matches = {id(place) for pair in pairs for place in pair}
     mismatches = [
-        *(Mismatch(target, place) for target, place in pairs if not fits(target, place)),
-        *(Mismatch(place, None) for place in targets if id(place) not in matches),
-        *(Mismatch(None, place) for place in actual if id(place) not in matches),
+        *(PlaceMismatch(target, place) for target, place in pairs if not fits(target, place)),
+        *(PlaceMismatch(place, None) for place in targets if id(place) not in matches),
+        *(PlaceMismatch(None, place) for place in actual if id(place) not in matches),
     ]
     return next(iter(mismatches), None)
 
 
-def _find_mirroring(targets: Sequence[Place], actual: Sequence[Place], fits: Fits, part: GridAnswer) -> Mismatch | None:
+def _find_mirroring(
+    targets: Sequence[Place], actual: Sequence[Place], fits: Fits, part: GridAnswer
+) -> PlaceMismatch | None:
     """Return the place farthest from its expected place, if all places are mirrored along some axes."""
     for axes, flip in mirrors(part):
         mirror_images = [place.transform(flip) for place in targets]
         if not _find_mismatch(mirror_images, actual, fits):
             pairs = [(target.transform(flip), place) for target, place in _pairs(mirror_images, actual)]
-            return Mismatch(*max(pairs, key=lambda pair: float(np.linalg.norm(_offset(*pair)))), axes)
+            return PlaceMismatch(*max(pairs, key=lambda pair: float(np.linalg.norm(_offset(*pair)))), axes)
     return None
 
 
@@ -208,7 +210,7 @@ def _check_scores(kind: Kind, targets: Sequence[Place], actual: Sequence[Place])
         check_score(f"{_name(kind)} at {_position(kind, place)}", target.score, place.score)
 
 
-def _describe(kind: Kind, mismatch: Mismatch, affine: Affine | None) -> str:
+def _describe(kind: Kind, mismatch: PlaceMismatch, affine: Affine | None) -> str:
     name, target, actual = _name(kind), mismatch.target, mismatch.actual
     if target is None or actual is None:
         (place,) = filter(None, (target, actual))

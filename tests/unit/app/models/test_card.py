@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.app.models.contract import Clause, ContractReport, Mark, check_card, write_card
 from orchestrator.app.models.contract.card import BEGIN, END
-from orchestrator.app.models.contract.outputs import Output, result_outputs
+from orchestrator.app.models.contract.outputs import ModelOutput, result_outputs
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.model import Accepts, Empty, Geometry, Intended, ModelDescription, Resources
@@ -35,12 +35,12 @@ CLAUSES = (
     Clause("multi-frame", "synthetic CT", Mark.NOT_APPLICABLE, "none here"),
 )
 GIVES = (
-    Output("segment", "Nodule", (codes["nodule"], codes["lung"])),
-    Output("measurement", "Nodule", (codes["mean"],), "HU"),
+    ModelOutput("segment", "Nodule", (codes["nodule"], codes["lung"])),
+    ModelOutput("measurement", "Nodule", (codes["mean"],), "HU"),
 )
 
 
-def report(model: ModelDescription = MODEL, outputs: tuple[Output, ...] = GIVES) -> ContractReport:
+def report(model: ModelDescription = MODEL, outputs: tuple[ModelOutput, ...] = GIVES) -> ContractReport:
     return ContractReport(model, CLAUSES, outputs, ("cuda:0 (NVIDIA H100)",), datetime(2026, 11, 24, 12, tzinfo=UTC))
 
 
@@ -135,4 +135,4 @@ def test_an_approved_product_is_not_called_no_device(card: Path) -> None:
 
 def test_units_are_given_as_people_read_them() -> None:
     (given,) = result_outputs(Result(measurements=[Measurement(codes["mean"], 3.0, "[hnsf'U]")]))
-    assert given == Output("measurement", "", (codes["mean"],), "HU")
+    assert given == ModelOutput("measurement", "", (codes["mean"],), "HU")
