@@ -131,7 +131,7 @@ def test_a_run_tells_of_no_patient(tmp_path: Path) -> None:
     clean(ended.stderr)
     clean(report)
     clean(ledger)
-    assert "PluginError: the plugin curious raised ValueError in series_facts" in report
+    assert "PluginError: plugin curious raised ValueError in series_facts" in report
     assert '"outcome": "done"' in report
     assert "(hidden)" in ledger  # the rules do ask for the patient, and the explanations are kept
     written = [dcmread(path) for path in (tmp_path / "output").rglob("*.dcm")]

@@ -49,7 +49,7 @@ def test_a_new_model_tells_what_comes_next(command: Command) -> None:
 
 
 def test_a_new_model_is_one_kind_or_the_other(command: Command) -> None:
-    assert command("new", "lung-net", "--onnx", "--python") == (2, "error: --onnx or --python, not both")
+    assert command("new", "lung-net", "--onnx", "--python") == (2, "error: use either --onnx or --python, not both")
 
 
 def test_a_sound_model_is_told_in_one_line_and_status_0(command: Command) -> None:
