@@ -52,7 +52,7 @@ class SpooledFiles(Protocol):
         """
 
     def recorded_source(self, path: Path) -> str:
-        """Return the archive whose C-MOVE brought a file to the receiver, empty where none did."""
+        """Return the archive that a file was fetched from although its header does not say so, empty where none."""
 
 
 class Intake:
@@ -126,8 +126,7 @@ class Intake:
             return
         series = self._pending_series(instance.series_uid, arrival)
         if self._documents is not None and states(instance):
-            # whom to trust is decided for each file, not for its series
-            series.documents[arrival.path] = ReviewDocument(instance, arrival)
+            series.add_document(ReviewDocument(instance, arrival))
         newest = newest or arrival
         if series.add(instance, newest, now=self._clock(), quiet_seconds=self._quiet_seconds(newest)):
             self._ledger.events.record(
@@ -229,7 +228,7 @@ class Intake:
         if self._documents is None:
             return True
         current = {instance.path for instance in series.instances.values()}
-        documents = [document for path, document in series.documents.items() if path in current]
+        documents = [document for document in series.documents.values() if document.instance.path in current]
         for document in documents:
             if document.arrival.source == RECEIVER and (source := self._spool.recorded_source(document.arrival.path)):
                 document.arrival = replace(document.arrival, source=source)

@@ -27,7 +27,8 @@ class PendingSeries:
     announced: how many instances somebody says there are in all.
     proof: why no image is missing; empty = no proof, None = not checked since the last file.
     started: models may run. revision: the record that was admitted for them.
-    documents: what may hold a verdict and was not processed yet, by file.
+    documents: what may hold a verdict and was not processed yet, by file, source and calling AE title: whom to trust is
+        decided for each way that a file came, and a way without trust takes nothing from one with trust.
     retry_at: not before this time, in seconds since 1970; 0 = the last step did not fail.
     """
 
@@ -44,7 +45,7 @@ class PendingSeries:
     proof: str | None = None
     started: bool = False
     revision: SeriesRecord | None = None
-    documents: dict[Path, ReviewDocument] = field(default_factory=dict)
+    documents: dict[tuple[Path, str, str], ReviewDocument] = field(default_factory=dict)
     retry_at: float = 0.0
 
     def add(self, instance: Instance, arrival: Arrival, *, now: float, quiet_seconds: float) -> bool:
@@ -67,6 +68,11 @@ class PendingSeries:
         if reopened:
             self.revision = None
         return reopened
+
+    def add_document(self, document: ReviewDocument) -> None:
+        """Add a document that may hold a verdict; it is processed before the series is released."""
+        arrival = document.arrival
+        self.documents[arrival.path, arrival.source, arrival.calling] = document
 
     def resume(self, instances: Collection[Instance]) -> None:
         """Add the instances of an earlier revision, whose models have started."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from uuid import uuid4
 
 from orchestrator.archive.protocol.part10 import describe_file
@@ -71,7 +72,9 @@ class SpoolInbox:
         """
         with self._lock:
             unsettled, self._unsettled = self._unsettled, []
-        for arrival in self._spool.file_all(unsettled):
+        arrivals = self._spool.file_all(unsettled)
+        self._record_source([arrival.path for arrival in arrivals if arrival.duplicate])
+        for arrival in arrivals:
             self._notify(arrival)
 
     def adopt(self, study_uid: str) -> None:
@@ -80,12 +83,19 @@ class SpoolInbox:
         Raises UnreadableFile, OSError.
         """
         files = self._spool.series_files(study_uid, self._series_uid)
-        if files:  # recorded first, since a notification may be late or lost
-            record_source(files[0].path.parent, [file.path.name for file in files], self._source)
+        self._record_source([file.path for file in files])  # first, since a notification may be late or lost
         for file in files:
             arrival = replace(self._spool.arrival(file), association=self._fetch)
             self.arrivals += 1
             self._notify(arrival)
+
+    def _record_source(self, paths: Sequence[Path]) -> None:
+        """Record that this archive has the files, whose headers say how they came first.
+
+        Raises OSError.
+        """
+        if paths and self._source:
+            record_source(paths[0].parent, [path.name for path in paths], self._source)
 
     def close(self, *, whole: bool, complete: str = "") -> None:
         """Notify the engine that the fetch has ended.

@@ -1,7 +1,7 @@
 """Which archive the files of a series were fetched from, where their own headers do not say so.
 
-A C-MOVE sends images to the receiver, which cannot know who asked for them. So the fetch records them afterwards, in
-one small file in the folder of the series.
+A C-MOVE sends images to the receiver, which cannot know who asked for them; and a file that was pushed before it was
+fetched keeps its header. So the fetch records such files, in one small file in the folder of the series.
 """
 
 from __future__ import annotations

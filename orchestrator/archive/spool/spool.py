@@ -182,7 +182,7 @@ class Spool:
             raise UnreadableFile(f"{file.path}: its file meta cannot be read ({type(fault).__name__})") from None
 
     def recorded_source(self, path: Path) -> str:
-        """Return the archive whose C-MOVE brought a file to the receiver, empty where none did."""
+        """Return the archive that a file was fetched from although its header does not say so, empty where none."""
         return recorded_source(path)
 
     def _place(self, identity: Identity, digest: str) -> Path:

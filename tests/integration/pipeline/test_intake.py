@@ -244,3 +244,13 @@ def test_a_report_that_a_c_move_brought_counts_as_the_archive_s(ledger: Ledger, 
     desk.files.moved = {report: "pacs"}
     desk.after(11.0)
     assert desk.documents.processed == [("1.2.1.1", "pacs")]
+
+
+def test_a_report_that_came_in_two_ways_is_processed_for_each(ledger: Ledger, tmp_path: Path) -> None:
+    """Else a sender without trust could take away the verdict of an archive that the settings trust."""
+    (report,) = reports(tmp_path, "1.2.1.1")
+    desk = Desk(ledger, [report])
+    desk.intake.take(Arrival(path=report, source="pacs"))
+    desk.intake.take(Arrival(path=report, calling="ANYBODY", duplicate=True))
+    desk.after(11.0)
+    assert desk.documents.processed == [("1.2.1.1", "pacs"), ("1.2.1.1", "receiver")]

@@ -141,3 +141,20 @@ def test_the_end_of_a_fetch_is_told(tmp_path: Path, whole: bool, complete: str, 
     assert [type(note) for note in told] == kinds
     assert isinstance(told[1], Closed)
     assert told[1].released is whole
+
+
+def test_a_pushed_file_that_is_fetched_too_is_known_as_the_archive_s_after_a_restart(tmp_path: Path) -> None:
+    """Its header says how it came first; a verdict in it counts if the settings trust the archive."""
+    pushed = SpoolInbox(Spool(tmp_path / "spool"), source="", series_uid="1.3", notify=lambda _: None)
+    pushed.file([part10()])
+    pushed.settle()
+    told: list[Notification] = []
+    box = inbox(tmp_path, told)
+    box.file([part10()])
+    box.settle()
+    (arrival,) = told
+    assert isinstance(arrival, Arrival)
+    assert (arrival.duplicate, arrival.source) == (True, "vna")
+    spool = Spool(tmp_path / "spool")
+    (file,) = spool.scan()
+    assert spool.arrival(file).source == "vna"
