@@ -1,15 +1,15 @@
 """Receiving, keeping, asking and sending: everything between this host and the archives."""
 
-from orchestrator.archive.commitment.pending_reports import Owed
+from orchestrator.archive.commitment.pending_reports import PendingReports
 from orchestrator.archive.commitment.transactions import Commitments
 from orchestrator.archive.connect import SCHEMES, connect, dicomweb_peer
 from orchestrator.archive.folder import FolderArchive
 from orchestrator.archive.http.multipart import BrokenMultipart, boundary_in
 from orchestrator.archive.protocol.negotiation import storage_classes
-from orchestrator.archive.receiver.admission import Entity, Known
+from orchestrator.archive.receiver.admission import Entity, KnownSender
 from orchestrator.archive.receiver.credentials import Credentials
 from orchestrator.archive.receiver.server import Receiver
-from orchestrator.archive.receiver.stow import Stow, Verdict
+from orchestrator.archive.receiver.stow import Stow, StowResult
 from orchestrator.archive.spool.arrival import RECEIVER, Announced, Arrival, Closed, Notification
 from orchestrator.archive.spool.deferred_events import DeferredEvent, DeferredEvents
 from orchestrator.archive.spool.inbox import SpoolInbox
@@ -29,17 +29,17 @@ __all__ = [
     "DeferredEvents",
     "Entity",
     "FolderArchive",
-    "Known",
+    "KnownSender",
     "Listener",
     "Notification",
     "Notifier",
-    "Owed",
+    "PendingReports",
     "Receiver",
     "Spool",
     "SpoolInbox",
     "SpooledFile",
     "Stow",
-    "Verdict",
+    "StowResult",
     "boundary_in",
     "connect",
     "dicomweb_peer",

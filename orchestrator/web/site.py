@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment
 
-from orchestrator.archive import Verdict
+from orchestrator.archive import StowResult
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.reading import ReadingPolicy
 from orchestrator.domain.records import ObjectRecord
@@ -25,7 +25,7 @@ from orchestrator.web.security.permissions import May
 UPLOADS = 8
 Order = Callable[[str, str], object]
 """Takes (job key, name of the person); raises UserError where the job's state forbids it."""
-Take = Callable[[Iterable[bytes], str, str], Iterable[Verdict]]
+Take = Callable[[Iterable[bytes], str, str, str], Iterable[StowResult]]
 """Takes (body in pieces, its boundary, the only study or empty) of STOW-RS; raises BrokenMultipart."""
 
 

@@ -14,7 +14,7 @@ from orchestrator.app.doctor.certificates import own_certificates
 from orchestrator.app.doctor.check import Check, Health
 from orchestrator.app.installation.connections import connected, is_read_in_place, load_plugins, start_workers
 from orchestrator.app.installation.ledger import destinations_away, notes_in_words
-from orchestrator.app.installation.paths import owed_of
+from orchestrator.app.installation.paths import pending_reports_of
 from orchestrator.app.service.receiver import credentials_of
 from orchestrator.config import ArchiveSettings, RemoteSettings, Settings
 from orchestrator.domain.errors import OrchestratorError, SettingsError
@@ -168,8 +168,8 @@ def _port(name: str, settings: Settings, port: int) -> Check:
 def owed_checks(settings: Settings) -> Iterator[Check]:
     """Yield a check for each sender that has waited for a report of storage commitment for long."""
     owed = defaultdict[str, list[datetime]](list)
-    for asked in owed_of(settings).waiting():
-        owed[asked.requester].append(datetime.fromtimestamp(asked.asked_at).astimezone())
+    for asked in pending_reports_of(settings).read_all():
+        owed[asked.requester].append(datetime.fromtimestamp(asked.requested_at).astimezone())
     for requester, since in owed.items():
         if utc_now() - since[0] > USUAL_FOR_A_REPORT:
             found = f"reports owed: {len(since)}, the oldest since {since[0]:%Y-%m-%d %H:%M}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.archive import DeferredEvents, Owed, Spool
+from orchestrator.archive import DeferredEvents, PendingReports, Spool
 from orchestrator.config import Settings
 
 
@@ -13,9 +13,9 @@ def spool_of(settings: Settings) -> Spool:
     return Spool(settings.data.folder / "spool", minimum_free_mb=settings.receiver.minimum_free_mb)
 
 
-def owed_of(settings: Settings) -> Owed:
-    """Return the folder of reports of storage commitment that are owed."""
-    return Owed(settings.data.folder / "owed", deferred_events_of(settings))
+def pending_reports_of(settings: Settings) -> PendingReports:
+    """Return the folder of pending storage commitment reports."""
+    return PendingReports(settings.data.folder / "owed", deferred_events_of(settings))
 
 
 def deferred_events_of(settings: Settings) -> DeferredEvents:

@@ -6,9 +6,9 @@ import logging
 import os
 from datetime import timedelta
 
-from orchestrator.app.installation.paths import notification_socket_of, owed_of, spool_of
+from orchestrator.app.installation.paths import notification_socket_of, pending_reports_of, spool_of
 from orchestrator.app.service.shutdown import Stop
-from orchestrator.archive import Commitments, Credentials, Entity, Known, Notifier, Receiver
+from orchestrator.archive import Commitments, Credentials, Entity, KnownSender, Notifier, Receiver
 from orchestrator.config import SenderSettings, Settings
 from orchestrator.domain.errors import OrchestratorError
 from orchestrator.network.tls import TlsFiles
@@ -54,8 +54,8 @@ def receiver_of(settings: Settings, notifier: Notifier) -> Receiver:
         port=None if tls.enabled and tls.only else options.port,
         tls=credentials_of(settings),
         tls_port=tls.port,
-        owed=owed_of(settings),
-        promise=options.commitment,
+        pending_reports=pending_reports_of(settings),
+        commitment=options.commitment,
         report_seconds=timedelta(days=settings.data.retain_days).total_seconds(),  # the images may be deleted then
         commitments=Commitments(settings.data.folder / "commitments"),
         maximum_pdu=options.maximum_pdu,
@@ -75,11 +75,11 @@ def entities_of(settings: Settings) -> list[Entity]:
     return [Entity(options.ae_title, frozenset(options.allow)), *further]
 
 
-def known_of(sender: SenderSettings, settings: Settings) -> Known:
+def known_of(sender: SenderSettings, settings: Settings) -> KnownSender:
     """Return what the receiver knows of one sender."""
     files = settings.receiver_tls
     tls = TlsFiles(ca_file=files.ca_file, certificate_file=files.certificate_file, key_file=files.key_file)
-    return Known(
+    return KnownSender(
         ae_title=sender.ae_title,
         certificate=sender.certificate,
         host=sender.host or "",

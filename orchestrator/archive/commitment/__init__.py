@@ -1,1 +1,1 @@
-"""Storage commitment: its transactions, pending reports and reports; no associations."""
+"""Storage commitment: transactions, reports and pending reports; opens no associations."""

@@ -1,7 +1,7 @@
-"""What is owed to those who asked for storage commitment: a report each, durable from the answer to the request on.
+"""Pending storage commitment reports, written to disk before the N-ACTION is answered with success.
 
-``<TransactionUID>-<12 hex digits of sha256 over who asked whom>.json`` is there from before the N-ACTION is answered
-with success until the requester has answered the N-EVENT-REPORT, or an event says why it never did.
+One file for each: ``<TransactionUID>-<12 hex digits of sha256 over both AE titles>.json``. The file is removed when the
+requester has answered the N-EVENT-REPORT, or when a durable event says why the report could not be delivered.
 """
 
 from __future__ import annotations
@@ -17,47 +17,47 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.archive.protocol.command import Status
-from orchestrator.archive.protocol.uid import is_uid, shown
+from orchestrator.archive.protocol.uid import is_uid, printable_uid
 from orchestrator.archive.spool.deferred_events import DeferredEvent, DeferredEvents
 from orchestrator.durable import DurableFolders, sync_folder, write_durably
 
 UNREPORTED, REFUSED, UNREADABLE = "commitment-unreported", "commitment-refused", "commitment-unreadable"
-"""Kinds of the events in which a debt ends that was not paid."""
+"""Kinds of the events for reports that were not delivered."""
 _WARNINGS = {0x0001, 0x0107, 0x0116}
-"""The report was taken, not all of it as it was meant (PS3.7 C.4)."""
+"""Warning statuses: the requester accepted the report (PS3.7 C.4)."""
 _DIGEST_DIGITS = 12
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One object that a commitment is about."""
+    """One object in a storage commitment request."""
 
     sop_class: str
     sop_uid: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """One request for storage commitment: who asked which AE title of ours, for what, and when.
+class CommitmentRequest:
+    """One request for storage commitment.
 
-    asked_at: seconds since 1970. association: the one that it came on, where the report goes while that is open;
-    empty after a restart.
+    requester: calling AE title. provider: called AE title of this host. requested_at: seconds since 1970.
+    association: the association of the request, which takes the report while it is open; empty after a restart.
     """
 
     requester: str
     provider: str
     transaction_uid: str
     references: tuple[Reference, ...]
-    asked_at: float
+    requested_at: float
     association: str = ""
 
 
-class Owed:
-    """The folder of what is owed; one process at a time may have it.
+class PendingReports:
+    """The folder of pending reports; only one process at a time may change it.
 
-    A request under the same transaction as an earlier one of the same requester takes the place of that one: who asks
-    again before it was told is owed one report, and who asks again afterwards is owed another one.
+    A request replaces a pending one with the same transaction and requester: a sender that repeats its request before
+    it has the report gets one report. A sender that repeats it later gets another report.
     """
 
     def __init__(self, folder: Path, events: DeferredEvents) -> None:
@@ -65,121 +65,133 @@ class Owed:
         self._folders = DurableFolders(folder.parent)
         self._events = events
         self._lock = threading.Lock()
-        self._owed: dict[str, Asked] = {}  # by the name of its file
+        self._requests: dict[str, CommitmentRequest] = {}  # by file name
 
-    def take_up(self) -> list[Asked]:
-        """Return what an earlier process left, the oldest first; what cannot be read is set aside, with an event."""
-        for part in self._folder.glob(".*.part"):  # nobody was answered with success for it
+    def load(self) -> list[CommitmentRequest]:
+        """Read the requests that an earlier process left and return them, oldest first.
+
+        A file that cannot be read is renamed to ``.broken``, and an event says so.
+        """
+        for part in self._folder.glob(".*.part"):  # incomplete, so its request was not acknowledged
             with suppress(OSError):
                 part.unlink()
         for path in self._folder.glob("*.json"):
             try:
-                self._owed[path.name] = _read(path)
+                self._requests[path.name] = _read(path)
             except (OSError, ValueError, TypeError, KeyError) as fault:
-                self._set_aside(path, fault)
-        return sorted(self._owed.values(), key=lambda asked: asked.asked_at)
+                self._rename_broken(path, fault)
+        return sorted(self._requests.values(), key=lambda request: request.requested_at)
 
-    def waiting(self) -> list[Asked]:
-        """Return what is owed, the oldest first, as its files say; any process may ask."""
-        found = []
+    def read_all(self) -> list[CommitmentRequest]:
+        """Return the requests in the folder, oldest first; any process may call this."""
+        requests = []
         for path in self._folder.glob("*.json"):
             with suppress(OSError, ValueError, TypeError, KeyError):
-                found.append(_read(path))
-        return sorted(found, key=lambda asked: asked.asked_at)
+                requests.append(_read(path))
+        return sorted(requests, key=lambda request: request.requested_at)
 
-    def keep(self, asked: Asked) -> None:
-        """Return when it is durable that a report is owed; only then may the request be answered with success.
+    def add(self, request: CommitmentRequest) -> None:
+        """Write the request to disk; only after this may the N-ACTION be answered with success.
 
         Raises OSError.
         """
-        path = self._path(asked)
+        path = self._path(request)
         self._folder.parent.mkdir(parents=True, exist_ok=True)
         with self._lock:
             self._folders.make(self._folder)
-            write_durably(path, _content(asked))
-            self._owed[path.name] = asked
+            write_durably(path, _content(request))
+            self._requests[path.name] = request
 
-    def owes(self, asked: Asked) -> bool:
-        """Return whether this request waits for its report still; not so where it was asked again since."""
-        return self._owed.get(self._path(asked).name) is asked
+    def is_pending(self, request: CommitmentRequest) -> bool:
+        """Return whether the report of this request is pending; False where a newer request replaced this one."""
+        return self._requests.get(self._path(request).name) is request
 
-    def asked_on(self, association: str) -> list[Asked]:
-        """Return what is owed still of that which was asked on the association."""
+    def of_association(self, association: str) -> list[CommitmentRequest]:
+        """Return the pending requests that came on the association."""
         with self._lock:
-            return [asked for asked in self._owed.values() if asked.association == association]
+            return [request for request in self._requests.values() if request.association == association]
 
-    def answered(self, asked: Asked, status: int) -> None:
-        """Owe the report no more: the requester was told. Where it did not take the report, an event says so."""
+    def record_answer(self, request: CommitmentRequest, status: int) -> None:
+        """Remove the request, because the requester answered the report; an event is recorded where it refused."""
         if status == Status.SUCCESS or status in _WARNINGS:
-            self._end(asked, None)
+            self._end(request, None)
             return
-        text = f"{asked.requester} refused the report of transaction {asked.transaction_uid} with {status:04X}H"
-        self._end(asked, DeferredEvent(REFUSED, asked.transaction_uid, f"{text}; it may ask again"))
+        uid = request.transaction_uid
+        text = f"{request.requester} refused the storage commitment report of transaction {uid} with {status:04X}H"
+        self._end(request, DeferredEvent(REFUSED, uid, f"{text}; the sender can repeat its request"))
 
-    def give_up(self, asked: Asked, why: str) -> None:
-        """Owe the report no more: the requester cannot be told, and an event says so."""
-        self._end(asked, DeferredEvent(UNREPORTED, asked.transaction_uid, why))
+    def give_up(self, request: CommitmentRequest, why: str) -> None:
+        """Remove the request, because the report cannot be delivered; ``why`` is the text of its event."""
+        self._end(request, DeferredEvent(UNREPORTED, request.transaction_uid, why))
 
-    def _end(self, asked: Asked, event: DeferredEvent | None) -> None:
-        """Remove the debt when its event is durable; where the disk takes neither, it stays."""
-        path = self._path(asked)
+    def _end(self, request: CommitmentRequest, event: DeferredEvent | None) -> None:
+        """Remove the request once its event is durable; keep it where the event cannot be written."""
+        path = self._path(request)
         try:
             with self._lock:
-                if not self.owes(asked):
+                if not self.is_pending(request):
                     return
                 if event is not None:
                     self._events.put(path.stem, event)
                     _log.warning("%s", event.text)
                 path.unlink(missing_ok=True)
-                del self._owed[path.name]
+                del self._requests[path.name]
                 sync_folder(self._folder)
         except OSError as fault:
-            _log.error("the end of transaction %s cannot be kept: %s", asked.transaction_uid, type(fault).__name__)
+            _log.error(
+                "storage commitment transaction %s of %s stays pending: its end cannot be written to %s (%s)",
+                request.transaction_uid,
+                request.requester,
+                self._folder,
+                type(fault).__name__,
+            )
 
-    def _set_aside(self, path: Path, fault: Exception) -> None:
-        subject = shown(path.name.partition("-")[0])
-        text = f"what was asked cannot be read any more ({type(fault).__name__}), so its report was not sent"
-        _log.error("transaction %s: %s; the file is set aside in %s", subject, text, self._folder)
+    def _rename_broken(self, path: Path, fault: Exception) -> None:
+        subject = printable_uid(path.name.partition("-")[0])
+        text = f"report of storage commitment transaction {subject} not sent: its file cannot be read"
+        text = f"{text} ({type(fault).__name__})"
+        _log.error("%s; renaming the file in %s to .broken", text, self._folder)
         try:
-            self._events.put(path.stem, DeferredEvent(UNREADABLE, subject, f"{text}; its sender can ask again"))
+            event = DeferredEvent(UNREADABLE, subject, f"{text}; the sender can repeat its request")
+            self._events.put(path.stem, event)
             path.rename(path.with_suffix(".broken"))
         except OSError as second:
-            _log.error("it cannot be set aside: %s", type(second).__name__)
+            _log.error("the file in %s cannot be renamed (%s)", self._folder, type(second).__name__)
 
-    def _path(self, asked: Asked) -> Path:
-        return self._folder / _name(asked)
-
-
-def _name(asked: Asked) -> str:
-    digest = hashlib.sha256(f"{asked.requester}\\{asked.provider}".encode()).hexdigest()
-    return f"{asked.transaction_uid}-{digest[:_DIGEST_DIGITS]}.json"
+    def _path(self, request: CommitmentRequest) -> Path:
+        return self._folder / _name(request)
 
 
-def _content(asked: Asked) -> bytes:
-    kept = {
-        "requester": asked.requester,
-        "provider": asked.provider,
-        "transaction_uid": asked.transaction_uid,
-        "asked_at": asked.asked_at,
-        "references": [[reference.sop_class, reference.sop_uid] for reference in asked.references],
+def _name(request: CommitmentRequest) -> str:
+    digest = hashlib.sha256(f"{request.requester}\\{request.provider}".encode()).hexdigest()
+    return f"{request.transaction_uid}-{digest[:_DIGEST_DIGITS]}.json"
+
+
+def _content(request: CommitmentRequest) -> bytes:
+    record = {
+        "requester": request.requester,
+        "provider": request.provider,
+        "transaction_uid": request.transaction_uid,
+        "asked_at": request.requested_at,
+        "references": [[reference.sop_class, reference.sop_uid] for reference in request.references],
     }
-    return json.dumps(kept).encode()
+    return json.dumps(record).encode()
 
 
-def _read(path: Path) -> Asked:
-    """Return what was asked.
+def _read(path: Path) -> CommitmentRequest:
+    """Return the request in a file.
 
-    Raises OSError, ValueError, TypeError, KeyError where that is not there.
+    Raises OSError, ValueError, TypeError, KeyError where the file holds no valid request.
     """
-    kept: Mapping[str, Any] = json.loads(path.read_bytes())
-    asked = Asked(
-        requester=kept["requester"],
-        provider=kept["provider"],
-        transaction_uid=kept["transaction_uid"],
-        asked_at=float(kept["asked_at"]),
-        references=tuple(Reference(sop_class, sop_uid) for sop_class, sop_uid in kept["references"]),
+    record: Mapping[str, Any] = json.loads(path.read_bytes())
+    request = CommitmentRequest(
+        requester=record["requester"],
+        provider=record["provider"],
+        transaction_uid=record["transaction_uid"],
+        requested_at=float(record["asked_at"]),
+        references=tuple(Reference(sop_class, sop_uid) for sop_class, sop_uid in record["references"]),
     )
-    named = (uid for reference in asked.references for uid in (reference.sop_class, reference.sop_uid))
-    if not asked.references or not all(map(is_uid, named)) or path.name != _name(asked):
-        raise ValueError("it names no object, or another transaction than its name")
-    return asked
+    uids = (uid for reference in request.references for uid in (reference.sop_class, reference.sop_uid))
+    if not request.references or not all(map(is_uid, uids)) or path.name != _name(request):
+        raise ValueError("request has no objects, invalid UIDs, or another transaction than its file name")
+    return request

@@ -1,4 +1,4 @@
-"""The report of storage commitment (PS3.4 annex J): what the spool keeps is promised, the rest is not."""
+"""The storage commitment report of this host (PS3.4 annex J): success for each object that the spool holds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import encode
 
-from orchestrator.archive.commitment.pending_reports import Asked, Reference
-from orchestrator.archive.protocol.command import Element, Request, Status
+from orchestrator.archive.commitment.pending_reports import CommitmentRequest, Reference
+from orchestrator.archive.protocol.command import CommandField, Element, Status
 from orchestrator.archive.protocol.negotiation import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from orchestrator.archive.spool.spool import Spool, SpooledFile
 from orchestrator.domain.errors import UnreadableFile
@@ -21,26 +21,27 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What a requester is told of its transaction.
+class CommitmentReport:
+    """The report of one transaction.
 
-    failed: the objects that are not kept, each with its Failure Reason (PS3.3 C.14.1.1).
+    commitments: the objects that the spool holds. failures: all others, each with its Failure Reason
+    (PS3.3 C.14.1.1).
     """
 
     transaction_uid: str
-    kept: tuple[Reference, ...]
-    failed: Mapping[Reference, Status]
+    commitments: tuple[Reference, ...]
+    failures: Mapping[Reference, Status]
 
     @property
     def event(self) -> int:
         """Event Type ID."""
-        return SOME_FAILED if self.failed else ALL_KEPT
+        return SOME_FAILED if self.failures else ALL_KEPT
 
     @property
     def values(self) -> Mapping[Element, int | str]:
-        """What the command set of the N-EVENT-REPORT holds."""
+        """The command set of the N-EVENT-REPORT."""
         return {
-            Element.COMMAND_FIELD: Request.N_EVENT_REPORT,
+            Element.COMMAND_FIELD: CommandField.N_EVENT_REPORT,
             Element.AFFECTED_SOP_CLASS_UID: PUSH_MODEL,
             Element.AFFECTED_SOP_INSTANCE_UID: PUSH_MODEL_INSTANCE,
             Element.EVENT_TYPE_ID: self.event,
@@ -50,36 +51,42 @@ class Report:
         """Return the Event Information (PS3.4 table J.3-2)."""
         information = Dataset()
         information.TransactionUID = self.transaction_uid
-        if self.kept:
-            information.ReferencedSOPSequence = [_item(reference) for reference in self.kept]
-        if self.failed:
-            information.FailedSOPSequence = [_item(each, reason) for each, reason in self.failed.items()]
+        if self.commitments:
+            information.ReferencedSOPSequence = [_item(reference) for reference in self.commitments]
+        if self.failures:
+            information.FailedSOPSequence = [_item(each, reason) for each, reason in self.failures.items()]
         return information
 
-    def encoded(self, transfer_syntax: str) -> bytes:
-        """Return the Event Information as it goes over the network."""
+    def encode(self, transfer_syntax: str) -> bytes:
+        """Return the encoded Event Information."""
         return encode(self.dataset(), *encoding(transfer_syntax)) or b""
 
 
-def report_on(spool: Spool, asked: Asked) -> Report:
-    """Return what the spool holds now of that which was asked for.
+def make_report(spool: Spool, request: CommitmentRequest, requester: object) -> CommitmentReport:
+    """Return the report on the objects of a request as the spool holds them now.
 
-    Raises OSError.
+    requester: AE title and address, for the log. Raises OSError.
     """
-    verdicts = _judge(spool, asked.references)
-    kept = tuple(reference for reference, verdict in verdicts.items() if verdict is Status.SUCCESS)
-    failed = {reference: verdict for reference, verdict in verdicts.items() if verdict is not Status.SUCCESS}
-    _log.info("%s is promised %d of %d objects", asked.requester, len(kept), len(verdicts))
-    return Report(asked.transaction_uid, kept, failed)
+    statuses = _statuses(spool, request.references)
+    commitments = tuple(reference for reference, status in statuses.items() if status is Status.SUCCESS)
+    failures = {reference: status for reference, status in statuses.items() if status is not Status.SUCCESS}
+    _log.info(
+        "storage commitment transaction %s of %s: the spool holds %d of %d objects",
+        request.transaction_uid,
+        requester,
+        len(commitments),
+        len(statuses),
+    )
+    return CommitmentReport(request.transaction_uid, commitments, failures)
 
 
-def _judge(spool: Spool, references: Sequence[Reference]) -> dict[Reference, Status]:
-    """Return SUCCESS for each object that lies in the spool, and why not for the others."""
-    found = spool.find({reference.sop_uid for reference in references})
-    return {reference: _verdict(spool, reference, found.get(reference.sop_uid)) for reference in references}
+def _statuses(spool: Spool, references: Sequence[Reference]) -> dict[Reference, Status]:
+    """Return SUCCESS for each object in the spool, and a Failure Reason for each other one."""
+    files = spool.find({reference.sop_uid for reference in references})
+    return {reference: _status(spool, reference, files.get(reference.sop_uid)) for reference in references}
 
 
-def _verdict(spool: Spool, reference: Reference, file: SpooledFile | None) -> Status:
+def _status(spool: Spool, reference: Reference, file: SpooledFile | None) -> Status:
     if file is None:
         return Status.NO_SUCH_INSTANCE
     try:
@@ -90,7 +97,7 @@ def _verdict(spool: Spool, reference: Reference, file: SpooledFile | None) -> St
 
 
 def encoding(transfer_syntax: str) -> tuple[bool, bool]:
-    """Return (implicit VR, little endian) of the transfer syntaxes that commitment is accepted in."""
+    """Return (implicit VR, little endian) of a transfer syntax that storage commitment is accepted in."""
     return transfer_syntax == "1.2.840.10008.1.2", transfer_syntax != "1.2.840.10008.1.2.2"
 
 

@@ -1,8 +1,8 @@
-"""Storage commitment (PS3.4 annex J): what is asked of an archive, and its answers where every process finds them.
+"""Storage commitment (PS3.4 annex J): requests of this host to archives, and the results that archives report.
 
-An archive answers minutes or hours later, often on an association that it opens to the receiver, which is another
-process than the one that asked. So the two meet in a folder: ``<TransactionUID>.asked`` is there once somebody has
-asked, ``<TransactionUID>.json`` once the archive has answered.
+An archive reports minutes or hours later, often on an association to the receiver, which is another process than the
+one that sent the request. So the two share a folder: ``<TransactionUID>.asked`` exists after a request was sent, and
+``<TransactionUID>.json`` after the archive has reported.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from orchestrator.durable import DurableFolders, sync_folder, write_durably
 REQUEST_COMMITMENT = 1
 """Action Type ID of the N-ACTION (PS3.4 table J.3-1)."""
 DUPLICATE_TRANSACTION = 0x0131
-"""The archive is still at work on a request of this transaction (PS3.4 J.3.2.1.4, PS3.3 C.14.1.1)."""
+"""The archive still processes an earlier request of this transaction (PS3.4 J.3.2.1.4, PS3.3 C.14.1.1)."""
 
-_KEPT_SECONDS = 31 * 86400.0  # longer than any result waits for its archive
+_MAXIMUM_AGE_SECONDS = 31 * 86400.0  # longer than any delivery waits for its archive
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an archive reports of one transaction.
+class CommitmentResult:
+    """The result of one transaction as the archive reports it.
 
-    committed: SOP Instance UIDs that it keeps; failed: those that it does not, each with its
+    committed: SOP Instance UIDs that the archive commits to keep. failed: all others, each with its
     Failure Reason (PS3.3 C.14.1.1).
     """
 
@@ -44,12 +44,12 @@ class Outcome:
 
 
 def transaction_uid(archive: str, references: Sequence[ObjectReference]) -> str:
-    """Return the Transaction UID for these objects in that archive: the same whenever they are asked for.
+    """Return the Transaction UID for these objects in that archive; it is the same for every attempt.
 
-    So an answer that came between two attempts, or over a restart, finds its question.
+    So a report that arrives between two attempts, or after a restart, matches its request.
     """
-    named = "\n".join([archive, *sorted(f"{item.sop_class} {item.sop_uid}" for item in references)])
-    digest = bytearray(hashlib.sha256(named.encode()).digest()[:16])
+    text = "\n".join([archive, *sorted(f"{item.sop_class} {item.sop_uid}" for item in references)])
+    digest = bytearray(hashlib.sha256(text.encode()).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x80  # a UUID of version 8, variant 1 (RFC 9562)
     digest[8] = digest[8] & 0x3F | 0x80
     return f"2.25.{int.from_bytes(digest, 'big')}"
@@ -63,83 +63,84 @@ def commitment_request(transaction: str, references: Sequence[ObjectReference]) 
     return request
 
 
-def read_outcome(report: Dataset) -> Outcome:
-    """Return what the Event Information of an N-EVENT-REPORT says (PS3.4 table J.3-2).
+def read_result(report: Dataset) -> CommitmentResult:
+    """Return the result in the Event Information of an N-EVENT-REPORT (PS3.4 table J.3-2).
 
-    An object that it names both as kept and as failed has failed.
-    Raises UnreadableFile where it names no transaction, or objects by what is no UID.
+    An object that the report lists both as committed and as failed counts as failed.
+    Raises UnreadableFile where the report has no transaction or invalid UIDs.
     """
     try:
         transaction = str(report.TransactionUID)
-        failed = {str(item.ReferencedSOPInstanceUID): _reason(item) for item in report.get("FailedSOPSequence") or ()}
-        kept = {str(item.ReferencedSOPInstanceUID) for item in report.get("ReferencedSOPSequence") or ()}
+        failures = {str(item.ReferencedSOPInstanceUID): _reason(item) for item in report.get("FailedSOPSequence") or ()}
+        commitments = {str(item.ReferencedSOPInstanceUID) for item in report.get("ReferencedSOPSequence") or ()}
     except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes
-        raise UnreadableFile(f"the storage commitment report cannot be read ({type(fault).__name__})") from None
-    if not all(map(is_uid, (transaction, *kept, *failed))):
-        raise UnreadableFile("the storage commitment report names a transaction or an object by what is no UID")
-    return Outcome(transaction, frozenset(kept - failed.keys()), failed)
+        raise UnreadableFile(f"storage commitment report cannot be read ({type(fault).__name__})") from None
+    if not all(map(is_uid, (transaction, *commitments, *failures))):
+        raise UnreadableFile("storage commitment report has an invalid UID")
+    return CommitmentResult(transaction, frozenset(commitments - failures.keys()), failures)
 
 
 class Commitments:
-    """The folder of open questions and their answers; safe for several processes."""
+    """The folder of open transactions and their results; several processes may use it at once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._folders = DurableFolders(folder.parent)
 
     def expect(self, transaction: str) -> None:
-        """Return when it is durable that the transaction is asked for now; to be called before asking.
+        """Record durably that the transaction is requested now; call this before the request is sent.
 
-        What is older than any delivery is removed. Raises OSError.
+        Removes files that are older than any delivery. Raises OSError.
         """
         self._folder.parent.mkdir(parents=True, exist_ok=True)
         self._folders.make(self._folder)
         self._sweep()
-        self._asked(transaction).touch(mode=0o600)
+        self._request_file(transaction).touch(mode=0o600)
         sync_folder(self._folder)
 
-    def asked_seconds(self, transaction: str) -> float | None:
-        """Return how many seconds ago the transaction was asked for, None where it was not."""
+    def request_age(self, transaction: str) -> float | None:
+        """Return the seconds since the request of the transaction, None where there was none."""
         try:
-            return max(0.0, time.time() - self._asked(transaction).stat().st_mtime)
+            return max(0.0, time.time() - self._request_file(transaction).stat().st_mtime)
         except FileNotFoundError:
             return None
 
-    def take(self, outcome: Outcome) -> bool:
-        """Return True when the answer is durable, False where nobody asked for that transaction.
+    def record(self, result: CommitmentResult) -> bool:
+        """Write the result to disk and return True; return False where the transaction was not requested.
 
-        That a request came twice is no answer to the first, so it is not kept. Raises OSError.
+        A result that only says "duplicate transaction" is not written: it does not answer the first request.
+        Raises OSError.
         """
-        if self.asked_seconds(outcome.transaction_uid) is None:
+        if self.request_age(result.transaction_uid) is None:
             return False
-        if DUPLICATE_TRANSACTION not in outcome.failed.values():
-            content = json.dumps({"committed": sorted(outcome.committed), "failed": dict(outcome.failed)})
-            write_durably(self._answer(outcome.transaction_uid), content.encode())
+        if DUPLICATE_TRANSACTION not in result.failed.values():
+            content = json.dumps({"committed": sorted(result.committed), "failed": dict(result.failed)})
+            write_durably(self._result_file(result.transaction_uid), content.encode())
         return True
 
-    def outcome(self, transaction: str) -> Outcome | None:
-        """Return what the archive reported, None while it has not."""
+    def result(self, transaction: str) -> CommitmentResult | None:
+        """Return the result that the archive reported, None where it has not reported yet."""
         try:
-            kept = json.loads(self._answer(transaction).read_bytes())
+            record = json.loads(self._result_file(transaction).read_bytes())
         except FileNotFoundError:
             return None
-        return Outcome(transaction, frozenset(kept["committed"]), kept["failed"])
+        return CommitmentResult(transaction, frozenset(record["committed"]), record["failed"])
 
     def forget(self, transaction: str) -> None:
-        """Remove question and answer, so that the next one asks anew."""
-        for path in (self._asked(transaction), self._answer(transaction)):
+        """Remove the request and its result, so that the next attempt sends a new request."""
+        for path in (self._request_file(transaction), self._result_file(transaction)):
             path.unlink(missing_ok=True)
 
-    def _asked(self, transaction: str) -> Path:
+    def _request_file(self, transaction: str) -> Path:
         return self._folder / f"{transaction}.asked"
 
-    def _answer(self, transaction: str) -> Path:
+    def _result_file(self, transaction: str) -> Path:
         return self._folder / f"{transaction}.json"
 
     def _sweep(self) -> None:
         for path in self._folder.iterdir():
             with suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > _KEPT_SECONDS:
+                if time.time() - path.stat().st_mtime > _MAXIMUM_AGE_SECONDS:
                     path.unlink()
 
 
@@ -151,5 +152,5 @@ def _item(reference: ObjectReference) -> Dataset:
 
 
 def _reason(item: Dataset) -> int:
-    """Return the Failure Reason, a general processing failure where there is none."""
+    """Return the Failure Reason, or "processing failure" where it is absent."""
     return int(item.get("FailureReason") or 0x0110)

@@ -17,7 +17,7 @@ from orchestrator.archive.dicomweb.wado import bring, files
 from orchestrator.archive.http.client import Access, HttpPeer, Params, Session, http_date
 from orchestrator.archive.http.multipart import Outgoing
 from orchestrator.archive.protocol.dataset import IMPLEMENTATION_CLASS_UID
-from orchestrator.archive.protocol.uid import is_uid, shown
+from orchestrator.archive.protocol.uid import is_uid, printable_uid
 from orchestrator.archive.query.changes import changes
 from orchestrator.archive.query.fetch import Fetched
 from orchestrator.archive.query.identity import ATTRIBUTES, identity_in, identity_of, one_patient
@@ -231,7 +231,7 @@ class DicomwebArchive:
         refused = [item for item in failed if _number(item, "FailureReason") != _DUPLICATE]
         if not refused:
             return
-        reason, uid = _number(refused[0], "FailureReason"), shown(first(refused[0], "ReferencedSOPInstanceUID"))
+        reason, uid = _number(refused[0], "FailureReason"), printable_uid(first(refused[0], "ReferencedSOPInstanceUID"))
         if any(_number(item, "FailureReason") >> 8 == _OUT_OF_RESOURCES for item in refused):
             raise ArchiveUnavailable(f"{self} is out of resources for {uid} ({reason:04X}H)")
         said = f"{self} refuses {len(refused)} objects: {uid} with {reason:04X}H"
@@ -271,4 +271,4 @@ def _number(headers: Headers, keyword: str) -> int:
 
 
 def _sop_uid(item: Mapping[str, object]) -> str:
-    return shown(first(headers_in(item), "ReferencedSOPInstanceUID"))
+    return printable_uid(first(headers_in(item), "ReferencedSOPInstanceUID"))

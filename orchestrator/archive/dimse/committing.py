@@ -11,10 +11,10 @@ from pynetdicom.association import Association
 from orchestrator.archive.commitment.transactions import (
     DUPLICATE_TRANSACTION,
     REQUEST_COMMITMENT,
+    CommitmentResult,
     Commitments,
-    Outcome,
     commitment_request,
-    read_outcome,
+    read_result,
     transaction_uid,
 )
 from orchestrator.archive.dimse.peer import SUCCESS, Peer, listen
@@ -36,7 +36,7 @@ def uncommitted(peer: Peer, commitments: Commitments, references: Sequence[Objec
     Raises ArchiveUnavailable (no answer yet), ArchiveRefused.
     """
     transaction = transaction_uid(peer.name, references)
-    outcome = commitments.outcome(transaction)
+    outcome = commitments.result(transaction)
     if outcome is None and _is_silent(commitments, transaction):
         outcome = _ask(peer, commitments, transaction, references)
     if outcome is None:
@@ -49,18 +49,18 @@ def uncommitted(peer: Peer, commitments: Commitments, references: Sequence[Objec
 
 
 def _is_silent(commitments: Commitments, transaction: str) -> bool:
-    asked = commitments.asked_seconds(transaction)
+    asked = commitments.request_age(transaction)
     return asked is None or asked > _ASK_AGAIN_SECONDS
 
 
 def _ask(
     peer: Peer, commitments: Commitments, transaction: str, references: Sequence[ObjectReference]
-) -> Outcome | None:
+) -> CommitmentResult | None:
     """Return the answer that came in time, None where the archive will answer later."""
 
     def take(event: evt.Event) -> tuple[int, None]:
         try:
-            known = commitments.take(read_outcome(event.event_information))
+            known = commitments.record(read_result(event.event_information))
         except (UnreadableFile, OSError):
             return Status.PROCESSING_FAILURE, None
         return (Status.SUCCESS if known else Status.INVALID_ARGUMENT), None
@@ -86,11 +86,13 @@ def _request(peer: Peer, association: Association, transaction: str, references:
         raise ArchiveRefused(f"{peer} answers a request for storage commitment with {status:04X}H")
 
 
-def _waited(peer: Peer, association: Association, commitments: Commitments, transaction: str) -> Outcome | None:
+def _waited(
+    peer: Peer, association: Association, commitments: Commitments, transaction: str
+) -> CommitmentResult | None:
     """Return the answer, whether it came on this association or to the receiver; None when it takes too long."""
     listen(association)
     deadline = time.monotonic() + min(peer.timeout_seconds, _ANSWER_SECONDS)
-    while (outcome := commitments.outcome(transaction)) is None:
+    while (outcome := commitments.result(transaction)) is None:
         if time.monotonic() > deadline or not association.is_established:
             break
         time.sleep(_LOOK_SECONDS)

@@ -42,7 +42,7 @@ from orchestrator.archive.dimse.peer import CANCELLED, MAXIMUM_CONTEXTS, PENDING
 from orchestrator.archive.dimse.query import questions
 from orchestrator.archive.protocol.command import Status
 from orchestrator.archive.protocol.negotiation import STORAGE_CLASSES
-from orchestrator.archive.protocol.uid import is_uid, shown
+from orchestrator.archive.protocol.uid import is_uid, printable_uid
 from orchestrator.archive.query.matching import first
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, UnreadableFile
 from orchestrator.domain.ports import FoundSeries, Inbox
@@ -143,7 +143,7 @@ class _Taking:
             syntax, pieces = str(event.context.transfer_syntax), _pieces(request.DataSet or BytesIO())
             self.kept.add(self._inbox.dataset(str(request.AffectedSOPClassUID), sop_uid, syntax, pieces))
         except UnreadableFile as fault:
-            _log.warning("%s hands out %s, which is left out: %s", self._peer, shown(sop_uid), fault)
+            _log.warning("%s hands out %s, which is left out: %s", self._peer, printable_uid(sop_uid), fault)
             self.left_out += 1
             return Status.CANNOT_UNDERSTAND
         except Exception as fault:  # noqa: BLE001  # pynetdicom would swallow it; ``check`` raises it later

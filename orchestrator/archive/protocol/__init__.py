@@ -1,1 +1,1 @@
-"""The bytes of the DICOM network: PDUs, commands, negotiation, data sets and UIDs; no files and no archives."""
+"""The byte formats of the DICOM network: PDUs, commands, negotiation, data sets and UIDs; no sockets of archives."""

@@ -12,7 +12,7 @@ RESPONSE = 0x8000
 
 
 class Element(IntEnum):
-    """Element numbers of group 0000 that are read or written here."""
+    """Element numbers of group 0000 that this module reads or writes."""
 
     GROUP_LENGTH = 0x0000
     AFFECTED_SOP_CLASS_UID = 0x0002
@@ -29,8 +29,8 @@ class Element(IntEnum):
     ACTION_TYPE_ID = 0x1008
 
 
-class Request(IntEnum):
-    """Command Fields of the requests that are told apart."""
+class CommandField(IntEnum):
+    """Command Fields of the requests that the receiver distinguishes."""
 
     C_STORE = 0x0001
     C_ECHO = 0x0030
@@ -65,22 +65,22 @@ _AFFECTED = {
     Element.AFFECTED_SOP_CLASS_UID: (Element.AFFECTED_SOP_CLASS_UID, Element.REQUESTED_SOP_CLASS_UID),
     Element.AFFECTED_SOP_INSTANCE_UID: (Element.AFFECTED_SOP_INSTANCE_UID, Element.REQUESTED_SOP_INSTANCE_UID),
 }
-"""What a response names, and what its request called that."""
+"""Element of a response -> elements of its request that may hold the same value."""
 
 
 class Command:
-    """A received command set; raises ValueError where it cannot be taken apart."""
+    """A received command set; raises ValueError where it cannot be parsed."""
 
     def __init__(self, encoded: bytes) -> None:
         self._values: dict[int, bytes] = {}
         offset = 0
         while offset < len(encoded):
             if len(encoded) < offset + 8:
-                raise ValueError("a command set ends within an element")
+                raise ValueError("command set ends within an element")
             group, number, length = struct.unpack_from("<HHI", encoded, offset)
             value = encoded[offset + 8 : offset + 8 + length]
             if group != 0 or len(value) != length:
-                raise ValueError(f"a command set holds element ({group:04X},{number:04X}) of {length} bytes")
+                raise ValueError(f"command set has invalid element ({group:04X},{number:04X}) of {length} bytes")
             self._values[number] = value
             offset += 8 + length
 
@@ -91,7 +91,7 @@ class Command:
         """
         value = self._values.get(element, b"")
         if len(value) != 2:
-            raise ValueError(f"a command set lacks (0000,{element:04X})")
+            raise ValueError(f"command set has no valid element (0000,{element:04X})")
         return int.from_bytes(value, "little")
 
     def text(self, element: Element) -> str:
@@ -100,7 +100,7 @@ class Command:
 
     @property
     def has_data_set(self) -> bool:
-        """True where a data set follows."""
+        """Whether a data set follows the command set."""
         return self.number(Element.COMMAND_DATA_SET_TYPE) != NO_DATA_SET
 
 
@@ -119,8 +119,8 @@ def response(request: Command, status: Status, comment: str = "") -> bytes:
         Element.STATUS: status,
     }
     for element, sources in _AFFECTED.items():
-        if named := next(filter(None, map(request.text, sources)), ""):
-            values[element] = named
+        if value := next(filter(None, map(request.text, sources)), ""):
+            values[element] = value
     for element in (Element.EVENT_TYPE_ID, Element.ACTION_TYPE_ID):
         if request.text(element):
             values[element] = request.number(element)

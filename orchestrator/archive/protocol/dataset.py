@@ -1,4 +1,4 @@
-"""Encoded data sets as they come from the network: a header for the file, a look at the identity."""
+"""Encoded data sets from the network: reads their UIDs and writes the file header that goes before them."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from orchestrator.domain.errors import UnreadableFile
 
 IMPLEMENTATION_CLASS_UID = "2.25.220504610498634488784997762191609326544"
 IMPLEMENTATION_VERSION = "ORCHESTRATOR_1"
-"""Who wrote a file or speaks on an association (PS3.7 D.3.3.2)."""
+"""Identify this software in files and on associations (PS3.7 D.3.3.2)."""
 
 _SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
-_WANTED = [_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES]
+_TAGS = [_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES]
 _DEFLATED = {str(DeflatedExplicitVRLittleEndian), str(JPIPHTJ2KReferencedDeflate), "1.2.840.10008.1.2.4.95"}
-_INFLATED_BYTES = 4 << 20  # enough for everything before group 0020, and no more from a bomb
+_INFLATED_BYTES = 4 << 20  # enough for everything before group 0020; limits a decompression bomb
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a data set says it is; empty text where it does not say."""
+    """SOP class and UIDs in a data set; empty where the attribute is absent."""
 
     sop_class: str
     sop_uid: str
@@ -40,30 +40,30 @@ class Identity:
 
 
 def read_identity(stream: BinaryIO, transfer_syntax: str) -> Identity:
-    """Return the UIDs of the encoded data set at the stream's position, reading no further than needed.
+    """Return the UIDs of the encoded data set at the stream's position; reading stops after the last of them.
 
     Raises UnreadableFile.
     """
     try:
         if transfer_syntax in _DEFLATED:
-            stream = _inflated(stream)
+            stream = _inflate(stream)
         elements = data_element_generator(
             stream,
             is_implicit_VR=transfer_syntax == ImplicitVRLittleEndian,
             is_little_endian=transfer_syntax != ExplicitVRBigEndian,
             stop_when=lambda tag, _vr, _length: tag > _SERIES,
-            specific_tags=_WANTED,
+            specific_tags=_TAGS,
         )
-        found = {int(element.tag): element.value for element in elements}
-        texts = [_text(found.get(tag)) for tag in _WANTED]
+        values = {int(element.tag): element.value for element in elements}
+        texts = [_text(values.get(tag)) for tag in _TAGS]
     except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes
         raise UnreadableFile(f"the encoded data set cannot be parsed ({type(fault).__name__})") from None
     return Identity(*texts)
 
 
-def _inflated(stream: BinaryIO) -> BinaryIO:
-    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-    return BytesIO(inflate.decompress(stream.read(_INFLATED_BYTES), _INFLATED_BYTES))
+def _inflate(stream: BinaryIO) -> BinaryIO:
+    decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
+    return BytesIO(decompressor.decompress(stream.read(_INFLATED_BYTES), _INFLATED_BYTES))
 
 
 def _text(value: object) -> str:
@@ -73,10 +73,10 @@ def _text(value: object) -> str:
 def file_header(
     sop_class: str, sop_uid: str, transfer_syntax: str, calling: str, called: str, source: str = ""
 ) -> bytes:
-    """Return preamble and File Meta Information (PS3.10 7.1) to stand before an encoded data set.
+    """Return preamble and File Meta Information (PS3.10 7.1) for an encoded data set.
 
-    Source and Receiving Application Entity Title keep who sent it to whom, and Private Information the
-    archive that it was fetched from, so that a restart knows.
+    Source and Receiving Application Entity Title hold the sender and the receiver. Private Information holds the
+    archive that the instance was fetched from. After a restart, the spool reads all three from the file.
     """
     elements = b"".join(
         [
@@ -94,8 +94,8 @@ def file_header(
     return bytes(128) + b"DICM" + _element(0x0000, b"UL", struct.pack("<I", len(elements))) + elements
 
 
-def source_in(meta: FileMetaDataset) -> str:
-    """Return the archive that a file of ours was fetched from, empty where it was pushed."""
+def read_source(meta: FileMetaDataset) -> str:
+    """Return the archive that an instance was fetched from, empty where a sender pushed it."""
     if meta.get("PrivateInformationCreatorUID") != IMPLEMENTATION_CLASS_UID:
         return ""
     return bytes(meta.PrivateInformation).rstrip(b"\0").decode("ascii", "replace")

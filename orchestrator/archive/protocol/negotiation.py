@@ -1,4 +1,4 @@
-"""What we agree to when a peer asks for an association (PS3.8 section 7, PS3.7 annex D)."""
+"""Association negotiation as the acceptor (PS3.8 section 7, PS3.7 annex D)."""
 
 from __future__ import annotations
 
@@ -20,26 +20,27 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.presentation import AllStoragePresentationContexts, PresentationContext
 
 from orchestrator.archive.protocol.dataset import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from orchestrator.archive.protocol.pdu import Abort, ProtocolFault
 
 PUSH_MODEL = "1.2.840.10008.1.20.1"
 PUSH_MODEL_INSTANCE = "1.2.840.10008.1.20.1.1"
 """Storage Commitment Push Model SOP Class and its one well-known instance (PS3.4 J.3.5)."""
 VERIFICATION = "1.2.840.10008.1.1"
 ANNOUNCED_PDU_BYTES = 128 << 10
-"""The longest P-DATA-TF that we ask for unless told otherwise; longer ones gain nothing."""
+"""Default maximum length of the P-DATA-TF that this host receives; longer ones are not faster."""
 
 _ACCEPTED, _ABSTRACT_SYNTAX_NOT_SUPPORTED, _TRANSFER_SYNTAXES_NOT_SUPPORTED = 0x00, 0x03, 0x04
 """Results of one presentation context (PS3.8 table 9-18)."""
 
 
 def _storage_classes() -> frozenset[str]:
-    """Return every Storage SOP Class that pydicom or pynetdicom knows, retired ones too.
+    """Return every Storage SOP Class that pydicom or pynetdicom knows, including retired ones.
 
-    Old devices send retired classes, and each of the two libraries knows new ones that the other lacks.
+    Old devices send retired classes. Each of the two libraries knows new classes that the other lacks.
     """
-    named = {uid for uid, (name, kind, *_) in UID_dictionary.items() if kind == "SOP Class" and "Storage" in name}
-    services = {uid for uid in named if not uid.startswith("1.2.840.10008.5.1.4.")}  # media, commitment
-    return frozenset(named - services) | {str(context.abstract_syntax) for context in AllStoragePresentationContexts}
+    uids = {uid for uid, (name, kind, *_) in UID_dictionary.items() if kind == "SOP Class" and "Storage" in name}
+    services = {uid for uid in uids if not uid.startswith("1.2.840.10008.5.1.4.")}  # media, commitment
+    return frozenset(uids - services) | {str(context.abstract_syntax) for context in AllStoragePresentationContexts}
 
 
 STORAGE_CLASSES = _storage_classes()
@@ -47,39 +48,39 @@ _STANDARD = "1.2.840.10008."
 _STANDARD_STORAGE = "1.2.840.10008.5.1.4.1.1."
 COMMITMENT_ENCODINGS = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 
-Takes = Callable[[str], bool]
-"""Says of a SOP Class UID whether objects of it are taken."""
+SopClassFilter = Callable[[str], bool]
+"""Returns whether this host accepts objects of a SOP Class UID."""
 
 
-def storage_classes(accept: Collection[str] = ("storage",)) -> Takes:
-    """Return what says which objects are taken.
+def storage_classes(accept: Collection[str] = ("storage",)) -> SopClassFilter:
+    """Return the filter of the SOP classes that this host accepts.
 
-    accept: ``storage``, every Storage SOP Class that is known; ``any``, those of coming editions and all private
-    ones too; or UIDs, beside the known ones. What the standard has for other services is never storage.
+    accept: ``storage`` = every known Storage SOP Class. ``any`` = also those of future editions and all private
+    ones. A UID = that class too. Classes that the standard defines for other services are never accepted.
     """
-    further = frozenset(accept)
+    additions = frozenset(accept)
 
-    def takes(sop_class: str) -> bool:
-        if sop_class in STORAGE_CLASSES or sop_class in further:
+    def accepts(sop_class: str) -> bool:
+        if sop_class in STORAGE_CLASSES or sop_class in additions:
             return True
-        return "any" in further and (sop_class.startswith(_STANDARD_STORAGE) or not sop_class.startswith(_STANDARD))
+        return "any" in additions and (sop_class.startswith(_STANDARD_STORAGE) or not sop_class.startswith(_STANDARD))
 
-    return takes
+    return accepts
 
 
 def is_file_encoding(transfer_syntax: str) -> bool:
-    """Return True for every standard Transfer Syntax of files, those of coming editions too.
+    """Return True for every standard Transfer Syntax of files, including those of future editions.
 
-    They hang under one root (PS3.6 annex A), as do MIME and XML (.6) and real-time video (.7), which
-    are no encodings of files. What private ones mean nobody could tell when the file is read.
+    They have one root (PS3.6 annex A). MIME and XML (.6) and real-time video (.7) have that root too and are not
+    encodings of files. Private transfer syntaxes are refused: nothing could decode the file later.
     """
     root = "1.2.840.10008.1.2"
-    no_files = (f"{root}.6.", f"{root}.7.")
-    return f"{transfer_syntax}.".startswith(f"{root}.") and not transfer_syntax.startswith(no_files)
+    other_uses = (f"{root}.6.", f"{root}.7.")
+    return f"{transfer_syntax}.".startswith(f"{root}.") and not transfer_syntax.startswith(other_uses)
 
 
 def file_encodings() -> frozenset[str]:
-    """Return the Transfer Syntaxes of files that the standard has, as far as pydicom knows them."""
+    """Return the standard Transfer Syntaxes of files that pydicom knows."""
     return frozenset(
         uid for uid, (_, kind, *_) in UID_dictionary.items() if kind == "Transfer Syntax" and is_file_encoding(uid)
     )
@@ -108,17 +109,25 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What we agree to: the A-ASSOCIATE-AC PDU, the contexts by ID, and the abstract syntaxes not taken here."""
+class Acceptance:
+    """The A-ASSOCIATE-AC PDU, the accepted contexts by ID, and the abstract syntaxes that this host rejects."""
 
-    encoded: bytes
+    pdu: bytes
     contexts: Mapping[int, Context]
-    refused: frozenset[str]
+    rejected_classes: frozenset[str]
+
+
+class InvalidRequest(ProtocolFault):
+    """The peer sent an invalid A-ASSOCIATE-RQ. calling: its AE title, empty where that is invalid itself."""
+
+    def __init__(self, text: str, calling: str) -> None:
+        super().__init__(Abort.INVALID_PARAMETER, text)
+        self.calling = calling if calling.isprintable() else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A peer's A-ASSOCIATE-RQ. ``maximum_pdu``: the longest P-DATA-TF it takes in bytes, 0 = any."""
+    """A peer's A-ASSOCIATE-RQ. ``maximum_pdu``: the longest P-DATA-TF that the peer receives in bytes, 0 = any."""
 
     primitive: A_ASSOCIATE
     calling: str
@@ -127,24 +136,31 @@ class Proposal:
 
     @classmethod
     def decode(cls, pdu: bytes) -> Proposal:
-        """Return the proposal of a whole PDU, its header included.
+        """Return the proposal in a complete PDU, including the PDU header.
 
-        Raises ValueError, or anything that pynetdicom raises on a malformed PDU.
+        Raises InvalidRequest.
         """
+        called, calling = (pdu[start : start + 16].decode("latin-1").strip() for start in (10, 26))
+        for role, title in (("calling", calling), ("called", called)):
+            if not title.isprintable():
+                bad = "NUL bytes" if "\0" in title else "control characters"
+                raise InvalidRequest(f"{role} AE title has {bad}", calling)
         request = A_ASSOCIATE_RQ()
-        request.decode(pdu)
-        primitive = request.to_primitive()
-        calling, called = primitive.calling_ae_title.strip(), primitive.called_ae_title.strip()
-        if not (calling + called).isprintable():
-            raise ValueError("an AE title with control characters")
+        try:
+            request.decode(pdu)
+            primitive = request.to_primitive()
+        except Exception as fault:  # noqa: BLE001  # pynetdicom raises anything at all on a malformed PDU
+            raise InvalidRequest(f"A-ASSOCIATE-RQ cannot be parsed ({type(fault).__name__})", calling) from None
         return cls(primitive, calling, called, primitive.maximum_length_received or 0)
 
-    def answer(self, maximum_pdu: int = ANNOUNCED_PDU_BYTES, takes: Takes = STORAGE_CLASSES.__contains__) -> Answer:
-        """Return what we agree to of the proposal.
+    def answer(
+        self, maximum_pdu: int = ANNOUNCED_PDU_BYTES, accepts: SopClassFilter = STORAGE_CLASSES.__contains__
+    ) -> Acceptance:
+        """Return the answer that accepts the association.
 
-        maximum_pdu: the longest P-DATA-TF that we ask for, in bytes.
+        maximum_pdu: the longest P-DATA-TF that this host receives, in bytes.
         """
-        results = [_judge(proposed, takes) for proposed in self.primitive.presentation_context_definition_list]
+        results = [_negotiate(context, accepts) for context in self.primitive.presentation_context_definition_list]
         accept = A_ASSOCIATE()
         accept.application_context_name = UID("1.2.840.10008.3.1.1.1")
         accept.calling_ae_title = self.primitive.calling_ae_title
@@ -152,16 +168,16 @@ class Proposal:
         accept.result, accept.result_source = 0x00, 0x01
         accept.presentation_context_definition_results_list = results
         accept.user_information.extend([*_user_information(maximum_pdu), *self._roles()])
-        refused = frozenset(
+        rejected_classes = frozenset(
             str(each.abstract_syntax) for each in results if each.result == _ABSTRACT_SYNTAX_NOT_SUPPORTED
         )
-        return Answer(A_ASSOCIATE_AC(accept).encode(), _accepted(results), refused)
+        return Acceptance(A_ASSOCIATE_AC(accept).encode(), _accepted_contexts(results), rejected_classes)
 
     def _roles(self) -> list[SCP_SCU_RoleSelectionNegotiation]:
-        """Return both roles of Storage Commitment as the peer proposes them (PS3.7 D.3.3.4, PS3.4 J.3.3).
+        """Return the roles of Storage Commitment as the peer proposes them (PS3.7 D.3.3.4, PS3.4 J.3.3).
 
-        An archive that calls back to report is the provider on an association that it asks for. Any other
-        class keeps the usual roles, which is what no answer means.
+        An archive that opens an association to send its report is the provider on it. All other classes have the
+        default roles, for which no item is sent.
         """
         return [
             item
@@ -170,26 +186,26 @@ class Proposal:
         ]
 
 
-def _judge(proposed: PresentationContext, takes: Takes) -> PresentationContext:
-    """Return the answer to one presentation context: a known object comes in its sender's first choice."""
+def _negotiate(proposal: PresentationContext, accepts: SopClassFilter) -> PresentationContext:
+    """Return the answer to one presentation context: the first transfer syntax proposed that this host supports."""
     result = PresentationContext()
-    result.context_id = proposed.context_id
-    result.abstract_syntax = proposed.abstract_syntax
-    commitment = proposed.abstract_syntax == PUSH_MODEL
-    known = [
+    result.context_id = proposal.context_id
+    result.abstract_syntax = proposal.abstract_syntax
+    commitment = proposal.abstract_syntax == PUSH_MODEL
+    choices = [
         syntax
-        for syntax in proposed.transfer_syntax
+        for syntax in proposal.transfer_syntax
         if (syntax in COMMITMENT_ENCODINGS if commitment else is_file_encoding(syntax))
     ]
-    if not commitment and proposed.abstract_syntax != VERIFICATION and not takes(str(proposed.abstract_syntax)):
+    if not commitment and proposal.abstract_syntax != VERIFICATION and not accepts(str(proposal.abstract_syntax)):
         result.result = _ABSTRACT_SYNTAX_NOT_SUPPORTED
     else:
-        result.result = _ACCEPTED if known else _TRANSFER_SYNTAXES_NOT_SUPPORTED
-    result.transfer_syntax = [(known or proposed.transfer_syntax)[0]]
+        result.result = _ACCEPTED if choices else _TRANSFER_SYNTAXES_NOT_SUPPORTED
+    result.transfer_syntax = [(choices or proposal.transfer_syntax)[0]]
     return result
 
 
-def _accepted(results: Iterable[PresentationContext]) -> dict[int, Context]:
+def _accepted_contexts(results: Iterable[PresentationContext]) -> dict[int, Context]:
     return {
         cast(int, result.context_id): Context(str(result.abstract_syntax), str(result.transfer_syntax[0]))
         for result in results

@@ -1,4 +1,4 @@
-"""DICOM files (PS3.10) that come in pieces: what their file meta information says, and then the data set."""
+"""Reads DICOM files (PS3.10) that arrive in pieces: first the file meta information, then the data set."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from orchestrator.domain.quiet import quiet
 _LARGEST_META_BYTES = 64 << 10
 _META_START = 132 + 12  # preamble, DICM, and the group length with its value
 _PREFIX = b"DICM\x02\x00\x00\x00UL\x04\x00"
-_WANTED = (0x0002, 0x0003, 0x0010)  # Media Storage SOP Class and SOP Instance UID, Transfer Syntax UID
+_ELEMENTS = (0x0002, 0x0003, 0x0010)  # Media Storage SOP Class and SOP Instance UID, Transfer Syntax UID
 _GROUP = 0x0002
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
-    """What a file says it holds; dataset: its encoded data set in pieces, as they come."""
+class FileDescription:
+    """File meta information of one file. dataset: its encoded data set, in pieces as they arrive."""
 
     sop_class: str
     sop_uid: str
@@ -30,10 +30,10 @@ class Described:
     dataset: Iterator[bytes | memoryview]
 
 
-def describe_file(pieces: Iterable[bytes]) -> Described:
-    """Return what the file says, having taken no more of it than that.
+def describe_file(pieces: Iterable[bytes]) -> FileDescription:
+    """Return the description of a file; only its file meta information is read.
 
-    Raises UnreadableFile, and what the pieces raise.
+    Raises UnreadableFile, and whatever the iterator of pieces raises.
     """
     rest = iter(pieces)
     head = _head(rest)
@@ -41,38 +41,38 @@ def describe_file(pieces: Iterable[bytes]) -> Described:
     try:
         with quiet():
             meta = dict(_elements(head[_META_START:start]))
-        sop_class, sop_uid, transfer_syntax = (_uid(meta[number]) for number in _WANTED)
+        sop_class, sop_uid, transfer_syntax = (_uid(meta[number]) for number in _ELEMENTS)
     except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes
-        raise UnreadableFile(f"what came is no DICOM file ({type(fault).__name__})") from None
-    return Described(sop_class, sop_uid, transfer_syntax, chain([memoryview(head)[start:]], rest))
+        raise UnreadableFile(f"not a DICOM file ({type(fault).__name__})") from None
+    return FileDescription(sop_class, sop_uid, transfer_syntax, chain([memoryview(head)[start:]], rest))
 
 
 def _elements(meta: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield element number and value of file meta information (PS3.10 7.1).
 
-    dcmread would take as long for these few elements as writing an image does. Raises ValueError, and what pydicom
-    raises on broken bytes.
+    dcmread is not used: for these few elements it takes as long as writing an image. Raises ValueError, and whatever
+    pydicom raises on broken bytes.
     """
     end = 0
     for element in data_element_generator(BytesIO(meta), is_implicit_VR=False, is_little_endian=True):
         if not isinstance(element, RawDataElement) or element.tag >> 16 != _GROUP:
-            raise ValueError("a sequence, or an element of another group")
+            raise ValueError("file meta information has a sequence or an element of another group")
         yield element.tag & 0xFFFF, element.value or b""
         end = element.value_tell + element.length
     if end != len(meta):
-        raise ValueError("the last element is not whole")
+        raise ValueError("last element of the file meta information is incomplete")
 
 
 def _uid(value: bytes) -> str:
     """Return the UID without its padding. Raises ValueError where there is none."""
     uid = value.decode("ascii").rstrip("\0 ")
     if not uid:
-        raise ValueError("an empty UID")
+        raise ValueError("UID is empty")
     return uid
 
 
 def _head(pieces: Iterator[bytes]) -> bytes:
-    """Return the first pieces until preamble and file meta information are whole.
+    """Return the first pieces, until preamble and file meta information are complete.
 
     Raises UnreadableFile.
     """
@@ -81,10 +81,10 @@ def _head(pieces: Iterator[bytes]) -> bytes:
         head += piece
         if len(head) >= _META_START:
             if head[128:140] != _PREFIX:
-                raise UnreadableFile("what came is no DICOM file (no file meta information)")
-            wanted = _META_START + int.from_bytes(head[140:144], "little")
-            if wanted > _LARGEST_META_BYTES:
-                raise UnreadableFile("what came is no DICOM file (its file meta information has no end)")
-            if len(head) >= wanted:
+                raise UnreadableFile("not a DICOM file (no file meta information)")
+            length = _META_START + int.from_bytes(head[140:144], "little")
+            if length > _LARGEST_META_BYTES:
+                raise UnreadableFile("not a DICOM file (file meta information is too long)")
+            if len(head) >= length:
                 return head
-    raise UnreadableFile("what came is no DICOM file (it ends too early)")
+    raise UnreadableFile("not a DICOM file (it ends within the file meta information)")

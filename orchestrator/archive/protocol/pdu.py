@@ -1,4 +1,4 @@
-"""PDUs on one connection (PS3.8 section 9.3), read into one bounded buffer and never longer than it."""
+"""Reads and writes the PDUs of one connection (PS3.8 section 9.3) with one buffer of bounded size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 
 MAXIMUM_PDU_BYTES = 1 << 20
-"""The longest PDU that is read: eight times what we ask for, and room for any association request."""
+"""The longest PDU that is read: eight times the announced length, and enough for any association request."""
 
 _HEADER = struct.Struct(">BxI")
 _ITEM = struct.Struct(">IBB")
@@ -32,7 +32,7 @@ RELEASE_RESPONSE = _HEADER.pack(Pdu.RELEASE_RP, 4) + bytes(4)
 
 
 class Abort(IntEnum):
-    """Why the provider aborts (PS3.8 table 9-26)."""
+    """Reasons of an abort by the service provider (PS3.8 table 9-26)."""
 
     NOT_SPECIFIED = 0
     UNRECOGNIZED_PDU = 1
@@ -40,12 +40,12 @@ class Abort(IntEnum):
     INVALID_PARAMETER = 6
 
     def encode(self) -> bytes:
-        """Return the A-ABORT PDU, from the service provider."""
+        """Return the A-ABORT PDU of the service provider."""
         return _HEADER.pack(Pdu.ABORT, 4) + bytes([0, 0, 2, self])
 
 
 class ProtocolFault(Exception):
-    """The peer sent what the protocol does not allow; ``abort`` is what it is told."""
+    """The peer violated the protocol. ``abort``: the reason to send in the A-ABORT."""
 
     def __init__(self, abort: Abort, text: str) -> None:
         self.abort = abort
@@ -53,25 +53,27 @@ class ProtocolFault(Exception):
 
 
 class PduConnection:
-    """Reads and writes whole PDUs; a peer that is silent or too slow for a limit raises TimeoutError."""
+    """Reads and writes complete PDUs. Raises TimeoutError where the peer exceeds a time limit."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._buffer = bytearray(256 << 10)
 
     def read(self, limit_seconds: float) -> tuple[Pdu, memoryview]:
-        """Return type and whole bytes of the next PDU, valid until the next call.
+        """Return type and bytes of the next PDU; the bytes are valid until the next call.
 
-        The limit counts for the wait and for the PDU, so that a byte now and then does not hold a place.
-        Raises EOFError where the peer is gone, TimeoutError, OSError, ProtocolFault.
+        The limit covers the wait and the whole PDU: a peer that sends a byte now and then cannot block a place.
+        Raises EOFError where the peer closed the connection, TimeoutError, OSError, ProtocolFault.
         """
         deadline = time.monotonic() + limit_seconds
         self._fill(0, _HEADER.size, deadline)
         kind, length = _HEADER.unpack_from(self._buffer)
         if kind not in _KINDS:
-            raise ProtocolFault(Abort.UNRECOGNIZED_PDU, f"a PDU of type {kind:02X}H")
+            raise ProtocolFault(Abort.UNRECOGNIZED_PDU, f"unknown PDU type {kind:02X}H")
         if length > MAXIMUM_PDU_BYTES:
-            raise ProtocolFault(Abort.INVALID_PARAMETER, f"a PDU of {length} bytes; {MAXIMUM_PDU_BYTES} is the limit")
+            raise ProtocolFault(
+                Abort.INVALID_PARAMETER, f"PDU of {length} bytes is longer than the limit of {MAXIMUM_PDU_BYTES}"
+            )
         end = _HEADER.size + length
         if end > len(self._buffer):
             self._buffer = self._buffer[: _HEADER.size] + bytes(length)
@@ -79,7 +81,7 @@ class PduConnection:
         return Pdu(kind), memoryview(self._buffer)[:end]
 
     def write(self, encoded: bytes, limit_seconds: float) -> None:
-        """Return when the bytes are handed to the network.
+        """Send the bytes; return once the operating system has them.
 
         Raises TimeoutError, OSError.
         """
@@ -91,11 +93,11 @@ class PduConnection:
             while start < end:
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
-                    raise TimeoutError("the PDU is not complete in time")
+                    raise TimeoutError("PDU was not complete in time")
                 self._connection.settimeout(remaining)
                 count = self._connection.recv_into(view[start:end])
                 if count == 0:
-                    raise EOFError("the peer closed the connection")
+                    raise EOFError("peer closed the connection")
                 start += count
 
 
@@ -107,24 +109,26 @@ def fragments(pdu: memoryview) -> Iterator[tuple[int, bool, bool, memoryview]]:
     offset = _HEADER.size
     while offset < len(pdu):
         if len(pdu) < offset + _ITEM.size:
-            raise ProtocolFault(Abort.INVALID_PARAMETER, "a presentation data value without its header")
+            raise ProtocolFault(Abort.INVALID_PARAMETER, "presentation data value has no complete header")
         length, context, control = _ITEM.unpack_from(pdu, offset)
         end = offset + 4 + length
         if length < 2 or end > len(pdu):
-            raise ProtocolFault(Abort.INVALID_PARAMETER, f"a presentation data value of {length} bytes beyond its PDU")
+            raise ProtocolFault(
+                Abort.INVALID_PARAMETER, f"presentation data value of {length} bytes does not fit into its PDU"
+            )
         yield context, bool(control & 1), bool(control & 2), pdu[offset + _ITEM.size : end]
         offset = end
 
 
 def message_pdus(context: int, command: bytes, maximum_pdu: int, data_set: bytes = b"") -> bytes:
-    """Return the P-DATA-TF PDUs of one message, each no longer than the peer takes (0 = any)."""
+    """Return the P-DATA-TF PDUs of one message. maximum_pdu: the longest that the peer receives, 0 = any."""
     return _pdus(context, command, maximum_pdu, 0b01) + (
         _pdus(context, data_set, maximum_pdu, 0b00) if data_set else b""
     )
 
 
 def _pdus(context: int, content: bytes, maximum_pdu: int, control: int) -> bytes:
-    """Return the PDUs of one part. control: message control header without its bit for the last fragment."""
+    """Return the PDUs of a command set or data set. control: message control header without the last-fragment bit."""
     portion = max(maximum_pdu - _ITEM.size, 1) if maximum_pdu else len(content)
     pdus = []
     for start in range(0, len(content), portion):

@@ -1,4 +1,4 @@
-"""Unique identifiers from outside, checked before anything is named after them."""
+"""Checks UIDs from outside before they become file names or parts of log lines."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
 def is_uid(text: str) -> bool:
-    """Return True for digits and dots only, 64 at most (PS3.5 section 9).
+    """Return True for at most 64 digits and dots (PS3.5 section 9).
 
-    Zeros before a component are forbidden there and common in practice; they do no harm in a path.
+    Leading zeros of a component are allowed here: the standard forbids them, and many devices send them.
     """
     return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
-def shown(uid: str) -> str:
-    """Return the text where it is a UID, else a stand-in: what is no UID may be a patient's name."""
+def printable_uid(uid: str) -> str:
+    """Return the text where it is a UID, else a placeholder: other text may be a patient's name."""
     return uid if is_uid(uid) else "(not a UID)"

@@ -1,1 +1,1 @@
-"""The server that takes images from senders; acknowledges only what the spool holds."""
+"""The DICOM server that receives images; it acknowledges an instance only when the spool holds it durably."""

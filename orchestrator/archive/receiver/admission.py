@@ -1,4 +1,4 @@
-"""Who may associate: our AE titles, the senders that each of them takes, and the certificates that prove those."""
+"""Decides which peers may open an association, by AE titles and certificates."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from orchestrator.network.tls import TlsFiles
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """One AE title of this host and the calling AE titles that may send to it; none named = any, on loopback only."""
+    """One AE title of this host and the calling AE titles that may send to it; empty = any, on loopback only."""
 
     ae_title: str = "ORCHESTRATOR"
     allow: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What is known of one sender.
+class KnownSender:
+    """A sender that the settings describe.
 
     certificate: its Common Name or a DNS name of it, or ``sha256:`` and its fingerprint in hexadecimal digits;
-    empty = not bound to one. host, port: where it takes reports of storage commitment; empty = nowhere.
-    tls: what is shown and believed there; None = it speaks no TLS.
+    empty = any certificate or none. host, port: where the sender receives storage commitment reports; empty = nowhere.
+    tls: the files for TLS to that address; None = no TLS there.
     """
 
     ae_title: str
@@ -38,52 +38,52 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """The certificate of a peer that a trusted authority signed. names: Common Name and DNS names, in small letters."""
+    """A verified certificate of a peer. names: Common Name and DNS names, in lower case."""
 
     names: frozenset[str]
     sha256: str
 
     @classmethod
     def of(cls, connection: object) -> Certificate | None:
-        """Return the peer's certificate, None where the connection is plain or the peer has shown none."""
+        """Return the peer's certificate, None where the connection has no TLS or the peer sent no certificate."""
         if not isinstance(connection, ssl.SSLSocket):
             return None
-        encoded, told = connection.getpeercert(binary_form=True), connection.getpeercert()
-        if not encoded or not told:
+        der, fields = connection.getpeercert(binary_form=True), connection.getpeercert()
+        if not der or not fields:
             return None
-        return cls(frozenset(_names(told)), hashlib.sha256(encoded).hexdigest())
+        return cls(frozenset(_names(fields)), hashlib.sha256(der).hexdigest())
 
-    def matches(self, wanted: str) -> bool:
-        """Return whether this is the certificate that the settings name."""
-        kind, _, fingerprint = wanted.partition(":")
+    def matches(self, name: str) -> bool:
+        """Return whether this is the certificate in the settings. name: see ``KnownSender.certificate``."""
+        kind, _, fingerprint = name.partition(":")
         if kind.lower() == "sha256":
             return fingerprint.replace(":", "").lower() == self.sha256
-        return wanted.lower() in self.names
+        return name.lower() in self.names
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Decides whether an association is taken."""
+    """Decides whether an association is accepted."""
 
     entities: Collection[Entity]
-    senders: Collection[Known] = field(default=())
+    senders: Collection[KnownSender] = field(default=())
 
     def rejection(self, proposal: Proposal, certificate: Certificate | None) -> tuple[Rejection, str] | None:
-        """Return why the peer is turned away, with the reason in words; None where it is welcome."""
-        called = next((entity for entity in self.entities if entity.ae_title == proposal.called), None)
-        if called is None:
-            return Rejection.CALLED_NOT_RECOGNIZED, "no AE title of this host"
-        if called.allow and proposal.calling not in called.allow:
-            return Rejection.CALLING_NOT_RECOGNIZED, "it may not send here (allow)"
+        """Return the rejection and its reason for the log, None where the peer may send."""
+        entity = next((entity for entity in self.entities if entity.ae_title == proposal.called), None)
+        if entity is None:
+            return Rejection.CALLED_NOT_RECOGNIZED, f"this host has no AE title {proposal.called!r}"
+        if entity.allow and proposal.calling not in entity.allow:
+            return Rejection.CALLING_NOT_RECOGNIZED, f"{proposal.calling} is not in allow of {entity.ae_title}"
         for sender in self.senders:
-            bound = sender.certificate and sender.ae_title == proposal.calling
-            if bound and (certificate is None or not certificate.matches(sender.certificate)):
-                return Rejection.CALLING_NOT_RECOGNIZED, "it shows not the certificate that it is bound to"
+            is_bound = sender.certificate and sender.ae_title == proposal.calling
+            if is_bound and (certificate is None or not certificate.matches(sender.certificate)):
+                return Rejection.CALLING_NOT_RECOGNIZED, "its certificate is not the one in [[sender]]"
         return None
 
 
-def _names(told: Any) -> list[str]:  # Any: a tree of tuples that the ssl module does not type
-    subject = {name: value for part in told.get("subject", ()) for name, value in part}
-    alternative = [value for kind, value in told.get("subjectAltName", ()) if kind == "DNS"]
+def _names(fields: Any) -> list[str]:  # Any: a tree of tuples that the ssl module does not type
+    subject = {name: value for part in fields.get("subject", ()) for name, value in part}
+    alternative = [value for kind, value in fields.get("subjectAltName", ()) if kind == "DNS"]
     common = subject.get("commonName")
     return [name.lower() for name in ([common] if common else []) + alternative]

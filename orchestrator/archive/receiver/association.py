@@ -1,4 +1,4 @@
-"""One accepted association: whole messages come out of its PDUs, operations make of them what they ask for."""
+"""One accepted association: assembles messages from PDUs and passes them to operations."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import uuid4
 
-from orchestrator.archive.commitment.report import Report
+from orchestrator.archive.commitment.report import CommitmentReport
 from orchestrator.archive.protocol.command import (
     NO_DATA_SET,
     RESPONSE,
     Command,
+    CommandField,
     Element,
-    Request,
     Status,
     encode,
     response,
@@ -30,7 +30,7 @@ from orchestrator.archive.protocol.pdu import (
     fragments,
     message_pdus,
 )
-from orchestrator.archive.protocol.uid import shown
+from orchestrator.archive.protocol.uid import printable_uid
 from orchestrator.archive.receiver.operations import Operation, Refusal, Sender, refusal
 from orchestrator.domain.errors import StorageFull, UnreadableFile
 
@@ -39,10 +39,10 @@ _log = logging.getLogger(__name__)
 
 
 class Services(Protocol):
-    """Says what is done with a request."""
+    """Starts the operation of each request."""
 
     def begin(self, association: Association, context_id: int, command: Command) -> Operation:
-        """Return the operation that a request asks for.
+        """Return the operation for a request.
 
         Raises Refusal, StorageFull, OSError.
         """
@@ -50,7 +50,7 @@ class Services(Protocol):
 
 @dataclass(slots=True)
 class _Message:
-    """The message that is being received."""
+    """The message that is arriving."""
 
     context: int
     encoded: bytearray = field(default_factory=bytearray)
@@ -71,17 +71,18 @@ class Association:
         *,
         calling: str,
         called: str,
+        address: str,
         maximum_pdu: int,
         idle_seconds: float,
     ) -> None:
         self.id = uuid4().hex
         self.contexts = contexts
-        self.sender = Sender(calling, called, self.id)
+        self.sender = Sender(calling, called, self.id, address)
         self._connection = connection
         self._services = services
         self._maximum_pdu = maximum_pdu
         self._idle_seconds = idle_seconds
-        self._told = 0
+        self._report_count = 0
         self._unanswered: dict[int, Callable[[int], object]] = {}  # by Message ID
         self._message: _Message | None = None
         self._between_messages = threading.Lock()
@@ -94,11 +95,11 @@ class Association:
 
     @property
     def called(self) -> str:
-        """Our AE title."""
+        """The AE title of this host that the peer called."""
         return self.sender.called
 
     def serve(self) -> bool:
-        """Return True when the peer released the association, False when it ended in any other way.
+        """Return True when the peer released the association, False when it ended without release.
 
         Raises EOFError, TimeoutError, OSError, ProtocolFault.
         """
@@ -106,38 +107,38 @@ class Association:
             while not self.stopping:
                 kind, pdu = self._connection.read(self._idle_seconds)
                 if kind is Pdu.P_DATA:
-                    self._take(pdu)
+                    self._read(pdu)
                 elif kind is Pdu.RELEASE_RQ:
                     self._connection.write(RELEASE_RESPONSE, self._idle_seconds)
                     return True
                 elif kind is Pdu.ABORT:
                     return False
                 else:
-                    raise ProtocolFault(Abort.UNEXPECTED_PDU, f"a PDU {kind.name} within an association")
+                    raise ProtocolFault(Abort.UNEXPECTED_PDU, f"unexpected PDU {kind.name} within an association")
             return False
         finally:
             self._abandon()
 
     def stop(self) -> bool:
-        """Return True where no message is in flight; where one is, the association ends after its answer."""
+        """Return True where no message is arriving; otherwise the association ends after the answer to the message."""
         with self._between_messages:
             self.stopping = True
             return self._message is None
 
-    def _take(self, pdu: memoryview) -> None:
+    def _read(self, pdu: memoryview) -> None:
         for context, is_command, last, content in fragments(pdu):
             with self._between_messages:
                 message = self._message = self._message or _Message(context)
             if context != message.context or context not in self.contexts:
-                raise ProtocolFault(Abort.INVALID_PARAMETER, f"a message in presentation context {context}")
+                raise ProtocolFault(Abort.INVALID_PARAMETER, f"message in wrong presentation context {context}")
             if is_command:
-                self._take_command(message, content, last)
+                self._read_command(message, content, last)
             else:
-                self._take_data(message, content, last)
+                self._read_data(message, content, last)
 
-    def _take_command(self, message: _Message, content: memoryview, last: bool) -> None:
+    def _read_command(self, message: _Message, content: memoryview, last: bool) -> None:
         if message.command is not None or len(message.encoded) + len(content) > _COMMAND_SET_BYTES:
-            raise ProtocolFault(Abort.UNEXPECTED_PDU, "a command set that is too long or within another message")
+            raise ProtocolFault(Abort.UNEXPECTED_PDU, "command set is too long, or inside another message")
         message.encoded += content
         if not last:
             return
@@ -151,9 +152,9 @@ class Association:
         if not has_data_set:
             self._finish(message, message.command)
 
-    def _take_data(self, message: _Message, content: memoryview, last: bool) -> None:
+    def _read_data(self, message: _Message, content: memoryview, last: bool) -> None:
         if message.command is None:
-            raise ProtocolFault(Abort.UNEXPECTED_PDU, "a data set before its command set")
+            raise ProtocolFault(Abort.UNEXPECTED_PDU, "data set arrived before its command set")
         if message.operation is not None:
             try:
                 message.operation.write(content)
@@ -163,7 +164,7 @@ class Association:
             self._finish(message, message.command)
 
     def _begin(self, message: _Message, command: Command) -> None:
-        if message.command_field & RESPONSE or message.command_field == Request.C_CANCEL:
+        if message.command_field & RESPONSE or message.command_field == CommandField.C_CANCEL:
             return
         try:
             message.operation = self._services.begin(self, message.context, command)
@@ -171,18 +172,18 @@ class Association:
             message.refusal = refusal(fault)
 
     def _finish(self, message: _Message, command: Command) -> None:
-        """Answer the message; what it asks for is done before its answer leaves."""
+        """Finish the operation, then answer the message."""
         if message.operation is not None:
             try:
                 message.operation.finish()
             except (Refusal, UnreadableFile, StorageFull, OSError) as fault:
                 self._fail(message, fault)
         if message.command_field & RESPONSE:
-            self._hear(command)
-        elif message.command_field != Request.C_CANCEL:
+            self._read_answer(command)
+        elif message.command_field != CommandField.C_CANCEL:
             self._answer(message, command)
         if message.operation is not None:
-            message.operation.answered()
+            message.operation.after_answer()
         with self._between_messages:
             self._message = None
 
@@ -195,36 +196,46 @@ class Association:
         status, comment = Status.SUCCESS, ""
         if message.refusal is not None:
             status, comment = message.refusal.status, message.refusal.comment
-            sop_uid = shown(command.text(Element.AFFECTED_SOP_INSTANCE_UID))
-            _log.warning("%s from %s is refused with %04XH: %s", sop_uid, self.calling, status, comment)
+            uid = command.text(Element.AFFECTED_SOP_INSTANCE_UID) or command.text(Element.REQUESTED_SOP_INSTANCE_UID)
+            request = f"{_request_name(message.command_field)} of {printable_uid(uid)}"
+            _log.warning("%s from %s refused with %04XH: %s", request, self.sender, status, comment)
         try:
-            encoded = response(command, status, comment)
+            answer = response(command, status, comment)
         except ValueError as fault:
             raise ProtocolFault(Abort.INVALID_PARAMETER, str(fault)) from None
-        self._connection.write(message_pdus(message.context, encoded, self._maximum_pdu), self._idle_seconds)
+        self._connection.write(message_pdus(message.context, answer, self._maximum_pdu), self._idle_seconds)
 
-    def tell(self, context_id: int, report: Report, heard: Callable[[int], object]) -> None:
-        """Send a report to the peer, between two messages of its own.
+    def send_report(self, context_id: int, report: CommitmentReport, on_answer: Callable[[int], object]) -> None:
+        """Send a storage commitment report to the peer, between two messages of the peer.
 
-        heard: called with the status of its answer, if that comes. Raises TimeoutError, OSError.
+        on_answer: called with the status of the peer's answer, if it answers. Raises TimeoutError, OSError.
         """
-        self._told += 1
-        self._unanswered[self._told] = heard
-        values = {**report.values, Element.MESSAGE_ID: self._told, Element.COMMAND_DATA_SET_TYPE: NO_DATA_SET - 1}
-        data_set = report.encoded(self.contexts[context_id].transfer_syntax)
+        self._report_count += 1
+        message_id = self._report_count
+        self._unanswered[message_id] = on_answer
+        values = {**report.values, Element.MESSAGE_ID: message_id, Element.COMMAND_DATA_SET_TYPE: NO_DATA_SET - 1}
+        data_set = report.encode(self.contexts[context_id].transfer_syntax)
         pdus = message_pdus(context_id, encode(values), self._maximum_pdu, data_set)
         self._connection.write(pdus, self._idle_seconds)
 
-    def _hear(self, command: Command) -> None:
-        """Tell of the peer's answer to a report."""
+    def _read_answer(self, command: Command) -> None:
+        """Pass on the peer's answer to a report."""
         try:
             number, status = command.number(Element.MESSAGE_ID_BEING_RESPONDED_TO), command.number(Element.STATUS)
         except ValueError as fault:
             raise ProtocolFault(Abort.INVALID_PARAMETER, str(fault)) from None
-        if heard := self._unanswered.pop(number, None):
-            heard(status)
+        if on_answer := self._unanswered.pop(number, None):
+            on_answer(status)
 
     def _abandon(self) -> None:
-        """Leave nothing of a message that did not come to its end."""
+        """Discard a message that is incomplete."""
         if self._message is not None and self._message.operation is not None:
             self._message.operation.discard()
+
+
+def _request_name(command_field: int) -> str:
+    """Return the name of a request for the log, such as C-STORE."""
+    try:
+        return CommandField(command_field).name.replace("_", "-")
+    except ValueError:
+        return f"request {command_field:04X}H"

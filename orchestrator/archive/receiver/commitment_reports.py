@@ -1,4 +1,4 @@
-"""Reports of storage commitment for senders that did not wait for them: on an association of our own."""
+"""Sends storage commitment reports on new associations, to senders that closed theirs before the report."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 from pynetdicom import build_context
 
-from orchestrator.archive.commitment.pending_reports import Asked, Owed
-from orchestrator.archive.commitment.report import report_on
+from orchestrator.archive.commitment.pending_reports import CommitmentRequest, PendingReports
+from orchestrator.archive.commitment.report import make_report
 from orchestrator.archive.dimse.peer import Peer
 from orchestrator.archive.protocol.negotiation import PUSH_MODEL, PUSH_MODEL_INSTANCE
-from orchestrator.archive.receiver.admission import Known
+from orchestrator.archive.receiver.admission import KnownSender
 from orchestrator.archive.spool.spool import Spool
 from orchestrator.backoff import Backoff
 from orchestrator.domain.errors import ArchiveError
@@ -26,143 +26,149 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
-class _Errand:
-    """What one sender is to be told, by a thread of its own: one that does not answer holds up nobody else."""
+class _Queue:
+    """The pending reports for one sender. Each sender has its own thread, so none delays the others."""
 
-    sender: Known
-    waiting: list[Asked] = field(default_factory=list)
+    sender: KnownSender
+    requests: list[CommitmentRequest] = field(default_factory=list)
     failures: int = 0
-    woken: threading.Event = field(default_factory=threading.Event)
+    wake: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
 
 
 class Reporter:
-    """Brings owed reports to where the settings say that their requesters listen, until they answer or time is up.
+    """Sends pending reports to the addresses of their requesters in the settings, until they answer or time is up.
 
-    A sender that does not answer is tried with one report at a time, and later and later.
+    After a failure, each attempt sends only one report, and the waits between attempts grow.
     """
 
     def __init__(
         self,
         spool: Spool,
-        owed: Owed,
-        senders: Collection[Known],
+        pending_reports: PendingReports,
+        senders: Collection[KnownSender],
         *,
         limit_seconds: float,
         retries: Backoff = RETRIES,
     ) -> None:
-        """Bring nothing yet.
+        """Send nothing yet.
 
-        limit_seconds: from the request on, until an attempt that fails is the last one.
-        retries: how long to wait after attempts that fail.
+        limit_seconds: how long after the request a report is retried.
+        retries: how long to wait after failures.
         """
         self._spool = spool
-        self._owed = owed
-        self._errands = {sender.ae_title: _Errand(sender) for sender in senders if sender.host}
+        self._pending_reports = pending_reports
+        self._queues = {sender.ae_title: _Queue(sender) for sender in senders if sender.host}
         self._limit_seconds = limit_seconds
         self._retries = retries
-        self._ended = threading.Event()
+        self._stop = threading.Event()
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Take up what an earlier process owed."""
-        left = self._owed.take_up()
-        if left:
-            _log.info("%d reports of storage commitment are owed since before the start", len(left))
-        for asked in left:
-            self.later(asked)
+        """Schedule the reports that an earlier process left."""
+        requests = self._pending_reports.load()
+        if requests:
+            _log.info("storage commitment reports pending since before the start: %d; sending them now", len(requests))
+        for request in requests:
+            self.schedule(request)
 
-    def closed(self, association: str) -> None:
-        """Take up what is owed still of that which was asked on an association that has ended."""
-        for asked in self._owed.asked_on(association):
-            self.later(asked)
+    def end_association(self, association: str) -> None:
+        """Schedule the reports that are still pending when their association has ended."""
+        for request in self._pending_reports.of_association(association):
+            self.schedule(request)
 
-    def later(self, asked: Asked) -> None:
-        """Return at once; the report is brought by a thread of its sender."""
-        errand = self._errands.get(asked.requester)
-        if errand is None:
-            text = f"{asked.requester} left before it was told of transaction {asked.transaction_uid}"
-            self._owed.give_up(asked, f"{text}; [[sender]] can say where it listens")
+    def schedule(self, request: CommitmentRequest) -> None:
+        """Queue the report for the thread of its sender; give up where the settings have no address of the sender."""
+        queue = self._queues.get(request.requester)
+        if queue is None:
+            text = f"{request.requester} closed its association before the storage commitment report of transaction"
+            advice = "add its host and port to [[sender]], then repeat the request there"
+            self._pending_reports.give_up(request, f"{text} {request.transaction_uid}; {advice}")
             return
         with self._lock:
-            if self._ended.is_set():
+            if self._stop.is_set():
                 return
-            errand.waiting.append(asked)
-            errand.woken.set()
-            if errand.thread is None:
-                name = f"reports-{asked.requester}"
-                errand.thread = threading.Thread(target=self._run, args=(errand,), name=name, daemon=True)
-                errand.thread.start()
+            queue.requests.append(request)
+            queue.wake.set()
+            if queue.thread is None:
+                name = f"reports-{request.requester}"
+                queue.thread = threading.Thread(target=self._run, args=(queue,), name=name, daemon=True)
+                queue.thread.start()
 
     def close(self) -> None:
-        """Bring no more; what is on its way has its time, and what is owed stays owed."""
+        """Send no more reports; a report in transmission gets 10 s, and the others stay pending."""
         with self._lock:
-            self._ended.set()
-        for errand in self._errands.values():
-            errand.woken.set()
+            self._stop.set()
+        for queue in self._queues.values():
+            queue.wake.set()
         deadline = time.monotonic() + _LIMIT_SECONDS
-        for errand in self._errands.values():
-            if errand.thread is not None:
-                errand.thread.join(max(0.0, deadline - time.monotonic()))
+        for queue in self._queues.values():
+            if queue.thread is not None:
+                queue.thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _run(self, errand: _Errand) -> None:
-        while not self._ended.is_set():
-            errand.woken.clear()
+    def _run(self, queue: _Queue) -> None:
+        while not self._stop.is_set():
+            queue.wake.clear()
             try:
-                self._round(errand)
-            except Exception:  # noqa: BLE001  # nobody looks at a thread's end, and the next report must go out
-                _log.exception("reports for %s failed", errand.sender.ae_title)
-                errand.failures += 1
-            errand.woken.wait(self._pause_seconds(errand))
+                self._send_all(queue)
+            except Exception:  # noqa: BLE001  # nobody sees the end of the thread, and the next report must be sent
+                _log.exception("sending storage commitment reports to %s failed; retrying", _address(queue.sender))
+                queue.failures += 1
+            queue.wake.wait(self._pause_seconds(queue))
 
-    def _pause_seconds(self, errand: _Errand) -> float | None:
-        """Return how long to wait before the next round, None = until there is something to bring."""
-        if not errand.waiting:
+    def _pause_seconds(self, queue: _Queue) -> float | None:
+        """Return how long to wait before the next attempt, None = until a report is queued."""
+        if not queue.requests:
             return None
-        return self._retries.seconds(errand.failures)
+        return self._retries.seconds(queue.failures)
 
-    def _round(self, errand: _Errand) -> None:
-        """Bring what waits, up to the first that does not arrive; that one comes last in the next round."""
-        for asked in tuple(errand.waiting):
-            if self._ended.is_set():
+    def _send_all(self, queue: _Queue) -> None:
+        """Send the queued reports up to the first that fails; the failed one moves to the end of the queue."""
+        for request in tuple(queue.requests):
+            if self._stop.is_set():
                 return
-            fault = self._attempt(errand.sender, asked) if self._owed.owes(asked) else ""
+            fault = self._send(queue.sender, request) if self._pending_reports.is_pending(request) else ""
             with self._lock:
-                errand.waiting.remove(asked)
-                if self._owed.owes(asked):
-                    errand.waiting.append(asked)
+                queue.requests.remove(request)
+                if self._pending_reports.is_pending(request):
+                    queue.requests.append(request)
             if fault:
-                errand.failures += 1
-                self._failed(errand, asked, fault)
+                queue.failures += 1
+                self._handle_failure(queue, request, fault)
                 return
-            errand.failures = 0
+            queue.failures = 0
 
-    def _failed(self, errand: _Errand, asked: Asked, fault: str) -> None:
-        """Say why an attempt failed, and give up what waited for too long."""
-        _log.warning("%s is not told of transaction %s: %s", asked.requester, asked.transaction_uid, fault)
-        for each in tuple(errand.waiting):
-            if time.time() - each.asked_at >= self._limit_seconds:
+    def _handle_failure(self, queue: _Queue, request: CommitmentRequest, fault: str) -> None:
+        """Log a failed attempt, and give up the reports that are too old."""
+        _log.warning(
+            "storage commitment report of transaction %s to %s failed: %s",
+            request.transaction_uid,
+            _address(queue.sender),
+            fault,
+        )
+        for each in tuple(queue.requests):
+            if time.time() - each.requested_at >= self._limit_seconds:
                 days = f"{self._limit_seconds / _DAY_SECONDS:g} days"
-                text = f"{each.requester} was not told of transaction {each.transaction_uid} within {days}"
-                self._owed.give_up(each, f"{text}: {fault}")
+                text = f"storage commitment report of transaction {each.transaction_uid} to {each.requester}"
+                self._pending_reports.give_up(each, f"{text} not delivered within {days}: {fault}")
         with self._lock:
-            errand.waiting = [each for each in errand.waiting if self._owed.owes(each)]
+            queue.requests = [each for each in queue.requests if self._pending_reports.is_pending(each)]
 
-    def _attempt(self, sender: Known, asked: Asked) -> str:
-        """Return why the requester was not told, empty where it was (PS3.4 J.3.3)."""
+    def _send(self, sender: KnownSender, request: CommitmentRequest) -> str:
+        """Send one report (PS3.4 J.3.3). Return why it failed, empty where the sender answered."""
         peer = Peer(
             sender.ae_title,
             sender.ae_title,
             sender.host,
             sender.port,
-            ae_title=asked.provider,
+            ae_title=request.provider,
             timeout_seconds=_LIMIT_SECONDS,
             tls=sender.tls,
         )
         contexts = [build_context(PUSH_MODEL)]
         try:
-            with peer.association(contexts, "reports of storage commitment", provided=[PUSH_MODEL]) as association:
-                report = report_on(self._spool, asked)
+            with peer.association(contexts, "storage commitment reports", provided=[PUSH_MODEL]) as association:
+                report = make_report(self._spool, request, _address(sender))
                 answer, _ = association.send_n_event_report(
                     report.dataset(), report.event, PUSH_MODEL, PUSH_MODEL_INSTANCE
                 )
@@ -170,6 +176,10 @@ class Reporter:
         except ArchiveError as fault:
             return str(fault)
         except OSError as fault:
-            return f"what lies here cannot be judged ({type(fault).__name__})"
-        self._owed.answered(asked, status)
-        return "its answer cannot be kept" if self._owed.owes(asked) else ""
+            return f"the spool cannot be read ({type(fault).__name__})"
+        self._pending_reports.record_answer(request, status)
+        return "the answer cannot be written to disk" if self._pending_reports.is_pending(request) else ""
+
+
+def _address(sender: KnownSender) -> str:
+    return f"{sender.ae_title} at {sender.host}:{sender.port}"

@@ -1,4 +1,4 @@
-"""What the receiver shows to callers under TLS and whom it believes."""
+"""The receiver's certificate for TLS, and the authorities whose certificates callers may present."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _log = logging.getLogger(__name__)
 
 
 class Credentials:
-    """What this host shows to callers and whom it believes; read anew when one of the files changes.
+    """The receiver's TLS certificate and the trusted authorities; the files are read again when one of them changes.
 
-    Connections that are open keep what they began with. New files that are faulty change nothing.
+    Open connections keep the certificates that they started with. Invalid new files change nothing.
     """
 
     def __init__(
@@ -24,7 +24,7 @@ class Credentials:
     ) -> None:
         """Read the files, all of them PEM.
 
-        ca_file: authorities whose certificates callers may show. require_certificate: callers must show one.
+        ca_file: authorities that sign the callers' certificates. require_certificate: callers must present one.
         Raises SettingsError.
         """
         self._certificate_file = certificate_file
@@ -32,14 +32,14 @@ class Credentials:
         self._ca_file = ca_file
         self._require = require_certificate
         if require_certificate and ca_file is None:
-            raise SettingsError("[receiver_tls] require_certificate needs ca_file: whose certificates are good")
+            raise SettingsError("[receiver_tls] require_certificate needs ca_file, the authority of the certificates")
         self._state = self._look()
         self._context = self._read()
 
     def wrap(self, connection: socket.socket) -> ssl.SSLSocket:
-        """Return the connection as our side of TLS, which takes its place; the handshake is still to come.
+        """Return the server side of TLS on a connection, before the handshake; it replaces the connection.
 
-        Raises OSError where the peer is gone already.
+        Raises OSError where the peer has closed the connection.
         """
         self._renew()
         return self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
@@ -52,9 +52,9 @@ class Credentials:
         try:
             self._context = self._read()
         except SettingsError as fault:
-            _log.error("%s; what was read before stays in use", fault)  # the message says it all
+            _log.error("receiver keeps its previous TLS certificates: %s", fault)
         else:
-            _log.info("the certificate %s is read anew", self._certificate_file)
+            _log.info("receiver read its changed TLS certificate %s", self._certificate_file)
 
     def _look(self) -> tuple[tuple[int, int, int] | None, ...]:
         files = (self._certificate_file, self._key_file, self._ca_file)
@@ -65,7 +65,7 @@ class Credentials:
             context = server_context(self._certificate_file, self._key_file)
         except OSError as fault:
             raise SettingsError(
-                f"[receiver_tls] {self._certificate_file} and {self._key_file} are no certificate with its key: "
+                f"[receiver_tls] {self._certificate_file} and {self._key_file} are not a certificate with its key: "
                 f"{reason_of(fault)}"
             ) from None
         if self._ca_file is not None:
@@ -77,5 +77,5 @@ class Credentials:
             check_callers(context, ca_file, require_certificate=self._require)
         except OSError as fault:
             raise SettingsError(
-                f"[receiver_tls] {ca_file} holds no authority's certificate: {reason_of(fault)}"
+                f"[receiver_tls] ca_file {ca_file} has no valid certificate of an authority: {reason_of(fault)}"
             ) from None

@@ -1,4 +1,4 @@
-"""The receiver: takes what modalities and archives push and acknowledges it when it is durable."""
+"""The receiver: accepts images that modalities and archives push, and acknowledges them when they are durable."""
 
 from __future__ import annotations
 
@@ -13,46 +13,51 @@ from contextlib import suppress
 
 from pydicom.uid import UID
 
-from orchestrator.archive.commitment.pending_reports import Owed
+from orchestrator.archive.commitment.pending_reports import PendingReports
 from orchestrator.archive.commitment.transactions import Commitments
-from orchestrator.archive.protocol.negotiation import ANNOUNCED_PDU_BYTES, Proposal, Rejection, storage_classes
+from orchestrator.archive.protocol.negotiation import (
+    ANNOUNCED_PDU_BYTES,
+    InvalidRequest,
+    Proposal,
+    Rejection,
+    storage_classes,
+)
 from orchestrator.archive.protocol.pdu import Abort, Pdu, PduConnection, ProtocolFault
-from orchestrator.archive.receiver.admission import Admission, Certificate, Entity, Known
+from orchestrator.archive.receiver.admission import Admission, Certificate, Entity, KnownSender
 from orchestrator.archive.receiver.association import Association
 from orchestrator.archive.receiver.commitment_reports import Reporter
 from orchestrator.archive.receiver.credentials import Credentials
-from orchestrator.archive.receiver.services import Offered
+from orchestrator.archive.receiver.services import ReceiverServices
 from orchestrator.archive.spool.arrival import Arrival, Closed
 from orchestrator.archive.spool.spool import Spool
 from orchestrator.domain.errors import SettingsError
 from orchestrator.network.tls import reason_of
 
-_NAMED_CLASSES = 1000
+_LOGGED_CLASSES = 1000
 _log = logging.getLogger(__name__)
 
 
 class Receiver:
-    """A Storage, Verification and Storage Commitment SCP, a thread for each connection, none of them polling.
+    """A Storage, Verification and Storage Commitment SCP with one thread for each connection.
 
-    It reads PDUs itself (pynetdicom's PDU classes do the negotiation): two 1 ms polling loops for each
-    of pynetdicom's associations cost 15 % of a core for four idle peers, and its reader bounds no PDU.
-    A TLS handshake runs in the connection's own thread, so that who falls silent in it holds up nobody.
+    It reads PDUs itself; pynetdicom's PDU classes do only the negotiation. Each association of pynetdicom has two
+    1 ms polling loops, which cost 15 % of a core for four idle peers, and its reader does not limit the PDU size.
+    The TLS handshake runs in the connection's own thread, so a silent peer does not delay others.
 
     entities: the AE titles of this host, each with the calling AE titles that may send to it.
-    senders: what else is known of some callers: their certificate, and where they take reports.
-    accept: which objects are taken (see ``storage_classes``).
-    port: of connections in the clear, None = none are taken; tls_port: of those under TLS, where ``tls`` is given.
-    owed: what is kept of reports of storage commitment until their requesters have them; None = nothing is promised.
-    promise: False = reports from before are still brought, and no further ones are promised.
-    report_seconds: how long a report is tried (see ``Reporter``).
-    commitments: where archives' reports go.
-    maximum_pdu: the longest P-DATA-TF that senders are asked for, in bytes.
-    association_seconds: how long a connection may take to ask for an association, and before that for a
-        TLS handshake; it has a count of its own (maximum_waiting), and when that is full the longest silent one goes.
-    idle_seconds: how long an association may be silent, and a PDU may take; scanners keep one open
+    senders: certificates of callers, and the addresses where they receive reports.
+    accept: which objects are accepted (see ``storage_classes``).
+    port: for connections without TLS, None = none. tls_port: for connections with TLS, where ``tls`` is given.
+    pending_reports: storage commitment reports that are not delivered yet; None = no storage commitment at all.
+    commitment: False = pending reports are delivered, and new requests are refused.
+    report_seconds: how long a report is retried (see ``Reporter``).
+    commitments: stores the results that archives report.
+    maximum_pdu: the longest P-DATA-TF that this host announces, in bytes.
+    association_seconds: limit for the TLS handshake, and for the association request after it.
+    maximum_waiting: limit of connections without an association; the oldest is closed when one more comes.
+    idle_seconds: limit for silence on an association, and for each PDU; scanners keep an association open
         while they reconstruct.
-    on_stored, on_closed: called in the connection's thread after the answer has left; what they raise
-        is logged and changes nothing.
+    on_stored, on_closed: called in the connection's thread after the answer was sent; their exceptions are logged.
     """
 
     def __init__(
@@ -60,14 +65,14 @@ class Receiver:
         spool: Spool,
         *,
         entities: Collection[Entity] = (Entity(),),
-        senders: Collection[Known] = (),
+        senders: Collection[KnownSender] = (),
         accept: Collection[str] = ("storage",),
         host: str = "127.0.0.1",
         port: int | None = 11112,
         tls: Credentials | None = None,
         tls_port: int = 2762,
-        owed: Owed | None = None,
-        promise: bool = True,
+        pending_reports: PendingReports | None = None,
+        commitment: bool = True,
         report_seconds: float = 14 * 86_400.0,
         commitments: Commitments | None = None,
         on_stored: Callable[[Arrival], object],
@@ -80,17 +85,21 @@ class Receiver:
     ) -> None:
         if not all(entity.allow for entity in entities) and not _is_loopback(host):
             raise SettingsError(
-                f"the receiver would take images from anybody at {host}: "
-                "name the calling AE titles in receiver.allow, or let it listen on 127.0.0.1"
+                f"the receiver at {host} would accept images from any sender: "
+                "list the calling AE titles in receiver.allow, or set receiver.host to 127.0.0.1"
             )
         self._spool = spool
         self._admission = Admission(entities, senders)
-        self._takes = storage_classes(accept)
-        self._refused: set[str] = set()
-        self._reporter = None if owed is None else Reporter(spool, owed, senders, limit_seconds=report_seconds)
-        self._services = Offered(spool, on_stored, promises=owed if promise else None, commitments=commitments)
+        self._accepts = storage_classes(accept)
+        self._rejected_classes: set[str] = set()
+        self._reporter = (
+            None if pending_reports is None else Reporter(spool, pending_reports, senders, limit_seconds=report_seconds)
+        )
+        self._services = ReceiverServices(
+            spool, on_stored, pending_reports=pending_reports if commitment else None, commitments=commitments
+        )
         self._host = host
-        self._ports = {False: port, True: tls_port if tls else None}  # by whether TLS is spoken there
+        self._ports = {False: port, True: tls_port if tls else None}  # key: whether the port has TLS
         self._tls = tls
         self._on_closed = on_closed
         self._maximum_pdu = maximum_pdu
@@ -99,7 +108,7 @@ class Receiver:
         self._association_seconds = association_seconds
         self._idle_seconds = idle_seconds
         self._lock = threading.Lock()
-        self._waiting: dict[socket.socket, None] = {}  # in the order they came
+        self._waiting: dict[socket.socket, None] = {}  # oldest first
         self._open: dict[socket.socket, Association] = {}
         self._threads: set[threading.Thread] = set()
         self._listeners: dict[bool, socket.socket] = {}  # as the ports
@@ -107,34 +116,34 @@ class Receiver:
 
     @property
     def port(self) -> int:
-        """The port of connections in the clear; with port 0 the one that the system chose, 0 where there is none."""
+        """The port without TLS, as the system chose it where the settings say 0; 0 where there is none."""
         return self._ports[False] or 0
 
     @property
     def tls_port(self) -> int:
-        """The port of connections under TLS; with port 0 the one that the system chose, 0 where there is none."""
+        """The port with TLS, as the system chose it where the settings say 0; 0 where there is none."""
         return self._ports[True] or 0
 
     def start(self) -> None:
-        """Return when connections are taken; what an earlier process left half-received is gone.
+        """Remove incomplete files of an earlier process, then listen for connections.
 
-        Raises OSError where an address is taken or not ours.
+        Raises OSError where an address is in use or not an address of this host.
         """
-        swept = self._spool.sweep()
-        if swept:
-            _log.info("%d half-received files of an earlier process are removed; nobody was told they arrived", swept)
-        for secured, port in self._ports.items():
+        count = self._spool.sweep()
+        if count:
+            _log.info("incomplete files of an earlier process removed from the spool: %d (never acknowledged)", count)
+        for has_tls, port in self._ports.items():
             if port is not None:
-                self._listeners[secured] = _listen((self._host, port))
-                self._ports[secured] = self._listeners[secured].getsockname()[1]
-        if self._reporter is not None:  # an earlier process that still had the port might have brought them, too
+                self._listeners[has_tls] = _listen((self._host, port))
+                self._ports[has_tls] = self._listeners[has_tls].getsockname()[1]
+        if self._reporter is not None:  # after the port is bound: an earlier process could send the same reports
             self._reporter.start()
-        for secured, listener in self._listeners.items():
-            name, told = "receiver-tls" if secured else "receiver", (listener, secured)
-            threading.Thread(target=self._accept, args=told, name=name, daemon=True).start()
+        for has_tls, listener in self._listeners.items():
+            name = "receiver-tls" if has_tls else "receiver"
+            threading.Thread(target=self._accept, args=(listener, has_tls), name=name, daemon=True).start()
 
     def stop(self, limit_seconds: float = 10.0) -> None:
-        """Return when all connections are closed; a message in flight is filed and answered first."""
+        """Close all connections; a message that is arriving is stored and answered first."""
         if self._stopped:
             return
         self._stopped = True
@@ -146,7 +155,7 @@ class Receiver:
                 _shut(connection)
             for connection, association in self._open.items():
                 if association.stop():
-                    _shut(connection, socket.SHUT_RD)  # wakes its thread, which still says goodbye
+                    _shut(connection, socket.SHUT_RD)  # wakes its thread, which then sends the A-ABORT
         self._join(limit_seconds)
         if self._reporter is not None:
             self._reporter.close()
@@ -166,47 +175,49 @@ class Receiver:
         for thread in threads:
             thread.join(1.0)
 
-    def _accept(self, listener: socket.socket, secured: bool) -> None:
+    def _accept(self, listener: socket.socket, has_tls: bool) -> None:
         while not self._stopped:
             try:
-                connection = self._next(listener, secured)
+                connection, peer = self._next(listener, has_tls)
             except OSError as fault:
-                if not self._stopped:  # out of file descriptors, or a peer that is gone already
-                    _log.warning("a connection could not be taken: %s", reason_of(fault))
+                if not self._stopped:  # no more file descriptors, or the peer has closed the connection
+                    place = f"{self._host} port {self._ports[has_tls]}"
+                    _log.warning("connection to %s not accepted: %s; still listening", place, reason_of(fault))
                     time.sleep(0.1)
                 continue
-            self._admit(connection)
+            self._admit(connection, peer)
 
-    def _next(self, listener: socket.socket, secured: bool) -> socket.socket:
-        connection, _ = listener.accept()
+    def _next(self, listener: socket.socket, has_tls: bool) -> tuple[socket.socket, str]:
+        """Return the next connection, and the IP address of its peer."""
+        connection, (peer, *_) = listener.accept()
         try:
-            return self._tls.wrap(connection) if secured and self._tls is not None else connection
+            return self._tls.wrap(connection) if has_tls and self._tls is not None else connection, peer
         except OSError:
             connection.close()
             raise
 
-    def _admit(self, connection: socket.socket) -> None:
-        thread = threading.Thread(target=self._serve, args=(connection,), name="association", daemon=True)
+    def _admit(self, connection: socket.socket, peer: str) -> None:
+        thread = threading.Thread(target=self._serve, args=(connection, peer), name="association", daemon=True)
         with self._lock:
             if len(self._waiting) >= self._maximum_waiting:
-                longest = next(iter(self._waiting))
-                del self._waiting[longest]
-                _shut(longest)
+                oldest = next(iter(self._waiting))
+                del self._waiting[oldest]
+                _shut(oldest)
             self._waiting[connection] = None
             try:
                 thread.start()
-            except RuntimeError:  # the system has no more threads; the next peer may have better luck
-                _log.warning("a connection could not be taken: no more threads")
+            except RuntimeError:  # a later connection may succeed
+                _log.warning("connection from %s closed: the system has no more threads; still listening", peer)
                 del self._waiting[connection]
                 connection.close()
             else:
                 self._threads.add(thread)
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve(self, connection: socket.socket, peer: str) -> None:
         """Run one connection in its own thread, from the first byte to the last."""
         stream = PduConnection(connection)
         try:
-            association = self._negotiate(connection, stream)
+            association = self._negotiate(connection, stream, peer)
             if association is not None:
                 self._run(connection, stream, association)
         finally:
@@ -216,67 +227,80 @@ class Receiver:
                 self._threads.discard(threading.current_thread())
             connection.close()
 
-    def _negotiate(self, connection: socket.socket, stream: PduConnection) -> Association | None:
+    def _negotiate(self, connection: socket.socket, stream: PduConnection, peer: str) -> Association | None:
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._shake_hands(connection)
             kind, pdu = stream.read(self._association_seconds)
             if kind is not Pdu.ASSOCIATE_RQ:
-                raise ProtocolFault(Abort.UNEXPECTED_PDU, f"a PDU {kind.name} before an association")
+                raise ProtocolFault(Abort.UNEXPECTED_PDU, f"unexpected PDU {kind.name} before an association request")
             proposal = Proposal.decode(bytes(pdu))
-            return self._decide(connection, stream, proposal)
+            return self._decide(connection, stream, proposal, peer)
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-            return None  # a probe of the port that went before its handshake ended
+            return None  # a port probe that ended before the handshake
         except ssl.SSLError as fault:
-            _log.warning("a TLS connection is refused: %s", reason_of(fault))
-            return None
+            _log.warning("TLS connection from %s refused: %s", peer, reason_of(fault))
         except (EOFError, OSError):
-            return None  # it never asked, or is gone
+            return None  # the peer sent no request, or is gone
+        except InvalidRequest as fault:
+            sender = f"{fault.calling} at {peer}" if fault.calling else peer
+            _log.warning("association from %s aborted: invalid request (%s)", sender, fault)
+            _abort(stream, fault.abort)
+        except ProtocolFault as fault:
+            _log.warning("connection from %s aborted: %s", peer, fault)
+            _abort(stream, fault.abort)
         except Exception as fault:  # noqa: BLE001  # pynetdicom raises anything at all on a malformed PDU
-            reason = fault.abort if isinstance(fault, ProtocolFault) else Abort.INVALID_PARAMETER
-            _log.warning("a connection that asked for no proper association is aborted: %s", type(fault).__name__)
-            _farewell(stream, reason)
-            return None
+            _log.warning("association from %s aborted: invalid request (%s)", peer, type(fault).__name__)
+            _abort(stream, Abort.INVALID_PARAMETER)
+        return None
 
     def _shake_hands(self, connection: socket.socket) -> None:
         if isinstance(connection, ssl.SSLSocket):
             connection.settimeout(self._association_seconds)
             connection.do_handshake()
 
-    def _decide(self, connection: socket.socket, stream: PduConnection, proposal: Proposal) -> Association | None:
-        answer = proposal.answer(self._maximum_pdu, self._takes)
+    def _decide(
+        self, connection: socket.socket, stream: PduConnection, proposal: Proposal, peer: str
+    ) -> Association | None:
+        answer = proposal.answer(self._maximum_pdu, self._accepts)
         association = Association(
             stream,
             answer.contexts,
             self._services,
             calling=proposal.calling,
             called=proposal.called,
+            address=peer,
             maximum_pdu=proposal.maximum_pdu,
             idle_seconds=self._idle_seconds,
         )
-        refused = self._admission.rejection(proposal, Certificate.of(connection))
-        refused = refused or self._register(connection, association)
-        if refused is not None:
-            rejection, why = refused
-            _log.warning("an association of %s is rejected with %s: %s", proposal.calling, rejection.name, why)
-            stream.write(rejection.encode(), self._association_seconds)
+        rejection = self._admission.rejection(proposal, Certificate.of(connection))
+        rejection = rejection or self._register(connection, association)
+        if rejection is not None:
+            code, reason = rejection
+            _log.warning("association from %s rejected with %s: %s", association.sender, code.name, reason)
+            stream.write(code.encode(), self._association_seconds)
             return None
-        self._name(proposal.calling, answer.refused)
-        stream.write(answer.encoded, self._association_seconds)
+        self._log_rejected(association, answer.rejected_classes)
+        stream.write(answer.pdu, self._association_seconds)
         return association
 
-    def _name(self, calling: str, refused: frozenset[str]) -> None:
-        """Name each class that is not taken once, so that whoever reads the log can add it to the settings."""
-        for sop_class in sorted(refused - self._refused)[: _NAMED_CLASSES - len(self._refused)]:
-            self._refused.add(sop_class)
+    def _log_rejected(self, association: Association, sop_classes: frozenset[str]) -> None:
+        """Log each rejected SOP class once, so that an administrator can add it to the settings."""
+        for sop_class in sorted(sop_classes - self._rejected_classes)[: _LOGGED_CLASSES - len(self._rejected_classes)]:
+            self._rejected_classes.add(sop_class)
+            name = UID(sop_class).name
             _log.warning(
-                "%s offers %s (%s), which is not taken: receiver.accept", calling, sop_class, UID(sop_class).name
+                "SOP class %s (%s) from %s rejected; to accept it, add it to receiver.accept",
+                sop_class,
+                name,
+                association.sender,
             )
 
     def _register(self, connection: socket.socket, association: Association) -> tuple[Rejection, str] | None:
         with self._lock:
             if len(self._open) >= self._maximum_associations:
-                return Rejection.LOCAL_LIMIT_EXCEEDED, f"{self._maximum_associations} are open"
+                limit = f"receiver.maximum_associations = {self._maximum_associations}"
+                return Rejection.LOCAL_LIMIT_EXCEEDED, f"limit of open associations reached ({limit})"
             self._waiting.pop(connection, None)
             self._open[connection] = association
             if self._stopped:
@@ -288,22 +312,22 @@ class Receiver:
         try:
             released = association.serve()
         except (EOFError, OSError) as fault:
-            _log.info("the association %s of %s ended: %s", association.id, association.calling, type(fault).__name__)
+            _log.info("association from %s ended without release: %s", association.sender, type(fault).__name__)
         except ProtocolFault as fault:
-            _log.warning("the association %s of %s is aborted: %s", association.id, association.calling, fault)
-            _farewell(stream, fault.abort)
+            _log.warning("association from %s aborted: %s", association.sender, fault)
+            _abort(stream, fault.abort)
         finally:
             if association.stopping and not released:
-                _farewell(stream, Abort.NOT_SPECIFIED)
+                _abort(stream, Abort.NOT_SPECIFIED)
             with self._lock:
                 self._open.pop(connection, None)
                 others_open = self._count(association.calling)
-            self._tell_closed(association, released, others_open)
+            self._notify_closed(association, released, others_open)
             if self._reporter is not None:
-                self._reporter.closed(association.id)
+                self._reporter.end_association(association.id)
 
-    def _tell_closed(self, association: Association, released: bool, others_open: int) -> None:
-        closed = Closed(
+    def _notify_closed(self, association: Association, released: bool, others_open: int) -> None:
+        notification = Closed(
             association=association.id,
             released=released,
             calling=association.calling,
@@ -311,9 +335,9 @@ class Receiver:
             others_open=others_open,
         )
         try:
-            self._on_closed(closed)
-        except Exception:  # noqa: BLE001  # an observer's fault must not cost the receiver a thread
-            _log.exception("the observer of associations failed on %s", association.id)
+            self._on_closed(notification)
+        except Exception:  # noqa: BLE001  # the fault must not end the thread of the connection
+            _log.exception("notification of the end of the association from %s failed", association.sender)
 
 
 def _listen(address: tuple[str, int]) -> socket.socket:
@@ -331,9 +355,9 @@ def _is_loopback(host: str) -> bool:
 
 def _shut(connection: socket.socket, how: int = socket.SHUT_RDWR) -> None:
     with suppress(OSError):
-        socket.socket.shutdown(connection, how)  # that of an SSLSocket would have its thread go on in the clear
+        socket.socket.shutdown(connection, how)  # shutdown of an SSLSocket would let its thread go on without TLS
 
 
-def _farewell(stream: PduConnection, reason: Abort) -> None:
+def _abort(stream: PduConnection, reason: Abort) -> None:
     with suppress(OSError):
         stream.write(reason.encode(), 1.0)

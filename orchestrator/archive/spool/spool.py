@@ -1,4 +1,4 @@
-"""Received instances on disk: one immutable file per content, durable before it is acknowledged."""
+"""The spool: received instances on disk, one immutable file for each content, durable before acknowledgement."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from uuid import uuid4
 
 from pydicom.filereader import read_file_meta_info
 
-from orchestrator.archive.protocol.dataset import Identity, file_header, read_identity, source_in
-from orchestrator.archive.protocol.uid import is_uid, shown
+from orchestrator.archive.protocol.dataset import Identity, file_header, read_identity, read_source
+from orchestrator.archive.protocol.uid import is_uid, printable_uid
 from orchestrator.archive.spool.arrival import RECEIVER, Arrival
 from orchestrator.archive.spool.sources import recorded_source
 from orchestrator.domain.errors import StorageFull, UnreadableFile
@@ -28,13 +28,13 @@ from orchestrator.durable import DurableFolders, sync_content, sync_file, sync_f
 
 _DIGEST_DIGITS = 12
 _BYTES_BETWEEN_CHECKS = 16 << 20
-_HEAD_BYTES = 16 << 10  # nearly always all that stands before the UIDs
+_HEAD_BYTES = 16 << 10  # nearly always includes the UIDs
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where one instance comes from and what its sender says it is."""
+    """The source of one instance, and the identity that its sender announced."""
 
     sop_class: str
     sop_uid: str
@@ -57,21 +57,20 @@ class SpooledFile:
 
 
 class Mismatch(UnreadableFile):
-    """A data set says that it is another object than its sender announced."""
+    """The UIDs in a data set are not those that its sender announced."""
 
 
 class Spool:
-    """The truth about received instances; any number of processes may read and write it.
+    """The authoritative store of received instances; any number of processes may read and write it.
 
     ``<StudyUID>/<SeriesUID>/<SOPUID>-<first 12 hex digits of sha256 over the data set's bytes>.dcm``;
-    other content under the same SOP Instance UID is a second file, and the newest counts.
+    other content under the same SOP Instance UID is a second file, and the newest file counts.
 
-    What makes "acknowledged only when durable" true: an instance is written under ``incoming/`` while
-    it arrives, then fdatasync, rename, fsync of its folder; only then is it acknowledged, so neither
-    kill -9 nor a loss of power takes an acknowledged file or shows half of one. Senders wait for
-    each answer, so there is nothing to batch within an association. Both syncs together cost 1 to 2 ms
-    an instance (512 KiB, solid-state disk), up to half of the 3.5 ms that receiving one takes in all.
-    Nobody waits for the images of a fetch one by one: ``file_all`` makes many durable at once.
+    An instance is written under ``incoming/`` while it arrives. Then follow fdatasync, rename and fsync of its folder,
+    and only then the acknowledgement. So neither kill -9 nor a power failure loses an acknowledged file or leaves half
+    of one. Senders wait for each answer, so nothing can be batched within an association. Both syncs together take
+    1 to 2 ms for each instance (512 KiB, solid-state disk), up to half of the 3.5 ms that receiving one takes.
+    The images of a fetch are not acknowledged one by one: ``file_all`` makes many durable at once.
     """
 
     def __init__(self, folder: Path, *, minimum_free_mb: int = 0) -> None:
@@ -83,56 +82,55 @@ class Spool:
         self._folders = DurableFolders(self.folder)
 
     def sweep(self) -> int:
-        """Remove what a killed process left half-received and return how many files that were.
+        """Remove incomplete files of a killed process and return how many.
 
-        A file that is being received is locked by its process and stays.
+        A file that another process is receiving is locked and stays.
         """
-        swept = 0
+        count = 0
         for path in self.incoming.iterdir():
             with suppress(OSError), path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink()
-                swept += 1
-        return swept
+                count += 1
+        return count
 
     def check_space(self) -> None:
         """Raise StorageFull when less than the minimum is free."""
         free = shutil.disk_usage(self.folder).free
         if free < self._minimum_free:
             raise StorageFull(
-                f"the spool's disk has {free >> 20} MB free and the minimum is {self._minimum_free >> 20} MB: "
-                "nothing more is received until space is made"
+                f"the disk of {self.folder} has {free >> 20} MB free and the minimum is {self._minimum_free >> 20} MB: "
+                "no images are received until there is more space"
             )
 
     def receive(self, origin: Origin) -> Incoming:
-        """Return the place to write the data set of one instance to, as it comes.
+        """Open a file for the data set of one instance, to be written while it arrives.
 
         Raises StorageFull.
         """
         self.check_space()
         return Incoming(self, origin)
 
-    def file_all(self, received: Sequence[Incoming]) -> list[Arrival]:
-        """Return the arrivals, in order, when all these checked instances are durable in their places.
+    def file_all(self, instances: Sequence[Incoming]) -> list[Arrival]:
+        """Move all these checked instances to their folders and return their arrivals, in order, once durable.
 
-        Raises OSError; those that are in no place by then are discarded.
+        Raises OSError; instances that have not been moved by then are discarded.
         """
         try:
-            for incoming in received[1:]:  # the first is written at once
+            for incoming in instances[1:]:  # the first is written at once
                 incoming.begin_writing()
-            placed = [incoming.place() for incoming in received]
-            placed = _make_newest(placed)
-            for folder in {arrival.path.parent for arrival in placed}:
+            arrivals = _make_newest([incoming.place() for incoming in instances])
+            for folder in {arrival.path.parent for arrival in arrivals}:
                 sync_folder(folder)
         finally:
-            for incoming in received:
+            for incoming in instances:
                 incoming.discard()
-        return placed
+        return arrivals
 
     def scan(self, *, changed_after: float = 0.0) -> Iterator[SpooledFile]:
         """Yield every instance once, with its newest content.
 
-        changed_after: seconds since 1970; series that no instance came to since then are passed over.
+        changed_after: seconds since 1970; skip series that got no instance since then.
         """
         for study in _folders(self.folder):
             for series in _folders(study):
@@ -147,21 +145,21 @@ class Spool:
         return tuple(_newest(self.folder / study_uid / series_uid))
 
     def find(self, sop_uids: Collection[str]) -> dict[str, SpooledFile]:
-        """Return the newest content of each of these instances that is here, whatever series it is of.
+        """Return the newest content of each of these instances that the spool holds, by SOP Instance UID.
 
-        Names are read, folder by folder, until all are found: about a second for a million files.
+        File names are read folder by folder until all are found: about a second for a million files.
         """
-        found: dict[str, SpooledFile] = {}
+        files: dict[str, SpooledFile] = {}
         for study in _folders(self.folder):
             for series in _folders(study):
                 if any(name.partition("-")[0] in sop_uids for name in _names(series)):
-                    found |= {file.sop_uid: file for file in _newest(series) if file.sop_uid in sop_uids}
-                if len(found) == len(sop_uids):
-                    return found
-        return found
+                    files |= {file.sop_uid: file for file in _newest(series) if file.sop_uid in sop_uids}
+                if len(files) == len(sop_uids):
+                    return files
+        return files
 
     def arrival(self, file: SpooledFile) -> Arrival:
-        """Return the arrival of a file again, as far as its header says (not which association).
+        """Return the arrival of a file from its file meta information, which does not name the association.
 
         Raises UnreadableFile.
         """
@@ -176,10 +174,12 @@ class Spool:
                 transfer_syntax=meta.TransferSyntaxUID,
                 calling=str(meta.SourceApplicationEntityTitle),
                 called=str(meta.ReceivingApplicationEntityTitle),
-                source=self.recorded_source(file.path) or source_in(meta) or RECEIVER,
+                source=self.recorded_source(file.path) or read_source(meta) or RECEIVER,
             )
         except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes
-            raise UnreadableFile(f"{file.path}: its file meta cannot be read ({type(fault).__name__})") from None
+            raise UnreadableFile(
+                f"file meta information of {file.path} cannot be read ({type(fault).__name__})"
+            ) from None
 
     def recorded_source(self, path: Path) -> str:
         """Return the archive that a file was fetched from although its header does not say so, empty where none."""
@@ -193,14 +193,14 @@ class Spool:
     def _publish(self, temporary: Path, target: Path) -> None:
         try:
             temporary.rename(target)
-        except FileNotFoundError:  # the folder was cleared away after this process had made it
+        except FileNotFoundError:  # another process removed the folder after this one had made it
             self._folders.forget(target.parent)
             self._folders.make(target.parent)
             temporary.rename(target)
 
 
 class Incoming:
-    """One instance on its way in: write the data set's bytes, then ``file`` it or ``discard`` it."""
+    """One instance that is arriving: write the bytes of its data set, then ``file`` it or ``discard`` it."""
 
     def __init__(self, spool: Spool, origin: Origin) -> None:
         self._spool = spool
@@ -222,7 +222,7 @@ class Incoming:
             raise
 
     def write(self, encoded: memoryview) -> None:
-        """Append the next part of the encoded data set, in any portions.
+        """Append the next part of the encoded data set, of any size.
 
         Raises StorageFull, OSError.
         """
@@ -236,19 +236,19 @@ class Incoming:
             self._spool.check_space()
 
     def file(self, *, of_series: str = "", of_study: str = "") -> Arrival:
-        """Return the arrival when the instance is durable in its place.
+        """Move the instance to its folder and return its arrival once durable.
 
-        of_series, of_study: the only ones that it may belong to; empty where any will do.
-        Raises Mismatch, UnreadableFile, OSError; the instance is discarded then.
+        of_series, of_study: refuse instances of others; empty = accept any.
+        Raises Mismatch, UnreadableFile, OSError; then the instance is discarded.
         """
         self.check(of_series=of_series, of_study=of_study)
         (arrival,) = self._spool.file_all([self])
         return arrival
 
     def check(self, *, of_series: str = "", of_study: str = "") -> Identity:
-        """Return who the instance says it is; it is kept as it is, and not durable yet.
+        """Check the UIDs of the instance and return them; the instance is not durable yet.
 
-        Raises Mismatch, UnreadableFile, OSError; the instance is discarded then.
+        Raises Mismatch, UnreadableFile, OSError; then the instance is discarded.
         """
         try:
             self._identity = self._read_identity()
@@ -260,11 +260,11 @@ class Incoming:
         return self._identity
 
     def begin_writing(self) -> None:
-        """Let the disk begin with what it has not written, so that many syncs soon after share its work."""
+        """Let the disk start to write the instance now, so that many syncs soon after are cheaper."""
         os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
     def place(self) -> Arrival:
-        """Return the arrival with the content on the disk and the name in its folder, which is to be synced still.
+        """Sync the content, move the file to its folder and return its arrival; the caller still syncs the folder.
 
         Raises OSError.
         """
@@ -277,7 +277,7 @@ class Incoming:
         return self._arrival(target, identity, duplicate=duplicate)
 
     def discard(self) -> None:
-        """Leave nothing of the instance under ``incoming``; after ``file`` there is nothing to leave."""
+        """Remove the instance from ``incoming``; does nothing after ``file``."""
         self._file.close()
         self._path.unlink(missing_ok=True)
 
@@ -289,16 +289,17 @@ class Incoming:
         identity = self._identity_in_head() or self._identity_in_file()
         for name, uid in (("Study", identity.study_uid), ("Series", identity.series_uid)):
             if not is_uid(uid):
-                raise UnreadableFile(f"its {name} Instance UID is missing or no UID")
-        announced = (self._origin.sop_class, self._origin.sop_uid)
-        if (identity.sop_class, identity.sop_uid) != announced:
-            raise Mismatch(f"the data set says it is {shown(identity.sop_uid)} of class {shown(identity.sop_class)}")
+                raise UnreadableFile(f"{name} Instance UID is missing or invalid")
+        if identity.sop_uid != self._origin.sop_uid:
+            raise Mismatch(f"data set has SOP Instance UID {printable_uid(identity.sop_uid)}")
+        if identity.sop_class != self._origin.sop_class:
+            raise Mismatch(f"data set has SOP Class UID {printable_uid(identity.sop_class)}")
         return identity
 
     def _identity_in_head(self) -> Identity | None:
-        """Return the identity where it ends before the head does, None where more has to be read."""
+        """Return the identity where the head holds all of it, None where more of the file has to be read."""
         head = BytesIO(self._head)
-        with suppress(UnreadableFile):  # the file says so, too
+        with suppress(UnreadableFile):  # reading the file raises it again
             identity = read_identity(head, self._origin.transfer_syntax)
             if head.tell() < len(self._head):
                 return identity
@@ -327,11 +328,11 @@ class Incoming:
 
 def _check_place(what: str, uid: str, only: str) -> None:
     if only and uid != only:
-        raise Mismatch(f"the data set says it is of {what} {shown(uid)}, not {only}")
+        raise Mismatch(f"data set is of {what} {printable_uid(uid)}, not {only}")
 
 
 def _folders(parent: Path) -> Iterator[Path]:
-    """Yield the subfolders that are named by a UID; a folder that vanished meanwhile has none."""
+    """Yield the subfolders whose names are UIDs; nothing where the parent was removed meanwhile."""
     with suppress(FileNotFoundError):
         yield from sorted(path for path in parent.iterdir() if is_uid(path.name))
 
@@ -355,39 +356,39 @@ def _newest(series: Path) -> Iterator[SpooledFile]:
     yield from newest.values()
 
 
-def _make_newest(placed: Sequence[Arrival]) -> list[Arrival]:
-    """Return these arrivals, placed in this order, each marked where its folder held other content of its SOP UID.
+def _make_newest(arrivals: Sequence[Arrival]) -> list[Arrival]:
+    """Return the arrivals with ``conflict`` set where the folder has other content under the same SOP Instance UID.
 
-    The last one placed then counts as the newest. Each folder is listed once, after all are in their places:
-    of two processes that place the same instance at once, one at least sees both.
+    Of several contents, the last arrival becomes the newest file. Each folder is listed once, after all files have
+    been moved: of two processes that store the same instance at once, at least one sees both files.
     """
-    sop_uids = {arrival.sop_uid for arrival in placed}
-    contents = {folder: _contents(folder, sop_uids) for folder in {arrival.path.parent for arrival in placed}}
-    coming = Counter(arrival.path.name for arrival in placed)
-    marked = []
-    for arrival in placed:
+    sop_uids = {arrival.sop_uid for arrival in arrivals}
+    names = {folder: _names_by_uid(folder, sop_uids) for folder in {arrival.path.parent for arrival in arrivals}}
+    later = Counter(arrival.path.name for arrival in arrivals)
+    results = []
+    for arrival in arrivals:
         name = arrival.path.name
-        coming[name] -= 1
-        others = contents[arrival.path.parent][arrival.sop_uid] - {name, *(+coming)}
+        later[name] -= 1
+        others = names[arrival.path.parent][arrival.sop_uid] - {name, *(+later)}
         if others:
             _touch_after(arrival.path, others)
-        marked.append(replace(arrival, conflict=bool(others)))
-    return marked
+        results.append(replace(arrival, conflict=bool(others)))
+    return results
 
 
-def _contents(folder: Path, sop_uids: Collection[str]) -> Mapping[str, set[str]]:
-    """Return the names in the folder of a series that begin with one of these SOP Instance UIDs, by that."""
-    found = defaultdict[str, set[str]](set)
+def _names_by_uid(folder: Path, sop_uids: Collection[str]) -> Mapping[str, set[str]]:
+    """Return SOP Instance UID -> names of the files in the folder that begin with it, for these UIDs."""
+    names = defaultdict[str, set[str]](set)
     for name in _names(folder):
         if (uid := name.partition("-")[0]) in sop_uids:
-            found[uid].add(name)
-    return found
+            names[uid].add(name)
+    return names
 
 
 def _touch_after(target: Path, others: Collection[str]) -> None:
-    """Make a file newer than those beside it: times tick in milliseconds and clocks go backwards."""
+    """Make a file newer than the others; file times may have a resolution of milliseconds, and clocks may go back."""
     latest = max((target.parent / name).stat().st_mtime_ns for name in others)
-    filed = max(time.time_ns(), latest + 1)
-    os.utime(target, ns=(filed, filed))
+    time_ns = max(time.time_ns(), latest + 1)
+    os.utime(target, ns=(time_ns, time_ns))
     sync_file(target)
-    os.utime(target.parent)  # a scan of what changed sees it, though no name is new
+    os.utime(target.parent)  # so that a scan for changes reads this folder, although no name is new

@@ -13,7 +13,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import PlainTextResponse, Response
 from starlette.requests import ClientDisconnect
 
-from orchestrator.archive import BrokenMultipart, Verdict, boundary_in
+from orchestrator.archive import BrokenMultipart, StowResult, boundary_in
 from orchestrator.web.addresses import Uid
 from orchestrator.web.dicomweb.stow_response import as_json, as_xml
 from orchestrator.web.security.guards import STREAMED
@@ -46,10 +46,11 @@ async def _store(site: Site, request: Request, study_uid: str) -> Response:
     if take is None:
         raise HTTPException(404)
     boundary, answer = _boundary(request.headers.get("content-type", "")), _answer_type(request)
+    client = request.client.host if request.client else "an unknown address"
     coming = request.stream()
 
-    def run() -> list[Verdict]:
-        return list(take(_pieces(coming), boundary, study_uid))
+    def run() -> list[StowResult]:
+        return list(take(_pieces(coming), boundary, study_uid, client))
 
     try:
         async with site.uploads:
@@ -98,7 +99,7 @@ def _answer_type(request: Request) -> str:
     raise HTTPException(406, f"The answer comes as {JSON} or {XML}.")
 
 
-def _status(verdicts: Sequence[Verdict]) -> int:
+def _status(verdicts: Sequence[StowResult]) -> int:
     """Return the status of the whole (PS3.18 table 10.5.3-1)."""
     failed = [verdict for verdict in verdicts if verdict.reason]
     if not failed:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from orchestrator.archive import Verdict
+from orchestrator.archive import StowResult
 
 Item = dict[str, tuple[str, str | int]]
 """Tag -> (value representation, value)."""
@@ -23,7 +23,7 @@ _KEYWORDS = {
 }
 
 
-def as_json(verdicts: Sequence[Verdict]) -> bytes:
+def as_json(verdicts: Sequence[StowResult]) -> bytes:
     """Return the response in the DICOM JSON model (PS3.18 annex F)."""
     answer: dict[str, Any] = {
         tag: {
@@ -35,7 +35,7 @@ def as_json(verdicts: Sequence[Verdict]) -> bytes:
     return json.dumps(answer).encode()
 
 
-def as_xml(verdicts: Sequence[Verdict]) -> bytes:
+def as_xml(verdicts: Sequence[StowResult]) -> bytes:
     """Return the response in the native DICOM model (PS3.19 annex A.1)."""
     root = ElementTree.Element("NativeDicomModel", {"xmlns": _NAMESPACE, "xml:space": "preserve"})
     for tag, items in _sequences(verdicts).items():
@@ -51,7 +51,7 @@ def _attribute(parent: ElementTree.Element, tag: str, vr: str) -> ElementTree.El
     return ElementTree.SubElement(parent, "DicomAttribute", {"tag": tag, "vr": vr, "keyword": _KEYWORDS[tag]})
 
 
-def _sequences(verdicts: Sequence[Verdict]) -> dict[str, list[Item]]:
+def _sequences(verdicts: Sequence[StowResult]) -> dict[str, list[Item]]:
     """Return the sequences of the response that have items: failed, kept, and failed without a name."""
     named = [verdict for verdict in verdicts if verdict.reason and verdict.sop_uid and verdict.sop_class]
     sequences = {
@@ -62,10 +62,10 @@ def _sequences(verdicts: Sequence[Verdict]) -> dict[str, list[Item]]:
     return {tag: items for tag, items in sequences.items() if items}
 
 
-def _item(verdict: Verdict) -> Item:
+def _item(verdict: StowResult) -> Item:
     item: Item = {"00081150": ("UI", verdict.sop_class), "00081155": ("UI", verdict.sop_uid)}
     return item | _reason(verdict) if verdict.reason else item
 
 
-def _reason(verdict: Verdict) -> Item:
+def _reason(verdict: StowResult) -> Item:
     return {"00081197": ("US", verdict.reason)}

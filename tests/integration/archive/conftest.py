@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.archive import Arrival, Closed, DeferredEvents, Owed, Receiver, Spool
+from orchestrator.archive import Arrival, Closed, DeferredEvents, PendingReports, Receiver, Spool
 from tests.parts.archive.modality import Reports
 
 
@@ -63,9 +63,9 @@ def station(start: Callable[..., Station]) -> Station:
 
 
 @pytest.fixture
-def owed(tmp_path: Path) -> Owed:
+def owed(tmp_path: Path) -> PendingReports:
     """Return a place for what is owed, with one for events beside it."""
-    return Owed(tmp_path / "owed", DeferredEvents(tmp_path / "untold"))
+    return PendingReports(tmp_path / "owed", DeferredEvents(tmp_path / "untold"))
 
 
 def debts(folder: Path) -> list[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.app.doctor.installation import Health, owed_checks
-from orchestrator.app.installation.paths import owed_of
-from orchestrator.archive.commitment.pending_reports import Asked, Reference
+from orchestrator.app.installation.paths import pending_reports_of
+from orchestrator.archive.commitment.pending_reports import CommitmentRequest, Reference
 from orchestrator.config import Settings
 
 HOUR_SECONDS = 3600
@@ -22,13 +22,13 @@ def settings(tmp_path: Path) -> Settings:
 
 def owe(settings: Settings, *ages_seconds: float) -> None:
     for number, age in enumerate(ages_seconds):
-        owed_of(settings).keep(
-            Asked(
+        pending_reports_of(settings).add(
+            CommitmentRequest(
                 requester="CT1",
                 provider="ORCHESTRATOR",
                 transaction_uid=f"1.2.{number}",
                 references=(Reference("1.5", "1.4.1"),),
-                asked_at=time.time() - age,
+                requested_at=time.time() - age,
             )
         )
 

@@ -295,7 +295,7 @@ def test_an_image_of_another_series_is_refused_and_the_others_come(
     with archive_that(always(body=body, headers=MULTIPART)) as archive, inbox(tmp_path) as (place, held):
         assert archive.fetch(SERIES, place) == 2
         assert held() == {"1.2.3.1", "1.2.3.2"}
-    assert "is left out: the data set says it is of series 1.2.9, not 1.2.3" in caplog.text
+    assert "is left out: data set is of series 1.2.9, not 1.2.3" in caplog.text
 
 
 def test_a_large_file_is_filed_while_it_comes(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 
-from orchestrator.archive import Commitments, Owed
-from orchestrator.archive.commitment.transactions import Outcome, transaction_uid
+from orchestrator.archive import Commitments, PendingReports
+from orchestrator.archive.commitment.transactions import CommitmentResult, transaction_uid
 from orchestrator.archive.dimse import committing
 from orchestrator.archive.protocol.negotiation import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
@@ -116,7 +116,7 @@ def test_an_answer_that_came_meanwhile_is_found_after_a_restart(
     for _ in range(2):
         with pytest.raises(ArchiveUnavailable):
             connected(peer.url, folder=data).uncommitted(OBJECTS)
-    assert commitments.take(Outcome(TRANSACTION, frozenset({"1.4.0", "1.4.2"}), {"1.4.1": 0x0112}))
+    assert commitments.record(CommitmentResult(TRANSACTION, frozenset({"1.4.0", "1.4.2"}), {"1.4.1": 0x0112}))
     assert connected(peer.url, folder=data).uncommitted(OBJECTS) == {"1.4.1"}
     assert len(asked) == 1
 
@@ -124,7 +124,7 @@ def test_an_answer_that_came_meanwhile_is_found_after_a_restart(
 def test_an_answer_that_was_taken_is_asked_for_anew(peer: ScriptedPeer, data: Path, commitments: Commitments) -> None:
     peer.script = reports(report_on, [])
     connected(peer.url, folder=data).uncommitted(OBJECTS)
-    assert (commitments.outcome(TRANSACTION), commitments.asked_seconds(TRANSACTION)) == (None, None)
+    assert (commitments.result(TRANSACTION), commitments.request_age(TRANSACTION)) == (None, None)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -150,7 +150,7 @@ def test_a_request_that_is_refused_was_not_made(peer: ScriptedPeer, data: Path, 
     peer.script = says(0x0124, [])
     with pytest.raises(ArchiveRefused, match="0124H"):
         connected(peer.url, folder=data).uncommitted(OBJECTS)
-    assert commitments.asked_seconds(TRANSACTION) is None
+    assert commitments.request_age(TRANSACTION) is None
 
 
 def test_a_report_of_something_else_is_told_so(peer: ScriptedPeer, data: Path) -> None:
@@ -171,7 +171,7 @@ def test_an_archive_without_the_service_is_refused(data: Path) -> None:
 def test_nobody_at_the_port_was_not_asked(data: Path, commitments: Commitments) -> None:
     with pytest.raises(ArchiveUnavailable, match="does not answer"):
         connected("dimse://PACS@127.0.0.1:1", folder=data).uncommitted(OBJECTS)
-    assert commitments.asked_seconds(TRANSACTION) is None
+    assert commitments.request_age(TRANSACTION) is None
 
 
 def test_without_a_place_for_answers_nothing_is_asked() -> None:
@@ -180,9 +180,9 @@ def test_without_a_place_for_answers_nothing_is_asked() -> None:
 
 
 def test_our_own_receiver_commits_itself_to_what_it_keeps(
-    start: Callable[..., Station], owed: Owed, data: Path, tmp_path: Path
+    start: Callable[..., Station], owed: PendingReports, data: Path, tmp_path: Path
 ) -> None:
-    station = start(owed=owed)
+    station = start(pending_reports=owed)
     archive = connected(f"dimse://ORCHESTRATOR@127.0.0.1:{station.port}", folder=data)
     files = write_instances(tmp_path / "files", 2)
     archive.store(files)

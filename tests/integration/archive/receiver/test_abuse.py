@@ -87,6 +87,32 @@ def associated(peer: socket.socket) -> socket.socket:
     return peer
 
 
+@pytest.mark.parametrize(
+    ("place", "sender", "title"),
+    [(10, "CT1 at 127.0.0.1", "called"), (26, "127.0.0.1", "calling")],
+)
+def test_the_log_names_who_sent_an_invalid_request(
+    station: Station, peer: socket.socket, caplog: pytest.LogCaptureFixture, place: int, sender: str, title: str
+) -> None:
+    request = bytearray(association_request())
+    request[place + 1] = 0
+    peer.sendall(request)
+    assert answer(peer) == ABORT
+    line = f"association from {sender} aborted: invalid request ({title} AE title has NUL bytes)"
+    wait_until(lambda: line in caplog.text)
+    assert is_alive(station)
+
+
+def test_the_log_names_who_violates_the_protocol(
+    station: Station, associated: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    associated.sendall(pdu(P_DATA, value(b"x", control=0)))
+    assert answer(associated) == ABORT
+    line = "association from CT1 at 127.0.0.1 aborted: data set arrived before its command set"
+    wait_until(lambda: line in caplog.text)
+    assert is_alive(station)
+
+
 def is_alive(station: Station) -> bool:
     return echoscu(station.port).returncode == 0
 

@@ -11,8 +11,8 @@ from pydicom import DataElement, Dataset, dcmread
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage, generate_uid
 from pynetdicom import AE, build_context, build_role, evt
 
-from orchestrator.archive import Commitments, Known, Owed
-from orchestrator.archive.commitment.transactions import Outcome, commitment_request
+from orchestrator.archive import Commitments, KnownSender, PendingReports
+from orchestrator.archive.commitment.transactions import CommitmentResult, commitment_request
 from orchestrator.archive.protocol.negotiation import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from orchestrator.domain.ports import ObjectReference
 from tests.data.objects import instance, write_instances
@@ -31,8 +31,8 @@ Start = Callable[..., Station]
 
 
 @pytest.fixture
-def promising(start: Start, owed: Owed) -> Station:
-    return start(owed=owed)
+def promising(start: Start, owed: PendingReports) -> Station:
+    return start(pending_reports=owed)
 
 
 def failures(report: Dataset) -> dict[str, int]:
@@ -121,7 +121,7 @@ def test_what_is_no_request_for_commitment_is_refused(
 
 
 def test_a_report_is_owed_before_its_request_is_answered_and_until_it_is_answered_itself(
-    promising: Station, owed: Owed, tmp_path: Path
+    promising: Station, owed: PendingReports, tmp_path: Path
 ) -> None:
     seen: list[list[str]] = []
     with associated(promising.port, []) as association:
@@ -150,8 +150,10 @@ def test_what_the_full_disk_does_not_keep_is_refused(
     assert reports == []
 
 
-def test_below_the_minimum_of_free_space_nothing_is_promised(start: Start, owed: Owed, reports: Reports) -> None:
-    station = start(owed=owed, minimum_free_mb=1 << 40)
+def test_below_the_minimum_of_free_space_nothing_is_promised(
+    start: Start, owed: PendingReports, reports: Reports
+) -> None:
+    station = start(pending_reports=owed, minimum_free_mb=1 << 40)
     with associated(station.port, reports) as association:
         assert ask(association, [(CTImageStorage, "1.4")]) == 0x0213
     assert reports == []
@@ -198,26 +200,28 @@ def test_an_archives_report_lies_where_its_question_waits(start: Start, commitme
     station = start(commitments=commitments)
     commitments.expect("1.2.3")
     assert report(station, "1.2.3", ["1.4.5"], syntax) == 0
-    assert commitments.outcome("1.2.3") == Outcome("1.2.3", frozenset({"1.4.5"}), {})
+    assert commitments.result("1.2.3") == CommitmentResult("1.2.3", frozenset({"1.4.5"}), {})
 
 
 def test_a_report_that_nobody_asked_for_is_refused_and_kept_nowhere(start: Start, commitments: Commitments) -> None:
     station = start(commitments=commitments)
     assert report(station, "1.2.3", ["1.4.5"]) == 0x0115
-    assert commitments.outcome("1.2.3") is None
+    assert commitments.result("1.2.3") is None
 
 
 def test_where_nobody_waits_for_reports_none_is_taken(station: Station) -> None:
     assert report(station, "1.2.3", ["1.4.5"]) == 0x0211
 
 
-def test_orthanc_is_told_what_lies_here_on_an_association_of_our_own(start: Start, owed: Owed, tmp_path: Path) -> None:
+def test_orthanc_is_told_what_lies_here_on_an_association_of_our_own(
+    start: Start, owed: PendingReports, tmp_path: Path
+) -> None:
     """Orthanc asks, releases at once, and waits for the report at its own port (PS3.4 J.3.3)."""
     port = free_port()
     ours = {"AET": "ORCHESTRATOR", "Host": "127.0.0.1", "Port": port}
     with orthanc(tmp_path / "orthanc", DicomAet="ORTHANC", DicomModalities={"ours": ours}) as archive:
-        known = Known(ae_title="ORTHANC", host="127.0.0.1", port=archive.dicom_port)
-        station = start(port=port, owed=owed, senders=[known])
+        known = KnownSender(ae_title="ORTHANC", host="127.0.0.1", port=archive.dicom_port)
+        station = start(port=port, pending_reports=owed, senders=[known])
         (image,) = write_instances(tmp_path / "sent", 1)
         storescu(port, [image])
         here = dcmread(image)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.archive import Credentials, Entity, Known
+from orchestrator.archive import Credentials, Entity, KnownSender
 from orchestrator.domain.errors import SettingsError
 from tests.data.objects import write_instances
 from tests.integration.archive.conftest import Station, wait_until
@@ -89,7 +89,7 @@ def test_a_certificate_of_another_authority_is_refused_by_name(
 ) -> None:
     stranger = Authority(tmp_path / "other", "Other Authority").issue("ct1")
     assert echoscu(secured.receiver.tls_port, *shown(stranger, authority)).returncode != 0
-    wait_until(lambda: "a TLS connection is refused: unable to get local issuer certificate" in caplog.text)
+    wait_until(lambda: "TLS connection from 127.0.0.1 refused: unable to get local issuer certificate" in caplog.text)
 
 
 def test_an_expired_certificate_is_refused_by_name(
@@ -97,14 +97,14 @@ def test_an_expired_certificate_is_refused_by_name(
 ) -> None:
     expired = authority.issue("old", expired=True)
     assert echoscu(secured.receiver.tls_port, *shown(expired, authority)).returncode != 0
-    wait_until(lambda: "a TLS connection is refused: certificate has expired" in caplog.text)
+    wait_until(lambda: "TLS connection from 127.0.0.1 refused: certificate has expired" in caplog.text)
 
 
 @pytest.mark.parametrize("binding", ["ct1", "CT1.radiology.example", "sha256:{fingerprint}"])
 def test_an_ae_title_is_bound_to_a_certificate(
     start: Start, credentials: Credentials, authority: Authority, ct1: Pair, binding: str
 ) -> None:
-    known = Known(ae_title="CT1", certificate=binding.format(fingerprint=ct1.fingerprint))
+    known = KnownSender(ae_title="CT1", certificate=binding.format(fingerprint=ct1.fingerprint))
     station = start(tls=credentials, tls_port=0, senders=[known])
     mine, other = shown(ct1, authority), shown(authority.issue("mr1"), authority)
     ways = [(station.receiver.tls_port, mine), (station.receiver.tls_port, other), (station.port, [])]
@@ -117,9 +117,9 @@ def test_an_ae_title_is_bound_to_a_certificate(
 def test_the_log_names_the_bound_title_and_no_certificate(
     start: Start, credentials: Credentials, caplog: pytest.LogCaptureFixture
 ) -> None:
-    station = start(tls=credentials, tls_port=0, senders=[Known(ae_title="CT1", certificate="secret.example")])
+    station = start(tls=credentials, tls_port=0, senders=[KnownSender(ae_title="CT1", certificate="secret.example")])
     echoscu(station.port, calling="CT1")
-    assert "an association of CT1 is rejected with CALLING_NOT_RECOGNIZED" in caplog.text
+    assert "association from CT1 at 127.0.0.1 rejected with CALLING_NOT_RECOGNIZED" in caplog.text
     assert "secret.example" not in caplog.text
 
 
@@ -133,7 +133,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart(
     assert subject(station, ct1, authority) == "first"
     copied(second, tmp_path / "live")
     assert subject(station, ct1, authority) == "second"
-    assert "is read anew" in caplog.text
+    assert "read its changed TLS certificate" in caplog.text
 
 
 def test_a_faulty_renewal_leaves_the_old_certificate_in_use(
@@ -145,7 +145,7 @@ def test_a_faulty_renewal_leaves_the_old_certificate_in_use(
     assert subject(station, ct1, authority) == "first"
     live.key.unlink()
     assert subject(station, ct1, authority) == "first"
-    assert "what was read before stays in use" in caplog.text
+    assert "receiver keeps its previous TLS certificates" in caplog.text
 
 
 def copied(pair: Pair, folder: Path) -> Pair:

@@ -67,11 +67,11 @@ def test_the_archive_it_came_from_is_known_after_a_restart(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"", "ends too early"),
+        (b"", "ends within"),
         (b"<html>" * 100, "no file meta information"),
-        (part10()[:200], "ends too early"),
-        (part10()[:140] + b"\xff\xff\xff\x7f" + part10()[144:], "has no end"),
-        (part10()[:144] + bytes(200), "no DICOM file"),
+        (part10()[:200], "ends within"),
+        (part10()[:140] + b"\xff\xff\xff\x7f" + part10()[144:], "is too long"),
+        (part10()[:144] + bytes(200), "not a DICOM file"),
     ],
     ids=["nothing", "a page", "half a header", "a header without an end", "zeros"],
 )

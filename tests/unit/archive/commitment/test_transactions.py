@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from orchestrator.archive.commitment.transactions import commitment_request, read_outcome, transaction_uid
+from orchestrator.archive.commitment.transactions import commitment_request, read_result, transaction_uid
 from orchestrator.archive.protocol.uid import is_uid
 from orchestrator.domain.errors import UnreadableFile
 from orchestrator.domain.ports import ObjectReference
@@ -40,18 +40,18 @@ def test_other_objects_and_other_archives_are_other_transactions() -> None:
 
 
 def test_a_report_says_what_is_kept_and_what_has_failed() -> None:
-    outcome = read_outcome(report(failed="1.4.1", FailureReason=0x0112))
+    outcome = read_result(report(failed="1.4.1", FailureReason=0x0112))
     assert (outcome.transaction_uid, outcome.committed) == ("2.25.7", {"1.4.0"})
     assert outcome.failed == {"1.4.1": 0x0112}
 
 
 def test_a_failure_without_a_reason_is_a_failure() -> None:
-    assert read_outcome(report(failed="1.4.1")).failed == {"1.4.1": 0x0110}
+    assert read_result(report(failed="1.4.1")).failed == {"1.4.1": 0x0110}
 
 
 @pytest.mark.parametrize("wrong", [{"transaction": "../../etc/passwd"}, {"failed": "Doe^Jane"}, {"transaction": ""}])
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
 def test_a_report_that_names_no_uids_is_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(UnreadableFile, match="report") as refused:
-        read_outcome(report(**wrong))
+        read_result(report(**wrong))
     assert "Doe" not in str(refused.value)

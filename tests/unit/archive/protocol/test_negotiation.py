@@ -11,6 +11,7 @@ from pynetdicom.pdu_primitives import (
 from orchestrator.archive.protocol.negotiation import (
     STORAGE_CLASSES,
     Context,
+    InvalidRequest,
     Proposal,
     Rejection,
     is_file_encoding,
@@ -63,16 +64,16 @@ def test_each_context_is_answered_by_itself() -> None:
     asked = proposal((CT, [ImplicitVRLittleEndian]), ("1.2.3.4", [ImplicitVRLittleEndian]), (CT, ["1.2.3.5"]))
     answer = asked.answer()
     accept = A_ASSOCIATE_AC()
-    accept.decode(answer.encoded)
+    accept.decode(answer.pdu)
     results = accept.to_primitive().presentation_context_definition_results_list
     assert [(context.context_id, context.result) for context in results] == [(1, 0), (3, 3), (5, 4)]
     assert set(answer.contexts) == {1}
-    assert answer.refused == {"1.2.3.4"}
+    assert answer.rejected_classes == {"1.2.3.4"}
 
 
 def test_we_announce_how_long_a_pdu_may_be() -> None:
     accept = A_ASSOCIATE_AC()
-    accept.decode(proposal((CT, [ImplicitVRLittleEndian])).answer().encoded)
+    accept.decode(proposal((CT, [ImplicitVRLittleEndian])).answer().pdu)
     assert accept.to_primitive().maximum_length_received == 128 * 1024
 
 
@@ -112,3 +113,10 @@ PRIVATE, COMING, WORKLIST = "1.2.840.113619.4.30", "1.2.840.10008.5.1.4.1.1.999.
 def test_unknown_classes_are_taken_where_the_settings_say_so(accept: list[str], taken: set[str]) -> None:
     takes = storage_classes(accept)
     assert {sop_class for sop_class in (CT, PRIVATE, COMING, WORKLIST) if takes(sop_class)} == taken
+
+
+def test_a_request_that_cannot_be_parsed_is_invalid() -> None:
+    content = proposal((CT, [ImplicitVRLittleEndian])).primitive
+    with pytest.raises(InvalidRequest, match="cannot be parsed") as invalid:
+        Proposal.decode(bytes(A_ASSOCIATE_RQ(content).encode())[:80])
+    assert invalid.value.calling == "CT1"

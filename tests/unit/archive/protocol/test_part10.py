@@ -59,7 +59,7 @@ def test_padding_is_no_part_of_a_uid(padding: str) -> None:
     ids=["absent", "empty", "no ASCII", "half", "half a long one", "half a length", "half a tag", "another group"],
 )
 def test_what_does_not_say_so_is_refused(elements: tuple[bytes, ...]) -> None:
-    with pytest.raises(UnreadableFile, match="no DICOM file"):
+    with pytest.raises(UnreadableFile, match="not a DICOM file"):
         describe_file([file(*elements)])
 
 

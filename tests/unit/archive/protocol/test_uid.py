@@ -1,6 +1,6 @@
 import pytest
 
-from orchestrator.archive.protocol.uid import is_uid, shown
+from orchestrator.archive.protocol.uid import is_uid, printable_uid
 
 
 @pytest.mark.parametrize("text", ["1", "1.2.840.10008.1.1", "1" * 64, "1.02.3"])
@@ -16,4 +16,4 @@ def test_anything_else_is_none(text: str) -> None:
 
 
 def test_what_is_no_uid_is_never_shown() -> None:
-    assert shown("Doe^Jane") == "(not a UID)"
+    assert printable_uid("Doe^Jane") == "(not a UID)"
