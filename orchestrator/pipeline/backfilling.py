@@ -119,7 +119,7 @@ class Backfilling:
             return False
         day = self._next_day(order)
         if day is not None:
-            self._list(order, day, past.archive)
+            self._search_day(order, day, past.archive)
         elif not counts[_S.FETCHED]:
             self._ledger.backfills.move(order.number, BackfillState.DONE)
         return day is not None
@@ -164,31 +164,33 @@ class Backfilling:
 
     def _next_day(self, order: BackfillRecord) -> date | None:
         """Return the next day to search, None where all were searched."""
-        listed = {day.day for day in self._ledger.backfills.days(order.number)}
+        searched_days = {day.day for day in self._ledger.backfills.days(order.number)}
         days = [order.first + timedelta(days=number) for number in range(order.days)]
-        return next((day for day in (reversed(days) if order.newest_first else days) if day not in listed), None)
+        return next((day for day in (reversed(days) if order.newest_first else days) if day not in searched_days), None)
 
-    def _list(self, order: BackfillRecord, day: date, archive: SearchedArchive) -> None:
+    def _search_day(self, order: BackfillRecord, day: date, archive: SearchedArchive) -> None:
         """Search one day in the archive, and record the series to fetch."""
         rule = self._rules().rule(order.rule)
-        found = {series.series_uid: series for series in _found(rule, day, archive)}
-        wanted = [series for series in found.values() if self._could_want(rule, order, series)]
-        known = self._known(order, [series.series_uid for series in wanted])
-        items = [self._item(order, series) for series in wanted if series.series_uid not in known]
-        listed = BackfillDay(
-            run=order.number, day=day, found=len(found), skipped=len(found) - len(items), listed_at=self._clock()
+        by_uid = {series.series_uid: series for series in _search(rule, day, archive)}
+        candidates = [series for series in by_uid.values() if self._may_match(rule, order, series)]
+        needless = self._without_need(order, [series.series_uid for series in candidates])
+        fetches = [self._fetch_record(order, series) for series in candidates if series.series_uid not in needless]
+        count = len(by_uid)
+        record = BackfillDay(
+            run=order.number, day=day, found=count, skipped=count - len(fetches), listed_at=self._clock()
         )
-        self._ledger.backfills.put_day(listed, items)
+        self._ledger.backfills.put_day(record, fetches)
 
-    def _could_want(self, rule: Rule, order: BackfillRecord, series: FoundSeries) -> bool:
+    def _may_match(self, rule: Rule, order: BackfillRecord, series: FoundSeries) -> bool:
         return may_match((rule,), {**series.headers, "Source": (order.archive,)})
 
-    def _known(self, order: BackfillRecord, uids: Collection[str]) -> frozenset[str]:
+    def _without_need(self, order: BackfillRecord, uids: Collection[str]) -> frozenset[str]:
         """Return those series that the host wrote, that the rule was applied to, or that another day found."""
-        listed = frozenset(self._ledger.fetches.find(order.archive, uids, order.number))
-        return self._ledger.objects.known_series(uids) | self._ledger.backfills.ruled_series(order.rule, uids) | listed
+        other_days = frozenset(self._ledger.fetches.find(order.archive, uids, order.number))
+        earlier = self._ledger.backfills.ruled_series(order.rule, uids)
+        return self._ledger.objects.known_series(uids) | earlier | other_days
 
-    def _item(self, order: BackfillRecord, series: FoundSeries) -> FetchRecord:
+    def _fetch_record(self, order: BackfillRecord, series: FoundSeries) -> FetchRecord:
         now = self._clock()
         return FetchRecord(
             archive=order.archive,
@@ -203,10 +205,10 @@ class Backfilling:
 
     def _settle(self, order: BackfillRecord) -> None:
         """Record the end of fetches whose series are finished."""
-        flying = self._ledger.fetches.search(order.archive, order.number, _S.FETCHED, limit=self._in_flight)
-        ended = [replace(fetch, state=state) for fetch in flying if (state := self._end(fetch)) is not None]
-        if ended:
-            self._ledger.fetches.put(ended)
+        in_flight = self._ledger.fetches.search(order.archive, order.number, _S.FETCHED, limit=self._in_flight)
+        records = [replace(fetch, state=state) for fetch in in_flight if (state := self._end(fetch)) is not None]
+        if records:
+            self._ledger.fetches.put(records)
 
     def _end(self, fetch: FetchRecord) -> FetchState | None:
         """Return how the fetch ended, None while it has not."""
@@ -231,7 +233,7 @@ class Backfilling:
         return fetch.begun_at is not None and self._clock() > fetch.begun_at + NOTHING_CAME
 
 
-def _found(rule: Rule, day: date, archive: Searchable) -> Iterator[FoundSeries]:
+def _search(rule: Rule, day: date, archive: Searchable) -> Iterator[FoundSeries]:
     """Yield the series of one day that the rule may match; also others, and some twice."""
     for query in to_query(rule):
         yield from archive.find({**query, "StudyDate": day.isoformat().replace("-", "")})

@@ -96,10 +96,10 @@ class Intake:
 
     def recover(self, files: Iterable[SpooledFile]) -> int:
         """Add those files of a scan that neither the ledger nor this process knows; return how many."""
-        scanned: dict[str, list[SpooledFile]] = defaultdict(list)
+        by_series: dict[str, list[SpooledFile]] = defaultdict(list)
         for file in files:
-            scanned[file.series_uid].append(file)
-        return sum(self._add_unknown(some) for uid, some in scanned.items() if not self._is_settled(uid, some))
+            by_series[file.series_uid].append(file)
+        return sum(self._add_unknown(some) for uid, some in by_series.items() if not self._is_settled(uid, some))
 
     def advance(self) -> None:
         """Take the steps that are due now.
@@ -161,17 +161,17 @@ class Intake:
 
         newest: how the newest file of the series came, if known; the order of files found in the spool is not known.
         """
-        added = 0
+        count = 0
         for file in sorted(files, key=lambda file: file.path):
             series = self._pending.get(file.series_uid)
             if series is not None and file.path in series.paths:
                 continue
-            added += 1
+            count += 1
             try:
                 self._add_file(self._spool.arrival(file), newest)
             except UnreadableFile as fault:
                 self._record_unreadable(file.path, fault)
-        return added
+        return count
 
     def _incomplete(self, series_uids: Collection[str]) -> set[str]:
         """Return the series of which their archive is known to hold more: half a fetch is no series.
@@ -188,12 +188,12 @@ class Intake:
     def _try_step(self, series: PendingSeries, due: Due) -> bool:
         """Return whether the step was taken; a series whose step fails is tried again later and stops no other."""
         try:
-            taken = self._take_step(series, due)
+            done = self._take_step(series, due)
         except Exception as error:  # noqa: BLE001  # a plugin that raises, a full disk, a fault of the host
             self._postpone(series, error)
             return False
         series.retry_at = 0.0
-        return taken
+        return done
 
     def _postpone(self, series: PendingSeries, error: Exception) -> None:
         uid, reason = series.series_uid, describe(error)

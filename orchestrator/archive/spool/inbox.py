@@ -40,8 +40,8 @@ class SpoolInbox:
 
         Raises UnreadableFile, StorageFull, OSError.
         """
-        described = describe_file(pieces)
-        return self.dataset(described.sop_class, described.sop_uid, described.transfer_syntax, described.dataset)
+        header = describe_file(pieces)
+        return self.dataset(header.sop_class, header.sop_uid, header.transfer_syntax, header.dataset)
 
     def dataset(self, sop_class: str, sop_uid: str, transfer_syntax: str, pieces: Iterable[bytes | memoryview]) -> str:
         """Write one encoded data set without preamble and file meta information, as C-STORE sends it.
@@ -71,8 +71,8 @@ class SpoolInbox:
         Raises OSError.
         """
         with self._lock:
-            unsettled, self._unsettled = self._unsettled, []
-        arrivals = self._spool.file_all(unsettled)
+            batch, self._unsettled = self._unsettled, []
+        arrivals = self._spool.file_all(batch)
         self._record_source([arrival.path for arrival in arrivals if arrival.duplicate])
         for arrival in arrivals:
             self._notify(arrival)

@@ -20,9 +20,9 @@ class SpoolScan:
 
     def scan(self) -> None:
         """List the series that a file came to since a minute before the last scan; the first scan lists all."""
-        started = time.time()
+        start = time.time()
         self._scans.put(list(self._spool.scan(changed_after=self._last_scan - SCAN_SECONDS)))
-        self._last_scan = started
+        self._last_scan = start
 
     def files(self) -> list[SpooledFile]:
         """Return the files of the oldest scan that was not returned yet; nothing where there is none."""
