@@ -19,7 +19,7 @@ REACHED = {
     "test_a_cancelled_job_leaves_the_worklist_and_is_delivered_once_when_retried",
     JobState.PARKED: "service/test_archives.py::"
     "test_a_refused_result_is_parked_holds_up_no_other_destination_and_goes_by_retry",
-    JobState.HELD: "service/test_archives.py::test_a_held_series_runs_when_a_person_releases_it",
+    JobState.HELD: "service/test_folder_archive.py::test_a_held_series_runs_when_a_person_releases_it",
 }
 
 

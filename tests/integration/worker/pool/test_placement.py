@@ -5,11 +5,7 @@ What a GPU itself would do is done by the plugins: they raise what onnxruntime a
 
 from __future__ import annotations
 
-import re
 import textwrap
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -20,93 +16,12 @@ from orchestrator.domain.errors import (
     DeviceUnavailable,
     ModelRaised,
     UnknownRecord,
-    WorkerCrashed,
     WorkerOutOfMemory,
 )
-from orchestrator.domain.ports import Prediction
 from orchestrator.domain.volume import Volume
 from orchestrator.worker import Device, Workers, discover
 from tests.integration.worker.child.networks import SAME, write_model
-from tests.integration.worker.conftest import HEAD
-
-GPU, CPU = Device("cuda:0", 6000), Device("cpu", 9000)
-BOTH = (GPU, CPU)
-ON_CPU = "ran on cpu after cuda:0 was out of memory"
-
-MODEL = """
-class {kind}:
-    name, version = "{name}", "1"
-    resources = Resources(device="{device}", memory_mb={memory_mb})
-
-    def load(self, weights, device):
-        self.given = device
-        {load}
-
-    def predict(self, volume):
-        {predict}
-        told = {{"given": self.given, "pid": str(os.getpid()), "gpus": os.environ["CUDA_VISIBLE_DEVICES"]}}
-        return Result(notes=told)
-"""
-TORCH = "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 15.77 GiB."
-ONNX = "AllocateRawInternal Failed to allocate memory for requested buffer of size 8589934592"
-
-
-def model(name: str, device: str, *, load: str = "pass", predict: str = "pass", memory_mb: int = 4096) -> str:
-    """Return the source of a model."""
-    return MODEL.format(kind=name.title(), name=name, device=device, memory_mb=memory_mb, load=load, predict=predict)
-
-
-def on_gpu(what: str) -> str:
-    """Return a statement that runs only where the model was given a GPU."""
-    return f"if self.given.startswith('cuda'): {what}"
-
-
-class Host:
-    """Workers with some models of one plugin, on some devices."""
-
-    def __init__(self, folder: Path, devices: tuple[Device, ...] | None, *models: str) -> None:
-        kinds = [line[6:-1] for source in models for line in source.splitlines() if re.fullmatch(r"class \w+:", line)]
-        registered = "".join(f"\n    register({kind}())" for kind in kinds)
-        plugins = folder / "plugins"
-        plugins.mkdir(parents=True)
-        (plugins / "subject.py").write_text(
-            HEAD + "".join(models) + f"\n@hookimpl\ndef register_models(register):{registered}\n"
-        )
-        self.folder = folder
-        self.workers = Workers(
-            discover([], [plugins], entry_points=False), sandbox="required", weights=folder / "w", devices=devices
-        )
-        assert [listing.error for listing in self.workers.listing()] == [""]
-
-    def predict(self, name: str, request: int = 0) -> Prediction:
-        """Return what the model says about nothing in particular."""
-        return predicted(self.workers, name, self.folder / f"{name}-{request}")
-
-    def pid(self, name: str) -> str:
-        """Return the process that the model runs in now."""
-        return self.predict(name).notes["pid"]
-
-
-def predicted(workers: Workers, name: str, folder: Path) -> Prediction:
-    array = workers.allocate(folder, (2, 3, 4), np.int16)
-    return workers.predict(name, Volume(array, np.eye(4)), folder)
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Callable[..., Host]]:
-    """Give a function that starts a Host and closes it after the test."""
-    started: list[Host] = []
-
-    def start(devices: tuple[Device, ...], *models: str) -> Host:
-        started.append(Host(tmp_path / f"host-{len(started)}", devices, *models))
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.workers.close()
-
-
-Start = Callable[..., Host]
+from tests.integration.worker.pool.conftest import BOTH, CPU, ON_CPU, ONNX, TORCH, Host, Start, model, on_gpu, predicted
 
 
 @pytest.mark.parametrize(
@@ -260,104 +175,6 @@ def test_a_network_without_a_provider_for_the_gpu_reports_the_cpu(tmp_path: Path
         workers.close()
     assert (prediction.device, prediction.notes["provider"]) == ("cpu", "CPUExecutionProvider")
     assert prediction.notes["fallback"] == "ran on cpu because its runtime cannot use cuda:0"
-
-
-def test_the_least_recently_used_model_makes_room(host: Start) -> None:
-    started = host((CPU,), *(model(name, "cpu") for name in ("one", "two", "three")))
-    one, two = started.pid("one"), started.pid("two")
-    assert started.pid("one") == one
-    started.pid("three")
-    assert started.pid("one") == one
-    assert started.pid("two") != two
-
-
-def test_models_that_fit_stay_warm_together(host: Start) -> None:
-    started = host((CPU,), *(model(name, "cpu", memory_mb=3000) for name in ("one", "two", "three")))
-    pids = [started.pid(name) for name in ("one", "two", "three")]
-    assert [started.pid(name) for name in ("one", "two", "three")] == pids
-
-
-SLEEPS = "start = time.time(); time.sleep(0.4); self.given = f'{start} {time.time()}'"
-
-
-def test_a_model_waits_rather_than_taking_more_than_there_is(host: Start) -> None:
-    started = host((Device("cpu", 5000),), *(model(name, "cpu", predict=SLEEPS) for name in ("one", "two")))
-    with ThreadPoolExecutor(2) as pool:
-        notes = [done.notes["given"].split() for done in pool.map(started.predict, ("one", "two"))]
-    (_, first_end), (second_start, _) = sorted((float(start), float(end)) for start, end in notes)
-    assert first_end <= second_start
-
-
-def test_a_model_that_may_take_more_than_the_machine_has_runs_alone_on_its_cpu(host: Start) -> None:
-    models = model("large", "cpu", memory_mb=50_000), model("small", "cpu", memory_mb=128)
-    started = host((Device("cpu", 5000),), *models)
-    large = started.pid("large")
-    started.pid("small")
-    assert started.pid("large") != large
-
-
-def test_what_a_model_was_seen_to_hold_counts(host: Start) -> None:
-    """Shared memory is not private memory, which is what the limit of a process bounds."""
-    hold = "import mmap; self.held = mmap.mmap(-1, 250 << 20); np.frombuffer(self.held, np.uint8)[:] = 1"
-    greedy, other = model("greedy", "cpu", load=hold, memory_mb=200), model("other", "cpu", memory_mb=128)
-    started = host((Device("cpu", 400),), greedy, other)
-    pid = started.pid("greedy")
-    started.workers.warm("other")
-    assert started.pid("greedy") != pid
-
-
-def test_what_nvidia_smi_says_of_a_process_counts(host: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started = host(BOTH, *(model(name, "cuda", memory_mb=2000) for name in ("one", "two")))
-    one = started.pid("one")
-    smi = tmp_path / "nvidia-smi"
-    smi.write_text(f"#!/bin/sh\necho '{one}, 5000'\n")
-    smi.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    started.pid("two")
-    assert started.pid("one") != one
-
-
-def test_a_model_that_died_gives_its_memory_back(host: Start) -> None:
-    started = host((Device("cpu", 5000),), model("dies", "cpu", predict="os.abort()"), model("other", "cpu"))
-    with pytest.raises(WorkerCrashed):
-        started.predict("dies")
-    assert started.predict("other").device == "cpu"
-
-
-def test_a_model_that_rests_gives_its_memory_back(host: Start) -> None:
-    started = host((CPU,), *(model(name, "cpu") for name in ("one", "two", "three")))
-    two = [started.pid(name) for name in ("one", "two")][1]
-    started.workers.rest("one")
-    started.pid("three")
-    assert started.pid("two") == two
-
-
-def test_many_threads_and_little_memory_end_well(host: Start) -> None:
-    names = ("one", "two", "three", "four")
-    never = on_gpu(f"raise RuntimeError({TORCH!r})")
-    sources = [model(name, "any", memory_mb=700, predict=never if name == "one" else "pass") for name in names]
-    started = host((Device("cuda:0", 1500), Device("cpu", 1000)), *sources)
-    with ThreadPoolExecutor(8) as pool:
-        jobs = [(name, request) for request in range(3) for name in names]
-        ran_on = dict(zip(jobs, pool.map(lambda job: started.predict(*job).device, jobs), strict=True))
-    assert {device for (name, _), device in ran_on.items() if name == "one"} == {"cpu"}
-    assert {device for (name, _), device in ran_on.items() if name != "one"} == {"cuda:0"}
-
-
-def test_closing_sends_away_who_waits_for_a_device(host: Start) -> None:
-    running = model("running", "cpu", predict="print('at work', flush=True); time.sleep(600)")
-    started = host((Device("cpu", 5000),), running, model("waiting", "cpu"))
-    with ThreadPoolExecutor(2) as pool:
-        started.workers.warm("running")
-        first = pool.submit(started.predict, "running")
-        while "at work" not in started.workers.output("running"):
-            time.sleep(0.02)
-        second = pool.submit(started.predict, "waiting")
-        time.sleep(0.2)
-        started.workers.close()
-        wait([first, second], timeout=120)
-    assert "the host ended the process of" in str(first.exception())
-    assert "the host ended before waiting could run" in str(second.exception())
 
 
 def test_devices_of_an_unknown_model_are_not_asked_for(host: Start) -> None:
