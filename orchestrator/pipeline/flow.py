@@ -45,7 +45,7 @@ from orchestrator.domain.series import Instance, Series
 from orchestrator.domain.volume import Volume
 from orchestrator.engine import describe, frames, step
 from orchestrator.ledger import Ledger, StoredInstance
-from orchestrator.pipeline.destination import Destination, write_options_of
+from orchestrator.pipeline.delivery.destination import Destination, write_options_of
 from orchestrator.pipeline.folders import Folders
 from orchestrator.pipeline.queueing import unused_key
 

@@ -36,7 +36,7 @@ from orchestrator.domain.records import ObjectKind, ObjectRecord
 from orchestrator.domain.review import ReviewState, why_no_verdict
 from orchestrator.domain.series import Instance
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.destination import Destination
+from orchestrator.pipeline.delivery.destination import Destination
 from orchestrator.pipeline.review import (
     ReviewChanged,
     ReviewedResult,

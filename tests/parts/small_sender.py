@@ -19,9 +19,9 @@ from types import SimpleNamespace
 from orchestrator.archive import FolderArchive
 from orchestrator.engine import role_lock
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.delivery import Delivery
-from orchestrator.pipeline.destination import Destination
-from orchestrator.pipeline.dispatch import Dispatcher
+from orchestrator.pipeline.delivery.attempt import Delivery
+from orchestrator.pipeline.delivery.destination import Destination
+from orchestrator.pipeline.delivery.dispatch import Dispatcher
 from orchestrator.pipeline.folders import Folders
 
 

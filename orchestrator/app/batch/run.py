@@ -19,7 +19,7 @@ from orchestrator.domain.errors import PluginError, UnreadableFile, UserError
 from orchestrator.domain.job import ENDED, JobState
 from orchestrator.domain.series import Instance
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.destination import Destination
+from orchestrator.pipeline.delivery.destination import Destination
 
 STATE_FOLDER = ".orchestrator"
 REASON = "the folder is a closed set"

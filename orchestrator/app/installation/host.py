@@ -21,9 +21,9 @@ from orchestrator.domain.ports import Archive, Committing
 from orchestrator.engine import Engine, Flow, ProcessLock, Queue, role_lock
 from orchestrator.hooks import HostPlugins
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.delivery import Delivery
-from orchestrator.pipeline.destination import Destination
-from orchestrator.pipeline.dispatch import Dispatcher
+from orchestrator.pipeline.delivery.attempt import Delivery
+from orchestrator.pipeline.delivery.destination import Destination
+from orchestrator.pipeline.delivery.dispatch import Dispatcher
 from orchestrator.pipeline.flow import Inference
 from orchestrator.pipeline.folders import Folders
 from orchestrator.pipeline.queueing import INFER, MODEL_QUEUE

@@ -23,7 +23,7 @@ from orchestrator.domain.job import JobState
 from orchestrator.domain.records import ARRIVED, DeliveryRecord, DeliveryState, Note
 from orchestrator.domain.review import ReviewState
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.withdrawal import Withdrawal
+from orchestrator.pipeline.delivery.withdrawal import Withdrawal
 from tests.data.records import NOON, SERIES, add_jobs, job_record, key_of, verdict
 
 _numbers = itertools.count()

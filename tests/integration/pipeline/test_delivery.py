@@ -23,8 +23,8 @@ from orchestrator.domain.records import DeliveryRecord, DeliveryState, SeriesSta
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.series import StudyIdentity
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.destination import Destination
-from orchestrator.pipeline.schedule import MOST_FAILURES
+from orchestrator.pipeline.delivery.destination import Destination
+from orchestrator.pipeline.delivery.schedule import MOST_FAILURES
 from tests.data.records import NOON, SERIES, add_jobs, job_record, key_of, object_record
 from tests.parts.archive.post import SECOND, Post
 

@@ -17,8 +17,8 @@ import pytest
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import DeliveryRecord, DeliveryState
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.delivery import INTERRUPTED, KILLS_PROCESS, NO_OUTCOME, RESTARTS
-from orchestrator.pipeline.destination import Destination
+from orchestrator.pipeline.delivery.attempt import INTERRUPTED, KILLS_PROCESS, NO_OUTCOME, RESTARTS
+from orchestrator.pipeline.delivery.destination import Destination
 from tests.data.records import key_of
 from tests.data.series import ct_series
 from tests.integration.pipeline.test_delivery import PacsPost

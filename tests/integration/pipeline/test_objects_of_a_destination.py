@@ -19,7 +19,7 @@ from orchestrator.domain.job import JobState, Priority
 from orchestrator.domain.records import DeliveryState, ObjectKind
 from orchestrator.domain.result import Result
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.destination import Destination
+from orchestrator.pipeline.delivery.destination import Destination
 from tests.data.records import key_of
 from tests.data.series import ct_series
 from tests.parts.archive.dicom_peer import connected, peer_that

@@ -22,7 +22,7 @@ from orchestrator.dicom import Syntax, WriteOptions
 from orchestrator.dicom.seg.segmentation import LABEL_MAP_STORAGE
 from orchestrator.domain.job import JobState, Priority
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.destination import Destination
+from orchestrator.pipeline.delivery.destination import Destination
 from tests.data.faults import change
 from tests.data.records import key_of
 from tests.data.series import ct_series

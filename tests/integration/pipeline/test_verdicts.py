@@ -25,7 +25,7 @@ from orchestrator.domain.records import JobRecord, ObjectKind, ReviewRecord
 from orchestrator.domain.review import ReviewState
 from orchestrator.domain.series import StudyIdentity
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.destination import Destination
+from orchestrator.pipeline.delivery.destination import Destination
 from orchestrator.pipeline.verdicts import IGNORED, LATE, NO_AGREEMENT, TrustedSources, Verdicts
 from tests.data.records import NOON, series_record
 from tests.data.series import ct_series

@@ -24,7 +24,7 @@ from orchestrator.domain.records import DeliveryState, JobRecord, ObjectKind, Re
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import ReviewState
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.destination import Destination
+from orchestrator.pipeline.delivery.destination import Destination
 from tests.data.faults import change
 from tests.data.records import key_of
 from tests.data.series import ct_series

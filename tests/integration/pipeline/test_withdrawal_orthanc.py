@@ -11,7 +11,7 @@ import pytest
 from orchestrator.archive import connect
 from orchestrator.domain.records import DeliveryState, RetractionRecord
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.destination import Destination
+from orchestrator.pipeline.delivery.destination import Destination
 from tests.data.series import ct_series
 from tests.parts.archive.dcmtk import free_port
 from tests.parts.archive.orthanc import Orthanc, orthanc

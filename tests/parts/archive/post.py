@@ -13,8 +13,8 @@ from orchestrator.domain.job import JobState, Priority
 from orchestrator.domain.records import SeriesState
 from orchestrator.domain.result import Result
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.delivery import Delivery
-from orchestrator.pipeline.destination import Destination
+from orchestrator.pipeline.delivery.attempt import Delivery
+from orchestrator.pipeline.delivery.destination import Destination
 from orchestrator.pipeline.folders import Folders
 from tests.data.records import NOON, add_jobs, job_record, key_of, series_record
 from tests.parts.dicom.written import one_segment, write_result

@@ -14,7 +14,7 @@ from orchestrator.dicom import Syntax, WriteOptions
 from orchestrator.domain.errors import SettingsError
 from orchestrator.domain.hours import Hours
 from orchestrator.hooks import HostPlugins
-from orchestrator.pipeline.destination import Destination
+from orchestrator.pipeline.delivery.destination import Destination
 
 
 def destination(folder: Path, **values: Any) -> Destination:

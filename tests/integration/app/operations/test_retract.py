@@ -27,7 +27,7 @@ from orchestrator.domain.records import RetractionRecord
 from orchestrator.domain.review import ReviewState
 from orchestrator.domain.series import StudyIdentity
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.destination import Destination
+from orchestrator.pipeline.delivery.destination import Destination
 from tests.data.records import add_jobs, job_record, key_of
 from tests.data.series import ct_series
 from tests.parts.archive.post import Post

@@ -26,7 +26,7 @@ from orchestrator.domain.records import (
 from orchestrator.domain.review import ReviewState
 from orchestrator.domain.series import Headers, StudyIdentity
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.destination import Destination, reference
+from orchestrator.pipeline.delivery.destination import Destination, reference
 from orchestrator.pipeline.folders import Folders
 
 _STATES = {Note.SUPERSEDED: ReviewState.SUPERSEDED, Note.RETRACTED: ReviewState.RETRACTED}

@@ -16,7 +16,7 @@ from orchestrator.domain.job import Priority
 from orchestrator.domain.records import DeliveryRecord, DestinationRecord, Note
 from orchestrator.domain.result import Urgency
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.destination import Destination
+from orchestrator.pipeline.delivery.destination import Destination
 
 MOST_FAILURES = 3
 """Consecutive attempts without an answer after which a destination counts as unreachable."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 
 from orchestrator.engine import ProcessLock, describe, frames
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.delivery import Delivery
+from orchestrator.pipeline.delivery.attempt import Delivery
 from orchestrator.pipeline.fetching import Clock, utc_now
 
 log = logging.getLogger(__name__)

@@ -37,11 +37,11 @@ from orchestrator.domain.records import ARRIVED, SETTLED, DeliveryRecord, Delive
 from orchestrator.domain.series import StudyIdentity
 from orchestrator.engine import describe, frames
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.destination import Destination, reference
+from orchestrator.pipeline.delivery.destination import Destination, reference
+from orchestrator.pipeline.delivery.schedule import DeliverySchedule
+from orchestrator.pipeline.delivery.withdrawal import Withdrawal
 from orchestrator.pipeline.fetching import Clock, utc_now
 from orchestrator.pipeline.folders import Folders
-from orchestrator.pipeline.schedule import DeliverySchedule
-from orchestrator.pipeline.withdrawal import Withdrawal
 
 log = logging.getLogger(__name__)
 
