@@ -1,1 +1,1 @@
-"""What people order: retry, cancel, judge, retract, backfill, replay, explain."""
+"""What a person asks for: verdicts, retry, cancel, retract, backfill, replay, explain. No pages, no printing."""

@@ -7,6 +7,7 @@ import html
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from orchestrator.domain.reading import ReadingPolicy, SecondReader
 from orchestrator.domain.records import ObjectKind, ReviewRecord
 from orchestrator.domain.review import ReviewState
 from orchestrator.ledger import Ledger
+from orchestrator.pipeline.review import reviewed_result
 from orchestrator.pipeline.verdicts import TrustedSources, Verdicts
 from orchestrator.web import create_app
 from tests.data.reading_room import Drawings
@@ -291,6 +293,26 @@ def test_a_person_confirms_a_correction_that_names_nobody(case: Case) -> None:
     )
     assert by_page(case, {"state": C}) == ""
     assert [(review.state, review.by) for review in case.reviews[1:]] == [(C, ""), (C, "Ben Yilmaz")]
+
+
+STATES: dict[str, Callable[[Case], object]] = {
+    "pending": lambda _: None,
+    **{state.value: partial(Case.review, state=state, reason="wrong") for state in (A, R, C, ReviewState.RETRACTED)},
+    "second-reader": second_reading,
+    "disagreed": disagreement,
+    "superseded": moved(JobState.SUPERSEDED),
+    "cancelled": moved(JobState.FAILED),
+}
+
+
+@pytest.mark.parametrize("verdict", [A, R, C])
+@pytest.mark.parametrize("state", STATES)
+def test_the_page_offers_the_verdicts_that_are_taken(case: Case, state: str, verdict: ReviewState) -> None:
+    STATES[state](case)
+    offered = reviewed_result(case.ledger, KEY).verdicts
+    values = {VOLUME: "9"} if verdict is C else {}
+    refusal = by_page(case, {"state": verdict, "values": values, "comment": "seen on the old CT"})
+    assert (refusal == "") is (verdict in offered)
 
 
 @pytest.mark.parametrize("door", TYPED)
