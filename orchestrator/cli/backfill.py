@@ -129,7 +129,7 @@ def _move(number: int, state: BackfillState, by: str, settings: Path | None) -> 
 
 
 def _follow(look: Callable[[], BackfillStatus]) -> None:
-    """Draw a bar until the backfill ends or waits for a person."""
+    """Show a progress bar until the backfill ends or is paused."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     bars = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[outlook]}"))
@@ -156,10 +156,10 @@ def _outlook(item: BackfillStatus) -> str:
         return f"{item.order.state}: {item.fetched} series fetched"
     now = datetime.now().astimezone()
     if item.order.hours is not None and item.order.hours.opening(now) > now:
-        return f"waits for its hours, {item.order.hours}"
+        return f"waiting for its hours, {item.order.hours}"
     if item.order.error:
-        return f"waits: {item.order.error}"
-    left = f"{item.fetched} series fetched, about {item.remaining} to go"
+        return f"waiting: {item.order.error}"
+    progress = f"{item.fetched} series fetched, about {item.remaining} left"
     if item.seconds_left is None:
-        return left
-    return f"{left}, {timedelta(seconds=round(item.seconds_left))} at the pace of the last hour"
+        return progress
+    return f"{progress}, {timedelta(seconds=round(item.seconds_left))} at the pace of the last hour"

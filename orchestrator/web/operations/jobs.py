@@ -1,4 +1,4 @@
-"""Jobs: every one with its state and reason, and the orders to retry or cancel it."""
+"""The pages of jobs: their states and reasons, and buttons to retry or cancel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHOWN: Final = 200
 def jobs(
     site: SiteOf, state: JobState | None = None, model: Annotated[str, Query(max_length=128)] = ""
 ) -> HTMLResponse:
-    """Return the newest jobs, of one state or model where asked for."""
+    """Return the newest jobs, all or those of one state or model."""
     sequence = site.ledger.events.last_sequence()
     found = site.ledger.jobs.search(states=(state,) if state else (), model=model or None, limit=SHOWN)
     counts, waiting = site.ledger.jobs.count(), site.ledger.destinations.count_waiting()
@@ -44,7 +44,7 @@ def jobs(
 
 @router.get("/jobs/{key}", dependencies=[needs(Permission.SEE)])
 def job(site: SiteOf, request: Request, key: Key) -> HTMLResponse:
-    """Return one job with everything that happened to it."""
+    """Return the page of one job with its deliveries and events."""
     sequence = site.ledger.events.last_sequence()
     found = site.ledger.jobs.get(key)
     review, notes = site.ledger.reviews.newest(found.key), site.ledger.withdrawals.notes(found.key)
@@ -64,20 +64,20 @@ def job(site: SiteOf, request: Request, key: Key) -> HTMLResponse:
 
 @router.post("/jobs/{key}/retry", dependencies=[needs(Permission.OPERATE)])
 def retry(site: SiteOf, key: Key, by: Annotated[Name, Form()]) -> Response:
-    """Have the job run again and return to it; 409 where its state forbids that."""
-    return _order(site, key, by, site.retry)
+    """Retry the job and return to its page; 409 where its state forbids that."""
+    return _change(site, key, by, site.retry)
 
 
 @router.post("/jobs/{key}/cancel", dependencies=[needs(Permission.OPERATE)])
 def cancel(site: SiteOf, key: Key, by: Annotated[Name, Form()]) -> Response:
-    """Have the job stopped and return to it; 409 where its state forbids that."""
-    return _order(site, key, by, site.cancel)
+    """Cancel the job and return to its page; 409 where its state forbids that."""
+    return _change(site, key, by, site.cancel)
 
 
-def _order(site: Site, key: str, by: str, order: Order) -> Response:
+def _change(site: Site, key: str, by: str, change: Order) -> Response:
     job_key = site.ledger.jobs.get(key).key
     try:
-        order(job_key, by)
-    except UserError as refused:
-        raise HTTPException(409, f"{refused}. Nothing was changed.") from refused
+        change(job_key, by)
+    except UserError as refusal:
+        raise HTTPException(409, f"{refusal}. Nothing was changed.") from refusal
     return RedirectResponse(f"/jobs/{job_key}", 303)
