@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from types import SimpleNamespace
+from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -24,6 +24,7 @@ from orchestrator.domain.records import ARRIVED, DeliveryRecord, DeliveryState, 
 from orchestrator.domain.review import ReviewState
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.delivery.withdrawal import Withdrawal
+from orchestrator.pipeline.folders import Folders
 from tests.data.records import NOON, SERIES, add_jobs, job_record, key_of, verdict
 
 _numbers = itertools.count()
@@ -37,7 +38,7 @@ class WithdrawalLaws(RuleBasedStateMachine):
     def __init__(self, ledger: Ledger) -> None:
         super().__init__()
         self.ledger = ledger
-        self.withdrawal = Withdrawal(SimpleNamespace(ledger=ledger))  # type: ignore[arg-type]
+        self.withdrawal = Withdrawal(ledger, Folders(Path("scratch"), Path("outbox")))  # writes no note
         self.series = f"{SERIES}.{next(_numbers)}"
         self.names: list[str] = []
         self.steps = 0
