@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.app.installation import ledger as ledgers
+from orchestrator.app.installation.ledger import open_ledger
 from orchestrator.app.installation.settings import settings_of
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, table
 from orchestrator.database import database_faults
@@ -90,7 +90,7 @@ def show(
     """Show the progress of one backfill, and the time that is left."""
     from orchestrator.app.operations import backfill
 
-    with ledgers.opened(settings) as ledger:
+    with open_ledger(settings) as ledger:
         item = backfill.find_status(ledger, number)
         if json:
             as_json(item)

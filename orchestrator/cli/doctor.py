@@ -1,4 +1,4 @@
-"""``orchestrator doctor``: look at everything and say what to change."""
+"""``orchestrator doctor``: checks the installation or an archive and says what to change."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ MARKS = {
 
 
 def command(
-    archive: Annotated[str | None, typer.Option(help="Try out this archive or destination of the settings.")] = None,
+    archive: Annotated[str | None, typer.Option(help="Test this archive or destination of the settings.")] = None,
     store: Annotated[
-        bool, typer.Option("--store", help="With --archive: send a synthetic patient's study there and read it back.")
+        bool, typer.Option("--store", help="With --archive: send a synthetic patient's study and read it back.")
     ] = False,
     settings: SettingsFile = None,
     json: JsonFlag = False,
 ) -> None:
-    """Check disk, ledger, rules, cage, models, receiver and archives, and say what to do."""
+    """Check disk, ledger, rules, worker cage, models, receiver and archives, and say what to change."""
     checks = []
-    for check in _examined(archive, settings_of(settings), store):
+    for check in _examine(archive, settings_of(settings), store):
         checks.append(check)
         if not json:
             _print(check)
@@ -41,11 +41,11 @@ def command(
     raise typer.Exit(1 if any(check.health is Health.BAD for check in checks) else 0)
 
 
-def _examined(archive: str | None, settings: Settings, store: bool) -> Iterator[Check]:
+def _examine(archive: str | None, settings: Settings, store: bool) -> Iterator[Check]:
     if archive is not None:
         return examine_archive(archive, settings, store=store)
     if store:
-        raise UserError("--store goes with --archive NAME")
+        raise UserError("--store needs --archive NAME")
     return examine(settings)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.app.installation import ledger as ledgers
+from orchestrator.app.installation.ledger import open_ledger
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, table
 
 
@@ -20,7 +20,7 @@ def command(
     json: JsonFlag = False,
 ) -> None:
     """Show what happened to series, jobs, files and archives, the newest last; UIDs only, no patient data."""
-    with ledgers.opened(settings) as ledger:
+    with open_ledger(settings) as ledger:
         found = ledger.events.newest(beginning=subject, kind=kind, limit=limit)
     if json:
         as_json(found)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.app.installation import ledger as ledgers
+from orchestrator.app.installation.ledger import describe_unreachable, job_file, open_ledger
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, deliveries_table, table
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import JobRecord
@@ -24,9 +24,9 @@ def list_jobs(
     json: JsonFlag = False,
 ) -> None:
     """Show jobs, newest first."""
-    with ledgers.opened(settings) as ledger:
+    with open_ledger(settings) as ledger:
         jobs = ledger.jobs.search(states=state or (), limit=limit)
-        away = ledgers.destinations_away(ledger)
+        away = describe_unreachable(ledger)
     if json:
         as_json(jobs)
         return
@@ -51,9 +51,9 @@ def _tell(away: Mapping[str, str]) -> None:
 @commands.command()
 def show(key: Key, settings: SettingsFile = None, json: JsonFlag = False) -> None:
     """Show one job with its objects, deliveries and history."""
-    with ledgers.opened(settings) as ledger:
-        file = ledgers.job_file(ledger, key)
-        away = ledgers.destinations_away(ledger)
+    with open_ledger(settings) as ledger:
+        file = job_file(ledger, key)
+        away = describe_unreachable(ledger)
     if json:
         as_json(file)
         return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.app.installation import ledger as ledgers
+from orchestrator.app.installation.ledger import job_file, open_ledger
 from orchestrator.app.installation.settings import settings_of
 from orchestrator.cli.show import (
     JsonFlag,
@@ -54,7 +54,7 @@ def list_results(
     json: JsonFlag = False,
 ) -> None:
     """Show results: urgent ones first, then the oldest."""
-    with ledgers.opened(settings) as ledger:
+    with open_ledger(settings) as ledger:
         results = ledger.results.search(ResultFilter(states=frozenset(state or ())))
     if json:
         as_json([{"job": job, "review": review} for job, review in results])
@@ -79,8 +79,8 @@ def list_results(
 @commands.command()
 def show(key: Key, settings: SettingsFile = None, json: JsonFlag = False) -> None:
     """Show one result with its findings, objects, deliveries and verdicts."""
-    with ledgers.opened(settings) as ledger:
-        file = ledgers.job_file(ledger, key)
+    with open_ledger(settings) as ledger:
+        file = job_file(ledger, key)
     if json:
         as_json(file)
         return

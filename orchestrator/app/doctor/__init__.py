@@ -1,1 +1,1 @@
-"""``orchestrator doctor``: checks of this installation and of its archives; changes nothing."""
+"""``orchestrator doctor``: checks this installation and its archives. Changes nothing, except for ``--store``."""

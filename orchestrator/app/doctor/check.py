@@ -1,4 +1,4 @@
-"""What one look at an installation found."""
+"""The result of one check of an installation or an archive."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Health(StrEnum):
-    """How a check came out."""
+    """The outcome of a check."""
 
     GOOD = "good"
     WARNING = "warning"
@@ -16,7 +16,7 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at, how it is, and what to do where it is not good."""
+    """One check. name: its subject. found: the state of the subject. advice: what to do if it is not good."""
 
     name: str
     health: Health

@@ -1,4 +1,4 @@
-"""Which objects of a result an archive takes and shows again, and which settings follow from that."""
+"""Sends each kind of result object to an archive, reads it back, and says which settings fit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from pydicom.uid import ParametricMapStorage
 
 from orchestrator.app.doctor.check import Check, Health
-from orchestrator.app.doctor.test_patient import IMAGES, TrialObjects, write_trial_study
+from orchestrator.app.doctor.test_patient import IMAGES, TestObjects, write_test_study
 from orchestrator.app.installation.write_options import write_options
 from orchestrator.config import DestinationSettings, RemoteSettings
 from orchestrator.dicom import WriteOptions
@@ -19,112 +19,116 @@ from orchestrator.domain.errors import ArchiveRefused, OrchestratorError
 from orchestrator.domain.ports import Archive, Committing
 
 SAMPLE_IMAGES = range(5, 101)
-"""How many images a series has that is fetched as a sample: enough to time, few enough to wait for."""
+"""Number of images of a series that is fetched as a sample: enough to time, few enough to wait for."""
 STALL_SECONDS = (0.030, 0.070)
-"""Per image: what Nagle's algorithm and delayed acknowledgements cost together, about 40 ms."""
-STALL_ADVICE = "set TCP_NODELAY=1 in the environment of the archive: Orthanc and DCMTK answer 40 ms late without it"
-FILED_LATER = 'where it files objects only after a while nothing is wrong; else confirm = "none"'
-LET_IT_TAKE_IMAGES = "let it take CT images from this host's AE title or user"
+"""Delay of each image by Nagle's algorithm and delayed acknowledgements together: about 40 ms."""
+STALL_ADVICE = "set TCP_NODELAY=1 in the environment of the archive: without it Orthanc and DCMTK answer 40 ms late"
+READ_BACK_ADVICE = 'no fault if the archive stores objects with a delay; otherwise write confirm = "none"'
+ACCEPT_IMAGES_ADVICE = "configure the archive to accept CT images from this host's AE title or user"
 
 
 def try_objects(archive: Archive, item: RemoteSettings) -> Iterator[Check]:
-    """Yield whether images and each kind of object are taken and shown again; the same objects each time.
+    """Yield a check of the images and of each kind of object: whether the archive accepts it and returns it.
 
-    A kind that it is not set to get may be refused: it is tried, so that the settings can be chosen. A parametric
-    map, which few models give, is no fault where it is refused.
+    All kinds are sent, so that the line ``objects`` can say which settings fit. Only a kind that the settings send to
+    this destination has a line of its own. A refused parametric map is a warning only: few models return one.
     """
     options = write_options(item) if isinstance(item, DestinationSettings) else WriteOptions()
-    asks = not isinstance(item, DestinationSettings) or item.ask
+    read_back = not isinstance(item, DestinationSettings) or item.ask
     with TemporaryDirectory() as folder:
-        images, *objects = write_trial_study(Path(folder), options.syntax)
-        yield _stored(archive, images, asks)[0]
-        looks = [(each, *_stored(archive, each, asks)) for each in objects]
-        set_to_get = [each for each in objects if each.sop_class in options.sop_classes]
-        yield from (check for each, check, _ in looks if each in set_to_get)
-        taken = [each for each, _, is_taken in looks if is_taken]
-        yield _choice(objects, taken, options)
+        images, *objects = write_test_study(Path(folder), options.syntax)
+        yield _check_store(archive, images, read_back)[0]
+        attempts = [(each, *_check_store(archive, each, read_back)) for each in objects]
+        selection = [each for each in objects if each.sop_class in options.sop_classes]
+        yield from (check for each, check, _ in attempts if each in selection)
+        accepts = [each for each, _, is_accepted in attempts if is_accepted]
+        yield _check_selection(objects, accepts, options)
         if isinstance(archive, Committing) and isinstance(item, DestinationSettings) and item.confirm == "commitment":
-            sent = [images, *(each for each in set_to_get if each in taken)]
-            yield tried("commitment", lambda: _committed(archive, sent))
-    found = f"patient ID {images.patient_id}, study {images.study_uid}: may be deleted there"
-    yield Check("trial study", Health.GOOD, found)
+            study = [images, *(each for each in selection if each in accepts)]
+            yield run_check("commitment", lambda: _check_commitment(archive, study))
+    state = f"stored with patient ID {images.patient_id}, study {images.study_uid}; you may delete it from the archive"
+    yield Check("test study", Health.GOOD, state)
 
 
-def tried(name: str, look: Callable[[], Check]) -> Check:
-    """Return the check, or what the archive said instead."""
+def run_check(name: str, function: Callable[[], Check]) -> Check:
+    """Return the check of the function; a bad one with the error message if the function raises."""
     try:
-        return look()
+        return function()
     except (OrchestratorError, OSError) as fault:
         return Check(name, Health.BAD, str(fault))
 
 
-def paced(name: str, count: int, what: str, seconds: float) -> Check:
-    """Return how long each object took, and what to do where that looks like a stall and not like work."""
-    found = f"{count} {what}, {seconds * 1000:.1f} ms each"
+def check_pace(name: str, count: int, noun: str, seconds: float) -> Check:
+    """Return the time per object; a warning if it looks like delayed TCP packets. noun: of the objects."""
+    state = f"{count} {noun}, {seconds * 1000:.1f} ms each"
     if count in SAMPLE_IMAGES and STALL_SECONDS[0] <= seconds <= STALL_SECONDS[1]:
-        return Check(name, Health.WARNING, f"{found}: this looks like Nagle's algorithm", STALL_ADVICE)
-    return Check(name, Health.GOOD, found)
+        return Check(name, Health.WARNING, f"{state}: slow, probably Nagle's algorithm", STALL_ADVICE)
+    return Check(name, Health.GOOD, state)
 
 
-def _choice(objects: Sequence[TrialObjects], taken: Sequence[TrialObjects], options: WriteOptions) -> Check:
-    """Return which kinds it takes, and what to write in the settings where it refuses one that it is set to get."""
-    refused = [each.what for each in objects if each not in taken]
-    found = f"it takes {_listed([each.what for each in taken])}" + (f"; it refuses {_listed(refused)}" * bool(refused))
-    classes = [each.sop_class for each in taken]
+def _check_selection(objects: Sequence[TestObjects], accepts: Sequence[TestObjects], options: WriteOptions) -> Check:
+    """Return which kinds the archive accepts, and which settings to write if it refuses one that they select."""
+    refusals = [each.kind for each in objects if each not in accepts]
+    state = f"accepts {_join([each.kind for each in accepts])}" + (f"; refuses {_join(refusals)}" * bool(refusals))
+    classes = [each.sop_class for each in accepts]
     lacking = options.sop_classes.difference(classes)
     if not lacking:
-        return Check("objects", Health.GOOD, found)
+        return Check("objects", Health.GOOD, state)
     health = Health.WARNING if lacking == {ParametricMapStorage} else Health.BAD
-    return Check("objects", health, found, _advice(options, classes))
+    return Check("objects", health, state, _advise(options, classes))
 
 
-def _advice(options: WriteOptions, taken: Collection[str]) -> str:
-    settings = fit_settings(options, taken)
+def _advise(options: WriteOptions, classes: Collection[str]) -> str:
+    settings = fit_settings(options, classes)
     if not settings:
-        return "let it take a report (Comprehensive SR) or a Secondary Capture; without either it can get no result"
+        return "configure the archive to accept a report (Comprehensive SR) or a Secondary Capture; results need one"
     return "write " + ", ".join(f"{key} = {value}" for key, value in settings.items())
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) or "none of the kinds of objects"
+def _join(names: Sequence[str]) -> str:
+    return ", ".join(names) or "no kind of object"
 
 
-def _stored(archive: Archive, objects: TrialObjects, asks: bool) -> tuple[Check, bool]:
-    """Return the check of sending these, and whether they were taken; what is away has refused nothing."""
-    name = f"store {objects.what}"
+def _check_store(archive: Archive, objects: TestObjects, read_back: bool) -> tuple[Check, bool]:
+    """Return the check of sending these, and False if the archive refused them. An unreachable one refused nothing."""
+    name = f"store {objects.kind}"
     try:
         seconds = _store(archive, objects)
     except ArchiveRefused as fault:
         health = Health.WARNING if objects.sop_class == ParametricMapStorage else Health.BAD
-        return Check(name, health, str(fault), LET_IT_TAKE_IMAGES if objects.what == IMAGES else ""), False
+        return Check(name, health, str(fault), ACCEPT_IMAGES_ADVICE if objects.kind == IMAGES else ""), False
     except (OrchestratorError, OSError) as fault:
         return Check(name, Health.BAD, str(fault)), True
-    return tried(name, lambda: _shown(archive, objects, seconds)) if asks else _unasked(objects, seconds), True
+    count = len(objects.paths)
+    if not read_back:
+        return check_pace(name, count, f"{_noun(count)}, not read back", seconds), True
+    return run_check(name, lambda: _check_read_back(archive, objects, seconds)), True
 
 
-def _store(archive: Archive, objects: TrialObjects) -> float:
-    """Return the seconds that each object took."""
+def _store(archive: Archive, objects: TestObjects) -> float:
+    """Return the seconds per object."""
     start = time.perf_counter()
     archive.store(objects.paths)
     return (time.perf_counter() - start) / len(objects.paths)
 
 
-def _unasked(objects: TrialObjects, seconds: float) -> Check:
-    return paced(f"store {objects.what}", len(objects.paths), "object(s), not read back", seconds)
+def _noun(count: int) -> str:
+    return "object" if count == 1 else "objects"
 
 
-def _shown(archive: Archive, objects: TrialObjects, seconds: float) -> Check:
-    name, count = f"store {objects.what}", len(objects.paths)
-    lost = archive.missing(objects.references)
-    if lost:
-        found = f"taken, but {len(lost)} of {count} are not shown when asked for"
-        return Check(name, Health.BAD, found, FILED_LATER)
-    return paced(name, count, "object(s), read back", seconds)
+def _check_read_back(archive: Archive, objects: TestObjects, seconds: float) -> Check:
+    name, count = f"store {objects.kind}", len(objects.paths)
+    missing = archive.missing(objects.references)
+    if missing:
+        state = f"accepted, but a query does not find {len(missing)} of {count} {_noun(count)}"
+        return Check(name, Health.BAD, state, READ_BACK_ADVICE)
+    return check_pace(name, count, f"{_noun(count)}, read back", seconds)
 
 
-def _committed(archive: Committing, study: Sequence[TrialObjects]) -> Check:
+def _check_commitment(archive: Committing, study: Sequence[TestObjects]) -> Check:
     references = [reference for objects in study for reference in objects.references]
-    refused = archive.uncommitted(references)
-    if refused:
-        return Check("commitment", Health.BAD, f"it does not commit to {len(refused)} of {len(references)} objects")
-    return Check("commitment", Health.GOOD, f"it commits to {len(references)} objects")
+    refusals, count = archive.uncommitted(references), len(references)
+    if refusals:
+        state = f"refused for {len(refusals)} of {count} {_noun(count)}"
+        return Check("commitment", Health.BAD, state, 'ask the vendor why, or write confirm = "readback"')
+    return Check("commitment", Health.GOOD, f"given for {count} {_noun(count)}")

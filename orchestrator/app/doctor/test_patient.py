@@ -1,6 +1,6 @@
-"""The study of a synthetic patient with which an archive is tried: images, and every kind of object of a result.
+"""The study of a synthetic patient that tests an archive: images and every kind of result object.
 
-UIDs and bytes are the same each time, so an archive that was tried often holds one small study.
+UIDs and bytes are the same each time, so repeated tests leave one small study.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from orchestrator.testing import Patient, Phantom, SyntheticSeries, synthetic_se
 PATIENT = Patient(patient_id="ORCHESTRATOR-TEST", name="Orchestrator^Test^Patient")
 MADE_AT = datetime(2025, 5, 1, 12, 0, tzinfo=UTC)
 SEED = "archive test"
-TRIAL_STUDY_UID = Phantom(seed=SEED).uid("study")
+TEST_STUDY_UID = Phantom(seed=SEED).uid("study")
 MODEL = ModelDescription(name="archive-test", version="1", digest="0" * 64, manufacturer="radiology-orchestrator")
 IMAGES = "images"
 EVERY_KIND = frozenset(WORDS.values())
@@ -36,27 +36,27 @@ _OTHER_ENCODINGS = WriteOptions(label_map=True, comprehensive_3d=False, objects=
 
 
 @dataclass(frozen=True, slots=True)
-class TrialObjects:
-    """Objects of one SOP class. what: their name for people."""
+class TestObjects:
+    """Objects of one SOP class. kind: their name in the lines of ``doctor``."""
 
-    what: str
+    kind: str
     paths: Sequence[Path]
     references: Sequence[ObjectReference]
     patient_id: str = PATIENT.patient_id
 
     @property
     def study_uid(self) -> str:
-        """The study that they are part of."""
+        """Study Instance UID."""
         return self.references[0].study_uid
 
     @property
     def sop_class(self) -> str:
-        """Their SOP class."""
+        """SOP Class UID."""
         return self.references[0].sop_class
 
 
-def write_trial_study(folder: Path, syntax: Syntax) -> tuple[TrialObjects, ...]:
-    """Return the images, then all objects of a result, in every class that they can have, written into the folder."""
+def write_test_study(folder: Path, syntax: Syntax) -> tuple[TestObjects, ...]:
+    """Write the images and all objects of a result, in every SOP class, into the folder; return them, images first."""
     images = synthetic_series(
         folder / "images",
         slices=10,
@@ -65,17 +65,19 @@ def write_trial_study(folder: Path, syntax: Syntax) -> tuple[TrialObjects, ...]:
         attributes={"QualityControlSubject": "YES", "StudyDescription": "Archive test, synthetic"},
     )
     series = gather([read_instance(path) for path in images.paths])
-    usual, other = WriteOptions(syntax=syntax, objects=EVERY_KIND), replace(_OTHER_ENCODINGS, syntax=syntax)
+    defaults, others = WriteOptions(syntax=syntax, objects=EVERY_KIND), replace(_OTHER_ENCODINGS, syntax=syntax)
     objects = {
         item.sop_class: item
-        for options in (usual, other)
-        for item in _written(images, series, folder, options)
-        if options is usual or item.kind in {ObjectKind.SEG, ObjectKind.SR}
+        for options in (defaults, others)
+        for item in _write_result(images, series, folder, options)
+        if options is defaults or item.kind in {ObjectKind.SEG, ObjectKind.SR}
     }
-    return (TrialObjects(IMAGES, images.paths, _images(series)), *map(_one, objects.values()))
+    return (TestObjects(IMAGES, images.paths, _images(series)), *map(_test_objects, objects.values()))
 
 
-def _written(images: SyntheticSeries, series: Series, folder: Path, options: WriteOptions) -> tuple[ObjectRecord, ...]:
+def _write_result(
+    images: SyntheticSeries, series: Series, folder: Path, options: WriteOptions
+) -> tuple[ObjectRecord, ...]:
     grid = plan(series, Accepts())[0]
     result = Result(
         [Segment("Test lesion", images.mask, codes["lesion"])], maps=[HeatMap("Test map", images.mask.astype("f4"))]
@@ -109,12 +111,12 @@ _NAMES = {
 }
 
 
-def _one(item: ObjectRecord) -> TrialObjects:
+def _test_objects(item: ObjectRecord) -> TestObjects:
     reference = ObjectReference(item.study_uid, item.series_uid, item.sop_uid, item.sop_class)
     if item.sop_class == LABEL_MAP_STORAGE:
-        what = "segmentation (labelmap)"
+        kind = "segmentation (labelmap)"
     elif item.kind is ObjectKind.SR:
-        what = f"report ({UID(item.sop_class).name.removesuffix(' Storage')})"
+        kind = f"report ({UID(item.sop_class).name.removesuffix(' Storage')})"
     else:
-        what = _NAMES[item.kind]
-    return TrialObjects(what, [item.path], [reference])
+        kind = _NAMES[item.kind]
+    return TestObjects(kind, [item.path], [reference])

@@ -1,4 +1,4 @@
-"""What the ledger holds, for people to look at; light to load, so that small commands start quickly."""
+"""Reads the ledger for commands. Imports little, so that small commands start quickly."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from orchestrator.ledger import Ledger
 
 @dataclass(frozen=True, slots=True)
 class JobFile:
-    """Everything the ledger holds about one job."""
+    """All records of the ledger about one job."""
 
     job: JobRecord
     series: SeriesRecord | None
@@ -36,9 +36,9 @@ class JobFile:
 
 
 def job_file(ledger: Ledger, key: str) -> JobFile:
-    """Return all about a job.
+    """Return all records about a job.
 
-    Raises UnknownRecord.
+    Raises UnknownRecord if there is no such job.
     """
     job = ledger.jobs.get(key)
     return JobFile(
@@ -52,38 +52,41 @@ def job_file(ledger: Ledger, key: str) -> JobFile:
     )
 
 
-def destinations_away(ledger: Ledger) -> dict[str, str]:
-    """Return what to tell of each destination that does not answer, by its name."""
+def describe_unreachable(ledger: Ledger) -> dict[str, str]:
+    """Return a sentence about each destination that does not answer, by its name."""
     waiting = ledger.destinations.count_waiting()
-    return {away.name: away.in_words(waiting.get(away.name, 0)) for away in ledger.destinations.unreachable()}
+    return {item.name: item.in_words(waiting.get(item.name, 0)) for item in ledger.destinations.unreachable()}
 
 
-def notes_in_words(ledger: Ledger) -> str:
-    """Return how the notes stand that reject delivered results, empty where there are none."""
+def count_notes_in_words(ledger: Ledger) -> str:
+    """Return the number of rejection notes in each state as text, empty if there are none."""
     return ", ".join(f"{count} {state}" for state, count in ledger.withdrawals.count_notes().items() if count)
 
 
 @contextmanager
-def opened(settings_file: Path | None) -> Iterator[Ledger]:
-    """Give the ledger that the settings name."""
+def open_ledger(settings_file: Path | None) -> Iterator[Ledger]:
+    """Open the ledger of the settings; close it at the end.
+
+    Raises UserError if there is none.
+    """
     with database_faults(), closing(ledger_of(settings_of(settings_file))) as ledger:
         yield ledger
 
 
 def ledger_exists(settings: Settings) -> bool:
-    """Return whether the service made a ledger; one on a database server counts as made."""
+    """Return whether the ledger exists; one on a database server counts as existing."""
     file = settings.data.database.removeprefix("sqlite:///")
     return file == settings.data.database or Path(file).exists()
 
 
 def ledger_of(settings: Settings) -> Ledger:
-    """Return the ledger that the service made.
+    """Return the ledger of the settings.
 
-    Raises UserError where there is none: whoever asks in the wrong folder must not read "no jobs".
+    Raises UserError if it does not exist. A new one would say "no jobs" to a user in the wrong folder.
     """
     if not ledger_exists(settings):
         file = settings.data.database.removeprefix("sqlite:///")
         raise UserError(
-            f"there is no ledger at {file}: orchestrator serve makes it; name other settings with --settings FILE"
+            f"no ledger at {file}; start the service with orchestrator serve, or name its settings with --settings FILE"
         )
     return Ledger.open(settings.data.database)

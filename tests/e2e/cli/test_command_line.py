@@ -102,7 +102,7 @@ def test_doctor_says_how_each_watch_stands(command: Command, nowhere: Path) -> N
     archive = f'[[archive]]\nname = "pacs"\nurl = "orthanc+http://127.0.0.1:{free_port()}"\nwatch = true\n'
     (nowhere / "orchestrator.toml").write_text(archive)
     found = {check["name"]: check for check in command("doctor", "--json").json}
-    assert (found["watch of pacs"]["health"], found["watch of pacs"]["found"]) == ("warning", "last look: never")
+    assert (found["watch of pacs"]["health"], found["watch of pacs"]["found"]) == ("warning", "last scan: never")
 
 
 def test_config_show_masks_secrets(command: Command, nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:

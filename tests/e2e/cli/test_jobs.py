@@ -15,7 +15,7 @@ from tests.parts.archive.dcmtk import free_port
 def test_jobs_in_a_folder_without_a_ledger_is_no_empty_list(command: Command, nowhere: Path) -> None:
     ended = command("jobs", "list")
     assert ended.status == 2
-    assert "there is no ledger at" in ended.err
+    assert "no ledger at" in ended.err
     assert not list(nowhere.iterdir())
 
 

@@ -35,7 +35,7 @@ def test_the_first_certificate_of_a_file_counts(authority: Authority) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"nothing", BROKEN])
 def test_what_is_no_certificate_is_a_fault(content: bytes) -> None:
-    with pytest.raises(OSError, match="no certificate that can be read"):
+    with pytest.raises(OSError, match="no readable certificate"):
         certificate_end(content)
 
 

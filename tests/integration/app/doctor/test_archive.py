@@ -1,4 +1,4 @@
-"""doctor --archive NAME against real archives: what is tried, and what it says to change."""
+"""doctor --archive NAME tests real archives and says what to change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pynetdicom.sop_class import Verification
 
 from orchestrator.app.doctor.archive import examine_archive
 from orchestrator.app.doctor.check import Check, Health
-from orchestrator.app.doctor.objects import paced
+from orchestrator.app.doctor.objects import check_pace
 from orchestrator.config import Settings, load_settings
 from orchestrator.domain.errors import UserError
 from tests.parts.archive.dcmtk import dcmqrscp, free_port, storescp
@@ -55,8 +55,8 @@ def test_a_sound_archive_takes_and_shows_all_that_is_sent(archive: Orthanc, tmp_
     assert (found["objects"].health, "refuses" in found["objects"].found) == (Health.GOOD, False)
     assert "10 images" in found["fetch"].found
     assert found["patients"].health is Health.GOOD
-    told = "s ahead of ours|s behind ours" if way == "url" else "it does not tell the time"  # its plugin sends no Date
-    assert re.search(told, found["clock"].found)
+    pattern = "s ahead of|s behind" if way == "url" else "does not send its time"  # its plugin sends no Date
+    assert re.search(pattern, found["clock"].found)
 
 
 def test_trying_again_adds_nothing(archive: Orthanc, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_nothing_is_written_unless_it_is_asked_for(tmp_path: Path) -> None:
     with dcmqrscp(tmp_path / "archive") as peer:
         found = checks(tmp_path, destination(peer.url), store=False)
         assert not list(peer.folder.glob("*.dcm"))
-    assert found["storing"].found == "not tried"
+    assert found["storing"].found == "not tested"
 
 
 def test_a_dimse_archive_is_tried_with_the_same_words(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_dimse_archive_is_tried_with_the_same_words(tmp_path: Path) -> None:
     stored = [check for name, check in found.items() if name.startswith("store ")]
     assert [check.found.split(",")[1] for check in stored] == [" read back"] * len(stored)
     assert found["fetch"].found.startswith("10 images")
-    assert found["TLS"].advice == "dimse+tls:// or +https://"
+    assert found["TLS"].advice == "change the url to dimse+tls:// or +https:// if the archive supports it"
 
 
 def test_what_an_archive_refuses_is_named_with_the_setting_that_helps(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_what_an_archive_refuses_is_named_with_the_setting_that_helps(tmp_path: 
     assert found["store segmentation (labelmap)"].health is Health.BAD
     assert found["objects"].advice == 'write seg = "binary"'
     assert "not read back" in found["store images"].found
-    assert found["query"].found.startswith("ask = false")
+    assert found["query"].found.startswith("off (ask = false)")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_an_archive_refuses_is_named_with_the_setting_that_helps(tmp_path: 
         ([Comprehensive3DSRStorage, SecondaryCaptureImageStorage], 'write objects = ["sr", "key-image"]'),
         ([SegmentationStorage, ComprehensiveSRStorage], 'write objects = ["seg", "sr"], sr = "comprehensive"'),
         ([SecondaryCaptureImageStorage, KeyObjectSelectionDocumentStorage], 'write objects = ["key-image"]'),
-        ([SegmentationStorage], "let it take a report (Comprehensive SR) or a Secondary Capture"),
+        ([SegmentationStorage], "configure the archive to accept a report (Comprehensive SR) or a Secondary Capture"),
     ],
     ids=["no segmentation", "an older report", "key images", "neither report nor key image"],
 )
@@ -127,7 +127,7 @@ def test_what_an_archive_need_not_get_it_may_refuse(tmp_path: Path) -> None:
         found = checks(tmp_path, text)
     assert "store segmentation (labelmap)" not in found
     assert found["objects"].health is Health.GOOD
-    assert found["objects"].found.endswith("it refuses segmentation (labelmap)")
+    assert found["objects"].found.endswith("; refuses segmentation (labelmap)")
 
 
 def test_an_archive_that_is_away_is_one_sentence(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_an_archive_that_is_away_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_names_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no archive 'vna'; there are pacs"):
+    with pytest.raises(UserError, match="no archive or destination 'vna'; there are: pacs"):
         list(examine_archive("vna", settings(tmp_path, destination("dimse://PACS@127.0.0.1:104")), store=False))
 
 
@@ -145,6 +145,6 @@ def test_an_unknown_name_names_those_there_are(tmp_path: Path) -> None:
     ("count", "seconds", "health"), [(10, 0.002, "good"), (10, 0.044, "warning"), (10, 0.5, "good"), (1, 0.044, "good")]
 )
 def test_forty_milliseconds_for_each_image_are_a_stall(count: int, seconds: float, health: str) -> None:
-    check = paced("fetch", count, "images", seconds)
+    check = check_pace("fetch", count, "images", seconds)
     assert check.health == health
     assert ("TCP_NODELAY=1" in check.advice) is (health == "warning")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.app.doctor.check import Check, Health
-from orchestrator.app.doctor.installation import viewer_check
+from orchestrator.app.doctor.installation import check_viewer
 from orchestrator.config import Settings
 from tests.parts.archive.web_server import Answer, web_server
 from tests.parts.ohif import hollow_viewer
@@ -17,7 +17,7 @@ JSON = {"Content-Type": "application/dicom+json"}
 
 def look(viewer: Path, url: str) -> Check:
     told = {"web": {"viewer": viewer}, "archive": [{"name": "pacs", "url": url}]}
-    return viewer_check(Settings.model_validate(told), viewer)
+    return check_viewer(Settings.model_validate(told), viewer)
 
 
 @pytest.mark.parametrize(

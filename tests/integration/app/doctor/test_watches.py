@@ -1,4 +1,4 @@
-"""The doctor says how each watch stands, from what the watcher put down."""
+"""doctor says how each watch stands, from the records of the watcher."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.doctor.installation import Health, abandoned_checks, watch_check
+from orchestrator.app.doctor.installation import Health, check_partial_fetches, check_watch
 from orchestrator.config import Settings
 from orchestrator.domain.fetching import FetchRecord
 from orchestrator.ledger import Ledger
@@ -33,7 +33,7 @@ def test_series_that_are_half_here_are_told_where_nobody_fetches_the_rest(
     half = FetchRecord(archive="pacs", series_uid="1.1", study_uid="1", due_at=now(), changed_at=now(), attempts=1)
     with closing(Ledger.open(settings.data.database)) as ledger:
         ledger.fetches.put([half])
-    checks = list(abandoned_checks(settings))
+    checks = list(check_partial_fetches(settings))
     assert len(checks) == told
     assert all("1 series" in check.found and "watch = true" in check.advice for check in checks)
 
@@ -41,10 +41,10 @@ def test_series_that_are_half_here_are_told_where_nobody_fetches_the_rest(
 @pytest.mark.parametrize(
     ("happened", "health", "found"),
     [
-        (lambda ledger: None, Health.WARNING, "last look: never"),
-        (lambda ledger: looked(ledger, now() - timedelta(hours=1)), Health.WARNING, "last look: 2"),
+        (lambda ledger: None, Health.WARNING, "last scan: never"),
+        (lambda ledger: looked(ledger, now() - timedelta(hours=1)), Health.WARNING, "last scan: 2"),
         (lambda ledger: looked(ledger, now()), Health.GOOD, "waiting 1"),
-        (lambda ledger: looked(ledger, now(), error="500 for it"), Health.WARNING, "such as 1.1: 500 for it"),
+        (lambda ledger: looked(ledger, now(), error="500 for it"), Health.WARNING, "for example 1.1: 500 for it"),
         (
             lambda ledger: ledger.watches.record_wait("pacs", "it does not answer", now()),
             Health.BAD,
@@ -59,6 +59,6 @@ def test_a_watch_is_told_as_it_stands(
     settings = Settings.model_validate({"data": {"folder": str(tmp_path / "data")}, "archive": [archive]})
     with closing(Ledger.open(settings.data.database)) as ledger:
         happened(ledger)
-    check = watch_check(settings.archives[0], settings)
+    check = check_watch(settings.archives[0], settings)
     assert check.health is health
     assert found in check.found

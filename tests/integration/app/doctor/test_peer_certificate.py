@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.network.certificates import shown_certificate
+from orchestrator.network.certificates import read_peer_certificate
 from orchestrator.network.tls import TlsFiles
 from tests.parts.archive.web_server import Answer, web_server
 from tests.parts.certificates import Authority
@@ -31,7 +31,7 @@ def showing(authority: Authority, days: int) -> ssl.SSLContext:
 def test_the_end_is_that_of_the_certificate_that_is_shown(authority: Authority) -> None:
     files = TlsFiles(ca_file=authority.certificate)
     with web_server(lambda _: Answer(), showing(authority, 40)) as port:
-        shown = shown_certificate("127.0.0.1", port, files, timeout_seconds=5.0)
+        shown = read_peer_certificate("127.0.0.1", port, files, timeout_seconds=5.0)
     assert shown.protocol == "TLSv1.3"
     assert abs(shown.expires - datetime.now(UTC) - timedelta(days=40)) < timedelta(minutes=5)
 
@@ -39,4 +39,4 @@ def test_the_end_is_that_of_the_certificate_that_is_shown(authority: Authority) 
 def test_a_certificate_of_an_unknown_authority_is_refused(authority: Authority, tmp_path: Path) -> None:
     other = TlsFiles(ca_file=Authority(tmp_path / "other").certificate)
     with web_server(lambda _: Answer(), showing(authority, 40)) as port, pytest.raises(ssl.SSLCertVerificationError):
-        shown_certificate("127.0.0.1", port, other, timeout_seconds=5.0)
+        read_peer_certificate("127.0.0.1", port, other, timeout_seconds=5.0)
