@@ -26,7 +26,7 @@ from orchestrator.cli.show import (
 from orchestrator.domain.records import RetractionRecord, ReviewRecord
 from orchestrator.domain.review import RejectReason, ReviewState
 from orchestrator.domain.worklist import ResultFilter
-from orchestrator.pipeline.review import ReviewedResult, VerdictRequest
+from orchestrator.pipeline.review.verdict import ReviewedResult, VerdictRequest
 
 if TYPE_CHECKING:
     from orchestrator.app.operations.retract import RetractedResult

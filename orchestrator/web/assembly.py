@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.reading import ONE_READER, ReadingPolicy
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.review import ReviewChanged
+from orchestrator.pipeline.review.verdict import ReviewChanged
 from orchestrator.web import assets
 from orchestrator.web.dicomweb import ohif_pages, proxy, stow
 from orchestrator.web.ohif import Ohif

@@ -17,7 +17,7 @@ from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.reading import ReadingPolicy
 from orchestrator.domain.records import ObjectRecord
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.review import ReviewChanged
+from orchestrator.pipeline.review.verdict import ReviewChanged
 from orchestrator.web.ohif import Ohif
 from orchestrator.web.pictures import Gallery
 from orchestrator.web.security.permissions import May

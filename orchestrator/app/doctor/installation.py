@@ -17,12 +17,12 @@ from orchestrator.app.installation.ledger import count_notes_in_words, describe_
 from orchestrator.app.installation.paths import pending_reports_of
 from orchestrator.app.service.receiver import credentials_of
 from orchestrator.config import ArchiveSettings, RemoteSettings, Settings
+from orchestrator.domain.clock import utc_now
 from orchestrator.domain.errors import OrchestratorError, SettingsError
 from orchestrator.domain.fetching import WATCHING, FetchState
 from orchestrator.domain.records import DeliveryState
 from orchestrator.hooks import HostPlugins
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.fetching import utc_now
 from orchestrator.rules import RulesFile
 from orchestrator.worker import Device, Workers, cage_layers, check_ready, onnx_runs_on_gpus, weights_folder
 

@@ -19,7 +19,7 @@ from orchestrator.hooks import HostPlugins, load_all
 from orchestrator.worker import Workers, discover, find_devices
 
 if TYPE_CHECKING:
-    from orchestrator.pipeline.backfilling import SearchedArchive
+    from orchestrator.pipeline.fetching.backfill import SearchedArchive
 
 log = logging.getLogger(__name__)
 

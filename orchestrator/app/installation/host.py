@@ -21,14 +21,14 @@ from orchestrator.domain.ports import Archive, Committing
 from orchestrator.engine import Engine, Flow, ProcessLock, Queue, role_lock
 from orchestrator.hooks import HostPlugins
 from orchestrator.ledger import Ledger
+from orchestrator.pipeline.arrival.routing import Routing
 from orchestrator.pipeline.delivery.attempt import Delivery
 from orchestrator.pipeline.delivery.destination import Destination
 from orchestrator.pipeline.delivery.dispatch import Dispatcher
-from orchestrator.pipeline.flow import Inference
 from orchestrator.pipeline.folders import Folders
-from orchestrator.pipeline.queueing import INFER, MODEL_QUEUE
-from orchestrator.pipeline.reconcile import RECONCILE_SECONDS, Reconciler
-from orchestrator.pipeline.routing import Routing
+from orchestrator.pipeline.jobs.inference import Inference
+from orchestrator.pipeline.jobs.queue import INFER, MODEL_QUEUE
+from orchestrator.pipeline.jobs.reconcile import RECONCILE_SECONDS, Reconciler
 from orchestrator.rules import RulesFile
 from orchestrator.worker import Workers
 

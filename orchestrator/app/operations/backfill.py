@@ -10,6 +10,7 @@ from orchestrator.app.installation.connections import load_plugins, past_archive
 from orchestrator.app.installation.ledger import ledger_of
 from orchestrator.app.operations.explain import rules_in_force
 from orchestrator.config import Settings
+from orchestrator.domain.clock import utc_now
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.fetching import (
     BackfillProgress,
@@ -19,7 +20,6 @@ from orchestrator.domain.fetching import (
 )
 from orchestrator.domain.hours import Hours
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.fetching import utc_now
 
 ENDED = frozenset({BackfillState.DONE, BackfillState.CANCELLED})
 MOST_PER_HOUR = 36_000

@@ -20,7 +20,7 @@ from orchestrator.domain.records import SeriesRecord
 from orchestrator.domain.series import Headers, HeaderValue, Instance, Series
 from orchestrator.hooks import HostPlugins
 from orchestrator.ledger import Ledger, StoredInstance
-from orchestrator.pipeline.facts import facts_of_series
+from orchestrator.pipeline.arrival.facts import facts_of_series
 from orchestrator.rules import Explanation, RuleSet, default_rules, load_rules
 from orchestrator.worker import Workers
 

@@ -11,7 +11,7 @@ from orchestrator.app.installation.settings import settings_of
 from orchestrator.app.installation.write_options import options_of
 from orchestrator.database import database_faults
 from orchestrator.engine import Client
-from orchestrator.pipeline.job_control import JobControl
+from orchestrator.pipeline.jobs.control import JobControl
 
 
 @contextmanager

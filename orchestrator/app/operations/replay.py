@@ -13,10 +13,10 @@ from orchestrator.app.installation.connections import load_plugins, past_archive
 from orchestrator.app.installation.ledger import ledger_of
 from orchestrator.app.operations.explain import rules_in_force
 from orchestrator.config import Settings
+from orchestrator.domain.clock import utc_now
 from orchestrator.domain.ports import FoundSeries, Searchable
 from orchestrator.domain.series import Headers
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.fetching import utc_now
 from orchestrator.rules import Explanation, LedgerFacts, Rule, RuleSet, Ternary, evaluate, evaluate_from_ledger
 
 

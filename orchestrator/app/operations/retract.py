@@ -21,7 +21,7 @@ from orchestrator.domain.ports import Archive
 from orchestrator.domain.records import ARRIVED, JobRecord, RetractionRecord
 from orchestrator.domain.review import ReviewState
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.review import ReviewChanged
+from orchestrator.pipeline.review.verdict import ReviewChanged
 
 
 @dataclass(frozen=True, slots=True)

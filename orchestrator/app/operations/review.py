@@ -11,8 +11,8 @@ from orchestrator.config import Settings
 from orchestrator.database import database_faults
 from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.records import JobRecord, ReviewRecord
-from orchestrator.pipeline import review
-from orchestrator.pipeline.review import ReviewedResult, VerdictRequest
+from orchestrator.pipeline.review import verdict
+from orchestrator.pipeline.review.verdict import ReviewedResult, VerdictRequest
 
 
 def reviewed_result(settings: Settings, key: str) -> ReviewedResult:
@@ -21,7 +21,7 @@ def reviewed_result(settings: Settings, key: str) -> ReviewedResult:
     Raises UnknownRecord where there is no such job, or it has no result.
     """
     with database_faults(), closing(ledger_of(settings)) as ledger:
-        return review.reviewed_result(ledger, key)
+        return verdict.reviewed_result(ledger, key)
 
 
 def give_verdict(settings: Settings, request: VerdictRequest) -> ReviewRecord:
@@ -30,7 +30,7 @@ def give_verdict(settings: Settings, request: VerdictRequest) -> ReviewRecord:
     Raises what ``pipeline.review.give_verdict`` raises.
     """
     with database_faults(), closing(ledger_of(settings)) as ledger:
-        return review.give_verdict(
+        return verdict.give_verdict(
             ledger,
             request,
             second_reader=SecondReader(settings.review.second_reader),

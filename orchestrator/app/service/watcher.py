@@ -23,14 +23,15 @@ from orchestrator.app.service.shutdown import Stop
 from orchestrator.archive import Notifier, Spool, SpoolInbox
 from orchestrator.backoff import Backoff
 from orchestrator.config import ArchiveSettings, Settings
+from orchestrator.domain.clock import utc_now
 from orchestrator.domain.errors import OrchestratorError, SettingsError
 from orchestrator.domain.ports import Archive, Readable, Watchable
 from orchestrator.engine import ProcessLock, describe, role_lock
 from orchestrator.hooks import HostPlugins
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.backfilling import Backfilling, PastArchive
-from orchestrator.pipeline.fetching import Fetching, utc_now
-from orchestrator.pipeline.watching import Watch
+from orchestrator.pipeline.fetching.backfill import Backfilling, PastArchive
+from orchestrator.pipeline.fetching.fetch import Fetching
+from orchestrator.pipeline.fetching.watch import Watch
 from orchestrator.rules import RulesFile
 
 log = logging.getLogger(__name__)

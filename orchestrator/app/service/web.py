@@ -18,7 +18,7 @@ from orchestrator.dicom import Overlay, parameters
 from orchestrator.domain.reading import ReadingPolicy, SecondReader
 from orchestrator.engine import Client
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.job_control import JobControl
+from orchestrator.pipeline.jobs.control import JobControl
 from orchestrator.web import ModelCardText, Take, create_app
 from orchestrator.web import serve as serve_pages
 from orchestrator.worker import Workers

@@ -21,6 +21,7 @@ from typing import Any
 from orchestrator.backoff import Backoff
 from orchestrator.dicom import identity_of, readdress
 from orchestrator.dicom.objects.write_options import advice, setting_text
+from orchestrator.domain.clock import Clock, utc_now
 from orchestrator.domain.errors import (
     ArchiveRefused,
     ArchiveUnavailable,
@@ -40,7 +41,6 @@ from orchestrator.ledger import Ledger
 from orchestrator.pipeline.delivery.destination import Destination, reference
 from orchestrator.pipeline.delivery.schedule import DeliverySchedule
 from orchestrator.pipeline.delivery.withdrawal import Withdrawal
-from orchestrator.pipeline.fetching import Clock, utc_now
 from orchestrator.pipeline.folders import Folders
 
 log = logging.getLogger(__name__)

@@ -11,10 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Collection
 
+from orchestrator.domain.clock import Clock, utc_now
 from orchestrator.engine import ProcessLock, describe, frames
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.delivery.attempt import Delivery
-from orchestrator.pipeline.fetching import Clock, utc_now
 
 log = logging.getLogger(__name__)
 

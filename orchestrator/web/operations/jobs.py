@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.job import JobState
-from orchestrator.pipeline.job_control import can_cancel, can_retry
+from orchestrator.pipeline.jobs.control import can_cancel, can_retry
 from orchestrator.web.addresses import Key, Name
 from orchestrator.web.reading.current_result import open_events
 from orchestrator.web.reading.result import stages

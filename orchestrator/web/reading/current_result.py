@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from orchestrator.domain.correction import Entry, corrected
 from orchestrator.domain.records import EventRecord, JobRecord, ReviewRecord
 from orchestrator.domain.review import VERDICTS, ReviewState
-from orchestrator.pipeline.review import ReviewedResult
+from orchestrator.pipeline.review.verdict import ReviewedResult
 from orchestrator.web.site import Site
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from orchestrator.domain.records import JobRecord
-from orchestrator.pipeline.review import reviewed_result
+from orchestrator.pipeline.review.verdict import reviewed_result
 from orchestrator.web.addresses import Key
 from orchestrator.web.reading.current_result import findings_of, measurements_of, visible_reviews
 from orchestrator.web.reading.reviewer import remembered

@@ -11,7 +11,7 @@ from starlette.background import BackgroundTasks
 
 from orchestrator.domain.errors import ForbiddenTransition, UnknownRecord, UserError
 from orchestrator.domain.review import RejectReason, ReviewState
-from orchestrator.pipeline.review import VerdictRequest, give_verdict
+from orchestrator.pipeline.review.verdict import VerdictRequest, give_verdict
 from orchestrator.web.addresses import Comment, Key
 from orchestrator.web.reading.reviewer import Reviewer, remember
 from orchestrator.web.security.permissions import Permission, needs

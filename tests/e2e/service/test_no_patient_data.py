@@ -170,7 +170,7 @@ def test_an_unexpected_error_of_ours_tells_of_no_patient(
     def faulty(grid: object, out: object) -> Dataset:
         raise RuntimeError(f"{PATIENT.name} {PATIENT.patient_id} {PATIENT.birth_date}")
 
-    monkeypatch.setattr("orchestrator.pipeline.flow.fill", faulty)
+    monkeypatch.setattr("orchestrator.pipeline.jobs.inference.fill", faulty)
     series(tmp_path / "input")
     with caplog.at_level(logging.INFO):
         report = run.run(tmp_path / "input", tmp_path / "output", load_settings(None, {}))

@@ -17,8 +17,8 @@ from orchestrator.domain.hours import Hours
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import SeriesState
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.backfilling import Backfilling, PastArchive
-from orchestrator.pipeline.fetching import Fetching
+from orchestrator.pipeline.fetching.backfill import Backfilling, PastArchive
+from orchestrator.pipeline.fetching.fetch import Fetching
 from orchestrator.rules import parse_rules
 from tests.data.objects import write_instance
 from tests.data.records import job_record, key_of, series_record

@@ -17,7 +17,7 @@ from orchestrator.domain.fetching import FetchRecord, FetchState
 from orchestrator.domain.records import SeriesRecord
 from orchestrator.domain.series import Instance
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.intake import Intake
+from orchestrator.pipeline.arrival.intake import Intake
 from tests.data.faults import ct
 from tests.data.records import series_record
 

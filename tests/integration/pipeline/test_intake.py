@@ -14,8 +14,8 @@ from orchestrator.domain.errors import ArchiveUnavailable, UnreadableFile
 from orchestrator.domain.records import SeriesRecord
 from orchestrator.domain.series import Instance
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.intake import Intake
-from orchestrator.pipeline.review_documents import ReviewDocument
+from orchestrator.pipeline.arrival.intake import Intake
+from orchestrator.pipeline.review.documents import ReviewDocument
 from tests.data.faults import ct
 from tests.data.objects import write_instance
 from tests.data.records import series_record

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.domain.job import JobState
 from orchestrator.engine import FlowState, FlowStatus
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.reconcile import KILLS_PROCESS, NO_RESULT, Reconciler
+from orchestrator.pipeline.jobs.reconcile import KILLS_PROCESS, NO_RESULT, Reconciler
 from tests.data.records import add_jobs, job_record, key_of
 
 KEY = key_of("job")

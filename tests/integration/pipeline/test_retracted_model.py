@@ -14,8 +14,8 @@ from orchestrator.domain.job import JobState
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.records import RetractionRecord
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.flow import Inference
 from orchestrator.pipeline.folders import Folders
+from orchestrator.pipeline.jobs.inference import Inference
 from tests.data.records import NOON, add_jobs, job_record, key_of
 
 KEY = key_of("job")

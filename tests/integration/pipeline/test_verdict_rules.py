@@ -23,8 +23,8 @@ from orchestrator.domain.reading import ReadingPolicy, SecondReader
 from orchestrator.domain.records import ObjectKind, ReviewRecord
 from orchestrator.domain.review import ReviewState
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.review import reviewed_result
-from orchestrator.pipeline.verdicts import TrustedSources, Verdicts
+from orchestrator.pipeline.review.document_verdicts import TrustedSources, Verdicts
+from orchestrator.pipeline.review.verdict import reviewed_result
 from orchestrator.web import create_app
 from tests.data.reading_room import Drawings
 from tests.data.records import NOON, series_record

@@ -26,7 +26,7 @@ from orchestrator.domain.review import ReviewState
 from orchestrator.domain.series import StudyIdentity
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.delivery.destination import Destination
-from orchestrator.pipeline.verdicts import IGNORED, LATE, NO_AGREEMENT, TrustedSources, Verdicts
+from orchestrator.pipeline.review.document_verdicts import IGNORED, LATE, NO_AGREEMENT, TrustedSources, Verdicts
 from tests.data.records import NOON, series_record
 from tests.data.series import ct_series
 from tests.parts.dicom.reading import edited, rejected, saved, verified

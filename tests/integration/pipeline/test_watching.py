@@ -13,8 +13,8 @@ from orchestrator.archive import Announced, Arrival, Closed, Notification, Spool
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, StorageFull
 from orchestrator.domain.fetching import WATCHING, FetchRecord, FetchState
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.fetching import Fetching
-from orchestrator.pipeline.watching import Watch
+from orchestrator.pipeline.fetching.fetch import Fetching
+from orchestrator.pipeline.fetching.watch import Watch
 from orchestrator.rules import parse_rules
 from tests.data.objects import write_instance
 from tests.data.records import add_jobs, job_record, key_of, object_record

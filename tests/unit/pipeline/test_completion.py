@@ -10,8 +10,8 @@ from hypothesis import given
 
 from orchestrator.archive import Announced, Arrival, Closed
 from orchestrator.domain.series import Instance
-from orchestrator.pipeline.completion import Checks, Due, Step, due_steps
-from orchestrator.pipeline.pending import PendingSeries
+from orchestrator.pipeline.arrival.completion import Checks, Due, Step, due_steps
+from orchestrator.pipeline.arrival.pending_series import PendingSeries
 
 QUIET = 30.0
 SERIES = "1.2.3"

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.archive import Arrival
 from orchestrator.domain.series import Instance
-from orchestrator.pipeline.review_documents import ReviewDocument, ReviewDocuments
+from orchestrator.pipeline.review.documents import ReviewDocument, ReviewDocuments
 
 SR = Instance("1.2", "1.2.3", "1.2.3.4", "1.2.840.10008.5.1.4.1.1.88.33", Path("sr"), "digest")
 

@@ -10,13 +10,13 @@ import orchestrator
 
 PACKAGE = Path(orchestrator.__file__).parent
 CALLS = {
-    "reviews.add(": {"pipeline/review.py"},
+    "reviews.add(": {"pipeline/review/verdict.py"},
     "withdrawals.order(": {"app/operations/retract.py"},
     "backfills.add(": {"app/operations/backfill.py"},
-    "backfills.move(": {"app/operations/backfill.py", "pipeline/backfilling.py"},
-    "tried again by": {"pipeline/job_control.py"},
-    "cancelled by": {"pipeline/job_control.py"},
-    '"MachineWritten": ("yes",)': {"pipeline/facts.py"},
+    "backfills.move(": {"app/operations/backfill.py", "pipeline/fetching/backfill.py"},
+    "tried again by": {"pipeline/jobs/control.py"},
+    "cancelled by": {"pipeline/jobs/control.py"},
+    '"MachineWritten": ("yes",)': {"pipeline/arrival/facts.py"},
 }
 
 

@@ -21,13 +21,13 @@ from orchestrator.app.service.engine.spool_scan import SCAN_SECONDS, SpoolScan
 from orchestrator.app.service.shutdown import Stop
 from orchestrator.archive import Arrival, Listener
 from orchestrator.config import Settings
+from orchestrator.domain.clock import utc_now
 from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.series import Instance
-from orchestrator.pipeline.fetching import utc_now
-from orchestrator.pipeline.intake import Intake
-from orchestrator.pipeline.queueing import MODEL_QUEUE
-from orchestrator.pipeline.review_documents import ReviewDocuments
-from orchestrator.pipeline.verdicts import TrustedSources, Verdicts
+from orchestrator.pipeline.arrival.intake import Intake
+from orchestrator.pipeline.jobs.queue import MODEL_QUEUE
+from orchestrator.pipeline.review.document_verdicts import TrustedSources, Verdicts
+from orchestrator.pipeline.review.documents import ReviewDocuments
 
 log = logging.getLogger(__name__)
 

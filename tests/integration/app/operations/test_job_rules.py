@@ -17,7 +17,7 @@ from orchestrator.domain.job import JobState
 from orchestrator.domain.records import DeliveryState
 from orchestrator.engine import Client
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.job_control import JobControl, can_cancel, can_retry
+from orchestrator.pipeline.jobs.control import JobControl, can_cancel, can_retry
 from orchestrator.web import create_app
 from tests.data.reading_room import Drawings
 from tests.data.records import add_jobs, job_record, key_of

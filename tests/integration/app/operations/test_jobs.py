@@ -16,7 +16,7 @@ from orchestrator.domain.records import DeliveryState, Note, ObjectKind
 from orchestrator.domain.review import ReviewState
 from orchestrator.engine import Client
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.job_control import JobControl
+from orchestrator.pipeline.jobs.control import JobControl
 from tests.data.records import NOON, add_jobs, job_record, key_of, object_record, verdict
 
 KEY = key_of("job")

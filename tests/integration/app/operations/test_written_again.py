@@ -18,7 +18,7 @@ from orchestrator.dicom import read_instance
 from orchestrator.domain.job import JobState
 from orchestrator.engine import Client
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.job_control import JobControl
+from orchestrator.pipeline.jobs.control import JobControl
 from tests.data.series import ct_series
 from tests.parts.archive.dicom_peer import peer_that
 

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.domain.errors import ForbiddenTransition
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import DeliveryState
-from orchestrator.pipeline.job_control import can_cancel, can_retry
+from orchestrator.pipeline.jobs.control import can_cancel, can_retry
 from orchestrator.web import create_app
 from tests.data.reading_room import Drawings, ReadingRoom, ended, fill, now
 

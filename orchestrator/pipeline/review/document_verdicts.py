@@ -37,7 +37,7 @@ from orchestrator.domain.review import ReviewState, why_no_verdict
 from orchestrator.domain.series import Instance
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.delivery.destination import Destination
-from orchestrator.pipeline.review import (
+from orchestrator.pipeline.review.verdict import (
     ReviewChanged,
     ReviewedResult,
     VerdictDocument,

@@ -25,10 +25,10 @@ from orchestrator.domain.records import SeriesRecord, SeriesState
 from orchestrator.domain.series import HeaderValue, Instance
 from orchestrator.engine import describe, frames
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.completion import Checks, Due, Step, due_steps
-from orchestrator.pipeline.pending import PendingSeries
-from orchestrator.pipeline.review_documents import ReviewDocument, ReviewDocuments
-from orchestrator.pipeline.routing import Routing
+from orchestrator.pipeline.arrival.completion import Checks, Due, Step, due_steps
+from orchestrator.pipeline.arrival.pending_series import PendingSeries
+from orchestrator.pipeline.arrival.routing import Routing
+from orchestrator.pipeline.review.documents import ReviewDocument, ReviewDocuments
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from orchestrator.backoff import Backoff
+from orchestrator.domain.clock import Clock, utc_now
 from orchestrator.domain.errors import ArchiveError, OrchestratorError, StorageFull, UserError
 from orchestrator.domain.fetching import (
     WATCHING,
@@ -26,7 +27,7 @@ from orchestrator.domain.job import ENDED, JobState
 from orchestrator.domain.ports import FoundSeries, Readable, Searchable
 from orchestrator.domain.records import SeriesState
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.fetching import Clock, Fetching, utc_now
+from orchestrator.pipeline.fetching.fetch import Fetching
 from orchestrator.rules import Rule, RuleSet, may_match, to_query
 
 IN_FLIGHT = 32

@@ -13,11 +13,12 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from orchestrator.backoff import Backoff
+from orchestrator.domain.clock import Clock, utc_now
 from orchestrator.domain.fetching import WATCHING, FetchRecord, FetchState
 from orchestrator.domain.ports import Change, Readable, Watchable
 from orchestrator.domain.series import Headers
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.fetching import Clock, Fetching, utc_now
+from orchestrator.pipeline.fetching.fetch import Fetching
 from orchestrator.rules import RuleSet
 
 LONGEST_PATIENCE = 64

@@ -14,9 +14,9 @@ from orchestrator.domain.records import JobRecord, SeriesRecord, SeriesState
 from orchestrator.domain.series import Headers, Instance, Series, series_digest
 from orchestrator.engine import Client
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.facts import facts_of_series
+from orchestrator.pipeline.arrival.facts import facts_of_series
 from orchestrator.pipeline.folders import Folders
-from orchestrator.pipeline.queueing import queue_job, unused_key
+from orchestrator.pipeline.jobs.queue import queue_job, unused_key
 from orchestrator.rules import Match, RuleSet, select_ledger_facts
 
 UNDELIVERED = frozenset(JobState) - {JobState.DONE, JobState.SUPERSEDED}

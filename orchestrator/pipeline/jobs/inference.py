@@ -47,7 +47,7 @@ from orchestrator.engine import describe, frames, step
 from orchestrator.ledger import Ledger, StoredInstance
 from orchestrator.pipeline.delivery.destination import Destination, write_options_of
 from orchestrator.pipeline.folders import Folders
-from orchestrator.pipeline.queueing import unused_key
+from orchestrator.pipeline.jobs.queue import unused_key
 
 log = logging.getLogger(__name__)
 

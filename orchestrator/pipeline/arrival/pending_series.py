@@ -9,7 +9,7 @@ from pathlib import Path
 from orchestrator.archive import Announced, Arrival, Closed
 from orchestrator.domain.records import SeriesRecord
 from orchestrator.domain.series import Instance
-from orchestrator.pipeline.review_documents import ReviewDocument
+from orchestrator.pipeline.review.documents import ReviewDocument
 
 _EARLIER_REVISION = "(an earlier revision)"
 """Stands for the associations of an earlier revision: they are not known any more."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from orchestrator.archive import SpoolInbox
 from orchestrator.backoff import Backoff
+from orchestrator.domain.clock import Clock, utc_now
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
 from orchestrator.domain.fetching import FetchRecord, FetchState
 from orchestrator.domain.ports import FoundSeries, Readable
@@ -16,15 +17,9 @@ from orchestrator.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
-Clock = Callable[[], datetime]
 RETRIES = Backoff(5.0, 3600.0)
 TRIES = 3
 """Where the fetch of one series fails more often, while the archive answers otherwise, the series counts as refused."""
-
-
-def utc_now() -> datetime:
-    """Return the time, in UTC."""
-    return datetime.now(UTC)
 
 
 class Fetching:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestrator.domain.series import Instance
-from orchestrator.pipeline.pending import PendingSeries
+from orchestrator.pipeline.arrival.pending_series import PendingSeries
 
 
 class Step(StrEnum):

@@ -10,7 +10,7 @@ from orchestrator.domain.errors import ForbiddenTransition, UserError
 from orchestrator.domain.job import LEAVING, MOVES, JobState
 from orchestrator.domain.records import ARRIVED, SETTLED, DeliveryRecord, DeliveryState, JobRecord
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.queueing import queue_job
+from orchestrator.pipeline.jobs.queue import queue_job
 
 if TYPE_CHECKING:
     from orchestrator.dicom import WriteOptions

@@ -10,7 +10,7 @@ from orchestrator.domain.errors import ForbiddenTransition, UnknownRecord
 from orchestrator.domain.job import ENDED, JobState
 from orchestrator.engine import Engine, FlowState
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.queueing import INFER, queue_job
+from orchestrator.pipeline.jobs.queue import INFER, queue_job
 
 RECONCILE_SECONDS = 5.0
 KILLS_PROCESS = "the process ended during each attempt; see the log, then retry"

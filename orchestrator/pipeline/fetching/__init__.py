@@ -1,0 +1,1 @@
+"""Series that the host fetches itself: watched archives and backfills."""

@@ -1,0 +1,1 @@
+"""One job: its queue, its inference, its control by people, and its reconciliation with the engine."""

@@ -1,0 +1,1 @@
+"""Verdicts of people: one function for every way they come."""
