@@ -1,7 +1,7 @@
-"""How long to wait before something that failed is tried again: the one policy of this host.
+"""Waits between retries: the one policy of this host.
 
-The first wait doubles with each failure up to the longest wait. There is no jitter: this host tries each peer
-from one place at a time, so there is no crowd to spread.
+The wait doubles with each failure, up to the longest wait. There is no jitter: only one process of this host retries
+a peer at a time, so retries need not be spread.
 """
 
 from __future__ import annotations
@@ -20,6 +20,6 @@ class Backoff:
     longest_seconds: float
 
     def seconds(self, failures: int) -> float:
-        """Return how long to wait after so many failures in a row; after none as after one."""
+        """Return the wait after that many failures in a row; no failure counts as one."""
         doublings = min(max(failures - 1, 0), _MOST_DOUBLINGS)
         return min(self.first_seconds * 2.0**doublings, self.longest_seconds)

@@ -1,4 +1,4 @@
-"""Receiving, keeping, asking and sending: everything between this host and the archives."""
+"""Everything between this host and the archives: the receiver, the spool, and the clients of each protocol."""
 
 from orchestrator.archive.commitment.pending_reports import PendingReports
 from orchestrator.archive.commitment.transactions import Commitments

@@ -1,4 +1,4 @@
-"""From an archive's URL to the archive."""
+"""Makes the archive object for an archive's URL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.network.tls import TlsFiles
 if TYPE_CHECKING:
     from orchestrator.archive.commitment.transactions import Commitments
     from orchestrator.archive.dicomweb.archive import DicomwebArchive
-    from orchestrator.archive.dimse import DimseArchive, Ways
+    from orchestrator.archive.dimse import DimseArchive, DimseOptions
     from orchestrator.archive.folder import FolderArchive
     from orchestrator.archive.http.client import Access, HttpPeer
     from orchestrator.archive.orthanc import OrthancArchive
@@ -49,23 +49,23 @@ def connect(
 ) -> DicomwebArchive | DimseArchive | FolderArchive | OrthancArchive:
     """Return the archive; nothing is sent to it yet.
 
-    ae_title: ours, as the archive knows it. ask: False for one that takes objects and answers no query.
-    timeout_seconds: how long one answer of the archive may take.
-    ca_file, certificate_file, key_file: PEM files for TLS; username, password: where it asks for them.
-    retrieve: "get" or "move"; move_to: AE title of our receiver. folder: what this host keeps, for answers
-    that come later (storage commitment).
-    Raises UserError where the URL does not name an archive.
+    ae_title: the title of this host in the archive. ask: False for an archive that answers no queries.
+    timeout_seconds: limit for one answer of the archive.
+    ca_file, certificate_file, key_file: PEM files for TLS. username, password: HTTP login.
+    retrieve: "get" or "move". move_to: AE title of this host's receiver.
+    folder: data folder of this host, for storage commitment results that arrive later.
+    Raises UserError where the URL is invalid.
     """
     if not _AE_TITLE.fullmatch(ae_title.strip()):
-        raise UserError(f"{ae_title!r} is no AE title: up to 16 characters of ASCII without backslash")
+        raise UserError(f"{ae_title!r} is not an AE title: use at most 16 ASCII characters, no backslash")
     parts = urlsplit(url)
     if parts.scheme in ("dimse", "dimse+tls"):
-        from orchestrator.archive.dimse import Ways
+        from orchestrator.archive.dimse import DimseOptions
 
         tls = TlsFiles(ca_file=ca_file, certificate_file=certificate_file, key_file=key_file)
-        ways = Ways(ask=ask, retrieve=retrieve, move_to=move_to, commitments=_commitments(folder))
-        secured = tls if parts.scheme == "dimse+tls" else None
-        return _dimse(name, _dimse_address(url, parts), ae_title, timeout_seconds, secured, ways)
+        options = DimseOptions(ask=ask, retrieve=retrieve, move_to=move_to, commitments=_commitments(folder))
+        tls_files = tls if parts.scheme == "dimse+tls" else None
+        return _dimse(name, _dimse_address(url, parts), ae_title, timeout_seconds, tls_files, options)
     if parts.scheme == "file":
         from orchestrator.archive.folder import FolderArchive
 
@@ -81,15 +81,15 @@ def connect(
             key_file=key_file,
             timeout_seconds=timeout_seconds,
         )
-        return _asked_by_http(name, parts.scheme, _http_root(url, parts), access)
-    raise UserError(f"archive {name!r}: {url!r} has no known scheme; there are {', '.join(SCHEMES.values())}")
+        return _http_archive(name, parts.scheme, _http_root(url, parts), access)
+    raise UserError(f"archive {name!r}: {url!r} has no known scheme; use one of {', '.join(SCHEMES.values())}")
 
 
 def dicomweb_peer(url: str, *, name: str, access: Access) -> HttpPeer | None:
-    """Return the way to the archive's DICOMweb service, None where its URL names none.
+    """Return the HTTP peer of the archive's DICOMweb service, None where the archive has none.
 
-    Orthanc's plugin serves it below /dicom-web, unless it is told otherwise there.
-    Raises UserError where the URL does not name an archive.
+    Orthanc's plugin serves it below /dicom-web by default.
+    Raises UserError where the URL is invalid.
     """
     parts = urlsplit(url)
     if not parts.scheme.startswith(_BY_DICOMWEB):
@@ -101,13 +101,18 @@ def dicomweb_peer(url: str, *, name: str, access: Access) -> HttpPeer | None:
 
 
 def _dimse(
-    name: str, address: tuple[str, str, int], ae_title: str, timeout_seconds: float, tls: TlsFiles | None, ways: Ways
+    name: str,
+    address: tuple[str, str, int],
+    ae_title: str,
+    timeout_seconds: float,
+    tls: TlsFiles | None,
+    options: DimseOptions,
 ) -> DimseArchive:
     from orchestrator.archive.dimse import DimseArchive, Peer
 
-    if ways.retrieve == "move" and not ways.move_to:
-        raise UserError(f'archive {name!r}: retrieve = "move" needs a receiver here: enable it, or name its move_to')
-    return DimseArchive(Peer(name, *address, ae_title=ae_title, timeout_seconds=timeout_seconds, tls=tls), ways)
+    if options.retrieve == "move" and not options.move_to:
+        raise UserError(f'archive {name!r}: retrieve = "move" needs a receiver: enable it, or set move_to')
+    return DimseArchive(Peer(name, *address, ae_title=ae_title, timeout_seconds=timeout_seconds, tls=tls), options)
 
 
 def _commitments(folder: Path | None) -> Commitments | None:
@@ -116,7 +121,7 @@ def _commitments(folder: Path | None) -> Commitments | None:
     return Commitments(folder / "commitments") if folder else None
 
 
-def _asked_by_http(name: str, scheme: str, root: str, access: Access) -> DicomwebArchive | OrthancArchive:
+def _http_archive(name: str, scheme: str, root: str, access: Access) -> DicomwebArchive | OrthancArchive:
     from orchestrator.archive.dicomweb.archive import DicomwebArchive
     from orchestrator.archive.orthanc import OrthancArchive
 
@@ -128,26 +133,29 @@ def _dimse_address(url: str, parts: SplitResult) -> tuple[str, str, int]:
         port = parts.port
     except ValueError:
         port = None
-    called = unquote(parts.username or "").strip()
-    if not port or not parts.hostname or not _AE_TITLE.fullmatch(called) or parts.path.strip("/"):
+    title = unquote(parts.username or "").strip()
+    if not port or not parts.hostname or not _AE_TITLE.fullmatch(title) or parts.path.strip("/"):
         raise UserError(
-            f"{url!r} is no address of an archive: write {parts.scheme}://AET@host:port, as in {parts.scheme}://PACS@10.0.0.5:104"
+            f"{url!r} is not the address of an archive: write {parts.scheme}://AET@host:port, "
+            f"such as {parts.scheme}://PACS@10.0.0.5:104"
         )
-    return called, parts.hostname, port
+    return title, parts.hostname, port
 
 
 def _http_root(url: str, parts: SplitResult) -> str:
-    """Return the address without what stands before ``http``."""
+    """Return the URL without the prefix before ``http``."""
     try:
-        parts.port  # noqa: B018  # raises for one that is no number
+        parts.port  # noqa: B018  # raises where the port is not a number
     except ValueError:
-        raise UserError(f"{url!r} has no port that is a number") from None
+        raise UserError(f"the port of {url!r} is not a number") from None
     if not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise UserError(f"{url!r} is no address of an archive: write {SCHEMES[parts.scheme]}, without user or query")
+        raise UserError(
+            f"{url!r} is not the address of an archive: write {SCHEMES[parts.scheme]}, without user or query"
+        )
     return url.partition("+")[2]
 
 
 def _folder(url: str, parts: SplitResult) -> Path:
     if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
-        raise UserError(f"{url!r} is no folder on this machine: write file:///folder, with three slashes")
+        raise UserError(f"{url!r} is not a folder on this machine: write file:///folder, with three slashes")
     return Path(unquote(parts.path))

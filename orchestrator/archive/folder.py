@@ -14,22 +14,22 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from orchestrator.archive.protocol.uid import is_uid
-from orchestrator.archive.query.fetch import Fetched
+from orchestrator.archive.query.fetch import SeriesFetch
 from orchestrator.archive.query.identity import ATTRIBUTES, one_patient, study_identity
-from orchestrator.archive.query.matching import SERIES_KEYS, STUDY_KEYS, checked, found_series, matches, values
+from orchestrator.archive.query.matching import SERIES_KEYS, STUDY_KEYS, check_query, matches, series_in, values
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, UnreadableFile
 from orchestrator.domain.ports import FoundSeries, Inbox, ObjectReference
 from orchestrator.domain.series import Headers, StudyIdentity
 from orchestrator.durable import DurableFolders, write_durably
 
-_WANTED = [*ATTRIBUTES, "SeriesInstanceUID", "SOPInstanceUID"]
-_ANSWERED = ["SpecificCharacterSet", *STUDY_KEYS, *SERIES_KEYS]
+_IDENTITY_KEYWORDS = [*ATTRIBUTES, "SeriesInstanceUID", "SOPInstanceUID"]
+_QUERY_KEYWORDS = ["SpecificCharacterSet", *STUDY_KEYS, *SERIES_KEYS]
 _PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What is known of one file; ``identity`` is None where it is no DICOM instance."""
+    """Index entry of one file; ``identity`` is None where the file is not a DICOM instance."""
 
     changed_ns: int
     size: int
@@ -39,9 +39,9 @@ class _Entry:
 
 
 class FolderArchive:
-    """All DICOM files below a folder; what is stored goes to ``<StudyUID>/<SeriesUID>/<SOPUID>.dcm``.
+    """All DICOM files below a folder; ``store`` writes to ``<StudyUID>/<SeriesUID>/<SOPUID>.dcm``.
 
-    The index is kept in memory: only files whose time or size changed are parsed again.
+    The index is in memory: only files whose time or size changed are parsed again.
     """
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -59,35 +59,35 @@ class FolderArchive:
 
     @property
     def folder(self) -> Path:
-        """Where its files are."""
+        """The folder with the files."""
         return self._folder
 
     def echo(self) -> float:
-        """Return the seconds that looking at the folder took.
+        """Return the seconds that it took to list the folder.
 
         Raises ArchiveUnavailable.
         """
         start = time.perf_counter()
-        self._check_there()
+        self._check_exists()
         with os.scandir(self._folder) as entries:
             next(entries, None)
         return time.perf_counter() - start
 
     def files(self) -> Iterator[Path]:
-        """Yield every file below the folder in order of their names.
+        """Yield every file below the folder, in order of names.
 
-        Hidden files and folders (ours too: .orchestrator) are passed over, links are followed once.
+        Hidden files and folders (also .orchestrator) are skipped; links are followed once.
         Raises ArchiveUnavailable.
         """
-        self._check_there()
+        self._check_exists()
         yield from _files(self._folder, set())
 
     def below(self, path: Path) -> Iterator[Path]:
-        """Yield what ``files`` yields of one file or folder in it; nothing of what is hidden or gone.
+        """Yield the files at or below one path in the folder; nothing for a hidden or missing path.
 
         Raises ArchiveUnavailable.
         """
-        self._check_there()
+        self._check_exists()
         if not path.is_relative_to(self._folder) or _is_hidden(path.relative_to(self._folder)):
             return
         if path.is_dir():
@@ -96,36 +96,36 @@ class FolderArchive:
             yield path
 
     def identity(self, study_uid: str) -> StudyIdentity | None:
-        """Return patient and study as the newest file of the study has them, None where there is none.
+        """Return patient and study from the newest file of the study, None where the folder lacks the study.
 
         Raises ArchiveUnavailable, ArchiveRefused (several patients).
         """
-        entries = sorted(self._refreshed(), key=lambda entry: entry.changed_ns)
-        held = [entry.identity for entry in entries if entry.identity is not None]
-        return one_patient([found for found in held if found.study_uid == study_uid], self._name, study_uid)
+        entries = sorted(self._refresh(), key=lambda entry: entry.changed_ns)
+        identities = [entry.identity for entry in entries if entry.identity is not None]
+        return one_patient([each for each in identities if each.study_uid == study_uid], self._name, study_uid)
 
     def missing(self, references: Sequence[ObjectReference]) -> frozenset[str]:
         """Return the SOP Instance UIDs that the folder does not hold in that study and series.
 
         Raises ArchiveUnavailable.
         """
-        held = {
+        instances = {
             (entry.identity.study_uid, entry.series_uid, entry.sop_uid)
-            for entry in self._refreshed()
+            for entry in self._refresh()
             if entry.identity is not None
         }
         return frozenset(
             reference.sop_uid
             for reference in references
-            if (reference.study_uid, reference.series_uid, reference.sop_uid) not in held
+            if (reference.study_uid, reference.series_uid, reference.sop_uid) not in instances
         )
 
     def store(self, paths: Sequence[Path]) -> None:
-        """Copy the files and return when they are durable; the same bytes again change nothing.
+        """Copy the files and return when they are durable; a file that the folder has already changes nothing.
 
         Raises ArchiveUnavailable, ArchiveRefused (other bytes under the same UID), UnreadableFile.
         """
-        self._check_there()
+        self._check_exists()
         for path in paths:
             try:
                 self._store(path)
@@ -137,35 +137,35 @@ class FolderArchive:
 
         Raises ArchiveUnavailable, ArchiveRefused.
         """
-        asked = checked(query)
-        self._refreshed()
+        keys = check_query(query)
+        self._refresh()
         for files in self._series().values():
             headers = self._headers_of(files[0])
-            found = found_series(headers, len(files))
-            if found is not None and matches(asked, headers):
-                yield found
+            series = series_in(headers, len(files))
+            if series is not None and matches(keys, headers):
+                yield series
 
     def fetch(self, series: FoundSeries, inbox: Inbox) -> int:
-        """Bring all instances of the series into the inbox and return how many.
+        """Copy all instances of the series into the inbox and return how many.
 
-        Which files those are the last look at the folder says: each look takes long where there are many.
-        Raises ArchiveUnavailable, ArchiveRefused (it is not there), StorageFull, OSError.
+        The index is refreshed only where it lacks the series, because a refresh of a large folder is slow.
+        Raises ArchiveUnavailable, ArchiveRefused (the series is absent), StorageFull, OSError.
         """
         if series.series_uid not in self._series():
-            self._refreshed()
+            self._refresh()
         files = [path for path in self._series().get(series.series_uid, []) if path.exists()]
         if not files:
-            raise ArchiveRefused(f"{self} holds series {series.series_uid} no longer")
-        fetched = Fetched(str(self), series, inbox)
+            raise ArchiveRefused(f"{self} no longer holds series {series.series_uid}")
+        fetch = SeriesFetch(str(self), series, inbox)
         for path in files:
-            fetched.take(self._pieces(path))
-        return fetched.count()
+            fetch.add(self._pieces(path))
+        return fetch.finish()
 
     def __str__(self) -> str:
         return f"archive {self._name!r} ({self._folder})"
 
     def _series(self) -> dict[str, list[Path]]:
-        """Return the files of each series, as the last look found them."""
+        """Return the files of each series in the index."""
         series: dict[str, list[Path]] = {}
         with self._lock:
             for path, entry in self._index.items():
@@ -174,16 +174,16 @@ class FolderArchive:
         return series
 
     def _headers_of(self, path: Path) -> Headers:
-        """Return what the file says of study and series; nothing where it is gone or broken."""
+        """Return the study and series headers of the file; nothing where it is missing or broken."""
         entry = self._index[path]
-        known = self._headers.get(path)
-        if known is None or known[0] != entry:
+        cached = self._headers.get(path)
+        if cached is None or cached[0] != entry:
             try:
-                known = entry, _headers(_header(path, _ANSWERED))
+                cached = entry, _headers(_header(path, _QUERY_KEYWORDS))
             except UnreadableFile:
-                known = entry, {}
-            self._headers[path] = known
-        return known[1]
+                cached = entry, {}
+            self._headers[path] = cached
+        return cached[1]
 
     def _pieces(self, path: Path) -> Iterator[bytes]:
         try:
@@ -199,7 +199,7 @@ class FolderArchive:
         if target.exists():
             if target.read_bytes() == content:
                 return
-            raise ArchiveRefused(f"{self} holds other content under {target.stem}; nothing is overwritten")
+            raise ArchiveRefused(f"{self} holds other content under {target.stem}; the host does not overwrite it")
         self._folders.make(target.parent)
         write_durably(target, content)
 
@@ -211,11 +211,11 @@ class FolderArchive:
         study_uid, series_uid, sop_uid = uids
         return self._folder / study_uid / series_uid / f"{sop_uid}.dcm"
 
-    def _check_there(self) -> None:
+    def _check_exists(self) -> None:
         if not self._folder.is_dir():
-            raise ArchiveUnavailable(f"{self} is not there: make the folder, or mount what it is on")
+            raise ArchiveUnavailable(f"{self} does not exist: create the folder, or mount its disk")
 
-    def _refreshed(self) -> list[_Entry]:
+    def _refresh(self) -> list[_Entry]:
         with self._lock:
             self._index = {path: self._entry(path) for path in self.files()}
             return list(self._index.values())
@@ -225,9 +225,9 @@ class FolderArchive:
             status = path.stat()
         except FileNotFoundError:
             return _Entry(0, 0, None)
-        known = self._index.get(path)
-        if known is not None and (known.changed_ns, known.size) == (status.st_mtime_ns, status.st_size):
-            return known
+        entry = self._index.get(path)
+        if entry is not None and (entry.changed_ns, entry.size) == (status.st_mtime_ns, status.st_size):
+            return entry
         try:
             header = _header(path)
             series_uid, sop_uid = str(header.get("SeriesInstanceUID", "")), str(header.get("SOPInstanceUID", ""))
@@ -240,29 +240,31 @@ def _is_hidden(below: Path) -> bool:
     return any(part.startswith(".") for part in below.parts)
 
 
-def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+def _files(folder: Path, visits: set[tuple[int, int]]) -> Iterator[Path]:
     status = folder.stat()
-    if (status.st_dev, status.st_ino) in seen:
+    if (status.st_dev, status.st_ino) in visits:
         return
-    seen.add((status.st_dev, status.st_ino))
+    visits.add((status.st_dev, status.st_ino))
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
         if path.is_dir():
-            yield from _files(path, seen)
+            yield from _files(path, visits)
         elif path.is_file():
             yield path
 
 
 def _headers(dataset: Dataset) -> Headers:
-    """Return what the data set says by keyword; what is absent or empty is left out."""
-    said = {keyword: dataset.get(keyword) for keyword in (*STUDY_KEYS, *SERIES_KEYS)}
-    texts = {keyword: value if isinstance(value, MultiValue) else [value] for keyword, value in said.items() if value}
-    return {keyword: values(keyword, found) for keyword, found in texts.items()}
+    """Return keyword -> values of the data set, without absent and empty attributes."""
+    content = {keyword: dataset.get(keyword) for keyword in (*STUDY_KEYS, *SERIES_KEYS)}
+    items = {
+        keyword: value if isinstance(value, MultiValue) else [value] for keyword, value in content.items() if value
+    }
+    return {keyword: values(keyword, texts) for keyword, texts in items.items()}
 
 
-def _header(path: Path, wanted: Sequence[str] = _WANTED) -> Dataset:
+def _header(path: Path, keywords: Sequence[str] = _IDENTITY_KEYWORDS) -> Dataset:
     try:
-        return dcmread(path, specific_tags=list(wanted), stop_before_pixels=True)
+        return dcmread(path, specific_tags=list(keywords), stop_before_pixels=True)
     except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes
-        raise UnreadableFile(f"{path} is no DICOM file ({type(fault).__name__})") from None
+        raise UnreadableFile(f"{path} is not a DICOM file ({type(fault).__name__})") from None

@@ -1,4 +1,4 @@
-"""The archives that come with the host, offered by the hook that an outsider's archive uses."""
+"""Offers the built-in archives by the same hook that plugins use for theirs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestrator.archive.connect import SCHEMES, connect
 from orchestrator.domain.ports import Archive
 from orchestrator.sdk.hookspecs import hookimpl
 
-_TOLD = (
+_KEYS = (
     *("name", "ae_title", "timeout_seconds"),
     *("ca_file", "certificate_file", "key_file", "username", "password"),
     *("retrieve", "move_to", "folder"),
@@ -19,10 +19,10 @@ _TOLD = (
 
 @hookimpl
 def connect_archive(url: str, settings: Mapping[str, Any]) -> Archive | None:
-    """Return the archive for one of ``SCHEMES``, None for any other scheme.
+    """Return the archive for a URL of ``SCHEMES``, None for any other scheme.
 
-    Raises UserError where the URL does not name an archive.
+    Raises UserError where the URL is invalid.
     """
     if urlsplit(url).scheme not in SCHEMES:
         return None
-    return connect(url, **{key: settings[key] for key in _TOLD})
+    return connect(url, **{key: settings[key] for key in _KEYS})

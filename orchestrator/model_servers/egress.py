@@ -194,7 +194,7 @@ def _error(fault: HttpFault, exit_: Exit, parcel: Parcel) -> RemoteFailed | Remo
             return RemoteFailed(f"{exit_.name} answered with a redirect ({fault.status}), which is never followed")
         case http.TooLarge():
             return RemoteFailed(f"{exit_.name} answered with more than {parcel.largest_reply >> 20} MiB")
-        case http.Packed():
+        case http.Compressed():
             return RemoteFailed(f"{exit_.name} compressed its answer, which the request forbids")
     # refused, reset, unknown host name, invalid certificate
     return RemoteUnavailable(f"{exit_.name} at {_place(parcel.url)} is unreachable: {fault}")

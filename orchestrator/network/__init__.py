@@ -1,4 +1,4 @@
-"""What every connection to another machine is made with: TLS contexts, certificates and bounded HTTP requests.
+"""TLS contexts, certificates and bounded HTTP requests for all connections to other machines.
 
-It knows no DICOM, no archive, no model server and no setting; those who call it name the faults in their own words.
+Nothing here knows DICOM, archives, model servers or settings; callers turn the faults into messages.
 """

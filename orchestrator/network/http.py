@@ -1,4 +1,4 @@
-"""Bounded HTTP requests: no redirects, no proxies, no packed answers, limits of size and time, faults by name."""
+"""Bounded HTTP requests: no redirects, no proxies, no compressed answers, limits of size and time."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from types import TracebackType
 
 import httpx
 
-logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines quote addresses, and a query may name a patient
-logging.getLogger("httpcore").setLevel(logging.WARNING)  # its lines quote headers, and one holds the password
+logging.getLogger("httpx").setLevel(logging.WARNING)  # its log lines quote URLs, and a query may name a patient
+logging.getLogger("httpcore").setLevel(logging.WARNING)  # its log lines quote headers, and one has the password
 
 Response = httpx.Response
-"""An answer whose body may still be to come."""
+"""An answer; its body may be unread."""
 
 
 class HttpFault(Exception):
-    """A request that got no answer. Its text names neither address nor header: they may name a patient."""
+    """A request failed. The text has no URL and no header: they may name a patient."""
 
 
 class NotConnected(HttpFault):
-    """The peer took no connection."""
+    """The peer accepted no connection."""
 
 
 class ConnectionTimeout(NotConnected):
-    """The peer took no connection in time."""
+    """The peer accepted no connection in time."""
 
 
 class TlsFault(HttpFault):
-    """The TLS handshake failed; ``fault`` says why."""
+    """The TLS handshake failed. ``fault``: the reason."""
 
     def __init__(self, fault: ssl.SSLError) -> None:
         super().__init__(str(fault))
@@ -39,11 +39,11 @@ class TlsFault(HttpFault):
 
 
 class TooSlow(HttpFault):
-    """The answer did not begin, go on or end in time."""
+    """The answer did not start, continue or end in time."""
 
 
 class BrokenOff(HttpFault):
-    """The connection ended in the middle."""
+    """The connection ended within the answer."""
 
 
 class Redirected(HttpFault):
@@ -54,8 +54,8 @@ class Redirected(HttpFault):
         self.status = status
 
 
-class Packed(HttpFault):
-    """The answer is compressed, though the request asked for none that is: a packed body has no bound."""
+class Compressed(HttpFault):
+    """The answer is compressed although the request forbids it: the size of a compressed body has no limit."""
 
 
 class TooLarge(HttpFault):
@@ -63,7 +63,7 @@ class TooLarge(HttpFault):
 
 
 class HttpClient:
-    """Sends requests over connections that are kept until it is closed; a context manager."""
+    """Sends requests over connections that are reused until it is closed; a context manager."""
 
     def __init__(
         self,
@@ -73,10 +73,10 @@ class HttpClient:
         connect_seconds: float,
         login: tuple[str, str] | None = None,
     ) -> None:
-        """Connect to nothing yet.
+        """Open no connection yet.
 
-        tls: None where no address begins with https. seconds: how long the peer may be silent.
-        connect_seconds: how long a connection may take. login: username and password.
+        tls: None where no URL begins with https. seconds: limit for silence of the peer.
+        connect_seconds: limit for opening a connection. login: username and password.
         """
         self._has_tls = tls is not None
         self._client = httpx.Client(
@@ -84,7 +84,7 @@ class HttpClient:
             auth=None if login is None else httpx.BasicAuth(*login),
             timeout=httpx.Timeout(seconds, connect=min(seconds, connect_seconds)),
             follow_redirects=False,
-            trust_env=False,  # a proxy that the environment names is another place
+            trust_env=False,  # a proxy in the environment would get the data
         )
 
     def __enter__(self) -> HttpClient:
@@ -104,13 +104,13 @@ class HttpClient:
         headers: Mapping[str, str],
         content: bytes | Iterable[bytes] | None = None,
     ) -> Iterator[Response]:
-        """Yield the answer, whatever its status, with its body still to come.
+        """Yield the answer of any status before its body is read.
 
-        Raises an HttpFault; within the block, too, where the body does not come to its end.
-        Raises ValueError for an address under TLS of which no certificate would be checked.
+        Raises an HttpFault; also within the block, where the body is incomplete.
+        Raises ValueError for an https URL without a TLS context.
         """
         if not self._has_tls and not url.startswith("http:"):
-            raise ValueError("an address that does not begin with http: needs a TLS context")
+            raise ValueError("a URL that does not begin with http: needs a TLS context")
         plain = {"Accept-Encoding": "identity", **headers}
         with _named_faults(), self._client.stream(method, url, headers=plain, content=content) as response:
             if response.is_redirect:
@@ -119,18 +119,18 @@ class HttpClient:
 
 
 def check_plain(response: Response) -> None:
-    """Raise Packed where the body of the answer is compressed."""
+    """Raise Compressed where the body of the answer is compressed."""
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise Packed
+        raise Compressed
 
 
 def read_body(response: Response, *, largest_bytes: int, deadline: float) -> bytes:
-    """Return the body of the answer. deadline: of ``time.monotonic()``.
+    """Return the body of the answer. deadline: a value of ``time.monotonic()``.
 
     Raises TooLarge, TooSlow, BrokenOff.
     """
     body = bytearray()
-    for piece in response.iter_raw():  # as it comes: pieces of a size would be waited for
+    for piece in response.iter_raw():  # without a piece size, for which httpx would wait
         body += piece
         if len(body) > largest_bytes:
             raise TooLarge
@@ -141,7 +141,7 @@ def read_body(response: Response, *, largest_bytes: int, deadline: float) -> byt
 
 @contextmanager
 def _named_faults() -> Iterator[None]:
-    """Raise an HttpFault for each fault of httpx."""
+    """Turn each fault of httpx into an HttpFault."""
     try:
         yield
     except (httpx.ConnectTimeout, httpx.PoolTimeout):
@@ -149,15 +149,15 @@ def _named_faults() -> Iterator[None]:
     except httpx.TimeoutException:
         raise TooSlow("no answer in time") from None
     except httpx.HTTPError as fault:
-        if (refused := _tls_fault(fault)) is not None:
-            raise TlsFault(refused) from None
+        if (tls_fault := _tls_fault(fault)) is not None:
+            raise TlsFault(tls_fault) from None
         if isinstance(fault, httpx.ConnectError):
             raise NotConnected(str(fault)) from None
         raise BrokenOff(type(fault).__name__) from None
 
 
 def _tls_fault(fault: BaseException) -> ssl.SSLError | None:
-    """Return the fault of TLS behind httpx's, None where the connection just ended or TLS is not why."""
+    """Return the TLS fault that caused a fault of httpx, None for a closed connection or another cause."""
     cause: BaseException | None = fault
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__

@@ -14,7 +14,7 @@ from orchestrator.domain.errors import SettingsError
 from orchestrator.domain.records import ObjectKind, ObjectRecord
 
 if TYPE_CHECKING:
-    from orchestrator.archive.http.client import Session
+    from orchestrator.archive.http.client import HttpSession
 
 PLACE: Final = "/viewer/"
 _SERIES_TO_OPEN: Final = (ObjectKind.SEG, ObjectKind.SR, ObjectKind.SC)
@@ -48,11 +48,11 @@ class Ohif:
 
     files: Mapping[str, Path]
     entry: str
-    archive: Session
+    archive: HttpSession
     limiter: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(AT_ONCE))
 
     @classmethod
-    def of(cls, folder: Path, archive: Session) -> Ohif:
+    def of(cls, folder: Path, archive: HttpSession) -> Ohif:
         """Return the viewer in the folder ``dist`` of npm's @ohif/app.
 
         Raises SettingsError where that holds no such viewer.

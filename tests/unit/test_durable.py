@@ -40,12 +40,12 @@ def test_a_folder_that_was_removed_is_made_anew(tmp_path: Path, synced: list[Pat
 def test_many_folders_are_made_and_few_are_remembered(
     tmp_path: Path, synced: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(durable, "_REMEMBERED", 8)
+    monkeypatch.setattr(durable, "_MOST_FOLDERS", 8)
     folders = DurableFolders(tmp_path)
     for number in range(50):
         folders.make(tmp_path / str(number))
     assert len(list(tmp_path.iterdir())) == 50
-    assert len(folders._made) <= 8
+    assert len(folders._known) <= 8
 
 
 def test_a_file_is_written_whole_with_the_mode_that_was_asked_for(tmp_path: Path) -> None:

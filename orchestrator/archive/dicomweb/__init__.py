@@ -1,1 +1,1 @@
-"""Archives asked by DICOMweb (QIDO-RS, WADO-RS, STOW-RS)."""
+"""Archives that are accessed by DICOMweb (QIDO-RS, WADO-RS, STOW-RS)."""

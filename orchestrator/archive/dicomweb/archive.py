@@ -1,4 +1,4 @@
-"""An archive that is asked and fed by DICOMweb (PS3.18): QIDO-RS, WADO-RS, STOW-RS."""
+"""An archive that is accessed by DICOMweb (PS3.18): QIDO-RS, WADO-RS, STOW-RS."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from http import HTTPStatus
 from pathlib import Path
 
 from orchestrator.archive.dicomweb.json_model import headers_in, items_in
-from orchestrator.archive.dicomweb.wado import bring, files
-from orchestrator.archive.http.client import Access, HttpPeer, Params, Session, http_date
-from orchestrator.archive.http.multipart import Outgoing
+from orchestrator.archive.dicomweb.wado import fetch_series, files
+from orchestrator.archive.http.client import Access, HttpPeer, HttpSession, Params, http_date
+from orchestrator.archive.http.multipart import MultipartBody
 from orchestrator.archive.protocol.dataset import IMPLEMENTATION_CLASS_UID
 from orchestrator.archive.protocol.uid import is_uid, printable_uid
 from orchestrator.archive.query.changes import changes
-from orchestrator.archive.query.fetch import Fetched
+from orchestrator.archive.query.fetch import SeriesFetch
 from orchestrator.archive.query.identity import ATTRIBUTES, identity_in, identity_of, one_patient
 from orchestrator.archive.query.matching import (
     COUNT,
     SERIES_KEYS,
     STUDY_COUNT,
     STUDY_KEYS,
-    checked,
+    check_query,
     first,
-    found_series,
     matches,
+    series_in,
 )
 from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, ObjectRefused, UnreadableFile
 from orchestrator.domain.ports import Changes, FoundSeries, Inbox, ObjectReference
@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 
 class DicomwebArchive:
-    """The archive at a root address, as in https://pacs/dicom-web; each call keeps its connection while it lasts."""
+    """The archive at a root URL such as https://pacs/dicom-web; each call opens its own connections."""
 
     def __init__(self, name: str, root: str, access: Access) -> None:
         self._peer = HttpPeer(name, root, access)
@@ -56,7 +56,7 @@ class DicomwebArchive:
         return self._peer.name
 
     def echo(self) -> float:
-        """Return the seconds that it took to say that it lacks a study that nobody has; DICOMweb has no echo.
+        """Return the seconds that a query for a study that does not exist took; DICOMweb has no echo.
 
         Raises ArchiveUnavailable, ArchiveRefused.
         """
@@ -66,12 +66,12 @@ class DicomwebArchive:
             return time.perf_counter() - start
 
     def clock(self) -> datetime | None:
-        """Return the time there by the head of an answer (RFC 9110 6.6.1), None where that does not tell.
+        """Return the archive's time from the Date header of an answer (RFC 9110 6.6.1), None where it is absent.
 
         Raises ArchiveUnavailable, ArchiveRefused.
         """
-        asked: Params = {"StudyInstanceUID": IMPLEMENTATION_CLASS_UID, "limit": 1}
-        with self._peer.session() as session, session.stream("GET", "/studies", params=asked) as response:
+        query: Params = {"StudyInstanceUID": IMPLEMENTATION_CLASS_UID, "limit": 1}
+        with self._peer.session() as session, session.stream("GET", "/studies", params=query) as response:
             return http_date(response.headers.get("Date", ""))
 
     def identity(self, study_uid: str) -> StudyIdentity | None:
@@ -81,25 +81,25 @@ class DicomwebArchive:
         """
         query: Params = {"StudyInstanceUID": study_uid, "includefield": ATTRIBUTES[1:]}
         with self._peer.session() as session:
-            # an archive that does not know the key answers with every study
+            # an archive that does not support the key answers with every study
             answers = [
                 headers
                 for headers in self._answers(session, "/studies", query, "StudyInstanceUID")
                 if first(headers, "StudyInstanceUID") == study_uid
             ]
-            held = one_patient([identity_of(headers) for headers in answers], self.name, study_uid)
-            return self._identity_in_file(session, study_uid) if any(map(_is_doubtful, answers)) else held
+            identity = one_patient([identity_of(headers) for headers in answers], self.name, study_uid)
+            return self._identity_in_file(session, study_uid) if any(map(_is_doubtful, answers)) else identity
 
     def missing(self, references: Sequence[ObjectReference]) -> frozenset[str]:
         """Return the SOP Instance UIDs that the archive does not hold in that study and series.
 
         One query for each series. Raises ArchiveUnavailable, ArchiveRefused.
         """
-        wanted: dict[tuple[str, str], set[str]] = defaultdict(set)
+        uids_of: dict[tuple[str, str], set[str]] = defaultdict(set)
         for reference in references:
-            wanted[reference.study_uid, reference.series_uid].add(reference.sop_uid)
+            uids_of[reference.study_uid, reference.series_uid].add(reference.sop_uid)
         with self._peer.session() as session:
-            absent = [uids - self._held(session, *series) for series, uids in wanted.items()]
+            absent = [uids - self._instances(session, *series) for series, uids in uids_of.items()]
         return frozenset().union(*absent)
 
     def store(self, paths: Sequence[Path]) -> None:
@@ -109,103 +109,104 @@ class DicomwebArchive:
         """
         if not paths:
             return
-        body = Outgoing.of(paths)
+        body = MultipartBody.of(paths)
         headers = {"Accept": _JSON, **body.headers}
         conflict = frozenset({HTTPStatus.CONFLICT.value})
         with (
             self._peer.session() as session,
-            session.stream("POST", "/studies", headers=headers, content=body, accepted=conflict) as response,
+            session.stream("POST", "/studies", headers=headers, content=body, other_codes=conflict) as response,
         ):
-            self._judge(session.read_json(response), response.status_code)
+            self._check_stored(session.read_json(response), response.status_code)
 
     def find(self, query: Mapping[str, str]) -> Iterator[FoundSeries]:
         """Yield the series that match: keyword of study or series -> value in DICOM's matching (PS3.4 C.2.2.2).
 
-        Raises ArchiveUnavailable, ArchiveRefused (more answers than are taken, too).
+        Raises ArchiveUnavailable, ArchiveRefused (also for too many answers).
         """
         with self._peer.session() as session:
-            yield from self._series(session, checked(query))
+            yield from self._series(session, check_query(query))
 
     def fetch(self, series: FoundSeries, inbox: Inbox) -> int:
-        """Bring all instances of the series into the inbox, compressed ones as they are, and return how many.
+        """Fetch all instances of the series into the inbox, in their stored transfer syntaxes, and return how many.
 
-        Raises ArchiveUnavailable (the answer broke off: what came stays), ArchiveRefused, StorageFull, OSError.
+        Raises ArchiveUnavailable (incomplete answer; instances received before stay), ArchiveRefused, StorageFull,
+        OSError.
         """
-        with self._peer.session() as session, Fetched(str(self), series, inbox) as fetched:
-            bring(session, "", series, fetched, str(self))
-            count = fetched.count()
+        with self._peer.session() as session, SeriesFetch(str(self), series, inbox) as fetch:
+            fetch_series(session, "", series, fetch, str(self))
+            count = fetch.finish()
         if not count:
-            raise ArchiveRefused(f"{self} holds series {series.series_uid} no longer")
+            raise ArchiveRefused(f"{self} no longer holds series {series.series_uid}")
         return count
 
     def changes(self, cursor: str) -> Changes:
-        """Return the series of recent studies that came or grew since the cursor; an empty one begins now.
+        """Return the series of recent studies that are new or grew since the cursor; an empty cursor starts now.
 
-        Raises ArchiveUnavailable, ArchiveRefused (an archive that answers no counts).
+        Raises ArchiveUnavailable, ArchiveRefused (an archive without counts).
         """
         with self._peer.session() as session:
-            return changes(_Counted(self, session), cursor)
+            return changes(_DicomwebIndex(self, session), cursor)
 
     def __str__(self) -> str:
         return str(self._peer)
 
-    def _studies(self, session: Session, query: Mapping[str, str]) -> Iterator[Headers]:
-        wanted = [key for key in (*STUDY_KEYS, STUDY_COUNT) if key not in query]
-        told: Params = {**query, "includefield": wanted}
-        for headers in self._answers(session, "/studies", told, "StudyInstanceUID"):
+    def _studies(self, session: HttpSession, query: Mapping[str, str]) -> Iterator[Headers]:
+        keys = [key for key in (*STUDY_KEYS, STUDY_COUNT) if key not in query]
+        params: Params = {**query, "includefield": keys}
+        for headers in self._answers(session, "/studies", params, "StudyInstanceUID"):
             if is_uid(first(headers, "StudyInstanceUID")) and matches(query, headers):
                 yield headers
 
-    def _series(self, session: Session, query: Mapping[str, str]) -> Iterator[FoundSeries]:
-        wanted = [key for key in (*STUDY_KEYS, *SERIES_KEYS, COUNT) if key not in query]
-        told: Params = {**query, "includefield": wanted}
-        for headers in self._answers(session, "/series", told, "SeriesInstanceUID"):
-            found = found_series(headers)
-            if found is not None and matches(query, headers):
-                yield found
+    def _series(self, session: HttpSession, query: Mapping[str, str]) -> Iterator[FoundSeries]:
+        keys = [key for key in (*STUDY_KEYS, *SERIES_KEYS, COUNT) if key not in query]
+        params: Params = {**query, "includefield": keys}
+        for headers in self._answers(session, "/series", params, "SeriesInstanceUID"):
+            series = series_in(headers)
+            if series is not None and matches(query, headers):
+                yield series
 
     def _answers(
-        self, session: Session, path: str, query: Params, unique: str, *, absent: bool = False
+        self, session: HttpSession, path: str, query: Params, unique: str, *, absent: bool = False
     ) -> Iterator[Headers]:
-        """Yield the headers of all answers, page by page until one brings nothing new.
+        """Yield the headers of all answers, page by page until a page has nothing new.
 
-        unique: the keyword that tells answers apart. absent: the address may be of nothing that is there.
+        unique: the keyword that identifies an answer. absent: the path may not exist in the archive.
         """
-        seen: set[str] = set()
+        uids: set[str] = set()
         offset = 0
         while page := self._page(session, path, {**query, "limit": _AT_ONCE, "offset": offset}, absent=absent):
-            fresh = [headers for headers in page if first(headers, unique) not in seen]
-            if not fresh:  # it does not know offset, and answers the same again
+            fresh = [headers for headers in page if first(headers, unique) not in uids]
+            if not fresh:  # the archive ignores offset and repeats its answer
                 return
             yield from fresh
-            seen.update(first(headers, unique) for headers in fresh)
+            uids.update(first(headers, unique) for headers in fresh)
             offset += len(page)
             if offset > _MOST_ANSWERS:
-                raise ArchiveRefused(f"{self} answers with more than {_MOST_ANSWERS:,}: ask for fewer days at once")
+                raise ArchiveRefused(f"{self} sends more than {_MOST_ANSWERS:,} answers: query fewer days at once")
 
-    def _page(self, session: Session, path: str, params: Params, *, absent: bool = False) -> list[Headers]:
-        accepted = frozenset({HTTPStatus.NOT_FOUND.value} if absent else ())
+    def _page(self, session: HttpSession, path: str, params: Params, *, absent: bool = False) -> list[Headers]:
+        other_codes = frozenset({HTTPStatus.NOT_FOUND.value} if absent else ())
         headers = {"Accept": _JSON}
-        with session.stream("GET", path, params=params, headers=headers, accepted=accepted) as response:
+        with session.stream("GET", path, params=params, headers=headers, other_codes=other_codes) as response:
             if response.status_code == HTTPStatus.NOT_FOUND:
                 return []
             answer = session.read_json(response) or []
         if not isinstance(answer, list) or not all(isinstance(each, dict) for each in answer):
-            raise ArchiveRefused(f"{self} answers a query with something else than a list of data sets")
+            raise ArchiveRefused(f"{self} does not answer a query with a list of data sets; check the path in its url")
         return [headers_in(each) for each in answer]
 
-    def _held(self, session: Session, study_uid: str, series_uid: str) -> set[str]:
+    def _instances(self, session: HttpSession, study_uid: str, series_uid: str) -> set[str]:
         path = f"/studies/{study_uid}/series/{series_uid}/instances"
-        asked = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid}
+        query = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid}
         answers = self._answers(session, path, {}, "SOPInstanceUID", absent=True)
-        return {first(headers, "SOPInstanceUID") for headers in answers if matches(asked, headers)}
+        return {first(headers, "SOPInstanceUID") for headers in answers if matches(query, headers)}
 
-    def _identity_in_file(self, session: Session, study_uid: str) -> StudyIdentity:
-        """Return what one file of the study says."""
+    def _identity_in_file(self, session: HttpSession, study_uid: str) -> StudyIdentity:
+        """Return patient and study in one file of the study."""
         (instance, *_) = self._page(session, f"/studies/{study_uid}/instances", {"limit": 1}) or [{}]
         series_uid, sop_uid = (first(instance, key) for key in ("SeriesInstanceUID", "SOPInstanceUID"))
         if not is_uid(series_uid) or not is_uid(sop_uid):
-            raise ArchiveRefused(f"{self} names no instance of study {study_uid}")
+            raise ArchiveRefused(f"{self} lists no instance of study {study_uid}")
         path = f"/studies/{study_uid}/series/{series_uid}/instances/{sop_uid}"
         with files(session, path, str(self)) as parts:
             for part in parts:
@@ -213,37 +214,39 @@ class DicomwebArchive:
                     return identity_in(part.pieces)
                 except UnreadableFile as fault:
                     raise ArchiveRefused(f"{self}: instance {sop_uid}: {fault}") from None
-        raise ArchiveRefused(f"{self} does not hand instance {sop_uid} out")
+        raise ArchiveRefused(f"{self} does not send instance {sop_uid}")
 
-    def _judge(self, answer: object, code: int) -> None:
-        """Pass an answer to STOW-RS that says that everything is there (PS3.18 10.5.3, I.2).
+    def _check_stored(self, answer: object, code: int) -> None:
+        """Check that an answer to STOW-RS confirms every object (PS3.18 10.5.3, I.2).
 
         Raises ArchiveUnavailable, ArchiveRefused.
         """
-        told = answer[0] if isinstance(answer, list) and answer else answer
-        for item in items_in(told, _STORED):
+        dataset = answer[0] if isinstance(answer, list) and answer else answer
+        for item in items_in(dataset, _STORED):
             if warning := _number(headers_in(item), "WarningReason"):
                 _log.warning("%s stored %s with warning %04XH", self, _sop_uid(item), warning)
-        failed = [headers_in(item) for item in (*items_in(told, _FAILED), *items_in(told, _OTHER_FAILURES))]
-        if not failed and code == HTTPStatus.CONFLICT:
-            raise ArchiveRefused(f"{self} stores nothing of what was sent and does not say why")
-        # a retry is there already
-        refused = [item for item in failed if _number(item, "FailureReason") != _DUPLICATE]
-        if not refused:
+        failures = [headers_in(item) for item in (*items_in(dataset, _FAILED), *items_in(dataset, _OTHER_FAILURES))]
+        if not failures and code == HTTPStatus.CONFLICT:
+            raise ArchiveRefused(f"{self} stored no object and gives no reason")
+        # after a retry, the archive may hold the object already
+        refusals = [item for item in failures if _number(item, "FailureReason") != _DUPLICATE]
+        if not refusals:
             return
-        reason, uid = _number(refused[0], "FailureReason"), printable_uid(first(refused[0], "ReferencedSOPInstanceUID"))
-        if any(_number(item, "FailureReason") >> 8 == _OUT_OF_RESOURCES for item in refused):
+        reason = _number(refusals[0], "FailureReason")
+        uid = printable_uid(first(refusals[0], "ReferencedSOPInstanceUID"))
+        if any(_number(item, "FailureReason") >> 8 == _OUT_OF_RESOURCES for item in refusals):
             raise ArchiveUnavailable(f"{self} is out of resources for {uid} ({reason:04X}H)")
-        said = f"{self} refuses {len(refused)} objects: {uid} with {reason:04X}H"
-        raise ObjectRefused(said, first(refused[0], "ReferencedSOPClassUID"))
+        objects = "1 object" if len(refusals) == 1 else f"{len(refusals)} objects"
+        text = f"{self} refuses {objects}: {uid} with {reason:04X}H"
+        raise ObjectRefused(text, first(refusals[0], "ReferencedSOPClassUID"))
 
 
 @dataclass(frozen=True, slots=True)
-class _Counted:
-    """Implements archive.counts.Counting in one session."""
+class _DicomwebIndex:
+    """Implements archive.query.changes.StudyIndex in one session."""
 
     archive: DicomwebArchive
-    session: Session
+    session: HttpSession
 
     def studies(self, query: Mapping[str, str]) -> Iterator[Headers]:
         return self.archive._studies(self.session, query)
@@ -256,18 +259,18 @@ class _Counted:
 
 
 def _is_doubtful(headers: Headers) -> bool:
-    """Return whether a name may have lost letters on its way into the answer.
+    """Return whether a name in the answer may have lost characters.
 
-    JSON is UTF-8; an answer that names another character set may have been through it, and Orthanc leaves
-    out, without a word, what that lacks. It also leaves bare escapes of ISO 2022 behind.
+    JSON is UTF-8. Where an answer names another character set, the archive may have converted the name to it, and
+    Orthanc silently drops characters that it lacks. Orthanc also leaves escape sequences of ISO 2022 in the text.
     """
     in_utf_8 = first(headers, "SpecificCharacterSet") in ("", "ISO_IR 192")
     return not in_utf_8 or _ESCAPE_LEFT_OVER.search(first(headers, "PatientName")) is not None
 
 
 def _number(headers: Headers, keyword: str) -> int:
-    said = first(headers, keyword)
-    return int(said) if said.isdecimal() else 0
+    text = first(headers, keyword)
+    return int(text) if text.isdecimal() else 0
 
 
 def _sop_uid(item: Mapping[str, object]) -> str:

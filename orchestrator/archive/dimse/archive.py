@@ -1,4 +1,4 @@
-"""An archive on the DICOM network, asked and fed as a user."""
+"""An archive on the DICOM network; this host is the SCU."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from orchestrator.archive.commitment.transactions import Commitments
 from orchestrator.archive.dimse.committing import uncommitted
 from orchestrator.archive.dimse.peer import SUCCESS, NotOffered, Peer
-from orchestrator.archive.dimse.query import questions
+from orchestrator.archive.dimse.query import open_queries
 from orchestrator.archive.dimse.retrieve import get, move
-from orchestrator.archive.dimse.search import Counted, find_series
+from orchestrator.archive.dimse.search import DimseIndex, find_series
 from orchestrator.archive.dimse.storing import store
 from orchestrator.archive.query.changes import changes
 from orchestrator.archive.query.identity import ATTRIBUTES, one_patient, study_identity
@@ -28,13 +28,13 @@ from orchestrator.domain.series import StudyIdentity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ways:
-    """How an archive is used, as far as that is not the same everywhere.
+class DimseOptions:
+    """Options of one archive.
 
-    ask: False for one that takes objects and answers no query.
-    retrieve: "get", or "move" for an archive whose C-GET is not to be used.
-    move_to: AE title of our receiver, as the archive knows it; empty where there is none.
-    commitments: where it answers that it keeps what it was sent; None where nobody asks for that.
+    ask: False for an archive that accepts objects and answers no queries.
+    retrieve: "get", or "move" where C-GET must not be used.
+    move_to: AE title of this host's receiver in the archive; empty = none.
+    commitments: stores results of storage commitment; None = storage commitment is not used.
     """
 
     ask: bool = True
@@ -44,11 +44,14 @@ class Ways:
 
 
 class DimseArchive:
-    """Implements Archive, Searchable, Readable, Watchable and Committing of domain.ports; a call is an association."""
+    """Implements Archive, Searchable, Readable, Watchable and Committing of domain.ports.
 
-    def __init__(self, peer: Peer, ways: Ways | None = None) -> None:
+    Each call opens an association.
+    """
+
+    def __init__(self, peer: Peer, options: DimseOptions | None = None) -> None:
         self._peer = peer
-        self._ways = ways or Ways()
+        self._options = options or DimseOptions()
 
     @property
     def name(self) -> str:
@@ -73,16 +76,16 @@ class DimseArchive:
     def identity(self, study_uid: str) -> StudyIdentity | None:
         """Return patient and study as the archive holds them now, None where it lacks the study.
 
-        Raises ArchiveUnavailable, ArchiveRefused (several patients; a query that is not understood).
+        Raises ArchiveUnavailable, ArchiveRefused (several patients; the archive refuses the query).
         """
-        self._check_asked()
+        self._check_queries_allowed()
         query = Dataset()
         for keyword in ATTRIBUTES[1:]:
             setattr(query, keyword, "")
         query.StudyInstanceUID = study_uid
-        with questions(self._peer) as asked:
-            answers = [self._identity(answer) for answer in asked.ask("STUDY", query)]
-        # a key that an archive does not know matches everything there
+        with open_queries(self._peer) as session:
+            answers = [self._identity(answer) for answer in session.query("STUDY", query)]
+        # an archive that does not support a key answers with all studies
         return one_patient([answer for answer in answers if answer.study_uid == study_uid], self.name, study_uid)
 
     def missing(self, references: Sequence[ObjectReference]) -> frozenset[str]:
@@ -90,16 +93,16 @@ class DimseArchive:
 
         One query for each series. Raises ArchiveUnavailable, ArchiveRefused.
         """
-        self._check_asked()
-        wanted: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._check_queries_allowed()
+        uids_of: dict[tuple[str, str], set[str]] = defaultdict(set)
         for reference in references:
-            wanted[reference.study_uid, reference.series_uid].add(reference.sop_uid)
-        if not wanted:
+            uids_of[reference.study_uid, reference.series_uid].add(reference.sop_uid)
+        if not uids_of:
             return frozenset()
-        with questions(self._peer) as asked:
+        with open_queries(self._peer) as session:
             absent = [
-                uids - {first(answer, "SOPInstanceUID") for answer in asked.images(*series)}
-                for series, uids in wanted.items()
+                uids - {first(answer, "SOPInstanceUID") for answer in session.images(*series)}
+                for series, uids in uids_of.items()
             ]
         return frozenset().union(*absent)
 
@@ -114,52 +117,52 @@ class DimseArchive:
     def find(self, query: Mapping[str, str]) -> Iterator[FoundSeries]:
         """Yield the series that match: keyword of study or series -> value in DICOM's matching (PS3.4 C.2.2.2).
 
-        Raises ArchiveUnavailable, ArchiveRefused (an unknown keyword; more answers than are taken).
+        Raises ArchiveUnavailable, ArchiveRefused (an unknown keyword; too many answers).
         """
         return find_series(self._peer, query)
 
     def fetch(self, series: FoundSeries, inbox: Inbox) -> int:
-        """Return how many instances of the series came, by C-GET into the inbox or else by C-MOVE to the receiver.
+        """Fetch the series by C-GET into the inbox, or by C-MOVE to the receiver; return the number of instances.
 
-        A C-MOVE leaves the inbox empty: its images come as pushed ones do, and are in the spool when this returns.
-        Raises ArchiveUnavailable (not all of them came; what came stays), ArchiveRefused, StorageFull, OSError.
+        A C-MOVE leaves the inbox empty: the receiver stores the images in the spool before this returns.
+        Raises ArchiveUnavailable (incomplete; instances received before stay), ArchiveRefused, StorageFull, OSError.
         """
-        if self._ways.retrieve == "get":
+        if self._options.retrieve == "get":
             try:
                 return get(self._peer, series, inbox)
             except NotOffered as refusal:
-                if not self._ways.move_to:
-                    raise ArchiveRefused(f"{refusal}; for C-MOVE name an AE title of this host as move_to") from None
-        return move(self._peer, series, self._ways.move_to)
+                if not self._options.move_to:
+                    raise ArchiveRefused(f"{refusal}; to use C-MOVE, set move_to to an AE title of this host") from None
+        return move(self._peer, series, self._options.move_to)
 
     def changes(self, cursor: str) -> Changes:
-        """Return the series of recent studies that came or grew since the cursor; an empty one begins now.
+        """Return the series of recent studies that are new or grew since the cursor; an empty cursor starts now.
 
         Raises ArchiveUnavailable, ArchiveRefused.
         """
-        with questions(self._peer) as asked:
-            return changes(Counted(asked), cursor)
+        with open_queries(self._peer) as session:
+            return changes(DimseIndex(session), cursor)
 
     def uncommitted(self, references: Sequence[ObjectReference]) -> frozenset[str]:
-        """Return the SOP Instance UIDs that the archive does not commit itself to keep.
+        """Return the SOP Instance UIDs that the archive does not commit to keep.
 
-        Raises ArchiveUnavailable (no answer yet, too: a later call with the same objects finds it), ArchiveRefused.
+        Raises ArchiveUnavailable (also for no answer yet: a later call with the same objects finds it), ArchiveRefused.
         """
-        if self._ways.commitments is None:
-            raise ArchiveRefused(f"{self} has no place for its answers about storage commitment")
-        return uncommitted(self._peer, self._ways.commitments, references) if references else frozenset()
+        if self._options.commitments is None:
+            raise ArchiveRefused(f"{self}: this host has no folder for the results of storage commitment")
+        return uncommitted(self._peer, self._options.commitments, references) if references else frozenset()
 
-    def _check_asked(self) -> None:
-        if not self._ways.ask:
-            raise ArchiveRefused(f"{self} is set not to be asked (ask = false)")
+    def _check_queries_allowed(self) -> None:
+        if not self._options.ask:
+            raise ArchiveRefused(f"{self} must not be queried (ask = false in its settings)")
 
     def _identity(self, answer: Dataset) -> StudyIdentity:
-        """Return who the answer speaks of; a name that could be read in two ways is not read at all."""
+        """Return the identity in the answer; refuse a name whose character set is unknown."""
         identity = study_identity(answer)
         texts = "".join((identity.patient_id, identity.patient_name, identity.accession_number))
         if not answer.get("SpecificCharacterSet") and (not texts.isascii() or "\x1b" in texts):
             raise ArchiveRefused(
                 f"{self} answers for study {identity.study_uid} with text outside ASCII and names no character set, "
-                "so patients cannot be compared: set the character set there, or ask = false here"
+                "so patients cannot be compared: set the character set in the archive, or ask = false here"
             )
         return identity

@@ -1,4 +1,4 @@
-"""Storage commitment as a user: the archive is asked, and its answer taken wherever it comes (PS3.4 annex J)."""
+"""Storage commitment as SCU (PS3.4 annex J): sends the request, and waits for the report of the archive."""
 
 from __future__ import annotations
 
@@ -23,56 +23,57 @@ from orchestrator.archive.protocol.negotiation import PUSH_MODEL, PUSH_MODEL_INS
 from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable, UnreadableFile
 from orchestrator.domain.ports import ObjectReference
 
-_ASK_AGAIN_SECONDS = 900.0  # an answer that was lost never comes; most archives answer within minutes
-_LOOK_SECONDS = 0.1
-_ANSWER_SECONDS = 30.0  # an answer that comes later goes to the receiver
+_REPEAT_SECONDS = 900.0  # most archives report within minutes; a lost report never comes
+_POLL_SECONDS = 0.1
+_REPORT_SECONDS = 30.0  # a later report comes to the receiver
 
 
 def uncommitted(peer: Peer, commitments: Commitments, references: Sequence[ObjectReference]) -> frozenset[str]:
-    """Return the SOP Instance UIDs that the archive does not commit itself to keep.
+    """Return the SOP Instance UIDs that the archive does not commit to keep.
 
-    The first call asks and waits a while for an answer on the same association. One that comes later, to the
-    receiver, is found by the next call: it looks first, and asks again only after 15 minutes of silence.
-    Raises ArchiveUnavailable (no answer yet), ArchiveRefused.
+    The first call sends the request and waits some seconds for the report on the same association. A later report
+    comes to the receiver, and the next call finds it. The request is repeated only after 15 minutes without a report.
+    Raises ArchiveUnavailable (no report yet), ArchiveRefused.
     """
     transaction = transaction_uid(peer.name, references)
-    outcome = commitments.result(transaction)
-    if outcome is None and _is_silent(commitments, transaction):
-        outcome = _ask(peer, commitments, transaction, references)
-    if outcome is None:
+    result = commitments.result(transaction)
+    if result is None and _is_request_due(commitments, transaction):
+        result = _request_and_wait(peer, commitments, transaction, references)
+    if result is None:
+        objects = "1 object" if len(references) == 1 else f"{len(references)} objects"
         raise ArchiveUnavailable(
-            f"{peer} has not committed itself to {len(references)} objects yet (transaction {transaction}); "
-            "it answers to the receiver of this host, which it has to know"
+            f"{peer} has not committed itself to {objects} yet (transaction {transaction}); "
+            "it reports to the receiver of this host, whose address must be set in the archive"
         )
     commitments.forget(transaction)
-    return frozenset(reference.sop_uid for reference in references) - outcome.committed
+    return frozenset(reference.sop_uid for reference in references) - result.committed
 
 
-def _is_silent(commitments: Commitments, transaction: str) -> bool:
-    asked = commitments.request_age(transaction)
-    return asked is None or asked > _ASK_AGAIN_SECONDS
+def _is_request_due(commitments: Commitments, transaction: str) -> bool:
+    age = commitments.request_age(transaction)
+    return age is None or age > _REPEAT_SECONDS
 
 
-def _ask(
+def _request_and_wait(
     peer: Peer, commitments: Commitments, transaction: str, references: Sequence[ObjectReference]
 ) -> CommitmentResult | None:
-    """Return the answer that came in time, None where the archive will answer later."""
+    """Return the result that came in time, None where the archive will report later."""
 
-    def take(event: evt.Event) -> tuple[int, None]:
+    def record(event: evt.Event) -> tuple[int, None]:
         try:
-            known = commitments.record(read_result(event.event_information))
+            is_open = commitments.record(read_result(event.event_information))
         except (UnreadableFile, OSError):
             return Status.PROCESSING_FAILURE, None
-        return (Status.SUCCESS if known else Status.INVALID_ARGUMENT), None
+        return (Status.SUCCESS if is_open else Status.INVALID_ARGUMENT), None
 
     commitments.expect(transaction)
     try:
         with peer.association(
-            [build_context(PUSH_MODEL)], "storage commitment", handlers=[(evt.EVT_N_EVENT_REPORT, take)]
+            [build_context(PUSH_MODEL)], "storage commitment", handlers=[(evt.EVT_N_EVENT_REPORT, record)]
         ) as association:
             _request(peer, association, transaction, references)
-            return _waited(peer, association, commitments, transaction)
-    except ArchiveError:  # it was not asked then
+            return _wait(peer, association, commitments, transaction)
+    except ArchiveError:  # the archive has no request then
         commitments.forget(transaction)
         raise
 
@@ -86,14 +87,12 @@ def _request(peer: Peer, association: Association, transaction: str, references:
         raise ArchiveRefused(f"{peer} answers a request for storage commitment with {status:04X}H")
 
 
-def _waited(
-    peer: Peer, association: Association, commitments: Commitments, transaction: str
-) -> CommitmentResult | None:
-    """Return the answer, whether it came on this association or to the receiver; None when it takes too long."""
+def _wait(peer: Peer, association: Association, commitments: Commitments, transaction: str) -> CommitmentResult | None:
+    """Return the result, reported on this association or to the receiver; None where it takes too long."""
     listen(association)
-    deadline = time.monotonic() + min(peer.timeout_seconds, _ANSWER_SECONDS)
-    while (outcome := commitments.result(transaction)) is None:
+    deadline = time.monotonic() + min(peer.timeout_seconds, _REPORT_SECONDS)
+    while (result := commitments.result(transaction)) is None:
         if time.monotonic() > deadline or not association.is_established:
             break
-        time.sleep(_LOOK_SECONDS)
-    return outcome
+        time.sleep(_POLL_SECONDS)
+    return result

@@ -1,4 +1,4 @@
-"""An application entity that we call: one association at a time, its faults by their names."""
+"""A remote application entity: opens associations to it and explains their faults."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pynetdicom import AE, _config, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
-from orchestrator.archive.dimse.tls import NotingContext, named, noting_context
+from orchestrator.archive.dimse.tls import RecordingContext, explain_fault, recording_context
 from orchestrator.archive.protocol.dataset import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from orchestrator.archive.protocol.negotiation import ANNOUNCED_PDU_BYTES
 from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable
 from orchestrator.network.tls import TlsFiles
 
-_config.STORE_SEND_CHUNKED_DATASET = True  # a file's bytes go out as they are, never decoded and encoded again
-_config.LOG_HANDLER_LEVEL = "none"  # the standard lines quote identifiers, that is patients
+_config.STORE_SEND_CHUNKED_DATASET = True  # send the bytes of a file unchanged, without decoding
+_config.LOG_HANDLER_LEVEL = "none"  # pynetdicom's log lines quote identifiers, which are patient data
 _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
-logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # what matters of its lines is in our errors
+logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # the errors raised here say what matters
 
 SUCCESS, PENDING, CANCELLED = 0x0000, (0xFF00, 0xFF01), 0xFE00
 MAXIMUM_CONTEXTS = 128
@@ -34,16 +34,16 @@ _TRANSIENT_REJECTION = 0x02
 
 
 class NotOffered(ArchiveRefused):
-    """The archive answers, and does not offer the service at all."""
+    """The archive accepts associations but does not offer the service."""
 
 
 class Peer:
-    """The archive of that AE title on a host and port."""
+    """A remote application entity, by AE title, host and port."""
 
     def __init__(
         self,
         name: str,
-        called: str,
+        remote_title: str,
         host: str,
         port: int,
         *,
@@ -53,7 +53,7 @@ class Peer:
     ) -> None:
         self.name = name
         self.timeout_seconds = timeout_seconds
-        self._called = called
+        self._remote_title = remote_title
         self._host = host
         self._port = port
         self._tls = tls
@@ -65,7 +65,7 @@ class Peer:
         self._entity.dimse_timeout = self._entity.network_timeout = timeout_seconds
 
     def __str__(self) -> str:
-        return f"archive {self.name!r} ({self._called} at {self._host}:{self._port})"
+        return f"archive {self.name!r} ({self._remote_title} at {self._host}:{self._port})"
 
     @contextmanager
     def association(
@@ -73,23 +73,23 @@ class Peer:
         contexts: Sequence[PresentationContext],
         purpose: str,
         *,
-        provided: Sequence[str] = (),
+        scp_classes: Sequence[str] = (),
         handlers: Handlers = (),
     ) -> Iterator[Association]:
-        """Yield an open association; released at the end, aborted where something went wrong.
+        """Yield an open association; it is released at the end, or aborted after an exception.
 
-        purpose: what the messages call it. provided: SOP classes that we are the provider of on it (C-GET).
+        purpose: the service, for messages. scp_classes: SOP classes for which this host is the SCP (C-GET).
         Raises ArchiveUnavailable, ArchiveRefused.
         """
         sockets: list[socket.socket] = []
         try:
-            association = self._associate(contexts, purpose, provided, handlers, sockets)
+            association = self._associate(contexts, purpose, scp_classes, handlers, sockets)
             turnstile = Turnstile(association)
             try:
                 if not association.is_established:
-                    raise ArchiveUnavailable(f"{self} took the association and ended it at once")
+                    raise ArchiveUnavailable(f"{self} accepted the association and closed it at once")
                 yield association
-            except BaseException:  # whatever it was, no half-used association may be released as if all went well
+            except BaseException:  # a release would say that everything went well
                 association.abort()
                 raise
             else:
@@ -97,87 +97,87 @@ class Peer:
             finally:
                 turnstile.open()
         finally:
-            for opened in sockets:  # pynetdicom leaves some open: one that did not connect, one whose peer is gone
-                opened.close()
+            for each in sockets:  # pynetdicom leaves a socket open that did not connect, or whose peer is gone
+                each.close()
 
     def status(self, answer: Dataset, request: str) -> int:
         """Return the status of an answer.
 
-        Raises ArchiveUnavailable where there was none.
+        Raises ArchiveUnavailable where the peer did not answer.
         """
         if "Status" not in answer:
-            raise ArchiveUnavailable(f"{self} did not answer a {request}: the connection was lost, aborted or too slow")
+            raise ArchiveUnavailable(f"{self} did not answer a {request}: connection lost, aborted or too slow")
         return int(answer.Status)
 
     def _associate(
         self,
         contexts: Sequence[PresentationContext],
         purpose: str,
-        provided: Sequence[str],
+        scp_classes: Sequence[str],
         handlers: Handlers,
         sockets: list[socket.socket],
     ) -> Association:
-        """Return an open association; ``sockets`` takes those that were opened for it."""
+        """Return an open association; its sockets are added to ``sockets``."""
         tls = self._tls_context(sockets)
         try:
             association = self._entity.associate(
                 self._host,
                 self._port,
                 contexts=list(contexts),
-                ae_title=self._called,
+                ae_title=self._remote_title,
                 max_pdu=ANNOUNCED_PDU_BYTES,
-                ext_neg=[build_role(sop_class, scp_role=True) for sop_class in provided],
+                ext_neg=[build_role(sop_class, scp_role=True) for sop_class in scp_classes],
                 evt_handlers=[(evt.EVT_ACSE_SENT, _prepare, [sockets]), *handlers],
                 tls_args=None if tls is None else (tls, self._host),
             )
         except socket.gaierror as fault:
-            raise ArchiveUnavailable(f"{self}: the host's name is not found ({fault.strerror})") from None
+            raise ArchiveUnavailable(f"{self}: host name not found ({fault.strerror})") from None
         if not association.is_established:
-            raise self._not_established(association, purpose, tls)
+            raise self._explain(association, purpose, tls)
         return association
 
-    def _tls_context(self, sockets: list[socket.socket]) -> NotingContext | None:
+    def _tls_context(self, sockets: list[socket.socket]) -> RecordingContext | None:
         if self._tls is None:
             return None
         try:
-            return noting_context(self._tls, sockets)
+            return recording_context(self._tls, sockets)
         except OSError as fault:  # ssl.SSLError is one
-            reason, files = fault.strerror or fault, ", ".join(map(str, self._tls.named))
+            reason, files = fault.strerror or fault, ", ".join(map(str, self._tls.paths))
             raise ArchiveRefused(f"{self}: {files} cannot be used for TLS: {reason}") from None
 
-    def _not_established(self, association: Association, purpose: str, tls: NotingContext | None) -> ArchiveError:
+    def _explain(self, association: Association, purpose: str, tls: RecordingContext | None) -> ArchiveError:
         answer = association.acceptor.primitive
         if association.is_rejected and answer is not None and answer.result != _TRANSIENT_REJECTION:
             return ArchiveRefused(f"{self} rejects {self._entity.ae_title}: {answer.reason_str}")
         if association.is_rejected:
-            return ArchiveUnavailable(f"{self} takes no association now")
+            return ArchiveUnavailable(f"{self} accepts no association now (too busy)")
         if association.rejected_contexts:
-            return NotOffered(f"{self} offers no {purpose} for any of {len(association.rejected_contexts)} kinds")
+            return NotOffered(f"{self} offers no {purpose} ({len(association.rejected_contexts)} contexts rejected)")
         if tls is not None and tls.faults:
-            return named(str(self), tls.faults[0])
-        if tls is not None and tls.shaken:
+            return explain_fault(str(self), tls.faults[0])
+        if tls is not None and tls.has_handshake:
             return ArchiveUnavailable(
-                f"{self} ends connections after the TLS handshake: it may want another certificate"
+                f"{self} closes connections after the TLS handshake; it may require another certificate"
             )
         return ArchiveUnavailable(f"{self} does not answer")
 
 
 def listen(association: Association) -> None:
-    """Let requests of the archive in on our association, when nothing more is asked on it."""
+    """Let the archive send requests on this association; call it after the last request of this host."""
     turnstile = association._reactor_checkpoint
     if isinstance(turnstile, Turnstile):
         turnstile.open()
 
 
 class Turnstile(threading.Event):
-    """Keeps pynetdicom's reactor out while we ask.
+    """Stops the reactor thread of pynetdicom while this host sends requests.
 
-    pynetdicom lets that thread run after each answer and stops it before the next request; when it wakes late,
-    on a busy machine, it takes the next answer for itself and drops it, and we wait until the time is up.
+    pynetdicom lets that thread run after each answer and stops it before the next request. On a busy machine the
+    thread may wake late and drop the next answer; then the request would wait until its time limit.
     """
 
     def __init__(self, association: Association) -> None:
-        """Return when the reactor stands still."""
+        """Return when the reactor has stopped."""
         super().__init__()
         self._reached = threading.Event()
         association._reactor_checkpoint = self
@@ -185,12 +185,12 @@ class Turnstile(threading.Event):
             pass
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Stop the reactor, whose call this is."""
+        """Stop the reactor; the reactor calls this."""
         self._reached.set()
         return super().wait(timeout)
 
     def set(self) -> None:
-        """Stay as it is: so pynetdicom lets the reactor run after each answer."""
+        """Do nothing: pynetdicom calls this to let the reactor run after each answer."""
 
     def open(self) -> None:
         """Let the reactor run."""
@@ -198,7 +198,7 @@ class Turnstile(threading.Event):
 
 
 def _prepare(event: evt.Event, sockets: list[socket.socket]) -> None:
-    """Set the socket up before it connects, and keep it."""
+    """Set the options of the socket before it connects, and add it to ``sockets``."""
     transport = event.assoc.dul.socket
     if not sockets and transport is not None and transport.socket is not None:
         transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

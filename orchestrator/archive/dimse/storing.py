@@ -1,4 +1,4 @@
-"""C-STORE as a user: files in one association, their bytes as they are."""
+"""C-STORE as SCU: sends files unchanged, in one association."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Outgoing:
+class _Object:
     path: Path
     sop_uid: str
     sop_class: str
@@ -30,28 +30,30 @@ def store(peer: Peer, paths: Sequence[Path]) -> None:
 
     A warning (BxxxH) counts as stored and is logged. Raises ArchiveUnavailable, ArchiveRefused, UnreadableFile.
     """
-    outgoing = [_outgoing(path) for path in paths]
-    kinds = sorted({(item.sop_class, item.transfer_syntax) for item in outgoing})
-    if not outgoing:
+    objects = [_read_object(path) for path in paths]
+    kinds = sorted({(item.sop_class, item.transfer_syntax) for item in objects})
+    if not objects:
         return
     if len(kinds) > MAXIMUM_CONTEXTS:
-        raise ArchiveRefused(f"{len(kinds)} kinds of objects do not fit into one association ({MAXIMUM_CONTEXTS})")
+        raise ArchiveRefused(
+            f"{len(kinds)} pairs of SOP class and transfer syntax exceed the limit of {MAXIMUM_CONTEXTS}"
+        )
     with peer.association([build_context(*kind) for kind in kinds], "C-STORE") as association:
-        _check_contexts(peer, association, outgoing)
-        for number, item in enumerate(outgoing, start=1):
+        _check_contexts(peer, association, objects)
+        for number, item in enumerate(objects, start=1):
             _send(peer, association, item, number)
 
 
-def _check_contexts(peer: Peer, association: Association, outgoing: Sequence[_Outgoing]) -> None:
-    """Raise ArchiveRefused before anything is sent where not everything can be."""
-    taken = {(context.abstract_syntax, context.transfer_syntax[0]) for context in association.accepted_contexts}
-    for item in outgoing:
-        if (item.sop_class, item.transfer_syntax) not in taken:
-            found = f"{peer} takes no object of class {item.sop_class} in transfer syntax {item.transfer_syntax}"
-            raise ObjectRefused(found, item.sop_class)
+def _check_contexts(peer: Peer, association: Association, objects: Sequence[_Object]) -> None:
+    """Raise ArchiveRefused before anything is sent, where the archive does not accept all objects."""
+    pairs = {(context.abstract_syntax, context.transfer_syntax[0]) for context in association.accepted_contexts}
+    for item in objects:
+        if (item.sop_class, item.transfer_syntax) not in pairs:
+            text = f"{peer} does not accept SOP class {item.sop_class} in transfer syntax {item.transfer_syntax}"
+            raise ObjectRefused(text, item.sop_class)
 
 
-def _send(peer: Peer, association: Association, item: _Outgoing, number: int) -> None:
+def _send(peer: Peer, association: Association, item: _Object, number: int) -> None:
     if not association.is_established:
         raise ArchiveUnavailable(f"{peer} ended the association before {item.sop_uid} was sent")
     status = peer.status(association.send_c_store(item.path, msg_id=(number - 1) % 0xFFFF + 1), "C-STORE")
@@ -63,11 +65,11 @@ def _send(peer: Peer, association: Association, item: _Outgoing, number: int) ->
         raise ObjectRefused(f"{peer} refuses {item.sop_uid} with {status:04X}H", item.sop_class)
 
 
-def _outgoing(path: Path) -> _Outgoing:
+def _read_object(path: Path) -> _Object:
     try:
         meta, _ = split_dataset(path)
-        return _Outgoing(
+        return _Object(
             path, str(meta.MediaStorageSOPInstanceUID), str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)
         )
     except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes
-        raise UnreadableFile(f"{path} is no DICOM file that can be sent ({type(fault).__name__})") from None
+        raise UnreadableFile(f"{path} is not a DICOM file ({type(fault).__name__})") from None

@@ -1,4 +1,4 @@
-"""How the TLS connection of an association went: pynetdicom tells only whether there is one."""
+"""Records TLS faults of associations: pynetdicom reports only whether there is a connection."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ import ssl
 from typing import Any, cast
 
 from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable
-from orchestrator.network.tls import TlsFiles, prepared_client
+from orchestrator.network.tls import TlsFiles, set_up_client
 
 _CLIENT_CERTIFICATE_ALERTS = {
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "no certificate",
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": "no certificate, or no cipher suite that it takes",
-    "SSLV3_ALERT_BAD_CERTIFICATE": "a certificate that it does not take",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "no certificate, or no cipher suite that the archive accepts",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "a certificate that the archive does not accept",
     "SSLV3_ALERT_CERTIFICATE_EXPIRED": "a certificate that has expired",
-    "SSLV3_ALERT_CERTIFICATE_REVOKED": "a certificate that is revoked",
-    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "a certificate that it does not take",
-    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": "a certificate of a kind that it does not take",
-    "TLSV1_ALERT_UNKNOWN_CA": "a certificate of an authority that it does not know",
-    "TLSV1_ALERT_ACCESS_DENIED": "a certificate that may not come in there",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": "a revoked certificate",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "a certificate that the archive does not accept",
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": "a certificate of an unsupported kind",
+    "TLSV1_ALERT_UNKNOWN_CA": "a certificate of an authority that the archive does not trust",
+    "TLSV1_ALERT_ACCESS_DENIED": "a certificate that has no access to the archive",
 }
-"""What a server says of the client's certificate, by OpenSSL's names (RFC 8446 6.2)."""
+"""Alerts of a server about the client's certificate, by OpenSSL's names (RFC 8446 6.2)."""
 _OTHER_VERSIONS = {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "WRONG_SSL_VERSION"}
 _NO_TLS = {"WRONG_VERSION_NUMBER", "UNEXPECTED_MESSAGE", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}
 
 
-def noting_context(files: TlsFiles, sockets: list[socket.socket]) -> NotingContext:
-    """Return what one connection is made with; the files are read again each time, since certificates are renewed.
+def recording_context(files: TlsFiles, sockets: list[socket.socket]) -> RecordingContext:
+    """Return the TLS context of one connection; the files are read each time, so renewed certificates are used.
 
-    sockets: takes the connection's socket, to be closed in any case.
-    Raises OSError where a file is missing or holds none.
+    sockets: the connection's socket is added to it, for the caller to close.
+    Raises OSError where a file is missing or has no certificate.
     """
-    context = prepared_client(NotingContext(ssl.PROTOCOL_TLS_CLIENT), files)
-    context.faults, context.sockets, context.shaken = [], sockets, False
+    context = set_up_client(RecordingContext(ssl.PROTOCOL_TLS_CLIENT), files)
+    context.faults, context.sockets, context.has_handshake = [], sockets, False
     return context
 
 
-class _NotingSocket(ssl.SSLSocket):
-    """Leaves its faults in its context: pynetdicom only tells that there is no connection."""
+class _RecordingSocket(ssl.SSLSocket):
+    """Records its faults in its context."""
 
     def connect(self, addr: Any) -> None:
-        self._noting().sockets.append(self)
+        self._recording().sockets.append(self)
         super().connect(addr)
 
     def do_handshake(self, block: bool = False) -> None:
@@ -49,49 +49,49 @@ class _NotingSocket(ssl.SSLSocket):
         except ssl.SSLError as fault:
             self._note(fault)
             raise
-        self._noting().shaken = True
+        self._recording().has_handshake = True
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         try:
             return super().recv(buflen, flags)
-        except ssl.SSLError as fault:  # with TLS 1.3 a server judges our certificate after the handshake
+        except ssl.SSLError as fault:  # with TLS 1.3 a server checks the client's certificate after the handshake
             self._note(fault)
             raise
 
     def _note(self, fault: ssl.SSLError) -> None:
-        self._noting().faults.append(fault)
+        self._recording().faults.append(fault)
 
-    def _noting(self) -> NotingContext:
-        return cast(NotingContext, self.context)
+    def _recording(self) -> RecordingContext:
+        return cast(RecordingContext, self.context)
 
 
-class NotingContext(ssl.SSLContext):
-    """A context that remembers how its connection went. shaken: the handshake was done."""
+class RecordingContext(ssl.SSLContext):
+    """A context with the faults of its connection. has_handshake: whether the handshake succeeded."""
 
-    sslsocket_class = _NotingSocket
+    sslsocket_class = _RecordingSocket
     faults: list[ssl.SSLError]
     sockets: list[socket.socket]
-    shaken: bool
+    has_handshake: bool
 
 
-def named(archive: str, fault: ssl.SSLError) -> ArchiveError:
-    """Return in words what is wrong, and what a person can do about it.
+def explain_fault(archive: str, fault: ssl.SSLError) -> ArchiveError:
+    """Return an error that says what is wrong and what to do.
 
-    ArchiveUnavailable where the connection just ended, ArchiveRefused where it will not go better next time.
+    ArchiveUnavailable where the connection was closed, ArchiveRefused where a retry would not help.
     """
     reason = fault.reason or ""
     if isinstance(fault, ssl.SSLCertVerificationError):
         return ArchiveRefused(
-            f"{archive} shows a certificate that does not hold ({fault.verify_message.rstrip('.')}): "
-            "renew it there, or name the authority that signed it as ca_file"
+            f"{archive} has an invalid certificate ({fault.verify_message.rstrip('.')}): "
+            "renew it there, or set ca_file to the authority that signed it"
         )
     if reason in _CLIENT_CERTIFICATE_ALERTS:
         return ArchiveRefused(
-            f"{archive} was shown {_CLIENT_CERTIFICATE_ALERTS[reason]}: "
-            "set certificate_file and key_file to what it knows this host by"
+            f"{archive} refuses TLS, because this host sent {_CLIENT_CERTIFICATE_ALERTS[reason]}: "
+            "set certificate_file and key_file to a certificate that the archive accepts"
         )
     if reason in _OTHER_VERSIONS:
-        return ArchiveRefused(f"{archive} speaks no TLS 1.2 or later: switch that on there")
+        return ArchiveRefused(f"{archive} speaks no TLS 1.2 or later: switch it on there")
     if reason in _NO_TLS:
-        return ArchiveRefused(f"{archive} speaks no TLS on this port: write dimse:// or another port")
-    return ArchiveUnavailable(f"{archive} ended the TLS handshake ({reason or 'no reason given'})")
+        return ArchiveRefused(f"{archive} speaks no TLS on this port: use dimse:// or another port")
+    return ArchiveUnavailable(f"{archive} closed the connection in the TLS handshake ({reason or 'no reason given'})")

@@ -1,1 +1,1 @@
-"""Requests and multipart bodies for every archive that speaks HTTP; nothing of DICOM."""
+"""HTTP requests and multipart bodies for archives; independent of DICOM."""

@@ -1,4 +1,4 @@
-"""Requests to an archive over HTTP: its address, its login, and its faults in an administrator's words."""
+"""HTTP requests to an archive: address, login, and error messages for administrators."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from urllib.parse import quote, urlencode
 
 from orchestrator.domain.errors import ArchiveError, ArchiveRefused, ArchiveUnavailable
 from orchestrator.network.http import (
+    Compressed,
     ConnectionTimeout,
     HttpClient,
     HttpFault,
     NotConnected,
-    Packed,
     Redirected,
     Response,
     TlsFault,
@@ -33,32 +33,32 @@ from orchestrator.network.http import (
 from orchestrator.network.tls import TlsFiles, client_context
 
 Params = Mapping[str, str | int | Sequence[str]]
-"""What stands behind the question mark; a key with several values stands there as often."""
+"""Query parameters; a key with several values is repeated."""
 
 CONNECT_SECONDS = 10.0
 LARGEST_ANSWER_BYTES = 64 << 20
-_AS_THEY_ARE = "*?,:/"
-_LATER: set[int] = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+_UNESCAPED = "*?,:/"
+_RETRY_LATER: set[int] = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 _ADVICE: dict[int, str] = {
-    HTTPStatus.BAD_REQUEST: "it does not understand the request",
+    HTTPStatus.BAD_REQUEST: "the archive does not understand the request",
     HTTPStatus.UNAUTHORIZED: "check username and password_file of this archive in the settings",
-    HTTPStatus.FORBIDDEN: "let the user of the settings read and store there",
+    HTTPStatus.FORBIDDEN: "allow the user in the settings to read and store in the archive",
     HTTPStatus.NOT_FOUND: "check the path in the url of this archive in the settings",
-    HTTPStatus.METHOD_NOT_ALLOWED: "it does not offer this service; check the path in the url",
-    HTTPStatus.NOT_ACCEPTABLE: "it cannot answer in the format that was asked for",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "let it take larger bodies",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "it does not take what was sent in this format",
-    HTTPStatus.NOT_IMPLEMENTED: "it does not offer this service",
+    HTTPStatus.METHOD_NOT_ALLOWED: "the archive does not offer this service; check the path in the url",
+    HTTPStatus.NOT_ACCEPTABLE: "the archive cannot answer in the requested format",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "raise the archive's limit for request bodies",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the archive does not accept objects in this format",
+    HTTPStatus.NOT_IMPLEMENTED: "the archive does not offer this service",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How an archive lets this host in.
+    """Login and TLS files for an archive.
 
-    ca_file: PEM of the authority that signed its certificate, None for those that the machine trusts.
-    certificate_file, key_file: PEM of our own certificate, where it asks for one.
-    timeout_seconds: how long one answer may take, and a download may be silent.
+    ca_file: PEM of the authority that signed the archive's certificate, None = authorities that the machine trusts.
+    certificate_file, key_file: PEM of this host's certificate, for an archive that requires one.
+    timeout_seconds: limit for an answer, and for silence within a download.
     """
 
     username: str = ""
@@ -70,7 +70,7 @@ class Access:
 
 
 class HttpPeer:
-    """The archive at a root address, which begins with http:// or https://."""
+    """The archive at a root URL, which begins with http:// or https://."""
 
     def __init__(self, name: str, root: str, access: Access) -> None:
         self.name = name
@@ -78,10 +78,10 @@ class HttpPeer:
         self._access = access
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
-        """Yield what asks questions; its connections are kept until the end of the block.
+    def session(self) -> Iterator[HttpSession]:
+        """Yield a session; its connections are reused until the end of the block.
 
-        Raises ArchiveRefused where a file of the settings holds no certificate.
+        Raises ArchiveRefused where a file in the settings has no valid certificate.
         """
         access = self._access
         with HttpClient(
@@ -90,7 +90,7 @@ class HttpPeer:
             connect_seconds=CONNECT_SECONDS,
             login=(access.username, access.password) if access.username else None,
         ) as client:
-            yield Session(str(self), self._root, client, access.timeout_seconds)
+            yield HttpSession(str(self), self._root, client, access.timeout_seconds)
 
     def __str__(self) -> str:
         return f"archive {self.name!r} ({self._root})"
@@ -101,12 +101,12 @@ class HttpPeer:
         try:
             return client_context(files)
         except OSError as fault:
-            named = " or ".join(map(str, files.named))
-            raise ArchiveRefused(f"{self}: {named} cannot be used for TLS: {fault.strerror or fault}") from None
+            paths = " or ".join(map(str, files.paths))
+            raise ArchiveRefused(f"{self}: {paths} cannot be used for TLS: {fault.strerror or fault}") from None
 
 
-class Session:
-    """Questions to one archive over connections that are kept."""
+class HttpSession:
+    """Requests to one archive over connections that are reused."""
 
     def __init__(self, archive: str, root: str, client: HttpClient, timeout_seconds: float) -> None:
         self._archive = archive
@@ -115,13 +115,13 @@ class Session:
         self._timeout_seconds = timeout_seconds
 
     def json(self, method: str, path: str, *, params: Params | None = None, body: object = None) -> Any:
-        """Return the answer, read as JSON; None where it is empty.
+        """Return the answer, parsed as JSON; None where it is empty.
 
         Raises ArchiveUnavailable, ArchiveRefused.
         """
-        encoded = None if body is None else json.dumps(body).encode()
+        content = None if body is None else json.dumps(body).encode()
         headers = {"Accept": "application/json"} | ({} if body is None else {"Content-Type": "application/json"})
-        with self.stream(method, path, params=params, headers=headers, content=encoded) as response:
+        with self.stream(method, path, params=params, headers=headers, content=content) as response:
             return self.read_json(response)
 
     @contextmanager
@@ -133,25 +133,25 @@ class Session:
         params: Params | None = None,
         headers: Mapping[str, str] | None = None,
         content: bytes | Iterable[bytes] | None = None,
-        accepted: frozenset[int] = frozenset(),
+        other_codes: frozenset[int] = frozenset(),
     ) -> Iterator[Response]:
-        """Yield the answer with its body still to come.
+        """Yield the answer before its body is read.
 
-        accepted: codes beside 2xx that are an answer too.
-        Raises ArchiveUnavailable, ArchiveRefused; within the block, too, where the body does not come to its end.
+        other_codes: status codes that are valid answers beside 2xx.
+        Raises ArchiveUnavailable, ArchiveRefused; also within the block, where the body is incomplete.
         """
         address = f"{self._root}{path}{_query(params)}"
         with (
             self._named_faults(),
             self._client.exchange(method, address, headers=headers or {}, content=content) as response,
         ):
-            if not response.is_success and response.status_code not in accepted:
+            if not response.is_success and response.status_code not in other_codes:
                 raise self._refusal(response)
             check_plain(response)
             yield response
 
     def read_json(self, response: Response) -> Any:
-        """Return the body, read as JSON; None where it is empty.
+        """Return the body, parsed as JSON; None where it is empty.
 
         Raises ArchiveUnavailable, ArchiveRefused.
         """
@@ -161,12 +161,12 @@ class Session:
         try:
             return json.loads(body.decode())
         except UnicodeDecodeError:
-            raise ArchiveRefused(f"{self._archive} answers in another character set than UTF-8") from None
+            raise ArchiveRefused(f"{self._archive} answers in a character set other than UTF-8") from None
         except (ValueError, RecursionError):
-            raise ArchiveRefused(f"{self._archive} answers with what is no JSON; check the path in its url") from None
+            raise ArchiveRefused(f"{self._archive} does not answer with JSON; check the path in its url") from None
 
     def read(self, response: Response) -> bytes:
-        """Return the body, which is bounded in size and time.
+        """Return the body, with a limit of size and time.
 
         Raises ArchiveUnavailable, ArchiveRefused.
         """
@@ -189,44 +189,46 @@ class Session:
     def _named(self, fault: HttpFault) -> ArchiveError:
         match fault:
             case ConnectionTimeout():
-                return ArchiveUnavailable(f"{self._archive} does not take a connection in time")
+                return ArchiveUnavailable(f"{self._archive} does not accept a connection in {CONNECT_SECONDS:g} s")
             case NotConnected():
                 return ArchiveUnavailable(f"{self._archive} cannot be reached: {fault}")
             case TooSlow():
                 return ArchiveUnavailable(f"{self._archive} does not answer in {self._timeout_seconds:g} s")
             case TlsFault():
-                return self._no_tls(fault.fault)
+                return self._explain_tls(fault.fault)
             case Redirected():
                 return ArchiveRefused(
-                    f"{self._archive} answers with a redirect ({fault.status}), which is never followed: "
-                    "write where it is as url"
+                    f"{self._archive} answers with a redirect ({fault.status}), and redirects are not followed: "
+                    "set url to the address that it redirects to"
                 )
-            case Packed():
-                return ArchiveRefused(f"{self._archive} packs its answers though asked not to: switch compression off")
-        return ArchiveUnavailable(f"{self._archive} broke the connection off in the middle ({fault})")
+            case Compressed():
+                return ArchiveRefused(
+                    f"{self._archive} compresses answers although the request forbids it: switch compression off there"
+                )
+        return ArchiveUnavailable(f"{self._archive} closed the connection within an answer ({fault})")
 
-    def _no_tls(self, fault: ssl.SSLError) -> ArchiveRefused:
+    def _explain_tls(self, fault: ssl.SSLError) -> ArchiveRefused:
         if isinstance(fault, ssl.SSLCertVerificationError):
             return ArchiveRefused(
-                f"{self._archive} shows a certificate that does not hold ({fault.verify_message.rstrip('.')}): "
-                "renew it there, or name the authority that signed it as ca_file"
+                f"{self._archive} has an invalid certificate ({fault.verify_message.rstrip('.')}): "
+                "renew it there, or set ca_file to the authority that signed it"
             )
         reason = (fault.reason or "no reason given").replace("_", " ").lower()
         return ArchiveRefused(
-            f"{self._archive} agrees on no TLS with this host ({reason}): set certificate_file and key_file to what "
-            "it knows this host by, and see that it speaks TLS 1.2 or later on this port"
+            f"{self._archive}: TLS handshake failed ({reason}): set certificate_file and key_file to a certificate "
+            "that the archive accepts, and check that it speaks TLS 1.2 or later on this port"
         )
 
     def _refusal(self, response: Response) -> ArchiveError:
         code = response.status_code
-        if code in _LATER or (code >= HTTPStatus.INTERNAL_SERVER_ERROR and code not in _ADVICE):
-            return ArchiveUnavailable(f"{self._archive} answers with {code}{_wished_wait(response)}")
+        if code in _RETRY_LATER or (code >= HTTPStatus.INTERNAL_SERVER_ERROR and code not in _ADVICE):
+            return ArchiveUnavailable(f"{self._archive} answers with {code}{_retry_after(response)}")
         advice = _ADVICE.get(code)
         return ArchiveRefused(f"{self._archive} answers with {code}" + (f": {advice}" if advice else ""))
 
 
 def http_date(text: str) -> datetime | None:
-    """Return the moment that an HTTP header names (RFC 9110 5.6.7), None where it names none."""
+    """Return the time in an HTTP header (RFC 9110 5.6.7), None where it is invalid."""
     try:
         moment = parsedate_to_datetime(text)
     except ValueError:
@@ -235,13 +237,13 @@ def http_date(text: str) -> datetime | None:
 
 
 def _query(params: Params | None) -> str:
-    """Return what stands behind a path, with as little encoded as RFC 3986 3.4 asks for.
+    """Return the query string of a URL, with as few characters escaped as RFC 3986 3.4 requires.
 
-    Debian 12's Orthanc decodes nothing there: an asterisk that was encoded would be a letter to it.
+    Debian 12's Orthanc does not decode escapes: it would not recognise an escaped asterisk as a wildcard.
     """
-    return f"?{urlencode(params, doseq=True, safe=_AS_THEY_ARE, quote_via=quote)}" if params else ""
+    return f"?{urlencode(params, doseq=True, safe=_UNESCAPED, quote_via=quote)}" if params else ""
 
 
-def _wished_wait(response: Response) -> str:
+def _retry_after(response: Response) -> str:
     wait = response.headers.get("Retry-After", "")
-    return f" and asks to be left alone for {wait} s" if wait.isascii() and wait.isdigit() else ""
+    return f" (retry after {wait} s)" if wait.isascii() and wait.isdigit() else ""

@@ -1,4 +1,4 @@
-"""multipart/related bodies (RFC 2387, RFC 2046 5.1): read part by part as they come, written from files on disk."""
+"""multipart/related bodies (RFC 2387, RFC 2046 5.1): read part by part from a stream, and written from files."""
 
 from __future__ import annotations
 
@@ -13,112 +13,113 @@ _PIECE_BYTES = 256 << 10
 
 
 class BrokenMultipart(ValueError):
-    """The body is no multipart, or ends before its last part does."""
+    """The body is not multipart, or ends within a part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part; the names of its headers are in small letters, its pieces come while they are asked for."""
+    """One part. headers: names in lower case. pieces: the content, read from the stream on demand."""
 
     headers: Mapping[str, str]
     pieces: Iterator[bytes]
 
 
 class MultipartReader:
-    """The parts of a body that comes in pieces of any size; no more than one piece of it is held in memory.
+    """The parts of a body that arrives in pieces of any size; at most one piece is in memory.
 
-    What is left of a part when the next one is asked for is passed over. Iterating raises BrokenMultipart,
-    and what the pieces raise.
+    Asking for the next part skips the rest of the current one. Iterating raises BrokenMultipart, and whatever the
+    iterator of pieces raises.
     """
 
     def __init__(self, pieces: Iterable[bytes], boundary: str) -> None:
-        self._coming = iter(pieces)
+        self._pieces = iter(pieces)
         self._delimiter = b"\r\n--" + boundary.encode("latin-1")
-        self._held = bytearray(b"\r\n")  # a body may begin with its delimiter, without a line before it
+        self._buffer = bytearray(b"\r\n")  # a body may start with its delimiter, without a line before it
 
     def __iter__(self) -> Iterator[Part]:
         """Yield each part once, in order."""
-        _exhaust(self._to_delimiter())  # RFC 2046 allows a preamble
-        while self._is_followed_by_part():
-            content = self._to_delimiter()
+        _exhaust(self._read_to_delimiter())  # RFC 2046 allows a preamble
+        while self._has_next_part():
+            content = self._read_to_delimiter()
             yield Part(self._headers(), content)
             _exhaust(content)
 
-    def _to_delimiter(self) -> Iterator[bytes]:
-        """Yield what comes before the next delimiter and pass over that."""
-        kept = len(self._delimiter) - 1  # of them the delimiter may have begun
-        while (end := self._held.find(self._delimiter)) < 0:
-            if len(self._held) > kept:
-                yield self._taken(len(self._held) - kept)
-            self._take_in()
+    def _read_to_delimiter(self) -> Iterator[bytes]:
+        """Yield the content before the next delimiter, and skip the delimiter."""
+        overlap = len(self._delimiter) - 1  # the last bytes of the buffer may be the start of the delimiter
+        while (end := self._buffer.find(self._delimiter)) < 0:
+            if len(self._buffer) > overlap:
+                yield self._remove(len(self._buffer) - overlap)
+            self._read_piece()
         if end:
-            yield self._taken(end)
-        del self._held[: len(self._delimiter)]
+            yield self._remove(end)
+        del self._buffer[: len(self._delimiter)]
 
-    def _is_followed_by_part(self) -> bool:
+    def _has_next_part(self) -> bool:
         """Return False where the delimiter was the last one."""
-        while len(self._held) < 2:
-            self._take_in()
-        if self._held.startswith(b"--"):
+        while len(self._buffer) < 2:
+            self._read_piece()
+        if self._buffer.startswith(b"--"):
             return False
         if self._line(_LARGEST_HEADERS_BYTES).strip(b" \t"):
-            raise BrokenMultipart("a line begins like a delimiter and is none")
+            raise BrokenMultipart("a line starts like a delimiter and has more characters")
         return True
 
     def _headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
-        left = _LARGEST_HEADERS_BYTES
-        while line := self._line(left):
-            left -= len(line)
+        limit = _LARGEST_HEADERS_BYTES
+        while line := self._line(limit):
+            limit -= len(line)
             name, _, value = line.decode("latin-1").partition(":")
             headers[name.strip().lower()] = value.strip()
         return headers
 
     def _line(self, longest: int) -> bytes:
-        while (end := self._held.find(b"\r\n")) < 0:
-            if len(self._held) > longest:
-                raise BrokenMultipart("the headers of a part have no end")
-            self._take_in()
-        line = self._taken(end)
-        del self._held[:2]
+        while (end := self._buffer.find(b"\r\n")) < 0:
+            if len(self._buffer) > longest:
+                raise BrokenMultipart("the headers of a part are too long")
+            self._read_piece()
+        line = self._remove(end)
+        del self._buffer[:2]
         return line
 
-    def _take_in(self) -> None:
-        piece = next(self._coming, None)
+    def _read_piece(self) -> None:
+        piece = next(self._pieces, None)
         if piece is None:
-            raise BrokenMultipart("it ends before its last part does")
-        self._held += piece
+            raise BrokenMultipart("the body ends before its last part does")
+        self._buffer += piece
 
-    def _taken(self, count: int) -> bytes:
-        taken = bytes(memoryview(self._held)[:count])
-        del self._held[:count]
-        return taken
+    def _remove(self, count: int) -> bytes:
+        """Remove the first bytes from the buffer and return them."""
+        content = bytes(memoryview(self._buffer)[:count])
+        del self._buffer[:count]
+        return content
 
 
 def boundary_in(content_type: str) -> str:
-    """Return the boundary that the header Content-Type of a multipart/related body names, empty where it is none."""
+    """Return the boundary in the Content-Type of a multipart/related body, empty for another content type."""
     header = Message()
     header["Content-Type"] = content_type
     return str(header.get_boundary("")) if header.get_content_type() == "multipart/related" else ""
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
-    """DICOM files as one body; each iteration reads them anew."""
+class MultipartBody:
+    """DICOM files as one body; each iteration reads the files again."""
 
     paths: Sequence[Path]
     boundary: str
 
     @classmethod
-    def of(cls, paths: Sequence[Path]) -> Outgoing:
-        """Return the body of these files, with a boundary that is nowhere else."""
+    def of(cls, paths: Sequence[Path]) -> MultipartBody:
+        """Return the body of these files, with a random boundary."""
         return cls(tuple(paths), uuid4().hex)
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of the request; proxies bound and buffer a body by its length.
+        """The headers of the request, with the length of the body, which proxies need.
 
-        Raises OSError where a file is gone.
+        Raises OSError where a file is missing.
         """
         parts = sum(len(self._opening()) + path.stat().st_size for path in self.paths)
         return {

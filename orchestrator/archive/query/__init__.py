@@ -1,1 +1,1 @@
-"""What archives answer: matching, identity, changes and fetches, whatever the protocol."""
+"""Evaluates the answers of archives, independent of the protocol: matching, identity, changes and fetches."""

@@ -1,4 +1,4 @@
-"""One fetch of one series: every instance that can be kept is kept, and what cannot is told."""
+"""Fetches one series: stores each valid instance, and logs each file that is left out."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from orchestrator.domain.ports import FoundSeries, Inbox
 
 _T = TypeVar("_T")
 _AT_ONCE = 4
-_HELD_BYTES = 4 << 20  # of one file
+_MEMORY_BYTES = 4 << 20  # for one file
 _log = logging.getLogger(__name__)
 
 
-class Fetched:
-    """What has come so far. A file that is broken or of another series stops none of those beside it.
+class SeriesFetch:
+    """One fetch. A file that is broken or of another series is left out and does not stop the others.
 
-    Filing one takes about as long as bringing it, so several are filed at once. A block: at its end nothing of
-    it runs any more.
+    Storing a file takes about as long as downloading it, so several are stored at once. Use it as a context manager,
+    which waits for all threads at the end.
     """
 
     def __init__(self, archive: str, series: FoundSeries, inbox: Inbox) -> None:
@@ -32,68 +32,65 @@ class Fetched:
         self._pool = ThreadPoolExecutor(_AT_ONCE, "fetch")
         self._running: set[Future[None]] = set()
         self._lock = threading.Lock()
-        self._kept = 0
+        self._stored_count = 0
         self._fault = ""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()  # what came stays
+        self._pool.shutdown()  # stored instances stay
 
     def file(self, pieces: Iterable[bytes]) -> None:
-        """File one DICOM file, given in pieces; threads may do so at once.
+        """Store one DICOM file, given in pieces; several threads may call this at once.
 
-        Raises StorageFull, OSError, and what the pieces raise.
+        Raises StorageFull, OSError, and whatever the iterator of pieces raises.
         """
         try:
             self._inbox.file(pieces)
         except UnreadableFile as fault:
             self._fault = str(fault)
-            _log.warning("%s: a file of series %s is left out: %s", self._archive, self._series_uid, fault)
+            _log.warning("file of series %s from %s left out: %s", self._series_uid, self._archive, fault)
         else:
             with self._lock:
-                self._kept += 1
+                self._stored_count += 1
 
-    def take(self, pieces: Iterable[bytes]) -> None:
-        """Take one DICOM file from the middle of a stream; a large one is filed while it comes, not held in memory.
+    def add(self, pieces: Iterable[bytes]) -> None:
+        """Store one DICOM file from the middle of a stream; a large file is stored while it arrives.
 
-        Raises what ``file`` raises, of this file or an earlier one.
+        Raises what ``file`` raises, for this file or an earlier one.
         """
-        coming, held, size = iter(pieces), list[bytes](), 0
-        for piece in coming:
-            held.append(piece)
+        stream, buffer, size = iter(pieces), list[bytes](), 0
+        for piece in stream:
+            buffer.append(piece)
             size += len(piece)
-            if size > _HELD_BYTES:
-                self.file(chain(held, coming))
+            if size > _MEMORY_BYTES:
+                self.file(chain(buffer, stream))
                 return
-        self.run(self.file, [b"".join(held)])
+        self.run(self.file, [b"".join(buffer)])
 
-    def run(self, work: Callable[[_T], None], of: _T) -> None:
-        """Do some work in a thread; a few run at once, and the caller waits until one of them is done.
+    def run(self, task: Callable[[_T], None], argument: _T) -> None:
+        """Run a task in a thread; where all threads are busy, wait until the first of them is free.
 
-        Whichever that is: one may be making many images durable while the others go on.
-        Raises what earlier work raised.
+        Raises what earlier tasks raised.
         """
         if len(self._running) == _AT_ONCE:
             self._wait_for(FIRST_COMPLETED)
-        self._running.add(self._pool.submit(work, of))
+        self._running.add(self._pool.submit(task, argument))
 
-    def count(self) -> int:
-        """Return how many instances are kept, when all work is done and they are settled.
+    def finish(self) -> int:
+        """Wait for all tasks, make the instances durable and return how many were stored.
 
-        Raises what the work raised, OSError; ArchiveRefused where there were files and none of them could be kept.
+        Raises what the tasks raised, OSError; ArchiveRefused where the archive sent files and none was valid.
         """
         self._wait_for(ALL_COMPLETED)
-        if self._fault and not self._kept:
-            raise ArchiveRefused(
-                f"{self._archive} hands out nothing of series {self._series_uid} that can be kept: {self._fault}"
-            )
+        if self._fault and not self._stored_count:
+            raise ArchiveRefused(f"{self._archive} sent no valid instance of series {self._series_uid}: {self._fault}")
         self._inbox.settle()
-        return self._kept
+        return self._stored_count
 
     def _wait_for(self, which: str) -> None:
-        """Return when that much of the work is done. Raises what it raised."""
-        done, self._running = wait(self._running, return_when=which)
-        for each in done:
-            each.result()
+        """Wait for the first task or all tasks. Raises what they raised."""
+        finished, self._running = wait(self._running, return_when=which)
+        for future in finished:
+            future.result()

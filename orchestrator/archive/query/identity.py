@@ -1,4 +1,4 @@
-"""The one patient and study that an archive holds under a Study Instance UID."""
+"""Reads patient and study from an archive's data, and checks that a study has only one patient."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ ATTRIBUTES = (
     "AccessionNumber",
     "StudyInstanceUID",
 )
-_LAST = 0x0020000D  # Study Instance UID; every other one comes before it
-_START_BYTES = 256 << 10  # far more than what stands before it
+_LAST = 0x0020000D  # Study Instance UID, the last of these attributes in a data set
+_START_BYTES = 256 << 10  # far more than all elements before it
 
 
 def study_identity(dataset: Dataset) -> StudyIdentity:
-    """Return what the data set says of patient and study, its text decoded by its own character set."""
+    """Return patient and study of a data set, decoded by its own character set."""
     return StudyIdentity(
         patient_id=_text(dataset, "PatientID"),
         issuer_of_patient_id=_text(dataset, "IssuerOfPatientID"),
@@ -41,7 +41,7 @@ def study_identity(dataset: Dataset) -> StudyIdentity:
 
 
 def identity_of(headers: Headers) -> StudyIdentity:
-    """Return what the headers of an answer say of patient and study."""
+    """Return patient and study of the headers of an answer."""
     return StudyIdentity(
         patient_id=first(headers, "PatientID"),
         issuer_of_patient_id=first(headers, "IssuerOfPatientID"),
@@ -54,7 +54,7 @@ def identity_of(headers: Headers) -> StudyIdentity:
 
 
 def identity_in(pieces: Iterable[bytes]) -> StudyIdentity:
-    """Return what a DICOM file says of patient and study; no more of it is taken than that needs.
+    """Return patient and study of a DICOM file; only the start of the file is read.
 
     Raises UnreadableFile.
     """
@@ -67,24 +67,24 @@ def identity_in(pieces: Iterable[bytes]) -> StudyIdentity:
         with quiet():
             return study_identity(read_partial(BytesIO(start), stop_when=lambda tag, _vr, _length: tag > _LAST))
     except Exception as fault:  # noqa: BLE001  # pydicom raises anything at all on broken bytes
-        raise UnreadableFile(f"its patient and study cannot be read ({type(fault).__name__})") from None
+        raise UnreadableFile(f"patient and study cannot be read ({type(fault).__name__})") from None
 
 
 def one_patient(identities: Sequence[StudyIdentity], archive: str, study_uid: str) -> StudyIdentity | None:
-    """Return the last of the identities, None where there is none.
+    """Return the last of the identities, None where there are none.
 
-    Raises ArchiveRefused where they are of several patients.
+    Raises ArchiveRefused where they belong to several patients.
     """
     patients = {(identity.patient_id, identity.issuer_of_patient_id) for identity in identities}
     if len(patients) > 1:
         raise ArchiveRefused(
             f"archive {archive!r} holds study {study_uid} under {len(patients)} patients: "
-            "somebody has to put that right there before anything is added to it"
+            "correct the study in the archive before results are added to it"
         )
     return identities[-1] if identities else None
 
 
 def _text(dataset: Dataset, keyword: str) -> str:
-    """Return the value as DICOM writes it, without padding; empty where it is absent."""
+    """Return the value in DICOM's notation, without padding; empty where it is absent."""
     value = dataset.get(keyword)
     return "" if value is None else str(value).strip(" \0")

@@ -167,7 +167,7 @@ class Reporter:
         )
         contexts = [build_context(PUSH_MODEL)]
         try:
-            with peer.association(contexts, "storage commitment reports", provided=[PUSH_MODEL]) as association:
+            with peer.association(contexts, "storage commitment reports", scp_classes=[PUSH_MODEL]) as association:
                 report = make_report(self._spool, request, _address(sender))
                 answer, _ = association.send_n_event_report(
                     report.dataset(), report.event, PUSH_MODEL, PUSH_MODEL_INSTANCE

@@ -111,7 +111,7 @@ async def _told(ohif: Ohif, ask: Callable[[], Response]) -> Response:
 
 def _json(ohif: Ohif, path: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the answer, empty where the archive holds nothing of the kind; raises ArchiveError."""
-    with ohif.archive.stream("GET", path, params=query, headers={"Accept": _JSON}, accepted=_NOT_THERE) as answer:
+    with ohif.archive.stream("GET", path, params=query, headers={"Accept": _JSON}, other_codes=_NOT_THERE) as answer:
         found = [] if answer.status_code in _NOT_THERE else ohif.archive.read_json(answer) or []
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
         raise ArchiveRefused("the archive answers the viewer with something else than a list of data sets")
@@ -146,7 +146,7 @@ def _here(uri: str) -> str:
 def _pixels(ohif: Ohif, path: str, accept: str) -> Response:
     """Return the answer with its body still to come; raises ArchiveError."""
     with ExitStack() as stack:
-        asked = ohif.archive.stream("GET", path, headers={"Accept": accept}, accepted=_NOT_THERE)
+        asked = ohif.archive.stream("GET", path, headers={"Accept": accept}, other_codes=_NOT_THERE)
         answer = stack.enter_context(asked)
         kind = answer.headers.get("Content-Type", "")
         if answer.status_code in _NOT_THERE:

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from orchestrator.archive.http.multipart import Outgoing
+from orchestrator.archive.http.multipart import MultipartBody
 from tests.data.faults import ct
 from tests.data.models import rule
 from tests.parts.archive.dcmtk import free_port, storescu
@@ -30,7 +30,7 @@ def kinds(folder: Path) -> int:
 
 
 def post(host: Service, paths: list[Path]) -> httpx.Response:
-    body = Outgoing.of(paths)
+    body = MultipartBody.of(paths)
     address = f"http://localhost:{host.web_port}/dicom-web/studies"
     return httpx.post(address, content=iter(body), headers=body.headers, trust_env=False, timeout=60)
 

@@ -23,7 +23,7 @@ def test_a_percent_sign_spells_what_a_url_cannot() -> None:
 
 @pytest.mark.parametrize("url", ["ftp://x/y", "dicomtls://x", "/data/in", ""])
 def test_an_unknown_scheme_names_those_there_are(url: str) -> None:
-    with pytest.raises(UserError, match=r"there are dimse://AET@host:port, dimse\+tls://"):
+    with pytest.raises(UserError, match=r"use one of dimse://AET@host:port, dimse\+tls://"):
         connect(url, name="pacs")
 
 
@@ -46,10 +46,10 @@ def test_a_wrong_address_shows_a_right_one(url: str) -> None:
 
 
 def test_our_own_title_is_checked_too() -> None:
-    with pytest.raises(UserError, match="is no AE title"):
+    with pytest.raises(UserError, match="is not an AE title"):
         connect("dimse://PACS@host:104", name="pacs", ae_title="A TITLE THAT IS TOO LONG")
 
 
 def test_a_c_move_needs_somebody_to_send_to() -> None:
-    with pytest.raises(UserError, match="enable it, or name its move_to"):
+    with pytest.raises(UserError, match="enable it, or set move_to"):
         connect("dimse://PACS@host:104", name="pacs", retrieve="move")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from orchestrator.network.http import HttpClient, Packed, TooLarge, TooSlow, check_plain, read_body
+from orchestrator.network.http import Compressed, HttpClient, TooLarge, TooSlow, check_plain, read_body
 
 
 class Pieces(httpx.SyncByteStream):
@@ -48,5 +48,5 @@ def test_a_body_that_does_not_end_in_time_is_refused() -> None:
 @pytest.mark.parametrize("encoding", ["gzip", "br"])
 def test_a_packed_answer_is_refused(encoding: str) -> None:
     check_plain(httpx.Response(200, headers={"Content-Encoding": "Identity"}))
-    with pytest.raises(Packed):
+    with pytest.raises(Compressed):
         check_plain(httpx.Response(200, headers={"Content-Encoding": encoding}))

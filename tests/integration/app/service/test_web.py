@@ -10,7 +10,7 @@ import pytest
 from orchestrator.app.installation.paths import notification_socket_of
 from orchestrator.app.service.web import taking
 from orchestrator.archive import Arrival, Closed, Listener
-from orchestrator.archive.http.multipart import Outgoing
+from orchestrator.archive.http.multipart import MultipartBody
 from orchestrator.config import DataSettings, ReceiverSettings, Settings, WebSettings
 from tests.data.objects import write_instances
 
@@ -24,7 +24,7 @@ def settings(folder: Path, *, stow: bool = True, receiving: bool = True) -> Sett
 
 
 def test_arrivals_and_the_end_of_a_request_ring(tmp_path: Path) -> None:
-    told, outgoing = settings(tmp_path), Outgoing.of(write_instances(tmp_path / "sent", 2))
+    told, outgoing = settings(tmp_path), MultipartBody.of(write_instances(tmp_path / "sent", 2))
     with closing(Listener(notification_socket_of(told))) as listener, taking(told) as take:
         assert take is not None
         assert [verdict.reason for verdict in take(outgoing, outgoing.boundary, "")] == [0, 0]

@@ -22,23 +22,23 @@ from tests.parts.archive.web_server import Answer, Request
     [
         (Answer(500), ArchiveUnavailable, "answers with 500"),
         (Answer(502), ArchiveUnavailable, "answers with 502"),
-        (Answer(503, headers={"Retry-After": "120"}), ArchiveUnavailable, "503 and asks to be left alone for 120 s"),
+        (Answer(503, headers={"Retry-After": "120"}), ArchiveUnavailable, "answers with 503 .retry after 120 s.$"),
         (Answer(429, headers={"Retry-After": "Doe^Jane"}), ArchiveUnavailable, "answers with 429$"),
         (Answer(501), ArchiveRefused, "does not offer this service"),
         (Answer(400), ArchiveRefused, "does not understand"),
         (Answer(401), ArchiveRefused, "check username and password_file"),
-        (Answer(403), ArchiveRefused, "let the user of the settings"),
+        (Answer(403), ArchiveRefused, "allow the user in the settings"),
         (Answer(404), ArchiveRefused, "check the path in the url"),
-        (Answer(406), ArchiveRefused, "in the format"),
+        (Answer(406), ArchiveRefused, "in the requested format"),
         (Answer(418), ArchiveRefused, "answers with 418$"),
-        (Answer(302, headers={"Location": "http://127.0.0.1:1/"}), ArchiveRefused, "redirect .* never followed"),
-        (Answer(body=gzip.compress(b"[]"), headers={"Content-Encoding": "gzip"}), ArchiveRefused, "packs its answers"),
-        (Answer(body=b"<html>"), ArchiveRefused, "no JSON"),
-        (Answer(body=b'{"a": 1}'), ArchiveRefused, "something else than a list"),
-        (Answer(body=b"[1]"), ArchiveRefused, "something else than a list"),
-        (Answer(body=b"[" * 100_000), ArchiveRefused, "no JSON"),
-        (Answer(body='[{"00100010": "Müller"}]'.encode("latin-1")), ArchiveRefused, "character set than UTF-8"),
-        (Answer(body=b"[{", length=4711), ArchiveUnavailable, "broke the connection off"),
+        (Answer(302, headers={"Location": "http://127.0.0.1:1/"}), ArchiveRefused, "redirect .* are not followed"),
+        (Answer(body=gzip.compress(b"[]"), headers={"Content-Encoding": "gzip"}), ArchiveRefused, "compresses answers"),
+        (Answer(body=b"<html>"), ArchiveRefused, "does not answer with JSON"),
+        (Answer(body=b'{"a": 1}'), ArchiveRefused, "does not answer a query with a list"),
+        (Answer(body=b"[1]"), ArchiveRefused, "does not answer a query with a list"),
+        (Answer(body=b"[" * 100_000), ArchiveRefused, "does not answer with JSON"),
+        (Answer(body='[{"00100010": "Müller"}]'.encode("latin-1")), ArchiveRefused, "character set other than UTF-8"),
+        (Answer(body=b"[{", length=4711), ArchiveUnavailable, "closed the connection within"),
         (Answer(body=itertools.repeat(b" " * (1 << 20))), ArchiveRefused, "more than 64 MiB"),
     ],
     ids=lambda value: str(value.status) if isinstance(value, Answer) else None,
@@ -76,5 +76,5 @@ def test_an_answer_that_comes_in_drops_is_given_up() -> None:
     ["dicomweb+http:///rs", "dicomweb+https://user@host/rs", "orthanc+http://host:x", "orthanc+http://host/?a=b"],
 )
 def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match=r"port|no address of an archive"):
+    with pytest.raises(ValueError, match=r"port|not the address of an archive"):
         connect(url, name="vna")

@@ -44,7 +44,7 @@ def test_an_archive_that_ignores_the_offset_is_asked_twice_and_no_more() -> None
 def test_answers_without_an_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator.archive.dicomweb.archive._MOST_ANSWERS", 20)
     numbers = itertools.count()
-    fault = pytest.raises(ArchiveRefused, match="more than 20: ask for fewer days")
+    fault = pytest.raises(ArchiveRefused, match="more than 20 answers: query fewer days")
     with archive_that(lambda _: answered(*[series(next(numbers)) for _ in range(8)])) as archive, fault:
         list(archive.find({}))
 

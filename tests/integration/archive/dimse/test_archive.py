@@ -220,7 +220,7 @@ def test_each_series_is_one_query() -> None:
 def test_an_archive_that_is_not_to_be_asked_is_not(tmp_path: Path) -> None:
     archive = connected("dimse://PACS@127.0.0.1:1", ask=False)
     for call in (lambda: archive.identity("1.2"), lambda: archive.missing([ObjectReference(*"1234")])):
-        with pytest.raises(ArchiveRefused, match="set not to be asked"):
+        with pytest.raises(ArchiveRefused, match="must not be queried"):
             call()
 
 

@@ -174,7 +174,7 @@ def test_a_cursor_does_not_grow_for_ever(peer: ScriptedPeer) -> None:
 
 @pytest.mark.parametrize("cursor", ["17", "{}", '{"day": "x", "studies": {}}', '{"day": "2026-01-01", "studies": [1]}'])
 def test_a_cursor_of_something_else_is_refused(peer: ScriptedPeer, cursor: str) -> None:
-    with pytest.raises(ArchiveRefused, match="begin anew"):
+    with pytest.raises(ArchiveRefused, match="start again without a cursor"):
         watched(peer, Ward()).changes(cursor)
 
 

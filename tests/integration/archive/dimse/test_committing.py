@@ -56,7 +56,7 @@ def report_on(request: Dataset, *failed: str) -> Dataset:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait little for an answer that does not come."""
-    monkeypatch.setattr(committing, "_ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(committing, "_REPORT_SECONDS", 0.2)
 
 
 def reports(make: Callable[[Dataset], Dataset], answered: list[int], *, last: bool = False) -> Handlers:
@@ -175,7 +175,7 @@ def test_nobody_at_the_port_was_not_asked(data: Path, commitments: Commitments) 
 
 
 def test_without_a_place_for_answers_nothing_is_asked() -> None:
-    with pytest.raises(ArchiveRefused, match="no place for its answers"):
+    with pytest.raises(ArchiveRefused, match="no folder for the results"):
         connected("dimse://PACS@127.0.0.1:1").uncommitted(OBJECTS)
 
 

@@ -190,7 +190,7 @@ def test_who_looks_at_the_first_answers_only_leaves_nothing_open(peer: ScriptedP
 
 
 def test_a_name_of_a_host_that_nobody_knows_is_unavailable() -> None:
-    with pytest.raises(ArchiveUnavailable, match="name is not found"):
+    with pytest.raises(ArchiveUnavailable, match="host name not found"):
         list(connected("dimse://PACS@pacs.invalid:104").find({"PatientID": "P1"}))
 
 

@@ -87,7 +87,7 @@ def test_a_change_whose_patient_was_deleted_is_no_new_beginning(last: int, caplo
         look = archive.changes(CURSOR)
         assert (look.changes, look.cursor) == ((), CURSOR)
         assert len(archive.changes(look.cursor).changes) == 1
-    assert "anew" not in caplog.text
+    assert "restarted" not in caplog.text
 
 
 def test_labels_are_asked_of_a_version_that_knows_them() -> None:
@@ -99,7 +99,7 @@ def test_labels_are_asked_of_a_version_that_knows_them() -> None:
 
 
 def test_labels_are_not_asked_of_a_version_that_ignores_them(own: OrthancArchive) -> None:
-    with pytest.raises(ArchiveRefused, match=r"is Orthanc 1\.\d+\.\d+; to be asked this it has to be 1\.12\.0"):
+    with pytest.raises(ArchiveRefused, match=r"is Orthanc 1\.\d+\.\d+; this request needs 1\.12\.0"):
         list(own.find({"Labels": "research"}))
 
 
@@ -116,7 +116,7 @@ def test_what_is_no_list_of_changes_is_refused(body: bytes) -> None:
 
 @pytest.mark.parametrize("cursor", ["x", "1.5 p", "-"])
 def test_a_cursor_of_another_archive_is_refused(own: OrthancArchive, cursor: str) -> None:
-    with pytest.raises(ArchiveRefused, match="begin anew"):
+    with pytest.raises(ArchiveRefused, match="start again without a cursor"):
         own.changes(cursor)
 
 

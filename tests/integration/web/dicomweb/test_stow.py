@@ -17,7 +17,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
 from orchestrator.archive import Arrival, Closed, Notification, Spool, Stow, storage_classes
-from orchestrator.archive.http.multipart import Outgoing
+from orchestrator.archive.http.multipart import MultipartBody
 from orchestrator.ledger import Ledger
 from orchestrator.web import Server, create_app
 from tests.data.objects import write_instance, write_instances
@@ -54,7 +54,7 @@ class Inlet:
         return asyncio.run(ask())
 
     def send(self, files: list[Path], path: str = STUDIES, **headers: str) -> httpx.Response:
-        outgoing = Outgoing.of(files)
+        outgoing = MultipartBody.of(files)
         return self.post(b"".join(outgoing), path, **{"content-type": outgoing.headers["Content-Type"], **headers})
 
 
@@ -148,7 +148,7 @@ def test_a_full_disk_is_said_so_that_the_sender_tries_again(ledger: Ledger, tmp_
 
 
 def test_half_a_body_keeps_what_came_whole_and_says_so(inlet: Inlet, tmp_path: Path) -> None:
-    outgoing = Outgoing.of(write_instances(tmp_path / "sent", 3))
+    outgoing = MultipartBody.of(write_instances(tmp_path / "sent", 3))
     body = b"".join(outgoing)
     response = inlet.post(body[: len(body) // 2], **{"content-type": outgoing.headers["Content-Type"]})
     assert response.status_code == 400
@@ -207,7 +207,7 @@ def served(app: FastAPI) -> Iterator[str]:
 def test_a_body_of_unknown_length_is_streamed_and_a_lost_client_leaves_no_half_file(
     inlet: Inlet, tmp_path: Path
 ) -> None:
-    outgoing = Outgoing.of(write_instances(tmp_path / "sent", 2, pixels=bytes(2 << 20)))
+    outgoing = MultipartBody.of(write_instances(tmp_path / "sent", 2, pixels=bytes(2 << 20)))
     headers = {"content-type": outgoing.headers["Content-Type"]}
 
     def broken() -> Iterator[bytes]:

@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from orchestrator.archive.http.multipart import BrokenMultipart, MultipartReader, Outgoing, boundary_in
+from orchestrator.archive.http.multipart import BrokenMultipart, MultipartBody, MultipartReader, boundary_in
 
 BOUNDARY = "b-1"
 TRAPS = st.sampled_from([b"\r\n", b"--b-1", b"--b-", b"\r\n--b", b"\r", b"\n--", b"--", b"\r\n\r\n"])
@@ -83,9 +83,9 @@ def test_the_headers_of_a_part_are_known_by_small_names() -> None:
     [
         (b"", "ends before"),
         (b"<html>no multipart at all</html>", "ends before"),
-        (b"--b-1\r\n" + b"x" * 40_000, "no end"),
-        (b"--b-1\r\n" + b"A: b\r\n" * 9_000, "no end"),
-        (b"--b-1234\r\n\r\nx\r\n--b-1--", "is none"),
+        (b"--b-1\r\n" + b"x" * 40_000, "too long"),
+        (b"--b-1\r\n" + b"A: b\r\n" * 9_000, "too long"),
+        (b"--b-1234\r\n\r\nx\r\n--b-1--", "more characters"),
     ],
     ids=["nothing", "a page", "a line without an end", "headers without an end", "another delimiter"],
 )
@@ -114,7 +114,7 @@ def test_what_goes_out_is_as_long_as_it_says_and_comes_in_again(tmp_path: Path) 
     paths = [tmp_path / str(number) for number in range(len(contents))]
     for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content)
-    outgoing = Outgoing.of(paths)
+    outgoing = MultipartBody.of(paths)
     pieces = list(outgoing)
     assert sum(map(len, pieces)) == int(outgoing.headers["Content-Length"])
     boundary = boundary_in(outgoing.headers["Content-Type"])

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from orchestrator.archive.query.fetch import Fetched
+from orchestrator.archive.query.fetch import SeriesFetch
 from orchestrator.domain.ports import FoundSeries
 
 SERIES = FoundSeries("1.2", "1.3")
@@ -39,10 +39,10 @@ def test_one_that_takes_long_holds_up_none_of_those_after_it() -> None:
         if number == 11:
             others_done.set()
 
-    with Fetched("vna", SERIES, Remembering()) as fetched:
+    with SeriesFetch("vna", SERIES, Remembering()) as fetch:
         for number in range(12):
-            fetched.run(work, number)
-        fetched.count()
+            fetch.run(work, number)
+        fetch.finish()
     assert waited == [True]
 
 
@@ -50,9 +50,9 @@ def test_what_came_before_a_fetch_broke_off_is_kept() -> None:
     inbox = Remembering()
 
     def break_off() -> None:
-        with Fetched("vna", SERIES, inbox) as fetched:
+        with SeriesFetch("vna", SERIES, inbox) as fetch:
             for number in range(3):
-                fetched.take([b"%d" % number])
+                fetch.add([b"%d" % number])
             raise ConnectionError
 
     with pytest.raises(ConnectionError):
@@ -62,10 +62,10 @@ def test_what_came_before_a_fetch_broke_off_is_kept() -> None:
 
 def test_a_small_file_is_handed_on_in_one_piece_and_a_large_one_while_it_comes() -> None:
     inbox = Remembering()
-    with Fetched("vna", SERIES, inbox) as fetched:
-        fetched.take([b"a", b"b"])
-        fetched.count()
-        fetched.take(bytes(1 << 20) for _ in range(6))
+    with SeriesFetch("vna", SERIES, inbox) as fetch:
+        fetch.add([b"a", b"b"])
+        fetch.finish()
+        fetch.add(bytes(1 << 20) for _ in range(6))
     assert (inbox.files[0], len(inbox.files[1])) == ([b"ab"], 6)
 
 
@@ -76,10 +76,10 @@ def test_what_the_work_raised_is_raised(last: bool) -> None:
             raise OSError(number)
 
     def fetch() -> None:
-        with Fetched("vna", SERIES, Remembering()) as fetched:
+        with SeriesFetch("vna", SERIES, Remembering()) as fetch:
             for number in range(12):
-                fetched.run(work, number)
-            fetched.count()
+                fetch.run(work, number)
+            fetch.finish()
 
     with pytest.raises(OSError, match="11" if last else "0"):
         fetch()
