@@ -176,14 +176,14 @@ class FolderArchive:
     def _headers_of(self, path: Path) -> Headers:
         """Return the study and series headers of the file; nothing where it is missing or broken."""
         entry = self._index[path]
-        cached = self._headers.get(path)
-        if cached is None or cached[0] != entry:
+        item = self._headers.get(path)
+        if item is None or item[0] != entry:
             try:
-                cached = entry, _headers(_header(path, _QUERY_KEYWORDS))
+                item = entry, _headers(_header(path, _QUERY_KEYWORDS))
             except UnreadableFile:
-                cached = entry, {}
-            self._headers[path] = cached
-        return cached[1]
+                item = entry, {}
+            self._headers[path] = item
+        return item[1]
 
     def _pieces(self, path: Path) -> Iterator[bytes]:
         try:

@@ -108,7 +108,7 @@ def move(peer: Peer, series: FoundSeries, destination: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Result:
+class _RetrieveResult:
     """The final status of a retrieve, with its numbers of sub-operations (PS3.4 C.4.2.1.6 to C.4.2.1.9)."""
 
     status: int
@@ -209,7 +209,7 @@ def _identifier(series: FoundSeries) -> Dataset:
     return identifier
 
 
-def _read_result(peer: Peer, answers: Iterator[tuple[Dataset, Dataset | None]], request: str) -> _Result:
+def _read_result(peer: Peer, answers: Iterator[tuple[Dataset, Dataset | None]], request: str) -> _RetrieveResult:
     """Return the final answer.
 
     Raises ArchiveUnavailable where the association ended before it.
@@ -218,11 +218,13 @@ def _read_result(peer: Peer, answers: Iterator[tuple[Dataset, Dataset | None]], 
         status = peer.status(answer, request)
         if status not in PENDING:
             numbers = (answer.get(f"NumberOf{kind}Suboperations") or 0 for kind in ("Completed", "Failed", "Warning"))
-            return _Result(status, *map(int, numbers))
+            return _RetrieveResult(status, *map(int, numbers))
     raise ArchiveUnavailable(f"{peer} sent no final answer to a {request}")
 
 
-def _check_complete(peer: Peer, result: _Result, request: str, series_uid: str, *, invalid_count: int = 0) -> None:
+def _check_complete(
+    peer: Peer, result: _RetrieveResult, request: str, series_uid: str, *, invalid_count: int = 0
+) -> None:
     """Raise ArchiveUnavailable or ArchiveRefused where images are missing (PS3.4 tables C.4-2 and C.4-3).
 
     invalid_count: images that this host refused, which the archive counts as failures.

@@ -71,14 +71,14 @@ _AFFECTED = {
 class Command:
     """A received command set; raises ValueError where it cannot be parsed."""
 
-    def __init__(self, encoded: bytes) -> None:
+    def __init__(self, content: bytes) -> None:
         self._values: dict[int, bytes] = {}
         offset = 0
-        while offset < len(encoded):
-            if len(encoded) < offset + 8:
+        while offset < len(content):
+            if len(content) < offset + 8:
                 raise ValueError("command set ends within an element")
-            group, number, length = struct.unpack_from("<HHI", encoded, offset)
-            value = encoded[offset + 8 : offset + 8 + length]
+            group, number, length = struct.unpack_from("<HHI", content, offset)
+            value = content[offset + 8 : offset + 8 + length]
             if group != 0 or len(value) != length:
                 raise ValueError(f"command set has invalid element ({group:04X},{number:04X}) of {length} bytes")
             self._values[number] = value
@@ -132,9 +132,9 @@ def response(request: Command, status: Status, comment: str = "") -> bytes:
 def _value(element: Element, value: int | str) -> bytes:
     if isinstance(value, int):
         return struct.pack("<H", value)
-    encoded = value.encode("ascii", "replace")
+    content = value.encode("ascii", "replace")
     padding = b" " if element is Element.ERROR_COMMENT else b"\0"
-    return encoded + padding if len(encoded) % 2 else encoded
+    return content + padding if len(content) % 2 else content
 
 
 def _element(number: int, value: bytes) -> bytes:

@@ -113,5 +113,5 @@ def _element(number: int, vr: bytes, value: bytes, length: str = "<H") -> bytes:
 
 
 def _even(text: str, padding: bytes) -> bytes:
-    encoded = text.encode("ascii", "replace")
-    return encoded + padding if len(encoded) % 2 else encoded
+    content = text.encode("ascii", "replace")
+    return content + padding if len(content) % 2 else content

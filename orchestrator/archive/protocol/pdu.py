@@ -80,13 +80,13 @@ class PduConnection:
         self._fill(_HEADER.size, end, deadline)
         return Pdu(kind), memoryview(self._buffer)[:end]
 
-    def write(self, encoded: bytes, limit_seconds: float) -> None:
+    def write(self, content: bytes, limit_seconds: float) -> None:
         """Send the bytes; return once the operating system has them.
 
         Raises TimeoutError, OSError.
         """
         self._connection.settimeout(limit_seconds)
-        self._connection.sendall(encoded)
+        self._connection.sendall(content)
 
     def _fill(self, start: int, end: int, deadline: float) -> None:
         with memoryview(self._buffer) as view:

@@ -85,13 +85,13 @@ def changes(archive: StudyIndex, cursor: str) -> Changes:
 def _study_changes(archive: StudyIndex, study: Headers, snapshot: _Snapshot) -> list[Change]:
     key, count = _key(first(study, "StudyInstanceUID")), _count(study)
     previous, counts = snapshot.studies.pop(key, (None, {}))
-    changed: list[FoundSeries] = []
+    results: list[FoundSeries] = []
     if count is None or count != previous:
         series = list(archive.series(study))
-        changed = _changed_series(archive, series, counts, by_study=count is not None)
+        results = _changed_series(archive, series, counts, by_study=count is not None)
         counts = counts | {_key(each.series_uid): each.count for each in series}
     snapshot.studies[key] = (count, counts)  # at the end of the dict: the oldest studies are dropped first
-    return [Change(each) for each in changed]
+    return [Change(each) for each in results]
 
 
 def _changed_series(

@@ -91,6 +91,6 @@ class SeriesFetch:
 
     def _wait_for(self, which: str) -> None:
         """Wait for the first task or all tasks. Raises what they raised."""
-        finished, self._running = wait(self._running, return_when=which)
-        for future in finished:
+        futures, self._running = wait(self._running, return_when=which)
+        for future in futures:
             future.result()

@@ -49,11 +49,11 @@ class Services(Protocol):
 
 
 @dataclass(slots=True)
-class _Message:
+class _IncomingMessage:
     """The message that is arriving."""
 
     context: int
-    encoded: bytearray = field(default_factory=bytearray)
+    content: bytearray = field(default_factory=bytearray)
     command: Command | None = None
     command_field: int = 0
     operation: Operation | None = None
@@ -84,7 +84,7 @@ class Association:
         self._idle_seconds = idle_seconds
         self._report_count = 0
         self._unanswered: dict[int, Callable[[int], object]] = {}  # by Message ID
-        self._message: _Message | None = None
+        self._message: _IncomingMessage | None = None
         self._between_messages = threading.Lock()
         self.stopping = False
 
@@ -128,7 +128,7 @@ class Association:
     def _read(self, pdu: memoryview) -> None:
         for context, is_command, last, content in fragments(pdu):
             with self._between_messages:
-                message = self._message = self._message or _Message(context)
+                message = self._message = self._message or _IncomingMessage(context)
             if context != message.context or context not in self.contexts:
                 raise ProtocolFault(Abort.INVALID_PARAMETER, f"message in wrong presentation context {context}")
             if is_command:
@@ -136,14 +136,14 @@ class Association:
             else:
                 self._read_data(message, content, last)
 
-    def _read_command(self, message: _Message, content: memoryview, last: bool) -> None:
-        if message.command is not None or len(message.encoded) + len(content) > _COMMAND_SET_BYTES:
+    def _read_command(self, message: _IncomingMessage, content: memoryview, last: bool) -> None:
+        if message.command is not None or len(message.content) + len(content) > _COMMAND_SET_BYTES:
             raise ProtocolFault(Abort.UNEXPECTED_PDU, "command set is too long, or inside another message")
-        message.encoded += content
+        message.content += content
         if not last:
             return
         try:
-            message.command = Command(bytes(message.encoded))
+            message.command = Command(bytes(message.content))
             message.command_field = message.command.number(Element.COMMAND_FIELD)
             has_data_set = message.command.has_data_set
         except ValueError as fault:
@@ -152,7 +152,7 @@ class Association:
         if not has_data_set:
             self._finish(message, message.command)
 
-    def _read_data(self, message: _Message, content: memoryview, last: bool) -> None:
+    def _read_data(self, message: _IncomingMessage, content: memoryview, last: bool) -> None:
         if message.command is None:
             raise ProtocolFault(Abort.UNEXPECTED_PDU, "data set arrived before its command set")
         if message.operation is not None:
@@ -163,7 +163,7 @@ class Association:
         if last:
             self._finish(message, message.command)
 
-    def _begin(self, message: _Message, command: Command) -> None:
+    def _begin(self, message: _IncomingMessage, command: Command) -> None:
         if message.command_field & RESPONSE or message.command_field == CommandField.C_CANCEL:
             return
         try:
@@ -171,7 +171,7 @@ class Association:
         except (Refusal, StorageFull, OSError) as fault:
             message.refusal = refusal(fault)
 
-    def _finish(self, message: _Message, command: Command) -> None:
+    def _finish(self, message: _IncomingMessage, command: Command) -> None:
         """Finish the operation, then answer the message."""
         if message.operation is not None:
             try:
@@ -187,12 +187,12 @@ class Association:
         with self._between_messages:
             self._message = None
 
-    def _fail(self, message: _Message, fault: Exception) -> None:
+    def _fail(self, message: _IncomingMessage, fault: Exception) -> None:
         assert message.operation is not None
         message.operation.discard()
         message.operation, message.refusal = None, refusal(fault)
 
-    def _answer(self, message: _Message, command: Command) -> None:
+    def _answer(self, message: _IncomingMessage, command: Command) -> None:
         status, comment = Status.SUCCESS, ""
         if message.refusal is not None:
             status, comment = message.refusal.status, message.refusal.comment

@@ -139,13 +139,7 @@ class Reporter:
             queue.failures = 0
 
     def _handle_failure(self, queue: _Queue, request: CommitmentRequest, fault: str) -> None:
-        """Log a failed attempt, and give up the reports that are too old."""
-        _log.warning(
-            "storage commitment report of transaction %s to %s failed: %s",
-            request.transaction_uid,
-            _address(queue.sender),
-            fault,
-        )
+        """Give up the reports that are too old, and log the failed attempt."""
         for each in tuple(queue.requests):
             if time.time() - each.requested_at >= self._limit_seconds:
                 days = f"{self._limit_seconds / _DAY_SECONDS:g} days"
@@ -153,6 +147,14 @@ class Reporter:
                 self._pending_reports.give_up(each, f"{text} not delivered within {days}: {fault}")
         with self._lock:
             queue.requests = [each for each in queue.requests if self._pending_reports.is_pending(each)]
+        retry = f"retrying in {self._retries.seconds(queue.failures):g} s"
+        _log.warning(
+            "storage commitment report of transaction %s to %s failed (%s); %s",
+            request.transaction_uid,
+            _address(queue.sender),
+            fault,
+            retry if self._pending_reports.is_pending(request) else "given up",
+        )
 
     def _send(self, sender: KnownSender, request: CommitmentRequest) -> str:
         """Send one report (PS3.4 J.3.3). Return why it failed, empty where the sender answered."""

@@ -221,16 +221,16 @@ class Incoming:
             self.discard()
             raise
 
-    def write(self, encoded: memoryview) -> None:
+    def write(self, content: memoryview) -> None:
         """Append the next part of the encoded data set, of any size.
 
         Raises StorageFull, OSError.
         """
-        self._digest.update(encoded)
+        self._digest.update(content)
         if len(self._head) < _HEAD_BYTES:
-            self._head += encoded[: _HEAD_BYTES - len(self._head)]
-        self._append(encoded)
-        self._unchecked += len(encoded)
+            self._head += content[: _HEAD_BYTES - len(self._head)]
+        self._append(content)
+        self._unchecked += len(content)
         if self._unchecked > _BYTES_BETWEEN_CHECKS:
             self._unchecked = 0
             self._spool.check_space()
