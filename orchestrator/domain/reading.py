@@ -33,7 +33,7 @@ ONE_READER: Final = ReadingPolicy()
 
 WAITS_FOR: Final[Mapping[ReviewState, str]] = {
     ReviewState.SECOND_READER: "waits for a second reader",
-    ReviewState.DISAGREED: "the readers disagree; waits for a verdict that settles it",
+    ReviewState.DISAGREED: "the readers disagree; a third verdict is needed",
 }
 """What a review that waits for another person says."""
 
@@ -52,10 +52,10 @@ def check_seen(newest: ReviewRecord, verdict: ReviewState, seen: ReviewState, se
 
 def _changed_since(newest: ReviewRecord) -> str:
     if newest.state in WAITING:
-        words = WAITS_FOR.get(newest.state, "it is pending")
-        return f"job {newest.job_key[:12]}: the result is not as you saw it: {words}; load it again"
+        words = WAITS_FOR.get(newest.state, "awaits review")
+        return f"job {newest.job_key[:12]}: the result changed since you opened it ({words}); reload it"
     who, when = newest.by or "the host", newest.at.strftime("%Y-%m-%d %H:%M UTC")
-    return f"{who} already {newest.state} this at {when}"
+    return f"{who} already {newest.state} this result at {when}"
 
 
 def after_verdict(

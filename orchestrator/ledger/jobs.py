@@ -61,8 +61,8 @@ class JobRepository(Repository):
                 query = job_query(column.startswith(key.lower(), autoescape=True)).limit(2)
                 matches = records(connection, JobRecord, query)
         if len(matches) > 1:
-            raise UnknownRecord(f"several jobs begin with {key}; give more of the key")
-        return only(matches, f"no job {key} in the ledger; give the key or its first {SHORTEST_PREFIX} digits or more")
+            raise UnknownRecord(f"several jobs begin with {key}; give more digits of the key")
+        return only(matches, f"no job {key} in the ledger; give at least the first {SHORTEST_PREFIX} digits of its key")
 
     def search(
         self,

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 
 from orchestrator.domain.errors import ForbiddenTransition, UnknownRecord
+from orchestrator.web import wording
 from orchestrator.web.security.guards import PROTECTION
 from orchestrator.web.site import Site
 
@@ -29,6 +30,12 @@ TITLES = {
     500: "Internal error",
 }
 
+HINTS = {
+    404: "Nothing is stored under this address. Check the address or open the result from the list.",
+    405: "Open the page from the list of results.",
+}
+"""What to do, where the refusal itself does not say it."""
+
 FIELDS = {
     "by": "your name",
     "organization": "organization",
@@ -40,7 +47,7 @@ FIELDS = {
 def refusal(site: Site, status: int, text: str = "") -> Response:
     """Return the error page for a status."""
     title = TITLES.get(status, TITLES[400])
-    return site.page("refusal.html", status=status, title=title, text=text)
+    return site.page("refusal.html", status=status, title=title, text=text or HINTS.get(status, ""))
 
 
 def show_refusals(app: FastAPI, site: Site) -> None:
@@ -52,10 +59,10 @@ def show_refusals(app: FastAPI, site: Site) -> None:
         return refusal(site, fault.status_code, fault.detail if isinstance(fault, HTTPException) else "")
 
     def unknown(_request: Request, fault: Exception) -> Response:
-        return refusal(site, 404, str(fault))
+        return refusal(site, 404, wording.sentence(str(fault)))
 
     def forbidden(_request: Request, fault: Exception) -> Response:
-        return refusal(site, 409, f"{fault}.")
+        return refusal(site, 409, wording.sentence(str(fault)))
 
     def invalid(_request: Request, fault: Exception) -> Response:
         assert isinstance(fault, RequestValidationError)

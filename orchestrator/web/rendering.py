@@ -55,6 +55,7 @@ def environment() -> Environment:
         presence=wording.presence,
         quantity=wording.quantity,
         review_state=wording.review_state,
+        sentence=wording.sentence,
         short=wording.short,
         unit=shown_unit,
         wanted=wording.expected_values,

@@ -88,6 +88,11 @@ def age(since: datetime, now: datetime) -> str:
     return f"{days} d {hours} h" if hours and days < 7 else f"{days} d"
 
 
+def sentence(text: str) -> str:
+    """Return a message as a sentence: with a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
+
+
 def local(at: datetime) -> str:
     """Return date and time in this machine's zone, with the zone."""
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
@@ -111,8 +116,10 @@ def quantity(entry: Entry) -> str:
 
 
 def measurement(entry: Entry) -> str:
-    """Return one measurement in a line: "Brain 1,502 ml"; a volume goes without saying."""
-    return f"{measured(entry).removesuffix(' volume')} {quantity(entry)}{_ai_values(entry)}"
+    """Return one measurement in a line: "Brain 1,502 ml"; the plain volume of a segment needs no name."""
+    name = measured(entry)
+    segment = str(entry.get("segment") or "")
+    return f"{segment if name == f'{segment} volume' else name} {quantity(entry)}{_ai_values(entry)}"
 
 
 def presence(entry: Entry) -> str:
@@ -231,9 +238,9 @@ def delivery(record: DeliveryRecord) -> str:
     at = record.destination
     match record.state:
         case DeliveryState.CONFIRMED:
-            return f"Confirmed in {at}"
+            return f"Stored in {at}"
         case DeliveryState.UNCONFIRMED:
-            return f"Sent to {at}, not confirmed"
+            return f"Sent to {at}, storage not confirmed"
         case DeliveryState.SENDING:
             return f"Being sent to {at}"
         case DeliveryState.PARKED:
@@ -250,9 +257,9 @@ def _note(record: DeliveryRecord) -> str:
     why = f": {record.error}" if record.error else ""
     match record.state:
         case DeliveryState.CONFIRMED:
-            return f"{what} confirmed in {at}"
+            return f"{what} stored in {at}"
         case DeliveryState.UNCONFIRMED:
-            return f"{what} sent to {at}, not confirmed"
+            return f"{what} sent to {at}, storage not confirmed"
         case DeliveryState.SENDING:
             return f"{what} is being sent to {at}"
         case DeliveryState.PARKED:

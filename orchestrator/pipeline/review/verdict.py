@@ -153,18 +153,18 @@ def give_verdict(
 def _check_verdict(before: ReviewRecord, request: VerdictRequest) -> None:
     """Raise IncompleteVerdict or ForbiddenTransition where the verdict lacks something or cannot follow."""
     if request.state not in VERDICTS:
-        raise ForbiddenTransition(f"{request.state} is no verdict")
+        raise ForbiddenTransition(f"{request.state} is not a verdict")
     review_move(before.state, request.state)
     if request.document is None and not (request.by.strip() and request.organization.strip()):
         raise IncompleteVerdict("a verdict needs the reviewer's name and organisation")
     if before.state is ReviewState.SECOND_READER and not request.by.strip():
-        raise IncompleteVerdict("a second reader is due, and the document names nobody")
+        raise IncompleteVerdict("the second reader must be named, but the document names nobody")
     if before.state is ReviewState.DISAGREED and not request.comment.strip():
-        raise IncompleteVerdict("the readers disagree: a verdict that settles it needs a comment on how")
+        raise IncompleteVerdict("the readers disagree; explain in the comment how the difference was settled")
     if request.state is ReviewState.REJECTED and not request.reason.strip():
         raise IncompleteVerdict("a rejection needs a reason")
     if request.state is not ReviewState.CORRECTED and any(text.strip() for _, text in request.values):
-        raise IncompleteVerdict("other values were typed: keep them as a correction, or empty the fields")
+        raise IncompleteVerdict("new values were entered; save them as a correction, or clear the fields")
 
 
 def _record(result: ReviewedResult, request: VerdictRequest, at: datetime) -> ReviewRecord:
@@ -178,7 +178,7 @@ def _record(result: ReviewedResult, request: VerdictRequest, at: datetime) -> Re
         correction = result.correction
         made = changes(result.correctables, request.values, correction.changes if correction else ())
         if not made and not result.can_confirm:
-            raise WrongCorrection("all values are the model's; to agree with it, accept the result")
+            raise WrongCorrection("the correction changes no value; to agree with the model, accept the result")
         if correction:  # to confirm a correction keeps what it rests on
             evidence, agreement = correction.evidence, correction.agreement
     return ReviewRecord(

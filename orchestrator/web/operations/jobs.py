@@ -16,6 +16,7 @@ from orchestrator.web.reading.result import stages
 from orchestrator.web.reading.reviewer import remembered
 from orchestrator.web.security.permissions import Permission, needs
 from orchestrator.web.site import Order, Site, SiteOf
+from orchestrator.web.wording import sentence
 
 router = APIRouter()
 
@@ -79,5 +80,5 @@ def _change(site: Site, key: str, by: str, change: Order) -> Response:
     try:
         change(job_key, by)
     except UserError as refusal:
-        raise HTTPException(409, f"{refusal}. Nothing was changed.") from refusal
+        raise HTTPException(409, f"{sentence(str(refusal))} Nothing was changed.") from refusal
     return RedirectResponse(f"/jobs/{job_key}", 303)

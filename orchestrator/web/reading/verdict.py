@@ -17,6 +17,7 @@ from orchestrator.web.reading.reviewer import Reviewer, remember
 from orchestrator.web.security.permissions import Permission, needs
 from orchestrator.web.site import SiteOf
 from orchestrator.web.views import ViewOf
+from orchestrator.web.wording import sentence
 
 router = APIRouter(dependencies=[needs(Permission.REVIEW)])
 
@@ -81,8 +82,7 @@ def give(site: SiteOf, view: ViewOf, key: Key, form: Annotated[VerdictForm, Form
     except UnknownRecord:
         raise
     except UserError as refusal:
-        text = str(refusal)
-        raise HTTPException(422, f"{text[:1].upper()}{text[1:]}. Nothing was kept.") from refusal
+        raise HTTPException(422, f"{sentence(str(refusal))} Nothing was saved.") from refusal
     answer = RedirectResponse(f"/results/{job.key}{view.query(page=view.page)}", 303, background=after_answer)
     remember(answer, form)
     return answer

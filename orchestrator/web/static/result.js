@@ -39,8 +39,8 @@ function check(event) {
     event.preventDefault();
     openCorrection(typed[0]);
     fault.textContent = keep
-      ? "Please change at least one value; to agree with the model, accept the result."
-      : "You typed other values: keep them as a correction, or empty the fields.";
+      ? "You changed no value. To agree with the model, accept the result."
+      : "You entered new values. Save them as a correction, or clear the fields.";
     return;
   }
   if (form.dataset.sent) event.preventDefault(); // a double click gives one verdict

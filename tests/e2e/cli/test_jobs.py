@@ -100,7 +100,7 @@ def test_verdicts_are_kept_and_a_second_reviewer_is_told_of_the_first(command: C
     rejected = command("results", "reject", site.key, *bell, "--reason", "wrong-side", *site.settings)
     assert (accepted.status, accepted.out.strip()) == (0, f"result {site.key[:12]} is accepted")
     assert again.status == 2
-    assert "Dr Curie already accepted this at" in again.err
+    assert "Dr Curie already accepted this result at" in again.err
     assert f"result {site.key[:12]} is rejected (wrong-side); Dr Curie (Radium) had accepted it at" in rejected.out
     reviews = command("results", "show", site.key, "--json", *site.settings).json["reviews"]
     assert [(review["state"], review["by"]) for review in reviews] == [

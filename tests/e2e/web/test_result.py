@@ -186,7 +186,7 @@ def test_a_correction_that_changes_nothing_is_not_sent(brain: Page):
     sign(brain)
     brain.get_by_text("Correct a value or a class").click()
     brain.get_by_role("button", name="Save correction").click()
-    expect(brain.locator("#verdict-fault")).to_contain_text("Please change at least one value")
+    expect(brain.locator("#verdict-fault")).to_contain_text("You changed no value")
 
 
 def test_typed_values_are_not_lost_by_another_verdict(brain: Page, hospital):
@@ -194,7 +194,7 @@ def test_typed_values_are_not_lost_by_another_verdict(brain: Page, hospital):
     brain.get_by_text("Correct a value or a class").click()
     brain.get_by_label("Brain volume").fill("1480")
     brain.get_by_role("button", name="Accept").click()
-    expect(brain.locator("#verdict-fault")).to_contain_text("You typed other values")
+    expect(brain.locator("#verdict-fault")).to_contain_text("You entered new values")
     assert hospital.room.ledger.reviews.newest(hospital.room.keys["brain"]).state == "pending"
 
 

@@ -45,7 +45,7 @@ def test_the_newest_verdict_counts_and_all_are_kept(ledger: Ledger) -> None:
 def test_whoever_is_second_is_told_who_was_first(ledger: Ledger) -> None:
     add_results(ledger)
     ledger.reviews.add(verdict(ReviewState.ACCEPTED, by="Dr Curie"), seen=ReviewState.PENDING)
-    with pytest.raises(ForbiddenTransition, match="Dr Curie already accepted this at 2026-03-02 12:00 UTC"):
+    with pytest.raises(ForbiddenTransition, match="Dr Curie already accepted this result at 2026-03-02 12:00 UTC"):
         ledger.reviews.add(verdict(ReviewState.REJECTED), seen=ReviewState.PENDING)
 
 

@@ -193,18 +193,18 @@ RULES = {
     "on a cancelled result": Rule({"state": A}, "cancelled", moved(JobState.FAILED)),
     "on a retracted result": Rule({"state": R}, "retracted", lambda case: case.review(ReviewState.RETRACTED)),
     "where another reviewer was faster": Rule(
-        {"state": R, "seen": "pending"}, "ada okafor already accepted this", lambda case: case.review(A), TYPED
+        {"state": R, "seen": "pending"}, "ada okafor already accepted this result", lambda case: case.review(A), TYPED
     ),
-    "that stands already": Rule({"state": A}, "ada okafor already accepted this", lambda case: case.review(A)),
-    "a correction of nothing": Rule({"state": C}, "all values are the model's", doors=PAGE),
+    "that stands already": Rule({"state": A}, "ada okafor already accepted this result", lambda case: case.review(A)),
+    "a correction of nothing": Rule({"state": C}, "the correction changes no value", doors=PAGE),
     "a correction to the model's own value": Rule(
-        {"state": C, "values": {VOLUME: "12.0"}}, "all values are the model's", doors=PAGE
+        {"state": C, "values": {VOLUME: "12.0"}}, "the correction changes no value", doors=PAGE
     ),
     "a correction to an impossible value": Rule({"state": C, "values": {VOLUME: "-3"}}, "below zero", doors=PAGE),
-    "an acceptance beside other values": Rule({"state": A, "values": {VOLUME: "9"}}, "other values", doors=PAGE),
-    "a rejection beside other values": Rule({"state": R, "values": {VOLUME: "9"}}, "other values", doors=PAGE),
-    "to settle a disagreement without a comment": Rule({"state": A}, "needs a comment", disagreement),
-    "a rejection to settle without a comment": Rule({"state": R}, "needs a comment", disagreement),
+    "an acceptance beside other values": Rule({"state": A, "values": {VOLUME: "9"}}, "values were entered", doors=PAGE),
+    "a rejection beside other values": Rule({"state": R, "values": {VOLUME: "9"}}, "values were entered", doors=PAGE),
+    "to settle a disagreement without a comment": Rule({"state": A}, "explain in the comment", disagreement),
+    "a rejection to settle without a comment": Rule({"state": R}, "explain in the comment", disagreement),
     "a second reading by the first reader": Rule({"state": A, "by": "Ada Okafor"}, "ada okafor", second_reading),
     "a second reading by nobody": Rule({"state": R, "by": ""}, "names nobody", second_reading, ("document",)),
 }
@@ -337,4 +337,4 @@ def test_a_verdict_given_while_the_command_line_asks_is_not_overruled(
 ) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("typer.confirm", lambda *_, **__: case.review(A))
-    assert "ada okafor already accepted this" in by_command_line(case, {"state": R})
+    assert "ada okafor already accepted this result" in by_command_line(case, {"state": R})

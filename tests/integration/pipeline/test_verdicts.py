@@ -324,7 +324,7 @@ def test_what_names_nobody_is_no_second_reading(reading: Reading) -> None:
     reading.second_reader = SecondReader.ALL
     reading.take(rejected([reading.sr], by="Okafor^Ada"))
     assert reading.take(rejected([reading.sr])).state is ReviewState.SECOND_READER
-    assert reading.said(IGNORED)[0].endswith("a second reader is due, and the document names nobody")
+    assert reading.said(IGNORED)[0].endswith("the second reader must be named, but the document names nobody")
 
 
 def test_a_patient_who_was_merged_since_is_known_from_the_archive(reading: Reading, written: Written) -> None:

@@ -98,7 +98,7 @@ def test_an_order_that_is_refused_says_why(visitor, room: ReadingRoom):
     visitor.app = create_app(room.ledger, pictures=Drawings(), models={}, retry=refuse)
     answer = visitor.post(f"/jobs/{job.key}/retry", data={"by": "Ada"})
     assert answer.status_code == 409
-    assert "a job that is done cannot become waiting" in answer.text
+    assert "A job that is done cannot become waiting" in answer.text
 
 
 def test_pages_that_were_given_no_orders_refuse_them(visitor, room: ReadingRoom):

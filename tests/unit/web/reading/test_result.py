@@ -25,7 +25,7 @@ def test_it_says_that_nobody_verified_it(visitor, room: ReadingRoom):
 
 @pytest.mark.parametrize(
     "said",
-    ["brain on T1", "cpu", "2.93 s", "quiet for 30 s", "Brain volume", "1,502 ml", "Confirmed in pacs", "readback"],
+    ["brain on T1", "cpu", "2.93 s", "quiet for 30 s", "Brain volume", "1,502 ml", "Stored in pacs", "readback"],
 )
 def test_it_says_where_the_result_comes_from(visitor, room: ReadingRoom, said):
     room.result("brain")
@@ -41,8 +41,8 @@ def test_it_says_how_it_was_computed_as_the_report_has_it(visitor, room: Reading
 def test_earlier_and_newer_results_of_the_model_lead_to_each_other(visitor, room: ReadingRoom):
     series = room.series("brain")
     first, second = room.result("brain", series=series, minutes=20), room.result("again", series=series, minutes=5)
-    assert f'<dt>Newer</dt><dd><a href="/jobs/{second.key}">' in page_of(visitor, room, "brain")
-    assert f'<dt>Earlier</dt><dd><a href="/jobs/{first.key}">' in page_of(visitor, room, "again")
+    assert f'<dt>Newer result</dt><dd><a href="/jobs/{second.key}">' in page_of(visitor, room, "brain")
+    assert f'<dt>Earlier result</dt><dd><a href="/jobs/{first.key}">' in page_of(visitor, room, "again")
 
 
 @pytest.mark.parametrize(

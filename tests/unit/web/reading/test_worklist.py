@@ -41,8 +41,8 @@ def test_a_finding_is_said_with_its_score(visitor, room: ReadingRoom):
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        (DeliveryState.CONFIRMED, "Confirmed in pacs"),
-        (DeliveryState.UNCONFIRMED, "Sent to pacs, not confirmed"),
+        (DeliveryState.CONFIRMED, "Stored in pacs"),
+        (DeliveryState.UNCONFIRMED, "Sent to pacs, storage not confirmed"),
         (DeliveryState.WAITING, "Waiting for pacs: the archive does not answer"),
     ],
 )
