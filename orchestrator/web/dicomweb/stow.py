@@ -54,14 +54,14 @@ async def _store(site: Site, request: Request, study_uid: str) -> Response:
 
     try:
         async with site.uploads:
-            verdicts = await anyio.to_thread.run_sync(run)
+            results = await anyio.to_thread.run_sync(run)
     except BrokenMultipart as fault:
         return PlainTextResponse(f"The body is no multipart: {fault}. What came whole before is kept.\n", 400)
     except ClientDisconnect:
         return Response(status_code=400)  # nobody reads it
-    if not verdicts:
+    if not results:
         return PlainTextResponse("The body holds no part.\n", 400)
-    return Response(_WRITERS[answer](verdicts), _status(verdicts), media_type=answer)
+    return Response(_WRITERS[answer](results), _status(results), media_type=answer)
 
 
 def _pieces(coming: AsyncIterator[bytes]) -> Iterator[bytes]:
@@ -99,11 +99,11 @@ def _answer_type(request: Request) -> str:
     raise HTTPException(406, f"The answer comes as {JSON} or {XML}.")
 
 
-def _status(verdicts: Sequence[StowResult]) -> int:
+def _status(results: Sequence[StowResult]) -> int:
     """Return the status of the whole (PS3.18 table 10.5.3-1)."""
-    failed = [verdict for verdict in verdicts if verdict.reason]
-    if not failed:
+    failures = [result for result in results if result.reason]
+    if not failures:
         return 200
-    if len(failed) < len(verdicts):
+    if len(failures) < len(results):
         return 202
-    return 503 if all(verdict.is_full for verdict in failed) else 409
+    return 503 if all(result.is_full for result in failures) else 409

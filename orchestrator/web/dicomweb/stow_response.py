@@ -23,22 +23,22 @@ _KEYWORDS = {
 }
 
 
-def as_json(verdicts: Sequence[StowResult]) -> bytes:
+def as_json(results: Sequence[StowResult]) -> bytes:
     """Return the response in the DICOM JSON model (PS3.18 annex F)."""
     answer: dict[str, Any] = {
         tag: {
             "vr": "SQ",
             "Value": [{tag: {"vr": vr, "Value": [value]} for tag, (vr, value) in item.items()} for item in items],
         }
-        for tag, items in _sequences(verdicts).items()
+        for tag, items in _sequences(results).items()
     }
     return json.dumps(answer).encode()
 
 
-def as_xml(verdicts: Sequence[StowResult]) -> bytes:
+def as_xml(results: Sequence[StowResult]) -> bytes:
     """Return the response in the native DICOM model (PS3.19 annex A.1)."""
     root = ElementTree.Element("NativeDicomModel", {"xmlns": _NAMESPACE, "xml:space": "preserve"})
-    for tag, items in _sequences(verdicts).items():
+    for tag, items in _sequences(results).items():
         sequence = _attribute(root, tag, "SQ")
         for number, item in enumerate(items, start=1):
             holder = ElementTree.SubElement(sequence, "Item", number=str(number))
@@ -51,21 +51,21 @@ def _attribute(parent: ElementTree.Element, tag: str, vr: str) -> ElementTree.El
     return ElementTree.SubElement(parent, "DicomAttribute", {"tag": tag, "vr": vr, "keyword": _KEYWORDS[tag]})
 
 
-def _sequences(verdicts: Sequence[StowResult]) -> dict[str, list[Item]]:
-    """Return the sequences of the response that have items: failed, kept, and failed without a name."""
-    named = [verdict for verdict in verdicts if verdict.reason and verdict.sop_uid and verdict.sop_class]
+def _sequences(results: Sequence[StowResult]) -> dict[str, list[Item]]:
+    """Return the sequences of the response that have items: failures with UIDs, stored objects, other failures."""
+    failures = [result for result in results if result.reason and result.sop_uid and result.sop_class]
     sequences = {
-        "00081198": [_item(verdict) for verdict in named],
-        "00081199": [_item(verdict) for verdict in verdicts if not verdict.reason],
-        "0008119A": [_reason(verdict) for verdict in verdicts if verdict.reason and verdict not in named],
+        "00081198": [_item(result) for result in failures],
+        "00081199": [_item(result) for result in results if not result.reason],
+        "0008119A": [_reason(result) for result in results if result.reason and result not in failures],
     }
     return {tag: items for tag, items in sequences.items() if items}
 
 
-def _item(verdict: StowResult) -> Item:
-    item: Item = {"00081150": ("UI", verdict.sop_class), "00081155": ("UI", verdict.sop_uid)}
-    return item | _reason(verdict) if verdict.reason else item
+def _item(result: StowResult) -> Item:
+    item: Item = {"00081150": ("UI", result.sop_class), "00081155": ("UI", result.sop_uid)}
+    return item | _reason(result) if result.reason else item
 
 
-def _reason(verdict: StowResult) -> Item:
-    return {"00081197": ("US", verdict.reason)}
+def _reason(result: StowResult) -> Item:
+    return {"00081197": ("US", result.reason)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
@@ -106,13 +107,16 @@ def test_what_is_no_file_of_dicom_is_named_and_the_rest_is_kept(inlet: Inlet, tm
     assert [item.ReferencedSOPInstanceUID for item in answer.ReferencedSOPSequence] == [dcmread(good).SOPInstanceUID]
 
 
-def test_an_instance_of_another_study_is_refused_by_its_name(inlet: Inlet, tmp_path: Path) -> None:
+def test_an_instance_of_another_study_is_refused_by_its_name(
+    inlet: Inlet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     mine, other = generate_uid(), write_instance(tmp_path / "other.dcm")
     response = inlet.send([other], f"{STUDIES}/{mine}")
     (failed,) = answered(response).FailedSOPSequence
     assert (response.status_code, failed.FailureReason) == (409, 0xA900)
     assert failed.ReferencedSOPInstanceUID == dcmread(other).SOPInstanceUID
     assert list(inlet.spool.scan()) == list(inlet.spool.incoming.iterdir()) == []
+    assert re.search(r"STOW-RS of [\d.]+ from 127\.0\.0\.1 refused with A900H: data set is of study", caplog.text)
 
 
 def test_an_instance_of_the_study_is_taken(inlet: Inlet, tmp_path: Path) -> None:
