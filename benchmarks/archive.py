@@ -16,7 +16,7 @@ import httpx
 
 from benchmarks.row import Row, compared, row, show
 from benchmarks.series import write_ct
-from orchestrator.app.demo.orthanc_server import OrthancServer, running_orthanc
+from orchestrator.app.demo.orthanc_server import OrthancServer, run_orthanc
 from orchestrator.app.service.watcher import ORTHANC_LOOK_SECONDS
 from orchestrator.archive import Spool, SpoolInbox, connect
 from orchestrator.archive.dicomweb.archive import DicomwebArchive
@@ -34,7 +34,7 @@ def rows(rounds: int = 3) -> Iterator[Row]:
     """Yield R8, then R9 by both ways."""
     with tempfile.TemporaryDirectory() as name:
         folder, turn = Path(name), count()
-        with running_orthanc(folder / "orthanc") as peer:
+        with run_orthanc(folder / "orthanc") as peer:
             own, web = _own(peer), _web(peer)
             own.store(write_ct(folder / "source", IMAGES))
             (series,) = own.find({})

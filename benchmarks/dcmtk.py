@@ -14,14 +14,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from orchestrator.app.demo.orthanc_server import free_port
+
 _ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 _PATIENCE_SECONDS = 10.0
-
-
-def free_port() -> int:
-    """Return a TCP port of the loopback that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @contextmanager

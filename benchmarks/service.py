@@ -12,7 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.dcmtk import free_port, wait_for_port
+from benchmarks.dcmtk import wait_for_port
+from orchestrator.app.demo.orthanc_server import free_port
 from orchestrator.ledger import Ledger
 
 T = TypeVar("T")

@@ -1,8 +1,8 @@
-"""``orchestrator config``: the effective settings."""
+"""``orchestrator config``: shows and checks the settings."""
 
 from __future__ import annotations
 
-import json as jsons
+from json import loads
 
 import typer
 
@@ -10,7 +10,7 @@ from orchestrator.app.installation.settings import settings_of
 from orchestrator.app.operations import explain
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console
 
-commands = typer.Typer(help="Settings: show what is in force, check a file.", no_args_is_help=True)
+commands = typer.Typer(help="Show or check the settings.", no_args_is_help=True)
 
 
 @commands.command()
@@ -18,14 +18,15 @@ def show(settings: SettingsFile = None, json: JsonFlag = False) -> None:
     """Print the effective settings with secrets masked."""
     effective = settings_of(settings)
     if json:
-        as_json(jsons.loads(effective.to_json()))
+        as_json(loads(effective.to_json()))
     else:
         typer.echo(effective.shown())
 
 
 @commands.command()
 def check(settings: SettingsFile = None) -> None:
-    """Check the settings and the rules that they name."""
+    """Check the settings and their rules."""
     effective = settings_of(settings)
     rules = explain.rules_in_force(effective)
-    console.print(f"the settings are sound; {len(rules.rules)} rules are in force", markup=False)
+    count = len(rules.rules)
+    console.print(f"the settings are valid; {count} {'rule' if count == 1 else 'rules'} in force", markup=False)

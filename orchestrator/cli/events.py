@@ -1,4 +1,4 @@
-"""``orchestrator events``: what happened, as the audit trail keeps it."""
+"""``orchestrator events``: shows the audit trail."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, table
 
 def command(
     subject: Annotated[
-        str, typer.Argument(help="A series or transaction UID, job key or archive, or how it begins; all if not given.")
+        str,
+        typer.Argument(help="Series UID, transaction UID, job key or archive, or its first characters."),
     ] = "",
-    kind: Annotated[str, typer.Option(help="Only events of this kind, such as file-unreadable.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=10000, help="At most so many, the newest.")] = 50,
+    kind: Annotated[str, typer.Option(help="Show only events of this kind, such as file-unreadable.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10000, help="Show only the newest N events.")] = 50,
     settings: SettingsFile = None,
     json: JsonFlag = False,
 ) -> None:
-    """Show what happened to series, jobs, files and archives, the newest last; UIDs only, no patient data."""
+    """Show the events of series, jobs, files and archives, the newest last. No patient data, UIDs only."""
     with open_ledger(settings) as ledger:
-        found = ledger.events.newest(beginning=subject, kind=kind, limit=limit)
+        events = ledger.events.newest(beginning=subject, kind=kind, limit=limit)
     if json:
-        as_json(found)
+        as_json(events)
         return
     table(
-        ["when", "what", "subject", "text", "by"],
-        [(event.at, event.kind, event.subject, event.text, event.by) for event in found],
+        ["when", "kind", "subject", "text", "by"],
+        [(event.at, event.kind, event.subject, event.text, event.by) for event in events],
         empty="no events",
     )

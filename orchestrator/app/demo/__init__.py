@@ -1,1 +1,1 @@
-"""``orchestrator demo``: sample series, sample archive and the page that shows the results."""
+"""``orchestrator demo``: sample series, an Orthanc, and the page with the results."""

@@ -1,4 +1,4 @@
-"""``orchestrator demo``: the main job on real anatomy, ending in one page that shows what came of it."""
+"""``orchestrator demo``: processes sample series of real anatomy and writes one page with the results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PICTURE_PIXELS = 640
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What the demo left: the report, the page, and the settings to look at its ledger with."""
+    """A finished demo. settings: those of its service, with its ledger."""
 
     report: run.RunReport
     page: Path
@@ -38,7 +38,7 @@ class Demo:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One result on the page. ``picture``: file name beside the page, empty where nothing was written."""
+    """One result on the page. picture: path below the folder of the page, empty if the result has no objects."""
 
     outcome: Outcome
     picture: str
@@ -47,9 +47,9 @@ class Card:
 
 
 def demo(output: Path, settings: Settings, say: Say, progress: Callable[[run.Progress], None]) -> Demo:
-    """Fetch weights and samples, run everything, and write the page.
+    """Download weights and samples, process the samples, and write the page.
 
-    Raises PackageError where the package index cannot be reached.
+    Raises PackageError if a download fails.
     """
     prepare(output, settings, say)
     report = run.run(output / "archive", output / "results", settings, progress=progress)
@@ -60,9 +60,9 @@ def demo(output: Path, settings: Settings, say: Say, progress: Callable[[run.Pro
 
 
 def prepare(output: Path, settings: Settings, say: Say) -> None:
-    """Fetch weights, and write the sample images below ``output/archive``.
+    """Download weights, and write the sample images below ``output/archive``.
 
-    Raises PackageError where the package index cannot be reached.
+    Raises PackageError if a download fails.
     """
     output.mkdir(parents=True, exist_ok=True)
     _pull(settings, say)
@@ -71,17 +71,20 @@ def prepare(output: Path, settings: Settings, say: Say) -> None:
 
 
 def write_page(ledger: Ledger, report: run.RunReport, output: Path, place: Place) -> Path:
-    """Return the page with each result drawn over its image; ``place`` tells where its objects lie, seen from it."""
+    """Write the page, with each result drawn over its image, and return its path.
+
+    place: returns the path of an object, relative to the page.
+    """
     cards = tuple(_cards(ledger, report, output, place))
     page = output / "index.html"
-    page.write_text(rendered(report, cards), encoding="utf-8")
+    page.write_text(render(report, cards), encoding="utf-8")
     return page
 
 
 def _pull(settings: Settings, say: Say) -> None:
-    wanted = {name for rule in default_rules().rules for name in rule.models}
+    names = {name for rule in default_rules().rules for name in rule.models}
     with closing(start_workers(settings)) as workers:
-        for name in sorted(wanted & set(workers.models())):
+        for name in sorted(names & set(workers.models())):
             pull(workers.catalogue_entry(name), settings.models.weights, say)
 
 
@@ -97,14 +100,14 @@ def _cards(ledger: Ledger, report: run.RunReport, output: Path, place: Place) ->
                 (entry.label, "#{:02x}{:02x}{:02x}".format(*entry.colours[-1]), entry.description)
                 for entry in overlay.legend
             )
-        files = tuple((written.kind.value, str(place(written))) for written in item.objects)
+        files = tuple((each.kind.value, str(place(each))) for each in item.objects)
         yield Card(item, picture, legend, files)
 
 
-def rendered(report: run.RunReport, cards: tuple[Card, ...]) -> str:
+def render(report: run.RunReport, cards: tuple[Card, ...]) -> str:
     """Return the page as HTML."""
     loader = PackageLoader("orchestrator.app", "templates")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     environment.filters["unit"] = shown_unit
-    written = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    return environment.get_template("demo.html").render(report=report, cards=cards, written=written, stages=STAGES)
+    time = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    return environment.get_template("demo.html").render(report=report, cards=cards, time=time, stages=STAGES)

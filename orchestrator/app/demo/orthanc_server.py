@@ -1,4 +1,4 @@
-"""A real Orthanc for demo, tests and benchmarks: Debian's package in a folder of its own, on free ports."""
+"""An Orthanc for demo, tests and benchmarks: Debian's package, with its own folder and free ports."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ PROGRAM = "Orthanc"
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback that nobody listens on now."""
+    """Return a TCP port of the loopback interface that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
-def orthanc_program() -> str | None:
-    """Return the path of the program, None where it is not installed."""
+def find_orthanc() -> str | None:
+    """Return the path of the program, None if it is not installed."""
     return shutil.which(PROGRAM, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
 @dataclass(slots=True)
 class OrthancServer:
-    """An Orthanc that keeps what it gets below its folder. Its ports stay the same when it is started again.
+    """An Orthanc that stores images below its folder. Its ports stay the same after a restart.
 
-    dicom_port: None = it speaks HTTP only. options: further keys of its configuration.
-    user: ``name:password`` where it asks for one.
+    dicom_port: None for HTTP only. options: further keys of its configuration.
+    user: ``name:password``, empty for an Orthanc without users.
     """
 
     folder: Path
@@ -51,35 +51,35 @@ class OrthancServer:
 
     @property
     def http(self) -> str:
-        """The address of its own page and of its REST API."""
+        """The address of its pages and its REST API."""
         return f"http://127.0.0.1:{self.http_port}"
 
     @property
     def url(self) -> str:
-        """The archive's URL in the settings."""
+        """The archive's URL in the settings, through the REST API."""
         return f"orthanc+{self.http}"
 
     @property
     def dicomweb_url(self) -> str:
-        """The URL in the settings of the same archive by its DICOMweb plugin."""
+        """The archive's URL in the settings, through the DICOMweb plugin."""
         return f"dicomweb+{self.http}/dicom-web"
 
     @property
     def log(self) -> Path:
-        """The file that it logs to."""
+        """The log file."""
         return self.folder / "orthanc.log"
 
     def start(self) -> None:
-        """Return when it answers, with what it held when it was stopped.
+        """Start Orthanc and return when it answers. It keeps the images of earlier runs.
 
-        Raises UserError where it is not installed or does not start.
+        Raises UserError if it is not installed or does not start.
         """
-        program = orthanc_program()
+        program = find_orthanc()
         if program is None:
-            raise UserError("Orthanc is not installed; on Debian: apt install orthanc orthanc-dicomweb")
+            raise UserError("Orthanc is not installed; install it (Debian: apt install orthanc orthanc-dicomweb)")
         self.folder.mkdir(parents=True, exist_ok=True)
         configuration = self.folder / "orthanc.json"
-        configuration.write_text(json.dumps(self._configured(), indent=2))
+        configuration.write_text(json.dumps(self._configuration(), indent=2))
         # without TCP_NODELAY it answers each request on an open connection 40 ms late
         environment = {**os.environ, "TCP_NODELAY": "1"}
         with self.log.open("ab") as log:
@@ -87,7 +87,7 @@ class OrthancServer:
         self._wait(self.process)
 
     def stop(self, end_seconds: float = END_SECONDS) -> None:
-        """End it; what it holds stays. end_seconds: how long it may take before it is killed."""
+        """Stop Orthanc; its images stay. end_seconds: wait so long, then kill it; 0 kills it at once."""
         if self.process is None:
             return
         if end_seconds:
@@ -99,7 +99,7 @@ class OrthancServer:
             self.process.wait()
         self.process = None
 
-    def _configured(self) -> dict[str, object]:
+    def _configuration(self) -> dict[str, object]:
         name, _, password = self.user.partition(":")
         return {
             "Name": "orchestrator",
@@ -107,7 +107,7 @@ class OrthancServer:
             "IndexDirectory": str(self.folder / "index"),
             "HttpPort": self.http_port,
             "DicomServerEnabled": self.dicom_port is not None,
-            "RemoteAccessAllowed": False,  # it listens everywhere whatever address it is given
+            "RemoteAccessAllowed": False,  # Orthanc always listens on all addresses
             "AuthenticationEnabled": bool(self.user),
             "RegisteredUsers": {name: password} if self.user else {},
             "OverwriteInstances": False,
@@ -123,21 +123,21 @@ class OrthancServer:
         while True:
             try:
                 archive.echo()
-            except ArchiveRefused:  # an answer, too
+            except ArchiveRefused:  # Orthanc answers
                 return
             except ArchiveUnavailable as fault:
                 if process.poll() is not None or time.monotonic() > deadline:
-                    raise UserError(f"Orthanc does not start: {fault}; its log is {self.log}") from None
+                    raise UserError(f"Orthanc does not start ({fault}); see its log {self.log}") from None
                 time.sleep(0.05)
             else:
                 return
 
 
 @contextmanager
-def running_orthanc(folder: Path) -> Iterator[OrthancServer]:
-    """Give an Orthanc that keeps what it gets below the folder, and end it.
+def run_orthanc(folder: Path) -> Iterator[OrthancServer]:
+    """Run an Orthanc that stores images below the folder; stop it at the end.
 
-    Raises UserError where it is not installed or does not start.
+    Raises UserError if it is not installed or does not start.
     """
     server = OrthancServer(folder)
     try:

@@ -1,4 +1,4 @@
-"""DICOM headers for images that come without: synthetic, and saying so in every one of them."""
+"""Synthetic DICOM headers for public images; each header says that it is synthetic."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _DATE, _TIME = "20260105", "093000"
 
 
 def uid(*names: object) -> UID:
-    """Return the UID that follows from these names: a demo that runs again writes the same series."""
+    """Return a UID derived from these names: each run of the demo writes the same series."""
     return UID(f"2.25.{uuid.uuid5(_NAMESPACE, repr(names)).int}")
 
 
 def header(kind: str, patient: str, source: str, sop_class: str, number: int = 1) -> Dataset:
     """Return the patient, study, series, equipment and SOP modules of one image.
 
-    kind: names study and series. source: where the pixels are from; it stands in Image Comments (0020,4000).
+    kind: names study and series. source: origin of the pixels, for Image Comments (0020,4000).
     """
     dataset = Dataset()
     _set(
@@ -68,7 +68,7 @@ def header(kind: str, patient: str, source: str, sop_class: str, number: int = 1
 
 
 def mr_slice(dataset: Dataset) -> Dataset:
-    """Return the dataset with what an MPRAGE says of itself; the numbers are typical, not measured."""
+    """Return the dataset with the attributes of an MPRAGE; the numbers are typical, not measured."""
     return _set(
         dataset,
         Modality="MR",
@@ -91,7 +91,7 @@ def mr_slice(dataset: Dataset) -> Dataset:
 
 
 def ct_slice(dataset: Dataset, description: str) -> Dataset:
-    """Return the dataset with what a CT says of itself; stored values are HU."""
+    """Return the dataset with the attributes of a CT; stored values are HU."""
     return _set(
         dataset,
         Modality="CT",
@@ -114,7 +114,7 @@ def slices(
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     along_row, along_column = affine[:3, 2] / spacing[2], affine[:3, 1] / spacing[1]
     datasets = []
-    for index, stored in enumerate(voxels):
+    for index, pixels in enumerate(voxels):
         position = affine[:3, 3] + index * affine[:3, 0]
         dataset = header(kind, patient, source, sop_class, index + 1)
         _set(
@@ -128,22 +128,22 @@ def slices(
             SliceThickness=_decimals(spacing[:1])[0],
             SpacingBetweenSlices=_decimals(spacing[:1])[0] if modality == "MR" else None,
         )
-        put_grey(dataset, stored)
+        put_grey(dataset, pixels)
         datasets.append(dataset)
     return datasets
 
 
 def picture(original: Dataset, kind: str, patient: str, source: str) -> Dataset:
-    """Return a radiograph or ultrasound with the pixels of the original as they are encoded, not its identity."""
+    """Return a radiograph or ultrasound with the encoded pixels of the original, without its patient."""
     dataset = header(kind, patient, source, original.SOPClassUID)
     for keyword in _PIXELS:
         if keyword in original:
             dataset[keyword] = original[keyword]
-    described: dict[str, str] = {
+    attributes: dict[str, str] = {
         ComputedRadiographyImageStorage: {"Modality": "CR", "BodyPartExamined": "CHEST", "ViewPosition": "PA"},
         UltrasoundImageStorage: {"Modality": "US", "Laterality": ""},
     }[original.SOPClassUID]
-    _set(dataset, ImageType=["DERIVED", "SECONDARY"], **described)
+    _set(dataset, ImageType=["DERIVED", "SECONDARY"], **attributes)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = original.file_meta.TransferSyntaxUID
     return dataset
@@ -155,20 +155,20 @@ _PIXELS = (
 )
 
 
-def put_grey(dataset: Dataset, stored: npt.NDArray[np.int16]) -> None:
+def put_grey(dataset: Dataset, pixels: npt.NDArray[np.int16]) -> None:
     """Set the pixel module for signed grey values (row, column) of 16 bits."""
     _set(
         dataset,
         SamplesPerPixel=1,
         PhotometricInterpretation="MONOCHROME2",
-        Rows=stored.shape[0],
-        Columns=stored.shape[1],
+        Rows=pixels.shape[0],
+        Columns=pixels.shape[1],
         BitsAllocated=16,
         BitsStored=16,
         HighBit=15,
         PixelRepresentation=1,
     )
-    dataset.add_new("PixelData", "OW", stored.astype("<i2").tobytes())
+    dataset.add_new("PixelData", "OW", pixels.astype("<i2").tobytes())
 
 
 def save(datasets: Sequence[Dataset], folder: Path) -> None:

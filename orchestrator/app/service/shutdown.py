@@ -1,4 +1,4 @@
-"""How a role of the service is told to end."""
+"""Tells a role of the service to stop: by signals, and when its supervisor dies."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Stop:
-    """Set by SIGTERM and SIGINT; a role ends its loop when it sees it.
+    """True after SIGTERM or SIGINT; a role then ends its loop.
 
-    A handler runs in the middle of anything, of another handler too, so it takes no lock: it writes into a pipe.
+    A signal handler may interrupt any code, also another handler. So it takes no lock and writes into a pipe.
     """
 
     def __init__(self) -> None:
-        self._told = False
+        self._is_set = False
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._tell)
+            signal.signal(number, self._set)
 
     def __bool__(self) -> bool:
-        return self._told
+        return self._is_set
 
     def wait(self, seconds: float) -> bool:
-        """Return True as soon as the process is told to end, False after ``seconds``."""
+        """Wait for a signal. Returns True as soon as there is one, False after ``seconds``."""
         select.select([self._reader], [], [], seconds)
-        return self._told
+        return self._is_set
 
-    def _tell(self, *_: object) -> None:
-        self._told = True
-        with suppress(BlockingIOError):  # full of earlier signals
+    def _set(self, *_: object) -> None:
+        self._is_set = True
+        with suppress(BlockingIOError):  # the pipe is full of earlier signals
             os.write(self._writer, b"!")
 
 
 def end_with_supervisor(supervisor: int) -> None:
-    """Have the kernel tell this process to end when its supervisor dies, however that happens (Linux)."""
+    """Let the kernel send SIGTERM to this process when its supervisor dies for any reason (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != supervisor:  # it died before the kernel was told
+    if os.getppid() != supervisor:  # the supervisor died before the call above
         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,7 +1,7 @@
-"""``orchestrator serve``: a small supervisor and one process for each role.
+"""``orchestrator serve``: a supervisor and one process for each role.
 
-They are separate because Python runs one thread at a time: a receiver must answer while the engine
-writes. The supervisor starts again what ends; each role may be killed at any moment.
+The processes are separate because Python runs one thread at a time, and the receiver must answer while the
+engine writes. The supervisor restarts a role that ends. Each role may be killed at any moment.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from orchestrator.config import Settings
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 RESTARTS = Backoff(1.0, 30.0)
 STEADY_SECONDS = 60.0
 USER_FAULT = 2
@@ -30,7 +30,7 @@ END_SECONDS = 20.0
 
 
 class Role(StrEnum):
-    """What one process of the service does."""
+    """A part of the service that runs in its own process."""
 
     RECEIVER = "receiver"
     ENGINE = "engine"
@@ -38,10 +38,10 @@ class Role(StrEnum):
     WEB = "web"
 
 
-def play(role: Role, settings: Settings) -> None:
-    """Be one role until told to end; only what it needs is loaded.
+def run_role(role: Role, settings: Settings) -> None:
+    """Run one role until the process is told to stop. Imports only what the role needs.
 
-    Raises DatabaseUnavailable; the supervisor starts the role again.
+    Raises DatabaseUnavailable; the supervisor then restarts the role.
     """
     if role is Role.RECEIVER:
         from orchestrator.app.service.receiver import receive
@@ -66,28 +66,28 @@ def play(role: Role, settings: Settings) -> None:
 
 
 def supervise(settings_file: Path | None, roles: Sequence[Role]) -> int:
-    """Run each role in a process of its own and start it again when it ends, until told to end.
+    """Run each role in its own process and restart a role that ends, until told to stop.
 
-    Returns the exit status: 2 where a role found a fault of the user's, which no restart mends.
+    Returns the exit status: 2 if a role ended because of a setting or input, which a restart does not correct.
     """
     stop = Stop()
-    watched = {role: _Watched(_start(role, settings_file)) for role in roles}
+    processes = {role: _RoleProcess(_start(role, settings_file)) for role in roles}
     status = 0
-    while not status and not stop.wait(LOOK_SECONDS):
-        for role, one in watched.items():
-            ended = one.process.poll()
-            if ended == USER_FAULT:
+    while not status and not stop.wait(POLL_SECONDS):
+        for role, item in processes.items():
+            exit_status = item.process.poll()
+            if exit_status == USER_FAULT:
                 status = USER_FAULT
-            elif ended is not None and one.may_start():
-                log.error("%s ended with status %s and is started again", role, ended)
-                one.process = _start(role, settings_file)
-    _end([one.process for one in watched.values()])
+            elif exit_status is not None and item.may_start():
+                log.error("%s ended unexpectedly (status %s); restarting", role, exit_status)
+                item.process = _start(role, settings_file)
+    _end([item.process for item in processes.values()])
     return status
 
 
 @dataclass(slots=True)
-class _Watched:
-    """A role's process, and when it may be started again: later and later where it does not stay up."""
+class _RoleProcess:
+    """The process of a role, and when it may be restarted: after longer and longer times if it keeps ending."""
 
     process: subprocess.Popen[bytes]
     started_at: float = field(default_factory=time.monotonic)

@@ -1,4 +1,4 @@
-"""The review pages over a ledger: pictures of the delivered objects, and what a person may do with jobs."""
+"""The role ``web``: the review pages for the ledger of the settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from orchestrator.app.installation.connections import load_plugins, start_workers
 from orchestrator.app.installation.paths import notification_socket_of, spool_of
 from orchestrator.app.installation.write_options import options_of
-from orchestrator.app.service.ohif import ohif_of
+from orchestrator.app.service.ohif import open_ohif
 from orchestrator.archive import Notifier, Stow, storage_classes
 from orchestrator.config import Settings
 from orchestrator.dicom import Overlay, parameters
@@ -27,35 +27,35 @@ CARD = "MODEL_CARD.md"
 
 
 class ResultPictures:
-    """Opens the overlay of a result from its source files and the objects that were written."""
+    """Opens the overlay of a result from its source files and its objects."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     def open(self, job_key: str) -> Overlay:
-        """Return the overlay.
+        """Return the overlay of a result.
 
-        Raises OrchestratorError or OSError where a file is gone or broken.
+        Raises OrchestratorError or OSError if a file is missing or damaged.
         """
         job = self._ledger.jobs.get(job_key)
         sources = [row.path for row in self._ledger.series.instances(job.series_uid, job.revision)]
         return Overlay.open(sources, [item.path for item in self._ledger.objects.of_job(job.key)])
 
     def parameters(self, job_key: str) -> Mapping[str, str]:
-        """Return how the result was computed, as its SR says it.
+        """Return the parameters of the model, read from the SR of the result.
 
-        Raises OrchestratorError or OSError where a file is gone or broken.
+        Raises OrchestratorError or OSError if a file is missing or damaged.
         """
         return parameters(self._ledger.objects.of_job(job_key))
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[FastAPI]:
-    """Give the review pages for the ledger that the settings name."""
+def open_pages(settings: Settings) -> Iterator[FastAPI]:
+    """Open the review pages for the ledger of the settings; close everything at the end."""
     with ExitStack() as stack:
         ledger = stack.enter_context(closing(Ledger.open(settings.data.database)))
         client = stack.enter_context(closing(Client(settings.data.database)))
-        with closing(start_workers(settings)) as workers:  # only to read the models' cards
+        with closing(start_workers(settings)) as workers:  # needed only to read the model cards
             cards, plugins = model_cards(workers), load_plugins(workers)
         jobs = JobControl(ledger, client, destinations=options_of(settings))
 
@@ -67,15 +67,15 @@ def opened(settings: Settings) -> Iterator[FastAPI]:
             cancel=lambda key, by: jobs.cancel(key, by=by),
             review_changed=plugins.review_changed,
             reading=ReadingPolicy(SecondReader(settings.review.second_reader), settings.review.blinded),
-            take=stack.enter_context(taking(settings)),
-            ohif_viewer=stack.enter_context(ohif_of(settings)),
+            take=stack.enter_context(open_stow(settings)),
+            ohif_viewer=stack.enter_context(open_ohif(settings)),
             archives={item.name: item.watch for item in settings.archives},
         )
 
 
 @contextmanager
-def taking(settings: Settings) -> Iterator[Take | None]:
-    """Give what takes images that are pushed over HTTP and rings for them, None where the settings want none."""
+def open_stow(settings: Settings) -> Iterator[Take | None]:
+    """Give the function that stores images sent over HTTP and notifies the engine, None if it is switched off."""
     if not settings.web.stow or not settings.receiver.enabled:
         yield None
         return
@@ -84,19 +84,19 @@ def taking(settings: Settings) -> Iterator[Take | None]:
 
 
 def model_cards(workers: Workers) -> Mapping[str, ModelCardText]:
-    """Return each model's description and its card, empty where it ships none."""
+    """Return description and card of each model; the card is empty if the model has none."""
     return {
-        name: ModelCardText(description, _card(workers.catalogue_entry(name).source.folders))
+        name: ModelCardText(description, _read_card(workers.catalogue_entry(name).source.folders))
         for name, description in workers.models().items()
     }
 
 
-def _card(folders: tuple[Path, ...]) -> str:
-    found = (folder / CARD for folder in folders)
-    return next((card.read_text(encoding="utf-8") for card in found if card.is_file()), "")
+def _read_card(folders: tuple[Path, ...]) -> str:
+    files = (folder / CARD for folder in folders)
+    return next((file.read_text(encoding="utf-8") for file in files if file.is_file()), "")
 
 
 def show(settings: Settings) -> None:
-    """Serve the review pages until told to end."""
-    with opened(settings) as app:
+    """Serve the review pages until told to stop."""
+    with open_pages(settings) as app:
         serve_pages(app, host=settings.web.host, port=settings.web.port)

@@ -14,7 +14,7 @@ from pydicom import dcmread
 
 from orchestrator.app.batch import run
 from orchestrator.app.installation.settings import settings_of
-from orchestrator.app.service import web
+from orchestrator.app.service.web import open_pages
 from orchestrator.web import Server
 from tests.parts.archive.dcmtk import free_port
 from tests.parts.dicom.validators import assert_consistent, assert_valid, read_masks
@@ -37,7 +37,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def review(output: Path) -> Iterator[str]:
     """The review pages over the demo's ledger."""
     port = free_port()
-    with web.opened(run.settings_for(output / "results", settings_of(None))) as app:
+    with open_pages(run.settings_for(output / "results", settings_of(None))) as app:
         server = Server(app, port=port)
         thread = threading.Thread(target=server.run)
         thread.start()

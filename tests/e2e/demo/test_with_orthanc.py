@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.demo.orthanc_server import running_orthanc
+from orchestrator.app.demo.orthanc_server import run_orthanc
 from orchestrator.archive import connect
 from orchestrator.config import load_settings
 from orchestrator.domain.job import JobState
@@ -43,7 +43,7 @@ def objects(output: Path) -> tuple[ObjectRecord, ...]:
 def test_each_result_is_in_the_archive_that_was_watched(output: Path, objects: tuple[ObjectRecord, ...]) -> None:
     references = [ObjectReference(item.study_uid, item.series_uid, item.sop_uid, item.sop_class) for item in objects]
     assert {item.kind.value for item in objects} == {"SEG", "SR"}
-    with running_orthanc(output / "orthanc") as orthanc:
+    with run_orthanc(output / "orthanc") as orthanc:
         assert connect(orthanc.url, name=orthanc.name).missing(references) == frozenset()
 
 
@@ -65,5 +65,5 @@ def test_without_orthanc_one_sentence_says_what_to_install(tmp_path: Path, monke
     from orchestrator.domain.errors import UserError
 
     monkeypatch.setattr(local, "PROGRAM", "no-such-orthanc")
-    with pytest.raises(UserError, match="apt install orthanc orthanc-dicomweb"), running_orthanc(tmp_path):
+    with pytest.raises(UserError, match="apt install orthanc orthanc-dicomweb"), run_orthanc(tmp_path):
         pass

