@@ -7,12 +7,12 @@ import sys
 
 def main() -> None:
     """Run the command line; a user's fault is one sentence and exit status 2, ours has status 1."""
-    from orchestrator.app.installation.logs import keep_patients_out
+    from orchestrator.app.installation.logs import silence_quoting_libraries
     from orchestrator.cli.root import build
     from orchestrator.cli.show import errors, tell_warnings
     from orchestrator.domain.errors import OrchestratorError, UserError
 
-    keep_patients_out()
+    silence_quoting_libraries()
     tell_warnings()
     try:
         build(sys.argv[1:])()

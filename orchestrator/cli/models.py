@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.app.installation.connections import start_workers, tell_refused
+from orchestrator.app.installation.connections import log_refused_plugins, start_workers
 from orchestrator.app.installation.settings import settings_of
 from orchestrator.app.models import try_out
 from orchestrator.app.models.locate import locate, source_of
@@ -28,7 +28,7 @@ def list_models(settings: SettingsFile = None, json: JsonFlag = False) -> None:
     """Show each model that can run, its modalities, and whether its weights and packages are installed."""
     effective = settings_of(settings)
     with closing(start_workers(effective)) as workers:
-        tell_refused(workers)
+        log_refused_plugins(workers)
         models = workers.models()
         weights = {name: _weights(workers, name, effective.models.weights) for name in models}
         packages = {name: _packages(workers, name) for name in models}
@@ -69,7 +69,7 @@ def pull_weights(
     effective = settings_of(settings)
     with closing(start_workers(effective)) as workers:
         if not names:
-            tell_refused(workers)
+            log_refused_plugins(workers)
         for name in names or sorted(workers.models()):
             pull(workers.catalogue_entry(name), effective.models.weights, _say)
 

@@ -1,1 +1,1 @@
-"""A folder processed once: ``orchestrator run`` and what came of it."""
+"""``orchestrator run``: processes a folder once and reports the outcomes."""

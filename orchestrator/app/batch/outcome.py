@@ -1,4 +1,4 @@
-"""What came of each series and model, in the shape that ``run --json`` writes."""
+"""The outcome of each series and model, in the form that ``run --json`` writes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ STAGES = ("complete", "read", "infer", "write", "deliver")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One (series, model), or one series that matched nothing (``model`` is None).
+    """Outcome of one model on one series. model: None if no rule matched the series or a rule held it.
 
-    why: what the rule asked for and found, in words; identifying values are hidden.
+    why: the conditions of the rule and the values that satisfied them; identifying values are hidden.
     """
 
     series: str
@@ -40,7 +40,7 @@ class Outcome:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self, output: Path | None = None) -> dict[str, object]:
-        """Return the JSON object of interface ``run --json``; paths are those under ``output``."""
+        """Return the JSON object of ``run --json``. Paths of objects are below ``output``."""
         return {
             "series": self.series,
             "model": self.model,
@@ -60,47 +60,47 @@ class Outcome:
 
     @staticmethod
     def path_of(item: ObjectRecord, output: Path | None) -> Path:
-        """Return where an object lies: below ``output``, or in the outbox where that is None."""
+        """Return the path of an object: below ``output``, or in the outbox if that is None."""
         if output is None:
             return item.path
         return output / item.study_uid / item.series_uid / f"{item.sop_uid}.dcm"
 
 
 def outcomes(ledger: Ledger, series_uid: str) -> Iterator[Outcome]:
-    """Yield what came of the newest revision of a series: the newest job of each model that the rules name now.
+    """Yield the outcomes of the newest revision of a series: of each model that the rules name now, the newest job.
 
-    An earlier run may have left jobs of other rules, or of a model as it was before somebody mended it.
+    Jobs of an earlier run with other rules or an earlier model version are left out.
     """
     series = ledger.series.find(series_uid)
     if series is None or not series.explanation:
-        return  # it could not be routed
-    explained = json.loads(series.explanation)
-    named = {model for rule in explained["rules"] if rule["matched"] for model in rule["models"]}
+        return  # routing failed
+    explanation = json.loads(series.explanation)
+    models = {model for rule in explanation["rules"] if rule["matched"] for model in rule["models"]}
     jobs = sorted(ledger.jobs.search(series_uid=series_uid), key=lambda job: job.created_at)
-    newest = {job.model: job for job in jobs if job.revision == series.revision and job.model in named}
+    newest = {job.model: job for job in jobs if job.revision == series.revision and job.model in models}
     if not newest:
-        yield _without_job(series, explained)
+        yield _without_job(series, explanation)
     for job in newest.values():
         yield _of_job(ledger, series, job)
 
 
-def _without_job(series: SeriesRecord, explained: Mapping[str, Any]) -> Outcome:
-    held_by = next((rule["rule"] for rule in explained["rules"] if rule["matched"] and rule["hold"]), None)
-    unmatched = explained["refused"] or "no rule matched; see: orchestrator rules explain"
+def _without_job(series: SeriesRecord, explanation: Mapping[str, Any]) -> Outcome:
+    hold = next((rule["rule"] for rule in explanation["rules"] if rule["matched"] and rule["hold"]), None)
+    reason = explanation["refused"] or "no rule matched; see: orchestrator rules explain"
     return Outcome(
         series=series.series_uid,
         study=series.study_uid,
         modality=series.modality,
         model=None,
         version="",
-        rule=held_by,
-        outcome=UNMATCHED if held_by is None else str(JobState.HELD),
-        reason=unmatched if held_by is None else f"held by rule {held_by!r}",
+        rule=hold,
+        outcome=UNMATCHED if hold is None else str(JobState.HELD),
+        reason=reason if hold is None else f"held by rule {hold!r}",
     )
 
 
 def _of_job(ledger: Ledger, series: SeriesRecord, job: JobRecord) -> Outcome:
-    sent = any(
+    is_delivered = any(
         row.state in {DeliveryState.CONFIRMED, DeliveryState.UNCONFIRMED} for row in ledger.deliveries.of_job(job.key)
     )
     return Outcome(
@@ -115,7 +115,7 @@ def _of_job(ledger: Ledger, series: SeriesRecord, job: JobRecord) -> Outcome:
         device=job.device,
         key=job.key,
         why=_why(series.explanation, job.rule),
-        objects=ledger.objects.of_job(job.key) if sent else (),
+        objects=ledger.objects.of_job(job.key) if is_delivered else (),
         measurements=job.measurements,
         findings=job.findings,
         seconds=job.seconds,
@@ -123,8 +123,8 @@ def _of_job(ledger: Ledger, series: SeriesRecord, job: JobRecord) -> Outcome:
 
 
 def _why(explanation: str, rule: str) -> str:
-    """Return the conditions of a rule that were satisfied, each with the value that did it."""
-    told = next((each for each in json.loads(explanation or "{}").get("rules", ()) if each["rule"] == rule), None)
-    clauses = told["when"] if told else ()
-    satisfied = next((clause for clause in clauses if all(each["satisfied"] for each in clause)), ())
-    return ", ".join(f"{each['keyword']} is {' / '.join(map(str, each['found'])) or 'absent'}" for each in satisfied)
+    """Return the satisfied conditions of a rule, each with its value."""
+    rules = json.loads(explanation or "{}").get("rules", ())
+    clauses = next((each["when"] for each in rules if each["rule"] == rule), ())
+    conditions = next((clause for clause in clauses if all(each["satisfied"] for each in clause)), ())
+    return ", ".join(f"{each['keyword']} is {' / '.join(map(str, each['found'])) or 'absent'}" for each in conditions)

@@ -22,7 +22,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.pipeline.delivery.destination import Destination
 
 STATE_FOLDER = ".orchestrator"
-REASON = "the folder is a closed set"
+REASON = "a run processes a folder once, without waiting for more images"
 POLL_SECONDS = 0.05
 
 
@@ -54,7 +54,7 @@ class RunReport:
 
     @property
     def failed(self) -> bool:
-        """True where an outcome is ``failed``; the command then exits with status 1."""
+        """True if an outcome is ``failed``; the command then exits with status 1."""
         return any(item.outcome == JobState.FAILED for item in self.outcomes)
 
 
@@ -76,7 +76,7 @@ def settings_for(output: Path, base: Settings) -> Settings:
 def with_folders(base: Settings, *, rules: Path | None, models: Sequence[Path], plugins: Sequence[Path]) -> Settings:
     """Return the settings with this rules file and these additional folders of models and plugins.
 
-    Raises UserError for a file or folder that is not there.
+    Raises UserError if a file or folder does not exist.
     """
     for path in (*([rules] if rules else []), *models, *plugins):
         if not path.exists():
@@ -91,7 +91,7 @@ def with_folders(base: Settings, *, rules: Path | None, models: Sequence[Path], 
 def read_folder(folder: Path) -> Folder:
     """Return every instance below a folder; a file that is broken or not DICOM is listed as unread.
 
-    Raises UserError where it is not a folder.
+    Raises UserError if it is not a folder.
     """
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}" + ("; it is a file" if folder.exists() else ""))
@@ -113,7 +113,7 @@ def run(
 
     A second run on the same input repeats no work and returns the same report.
     """
-    started = time.perf_counter()
+    start = time.perf_counter()
     folder = read_folder(source)
     _make(output)
     archive = connect(output.resolve().as_uri(), name="output")
@@ -121,7 +121,7 @@ def run(
     with database_faults(), hosting.opened(settings_for(output, settings), {"output": target}) as host:
         failures = []
         for instances in folder.series.values():
-            chosen = newest(instances)
+            chosen = select_newest(instances)
             folder.unread += _superseded_files(instances, chosen)
             try:
                 _take(host, chosen, str(source))
@@ -129,13 +129,13 @@ def run(
                 failures.append(_not_routed(chosen[0], fault))
         _wait(host, list(folder.series), progress)
         outcome_list = [item for series_uid in folder.series for item in outcomes(host.ledger, series_uid)]
-    return RunReport((*outcome_list, *failures), tuple(folder.unread), time.perf_counter() - started)
+    return RunReport((*outcome_list, *failures), tuple(folder.unread), time.perf_counter() - start)
 
 
 def _make(folder: Path) -> None:
     """Make the output folder.
 
-    Raises UserError where that is not possible.
+    Raises UserError if that fails.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -169,7 +169,7 @@ def _read(path: Path) -> Instance | Unread:
         return Unread(path, str(fault))
 
 
-def newest(instances: Sequence[Instance]) -> tuple[Instance, ...]:
+def select_newest(instances: Sequence[Instance]) -> tuple[Instance, ...]:
     """Return one instance per SOP Instance UID: of several files with one UID, the newest."""
     by_uid: dict[str, Instance] = {}
     for instance in sorted(instances, key=lambda item: (item.path.stat().st_mtime, str(item.path))):

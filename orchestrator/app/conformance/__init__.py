@@ -1,4 +1,4 @@
-"""What a site asks for on day one, made from what the code supports: DICOM and IHE statements."""
+"""DICOM Conformance Statement and IHE Integration Statement, generated from code and settings."""
 
 from orchestrator.app.conformance.dicom import dicom_statement
 from orchestrator.app.conformance.ihe import ihe_statement

@@ -1,4 +1,4 @@
-"""The IHE Integration Statement: only what the program does, and what it does not."""
+"""The IHE Integration Statement: what the program supports and what it does not."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ _NOT = (
 
 def ihe_statement(settings: Settings) -> str:
     """Return the statement as Markdown."""
-    trusted = [item.name for item in settings.archives if item.verdicts]
-    trusted += [item.ae_title for item in settings.senders if item.verdicts]
+    sources = [item.name for item in settings.archives if item.verdicts]
+    sources += [item.ae_title for item in settings.senders if item.verdicts]
     titles = ", ".join(f"{meaning} ({value}, DCM)" for value, meaning in REJECTIONS.items())
     return page(
         _HEAD.format(version=orchestrator.__version__),
@@ -59,7 +59,7 @@ def ihe_statement(settings: Settings) -> str:
         "## Rejection notes and verified reports of other systems",
         f"These count as verdicts on results of this host: rejection notes with the title {titles}; verified reports; "
         "edited segmentations. They count only from trusted sources of the settings: "
-        f"{', '.join(trusted) or 'none in these settings'}. The host hides or deletes nothing because of them.",
+        f"{', '.join(sources) or 'none in these settings'}. The host hides or deletes nothing because of them.",
         "## What is not claimed",
         table(["profile or actor", "why"], _NOT),
     )

@@ -15,7 +15,7 @@ from orchestrator.app.doctor.certificates import check_expiry
 from orchestrator.app.doctor.check import Check, Health
 from orchestrator.app.doctor.objects import SAMPLE_IMAGES, check_pace, run_check, try_objects
 from orchestrator.app.doctor.test_patient import TEST_STUDY_UID
-from orchestrator.app.installation.connections import connected, load_plugins, start_workers
+from orchestrator.app.installation.connections import load_plugins, open_archive, start_workers
 from orchestrator.archive import Spool, SpoolInbox
 from orchestrator.config import ArchiveSettings, DestinationSettings, RemoteSettings, Settings
 from orchestrator.domain.errors import UserError
@@ -36,7 +36,7 @@ def examine_archive(name: str, settings: Settings, *, store: bool) -> Iterator[C
     """
     item = _item(name, settings)
     with closing(start_workers(settings)) as workers:
-        archive = connected(item, load_plugins(workers), settings)
+        archive = open_archive(item, load_plugins(workers), settings)
     echo = _echo(archive)
     yield echo
     if echo.health is Health.BAD:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestrator.app.doctor.certificates import check_own_certificates
 from orchestrator.app.doctor.check import Check, Health
-from orchestrator.app.installation.connections import connected, is_read_in_place, load_plugins, start_workers
+from orchestrator.app.installation.connections import is_read_in_place, load_plugins, open_archive, start_workers
 from orchestrator.app.installation.ledger import count_notes_in_words, describe_unreachable
 from orchestrator.app.installation.paths import pending_reports_of
 from orchestrator.app.service.receiver import credentials_of
@@ -185,7 +185,7 @@ def check_pending_reports(settings: Settings) -> Iterator[Check]:
 def _check_archive(item: RemoteSettings, plugins: HostPlugins, settings: Settings) -> Check:
     name = f"archive {item.name}"
     try:
-        seconds = connected(item, plugins, settings).echo()
+        seconds = open_archive(item, plugins, settings).echo()
     except OrchestratorError as fault:
         advice = "check url and ae_title in the settings, and that the archive knows this host"
         return Check(name, Health.BAD, str(fault), advice)
@@ -203,7 +203,7 @@ def _check_watches(settings: Settings, plugins: HostPlugins) -> Iterator[Check]:
 
 def _is_folder(item: ArchiveSettings, plugins: HostPlugins, settings: Settings) -> bool:
     try:
-        return is_read_in_place(connected(item, plugins, settings))
+        return is_read_in_place(open_archive(item, plugins, settings))
     except OrchestratorError:  # the check of the archive reports it
         return False
 

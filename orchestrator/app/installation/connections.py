@@ -1,4 +1,4 @@
-"""What the settings point at: models and archives; light to load, so that small commands start quickly."""
+"""Opens the models and archives of the settings. Imports little, so that small commands start quickly."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BUILT_IN = {"archives": hook, "notices": log_plugin}
-"""What the host does through the hooks that everybody has."""
+"""The built-in plugins of the host."""
 
 
 def start_workers(settings: Settings, servers: ModelServers | None = None) -> Workers:
-    """Return the models that the settings and the installed plugins name, each described by its own process.
+    """Return the models of the settings and of installed plugins, each described by its own process.
 
-    servers: the way to model servers; by default what the settings allow, recorded in the log only.
+    servers: clients of model servers. Default: those of the settings, which record calls in the log only.
     """
     sources = discover([models_folder(), *settings.models.folders], settings.models.plugins)
     return Workers(
@@ -42,35 +42,35 @@ def start_workers(settings: Settings, servers: ModelServers | None = None) -> Wo
     )
 
 
-def tell_refused(workers: Workers) -> None:
-    """Log a warning for each plugin and model folder that cannot be used."""
+def log_refused_plugins(workers: Workers) -> None:
+    """Log a warning for each plugin and model folder with a fault."""
     for listing in workers.listing():
         if listing.error:
-            log.warning("plugin %s of %s is refused: %s", listing.name, listing.origin, listing.error)
+            log.warning("plugin %s not loaded (%s); correct or remove %s", listing.name, listing.error, listing.origin)
 
 
 def load_plugins(workers: Workers) -> HostPlugins:
-    """Return the host's own plugins and those of others.
+    """Return the built-in and the installed plugins.
 
-    Raises PluginError where two of them declare one fact.
+    Raises PluginError if two plugins declare the same fact.
     """
     return HostPlugins.load(workers.listing(), BUILT_IN)
 
 
-def plugin_listing(workers: Workers) -> tuple[PluginListing, ...]:
-    """Return every plugin and model folder, with what went wrong when the host loaded it too."""
-    _, loaded = load_all(workers.listing(), BUILT_IN)
-    known = {(plugin.name, plugin.origin): plugin for plugin in loaded}
-    rest = [known.pop((plugin.name, plugin.origin), plugin) for plugin in workers.listing()]
-    return (*known.values(), *rest)
+def list_plugins(workers: Workers) -> tuple[PluginListing, ...]:
+    """Return every plugin and model folder, with the error if it did not load."""
+    _, host_plugins = load_all(workers.listing(), BUILT_IN)
+    by_origin = {(plugin.name, plugin.origin): plugin for plugin in host_plugins}
+    rest = [by_origin.pop((plugin.name, plugin.origin), plugin) for plugin in workers.listing()]
+    return (*by_origin.values(), *rest)
 
 
-def connected(item: RemoteSettings, plugins: HostPlugins, settings: Settings) -> Archive:
-    """Return the archive behind a URL; a plugin's scheme goes before ours.
+def open_archive(item: RemoteSettings, plugins: HostPlugins, settings: Settings) -> Archive:
+    """Return the archive at the URL of the item. Plugin schemes take precedence over built-in ones.
 
-    Raises UserError where nobody knows the scheme, PluginError.
+    Raises UserError if the scheme is unknown, PluginError if a plugin fails.
     """
-    told = {
+    options = {
         "name": item.name,
         "ae_title": item.ae_title,
         "timeout_seconds": item.timeout_seconds,
@@ -80,12 +80,12 @@ def connected(item: RemoteSettings, plugins: HostPlugins, settings: Settings) ->
         "username": item.username,
         "password": item.password.get_secret_value(),
         "folder": settings.data.folder,
-        **_retrieving(item, settings.receiver),
+        **_retrieve_options(item, settings.receiver),
     }
-    archive = plugins.connect_archive(item.url, told)
+    archive = plugins.connect_archive(item.url, options)
     if archive is None:
-        known = ", ".join(SCHEMES.values())
-        raise UserError(f"archive {item.name!r}: {item.url!r} has no known scheme; there are {known}")
+        schemes = ", ".join(SCHEMES.values())
+        raise UserError(f"archive {item.name!r}: unknown scheme in the url {item.url!r}; use one of {schemes}")
     return archive
 
 
@@ -101,33 +101,33 @@ def is_read_in_place(archive: Archive) -> TypeGuard[FolderArchive]:
 
 
 def watched_archives(settings: Settings, plugins: HostPlugins) -> Iterator[tuple[ArchiveSettings, Archive]]:
-    """Yield the archives that the settings watch; ``is_read_in_place`` says who watches each.
+    """Yield the archives with ``watch = true``; ``is_read_in_place`` says who watches each.
 
     Raises UserError, PluginError.
     """
     for item in settings.archives:
         if item.watch:
-            yield item, connected(item, plugins, settings)
+            yield item, open_archive(item, plugins, settings)
 
 
-def past_archive(settings: Settings, plugins: HostPlugins, name: str) -> tuple[SearchedArchive, ArchiveSettings]:
-    """Return an archive that can be asked what it holds and hands it out.
+def find_searchable(settings: Settings, plugins: HostPlugins, name: str) -> tuple[SearchedArchive, ArchiveSettings]:
+    """Return an archive that supports queries and retrieval, with its settings.
 
-    Raises UserError where the settings name none, SettingsError where it cannot.
+    Raises UserError if there is no such archive, SettingsError if it does not support both.
     """
     item = next((item for item in settings.archives if item.name == name), None)
     if item is None:
-        known = ", ".join(item.name for item in settings.archives) or "none"
-        raise UserError(f"the settings have no [[archive]] named {name!r}; there are: {known}")
-    archive = connected(item, plugins, settings)
+        names = ", ".join(item.name for item in settings.archives) or "none"
+        raise UserError(f"the settings have no [[archive]] named {name!r}; there are: {names}")
+    archive = open_archive(item, plugins, settings)
     if not isinstance(archive, Searchable) or not isinstance(archive, Readable):
-        raise SettingsError(f"archive {name!r} cannot be asked what it holds and for its images")
+        raise SettingsError(f"archive {name!r} does not support query and retrieve; use an archive that does")
     return archive, item
 
 
-def _retrieving(item: RemoteSettings, receiver: ReceiverSettings) -> dict[str, str]:
-    """Return how images come from it; a C-MOVE brings them to our receiver, where there is one."""
+def _retrieve_options(item: RemoteSettings, receiver: ReceiverSettings) -> dict[str, str]:
+    """Return the options for retrieval. The default target of a C-MOVE is the receiver of this host, if enabled."""
     if not isinstance(item, ArchiveSettings):
         return {"retrieve": "get", "move_to": ""}
-    ours = receiver.ae_title if receiver.enabled else ""
-    return {"retrieve": item.retrieve, "move_to": item.move_to or ours}
+    own_title = receiver.ae_title if receiver.enabled else ""
+    return {"retrieve": item.retrieve, "move_to": item.move_to or own_title}

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
-from orchestrator.app.installation.connections import connected, load_plugins, start_workers, tell_refused
+from orchestrator.app.installation.connections import load_plugins, log_refused_plugins, open_archive, start_workers
 from orchestrator.app.installation.model_servers import model_servers
 from orchestrator.app.installation.paths import lock_folder_of
 from orchestrator.app.installation.periodic import PeriodicTask
@@ -66,7 +66,7 @@ def destinations_of(settings: Settings, plugins: HostPlugins) -> dict[str, Desti
 
     Raises SettingsError.
     """
-    return {item.name: _destination(item, connected(item, plugins, settings)) for item in settings.destinations}
+    return {item.name: _destination(item, open_archive(item, plugins, settings)) for item in settings.destinations}
 
 
 def _destination(item: DestinationSettings, archive: Archive) -> Destination:
@@ -96,7 +96,7 @@ def opened(settings: Settings, destinations: Mapping[str, Destination] | None = 
         ledger = stack.enter_context(closing(Ledger.open(settings.data.database)))
         servers = model_servers(settings, ledger.events.record, Folders.job_of)
         workers = stack.enter_context(closing(start_workers(settings, servers)))
-        tell_refused(workers)
+        log_refused_plugins(workers)
         plugins = load_plugins(workers)
         rules = RulesFile(settings.rules.file, models=workers.models(), extra_facts=plugins.facts)
         if destinations is None:

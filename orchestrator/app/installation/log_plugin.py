@@ -1,4 +1,4 @@
-"""What the people who run the host read in its log of results and verdicts; UIDs only, no patient data."""
+"""Built-in plugin that logs deliveries and verdicts. UIDs only, no patient data."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ log = logging.getLogger(__name__)
 def result_delivered(job: JobRecord, objects: Sequence[ObjectRecord]) -> None:
     """Log that an archive confirmed a result."""
     kinds = ", ".join(sorted(item.kind for item in objects))
-    log.info("job %s: %s on series %s is delivered (%s)", job.key[:12], job.model, job.series_uid, kinds)
+    log.info("job %s: result of %s on series %s delivered (%s)", job.key[:12], job.model, job.series_uid, kinds)
 
 
 @hookimpl
 def review_changed(job: JobRecord, before: ReviewRecord, after: ReviewRecord) -> None:
     """Log a verdict."""
-    told = (job.key[:12], job.model, job.series_uid, before.state, after.state)
-    log.info("job %s: %s on series %s was %s and is %s", *told)
+    log.info(
+        "job %s: verdict on %s for series %s changed from %s to %s",
+        *(job.key[:12], job.model, job.series_uid, before.state, after.state),
+    )

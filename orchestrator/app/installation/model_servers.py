@@ -1,4 +1,4 @@
-"""The way to model servers, as the settings allow it."""
+"""Clients of the model servers that the settings allow."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from orchestrator.model_servers.egress import Egress, Exit
 log = logging.getLogger(__name__)
 
 KIND = "egress"
-"""Of the events in the audit trail."""
+"""Kind of the events in the audit trail."""
 
 Record = Callable[[str, str, str], object]
-"""Takes kind, subject and text of one line of the audit trail."""
+"""Records an event with kind, subject and text in the audit trail."""
 
 
 def model_servers(
     settings: Settings, record: Record | None = None, job_of: Callable[[Path], str] | None = None
 ) -> InferenceServers:
-    """Return the model servers that the settings let be asked; each call is recorded, at least in the log.
+    """Return the clients of model servers; each call is recorded.
 
-    job_of: which job the folder of a volume belongs to.
+    record: writes the events; default: into the log. job_of: returns the job of the folder of a volume.
     """
-    keep = record or _logged
-    exits = [_exit(row) for row in settings.egress]
-    return InferenceServers(Egress(exits, lambda subject, text: keep(KIND, subject, text)), job_of or _name)
+    record_event = record or _log_event
+    exits = [_make_exit(row) for row in settings.egress]
+    return InferenceServers(Egress(exits, lambda subject, text: record_event(KIND, subject, text)), job_of or _name)
 
 
 def _name(part: Path) -> str:
     return part.name
 
 
-def _exit(row: EgressSettings) -> Exit:
+def _make_exit(row: EgressSettings) -> Exit:
     return Exit(
         name=row.name,
         url=row.url,
@@ -47,5 +47,5 @@ def _exit(row: EgressSettings) -> Exit:
     )
 
 
-def _logged(kind: str, subject: str, text: str) -> None:
+def _log_event(kind: str, subject: str, text: str) -> None:
     log.info("%s %s: %s", kind, subject, text)

@@ -1,4 +1,4 @@
-"""Where the processes of one installation meet: the spool, the socket for notifications, and the locks."""
+"""Folders and sockets that the processes of one installation share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestrator.config import Settings
 
 
 def spool_of(settings: Settings) -> Spool:
-    """Return the folder of received files, the truth about what arrived."""
+    """Return the spool: the folder of received files."""
     return Spool(settings.data.folder / "spool", minimum_free_mb=settings.receiver.minimum_free_mb)
 
 
@@ -19,15 +19,15 @@ def pending_reports_of(settings: Settings) -> PendingReports:
 
 
 def deferred_events_of(settings: Settings) -> DeferredEvents:
-    """Return the folder where the receiver, which has no ledger, leaves events for the engine to record."""
+    """Return the folder of events that the receiver, which has no ledger, leaves for the engine to record."""
     return DeferredEvents(settings.data.folder / "deferred-events")
 
 
 def notification_socket_of(settings: Settings) -> Path:
-    """Return the socket at which the engine listens for notifications."""
+    """Return the socket on which the engine receives notifications."""
     return settings.data.folder / "notifications"
 
 
 def lock_folder_of(settings: Settings) -> Path:
-    """Return where processes of one machine see which of them are alive."""
+    """Return the folder of locks by which processes on one machine detect which of them run."""
     return settings.data.folder / "locks"

@@ -1,4 +1,4 @@
-"""Which settings a command works with."""
+"""Loads the settings of a command."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DEFAULT_SETTINGS = Path("orchestrator.toml")
 
 
 def settings_of(path: Path | None) -> Settings:
-    """Return the settings of a file, of ``orchestrator.toml`` beside the user, or the defaults."""
+    """Return the settings of the file, else of ``orchestrator.toml`` in the working directory, else the defaults."""
     if path is None and DEFAULT_SETTINGS.exists():
         path = DEFAULT_SETTINGS
     return load_settings(path)

@@ -1,4 +1,4 @@
-"""Where the models that come with the host lie."""
+"""The folder of the models that are shipped with the host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What destinations get of a result, as the settings say it."""
+"""Write options of destinations: which objects of a result they get, and in which encoding."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from orchestrator.dicom.objects.write_options import WORDS
 
 
 def options_of(settings: Settings) -> dict[str, WriteOptions]:
-    """Return what each destination of the settings gets, by name."""
+    """Return the write options of each destination, by name."""
     return {item.name: write_options(item) for item in settings.destinations}
 
 
 def write_options(item: DestinationSettings) -> WriteOptions:
-    """Return how objects are encoded for a destination."""
+    """Return the write options of a destination."""
     return WriteOptions(
         label_map=item.seg == "labelmap",
         comprehensive_3d=item.sr == "comprehensive-3d",

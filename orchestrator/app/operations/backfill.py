@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 
-from orchestrator.app.installation.connections import load_plugins, past_archive, start_workers
+from orchestrator.app.installation.connections import find_searchable, load_plugins, start_workers
 from orchestrator.app.installation.ledger import ledger_of
 from orchestrator.app.operations.explain import rules_in_force
 from orchestrator.config import Settings
@@ -65,7 +65,7 @@ def begin(
         raise UserError(f"the days go from {first} to {last}: the first one comes after the last one")
     rules_in_force(settings).rule(rule)
     with closing(start_workers(settings)) as workers:
-        past_archive(settings, load_plugins(workers), archive)
+        find_searchable(settings, load_plugins(workers), archive)
     order = BackfillRecord(
         rule=rule,
         archive=archive,

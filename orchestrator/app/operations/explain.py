@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from string import digits
 
-from orchestrator.app.batch.run import newest, read_folder
-from orchestrator.app.installation.connections import load_plugins, start_workers, tell_refused
+from orchestrator.app.batch.run import read_folder, select_newest
+from orchestrator.app.installation.connections import load_plugins, log_refused_plugins, start_workers
 from orchestrator.app.installation.ledger import ledger_exists, ledger_of
 from orchestrator.config import Settings
 from orchestrator.database import database_faults
@@ -69,7 +69,7 @@ def explain(what: str, settings: Settings, rules_file: Path | None) -> dict[str,
         if is_uid and ledger is not None:
             return {what: _explain_received(what, rules, plugins, ledger)}
         return {
-            series_uid: _explain_files(newest(instances), rules, plugins, ledger)
+            series_uid: _explain_files(select_newest(instances), rules, plugins, ledger)
             for series_uid, instances in folder.items()
         }
 
@@ -78,7 +78,7 @@ def _load_rules(settings: Settings, file: Path | None, workers: Workers, plugins
     path = file or settings.rules.file
     if path is None:
         return default_rules()
-    tell_refused(workers)  # a rule may name the model that is missing for it
+    log_refused_plugins(workers)  # a rule may name the model that is missing for it
     return load_rules(path, models=workers.models(), extra_facts=plugins.facts)
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from orchestrator.app.installation.connections import load_plugins, past_archive, start_workers
+from orchestrator.app.installation.connections import find_searchable, load_plugins, start_workers
 from orchestrator.app.installation.ledger import ledger_of
 from orchestrator.app.operations.explain import rules_in_force
 from orchestrator.config import Settings
@@ -79,7 +79,7 @@ def _case(series_uid: str, explanation: str, facts: LedgerFacts) -> _Case:
 
 def _held(ledger: Ledger, settings: Settings, name: str, days: int) -> Iterator[_Case]:
     with closing(start_workers(settings)) as workers:
-        archive, _ = past_archive(settings, load_plugins(workers), name)
+        archive, _ = find_searchable(settings, load_plugins(workers), name)
     for series in _found(archive, days):
         record = ledger.series.find(series.series_uid)
         matched = _matched(record.explanation if record is not None else "")

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.app.installation.connections import connected, load_plugins, start_workers
+from orchestrator.app.installation.connections import load_plugins, open_archive, start_workers
 from orchestrator.app.installation.ledger import ledger_of
 from orchestrator.app.installation.settings import settings_of
 from orchestrator.database import database_faults
@@ -144,5 +144,5 @@ def open_retraction(settings_file: Path | None, order: RetractionRecord) -> Iter
     settings = settings_of(settings_file)
     with database_faults(), closing(ledger_of(settings)) as ledger, closing(start_workers(settings)) as workers:
         plugins = load_plugins(workers)
-        archives = {item.name: connected(item, plugins, settings) for item in settings.destinations if item.ask}
+        archives = {item.name: open_archive(item, plugins, settings) for item in settings.destinations if item.ask}
         yield Retraction(ledger, order, archives, plugins.review_changed)

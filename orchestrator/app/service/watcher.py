@@ -12,9 +12,9 @@ from datetime import timedelta
 from functools import partial
 
 from orchestrator.app.installation.connections import (
+    find_searchable,
     is_read_in_place,
     load_plugins,
-    past_archive,
     start_workers,
     watched_archives,
 )
@@ -133,7 +133,7 @@ class _Tools:
 
         Raises UserError where the settings name no such archive, or it cannot be searched.
         """
-        archive, item = past_archive(self.settings, self.plugins, name)
+        archive, item = find_searchable(self.settings, self.plugins, name)
         return PastArchive(archive, self.fetching(archive, name), is_watched=item.watch)
 
     def fetching(self, archive: Readable, name: str) -> Fetching:

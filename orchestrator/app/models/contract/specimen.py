@@ -91,6 +91,6 @@ def of_folder(folder: Path) -> Iterator[Specimen]:
     Raises UserError for a missing folder.
     """
     for series_uid, instances in run.read_folder(folder).series.items():
-        images = tuple(item.path for item in run.newest(instances) if is_image(item))
+        images = tuple(item.path for item in run.select_newest(instances) if is_image(item))
         if images:
             yield Specimen(f"series …{series_uid[-12:]}", images)

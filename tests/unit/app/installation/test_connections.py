@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from orchestrator.app.installation.connections import connected, is_read_in_place, watched_archives
+from orchestrator.app.installation.connections import is_read_in_place, open_archive, watched_archives
 from orchestrator.archive import FolderArchive
 from orchestrator.config import ArchiveSettings, DestinationSettings, ReceiverSettings, Settings
 from orchestrator.domain.errors import UserError
@@ -30,7 +30,7 @@ class Plugins:
 
 def told(item: ArchiveSettings | DestinationSettings, **sections: Any) -> Mapping[str, Any]:
     plugins = Plugins()
-    connected(item, cast(HostPlugins, plugins), Settings(**sections))
+    open_archive(item, cast(HostPlugins, plugins), Settings(**sections))
     return plugins.told
 
 
@@ -59,7 +59,7 @@ def test_a_scheme_that_nobody_knows_is_told_with_those_that_there_are() -> None:
 
     item = ArchiveSettings(name="pacs", url="ftp://host/x")
     with pytest.raises(UserError, match=r"dimse\+tls://AET@host:port, "):
-        connected(item, cast(HostPlugins, Nobody()), Settings())
+        open_archive(item, cast(HostPlugins, Nobody()), Settings())
 
 
 def test_each_watched_archive_is_watched_by_the_engine_or_by_the_watcher(tmp_path: Path) -> None:
