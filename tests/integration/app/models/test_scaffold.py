@@ -137,7 +137,7 @@ def test_a_package_hides_no_other_module(name: str, tmp_path: Path) -> None:
     ("project", "fault"),
     [
         ("[project]\nname = 'x'", "names no model"),
-        ("[project.entry-points.orchestrator]\nx = 'not_here'", "names the module not_here, which is neither in"),
+        ("[project.entry-points.orchestrator]\nx = 'not_here'", "names the module not_here, which is in neither"),
         ("no toml", "names no model"),
     ],
 )

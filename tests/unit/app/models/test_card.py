@@ -53,12 +53,13 @@ def card(tmp_path: Path) -> Path:
     "line",
     [
         "| Model | lung-net 2.1 |",
-        f"| Digest of its code and weights | `{'ab' * 32}` |",
+        f"| Digest of code and weights | `{'ab' * 32}` |",
         r"| Manufacturer | Lung \| Net &lt;GmbH> |",
-        "| Meant for | modality: CT; body part: CHEST; sex: F, M; age in years: from 18; contrast medium: excluded |",
-        "| Takes | a stack of slices, at least 5 slice(s), grey values; gantry tilt: refused |",
+        "| Intended input | modality: CT; body part: CHEST; sex: F, M; age in years: from 18; "
+        "contrast medium: excluded |",
+        "| Accepts | a stack of slices, at least 5 slice(s), grey values; gantry tilt: refused |",
         "| Needs | any, 512 MB, 90 s at most |",
-        "| Finding nothing | is an answer |",
+        "| Empty result | valid (negative) |",
         "| segment | Nodule | (27925004, SCT, Nodule); (39607008, SCT, Lung) |  |",
         "| measurement | Nodule | (373098007, SCT, Mean) | HU |",
         r"| one slice | synthetic CT | **FAILED** | it raised \| twice and ended |",
@@ -84,7 +85,7 @@ def test_what_only_people_know_is_left_to_them(card: Path) -> None:
 
 def test_a_model_that_gave_nothing_is_said_to(card: Path) -> None:
     write_card(card, report(outputs=()))
-    assert "It declares nothing and found nothing in the series that it was checked on." in card.read_text()
+    assert "The model declares no output and found nothing in the series of the check." in card.read_text()
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
