@@ -29,7 +29,7 @@ def test_run_reports_with_exactly_the_documented_keys(finished: Site) -> None:
     [
         (["nofolder", "out"], "there is no folder nofolder"),
         (["file.txt", "out"], "there is no folder file.txt; it is a file"),
-        (["input", "file.txt"], "file.txt cannot be made a folder for results: File exists"),
+        (["input", "file.txt"], "file.txt cannot be created as a folder for results: File exists"),
         (["input", "out", "--json", "no/such/x.json"], "there is no folder no/such for x.json"),
         (["input", "out", "--rules", "nofile.toml"], "there is no nofile.toml"),
         (["input", "out", "--plugins", "nofolder"], "there is no nofolder"),
