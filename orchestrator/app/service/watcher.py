@@ -67,7 +67,7 @@ def _acquire(lock: ProcessLock, stop: Stop) -> bool:
         if lock.acquire():
             return True
         if not wait:
-            log.warning("another process watches for this database; this one stands by and takes over when it ends")
+            log.warning("another watcher is active for this database; this one is on standby and takes over when the other ends")
         wait = STANDBY_SECONDS
     return False
 
@@ -110,8 +110,8 @@ class _Tools:
         """
         if not isinstance(archive, Watchable) or not isinstance(archive, Readable):
             raise SettingsError(
-                f"archive {item.name!r} cannot be watched: {item.url.partition(':')[0]} tells nothing of what is new; "
-                "let it send its images to the receiver, and take watch = true away"
+                f"archive {item.name!r} cannot be watched: {item.url.partition(':')[0]} reports no new series; "
+                "remove watch = true, and let the archive send its images to the receiver"
             )
         seconds = item.look_seconds or (ORTHANC_LOOK_SECONDS if item.url.startswith("orthanc") else LOOK_SECONDS)
         return Watch(

@@ -39,7 +39,7 @@ def test_an_archive_that_tells_nothing_new_cannot_be_watched(tmp_path: Path) -> 
     )
     ended = run_command("serve", "--role", "watcher", "--settings", tmp_path / "orchestrator.toml")
     assert ended.returncode == 2
-    assert "archive 'box' cannot be watched: box tells nothing of what is new" in ended.stderr.replace("\n", " ")
+    assert "archive 'box' cannot be watched: box reports no new series" in ended.stderr.replace("\n", " ")
 
 
 @pytest.fixture

@@ -17,5 +17,5 @@ def test_an_archive_that_tells_nothing_new_cannot_be_watched() -> None:
     none: Any = None
     silent: Any = SimpleNamespace(name="vna")
     tools = _Tools(Settings(archives=(item,)), none, none, none, none, none)
-    with pytest.raises(SettingsError, match="archive 'vna' cannot be watched: cloud tells nothing of what is new"):
+    with pytest.raises(SettingsError, match="archive 'vna' cannot be watched: cloud reports no new series"):
         tools.watch(item, silent)
