@@ -83,7 +83,7 @@ def _run(tools: _Tools, lock: ProcessLock, stop: Stop) -> None:
     forgets_at = time.monotonic()
     while not stop.wait(STANDBY_SECONDS):
         if not lock.keep():
-            raise OrchestratorError("the database was restarted, and another process watches for it now")
+            raise OrchestratorError("the database restarted and another watcher is active for it now")
         if time.monotonic() >= forgets_at:
             tools.ledger.fetches.forget(utc_now() - timedelta(days=settings.data.retain_days))
             forgets_at += FORGET_SECONDS

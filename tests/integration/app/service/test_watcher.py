@@ -12,7 +12,7 @@ import pytest
 
 from tests.parts.service import run_command, wait_for
 
-READY, STANDS_BY = "the watcher is ready", "another process watches for this database"
+READY, STANDS_BY = "the watcher is ready", "another watcher is active for this database"
 Watcher = tuple[subprocess.Popen[bytes], Path]
 
 SILENT = '''
