@@ -60,7 +60,7 @@ def list_results(
         as_json([{"job": job, "review": review} for job, review in results])
         return
     table(
-        ["key", "review", "urgency", "model", "says", "since"],
+        ["key", "review", "urgency", "model", "result", "created"],
         [
             (
                 job.key[:12],

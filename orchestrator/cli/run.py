@@ -53,7 +53,7 @@ def show_progress(work: Callable[[Callable[[Step], None]], T]) -> T:
 def show(report: RunReport) -> None:
     """Print one line for each series and model, and the files that could not be read."""
     table(
-        ["series", "rule", "model", "outcome", "says"],
+        ["series", "rule", "model", "outcome", "result or reason"],
         [
             (
                 f"{item.modality} …{item.series[-12:]}",

@@ -54,7 +54,8 @@ class SeriesRepository(Repository):
             if not insert_new(connection, tables.series, values(record)):
                 return False
             insert_all(connection, tables.instances, [_instance_row(record, instance) for instance in instances])
-            text = f"revision {record.revision}: {record.instance_count} instances from {record.source or 'unknown'}"
+            count = "1 instance" if record.instance_count == 1 else f"{record.instance_count} instances"
+            text = f"revision {record.revision}: {count} from {record.source or 'unknown'}"
             write_event(connection, kind_of("series", record.state), record.series_uid, text)
             return True
 

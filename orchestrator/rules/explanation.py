@@ -57,9 +57,10 @@ class ConditionExplanation:
         view = self._hide_identity() if hide_identity else self
         values = _join(view.values, ", ") or "absent"
         if self.satisfied:
-            reason = "" if values == view.choice else f", fits {view.choice}"
+            by_choice = f"excluded by {view.choice}" if excludes else f"fits {view.choice}"
+            reason = "" if values == view.choice and not excludes else f", {by_choice}"
         else:
-            reason = "" if excludes else f", expected {_join(view.choices, ' or ')}"
+            reason = ", not excluded" if excludes else f", expected {_join(view.choices, ' or ')}"
         return f"{_mark(self.satisfied != excludes)} {self.keyword} is {values}{reason}"
 
     def to_json(self, hide_identity: bool) -> dict[str, object]:

@@ -42,8 +42,8 @@ def test_the_text_says_for_each_condition_what_was_found_and_why_not() -> None:
             "  or",
             "    ✓ PatientID is 67890",
             "  unless",
-            "    ✗ SeriesDescription is cor MIP, fits *MIP*",
-            "    ✓ ImageType is absent",
+            "    ✗ SeriesDescription is cor MIP, excluded by *MIP*",
+            "    ✓ ImageType is absent, not excluded",
         ]
     )
 
