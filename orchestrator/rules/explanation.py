@@ -57,8 +57,11 @@ class ConditionExplanation:
         view = self._hide_identity() if hide_identity else self
         values = _join(view.values, ", ") or "absent"
         if self.satisfied:
-            by_choice = f"excluded by {view.choice}" if excludes else f"fits {view.choice}"
-            reason = "" if values == view.choice and not excludes else f", {by_choice}"
+            is_choice = values == view.choice
+            if excludes:
+                reason = f", excluded by {'the rule' if is_choice else view.choice}"
+            else:
+                reason = "" if is_choice else f", fits {view.choice}"
         else:
             reason = ", not excluded" if excludes else f", expected {_join(view.choices, ' or ')}"
         return f"{_mark(self.satisfied != excludes)} {self.keyword} is {values}{reason}"

@@ -33,7 +33,7 @@ def _reasons(rule: Rule, headers: Headers) -> Iterator[str]:
     misses = [[condition for condition in clause if _is_missed(condition, headers)] for clause in rule.when]
     for condition in vetoes or min(filter(None, misses), key=len, default=[]):
         line = ConditionExplanation.of(condition, headers).line(excludes=bool(vetoes), hide_identity=True)
-        yield line.partition(" ")[2] + (", which the rule excludes" if vetoes else "")
+        yield line.partition(" ")[2]
 
 
 def _is_missed(condition: Condition, headers: Headers) -> bool:

@@ -67,7 +67,9 @@ def _acquire(lock: ProcessLock, stop: Stop) -> bool:
         if lock.acquire():
             return True
         if not wait:
-            log.warning("another watcher is active for this database; this one is on standby and takes over when the other ends")
+            log.warning(
+                "another watcher is active for this database; this one is on standby and takes over when the other ends"
+            )
         wait = STANDBY_SECONDS
     return False
 

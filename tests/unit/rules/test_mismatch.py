@@ -33,7 +33,7 @@ Modality = "MR"
         ({"Modality": ("US",)}, "head: Modality is US, expected CT. jane: Modality is US, expected MR"),
         (
             {"Modality": ("CT",), "ImageType": ("LOCALIZER",)},
-            "head: ImageType is LOCALIZER, which the rule excludes. jane: Modality is CT, expected MR",
+            "head: ImageType is LOCALIZER, excluded by the rule. jane: Modality is CT, expected MR",
         ),
         ({"Modality": ("SR",)}, "The series holds a structured report, not images. Rules apply to images only."),
     ],
