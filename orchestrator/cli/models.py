@@ -48,7 +48,7 @@ def list_models(settings: SettingsFile = None, json: JsonFlag = False) -> None:
 
 def _weights(workers: Workers, name: str, root: Path) -> str:
     try:
-        return "present" if weights_folder(workers.catalogue_entry(name), root) else "none needed"
+        return "here" if weights_folder(workers.catalogue_entry(name), root) else "none needed"
     except OrchestratorError:
         return f"missing; orchestrator models pull {name}"
 
@@ -56,7 +56,7 @@ def _weights(workers: Workers, name: str, root: Path) -> str:
 def _packages(workers: Workers, name: str) -> str:
     source = workers.catalogue_entry(name).source
     if not needs_environment(source):
-        return "from the host"
+        return "the host's"
     return "its own" if is_ready(source) else f"missing; orchestrator models install {name}"
 
 
