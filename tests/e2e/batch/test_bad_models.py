@@ -34,7 +34,7 @@ MODELS: dict[str, tuple[str, str, str, str]] = {
         "failed",
         "WorkerCrashed: the process of aborts ended unexpectedly: killed by SIGABRT",
     ),
-    "empty": ("return Result()", "", "failed", "InvalidResult: empty found nothing, and its manifest does not call"),
+    "empty": ("return Result()", "", "failed", "InvalidResult: empty found nothing, and its manifest does not allow"),
     "exits": ("os._exit(3)", "", "failed", "WorkerCrashed: the process of exits ended unexpectedly: exit status 3"),
     "hangs": ("time.sleep(600)", SHORT, "failed", "WorkerTimeout: hangs did not answer within 3 s and was killed"),
     "label-too-long": (

@@ -46,7 +46,7 @@ def reject(page: Page) -> None:
 
 def test_the_second_reader_agrees_without_having_seen(at_the_desk, hospital, photograph):
     accept(first := at_the_desk("Ada Okafor"))
-    expect(first.locator("#verdict")).to_contain_text("Waits for a second reader")
+    expect(first.locator("#verdict")).to_contain_text("Awaiting a second reader")
     second = at_the_desk("Ben Yilmaz")
     expect(second.locator("#verdict")).to_contain_text("First reader: Ada Okafor")
     expect(second.locator("main")).not_to_contain_text("Accepted")
@@ -58,7 +58,7 @@ def test_the_second_reader_agrees_without_having_seen(at_the_desk, hospital, pho
 
 def test_readers_who_differ_are_found_and_settled(at_the_desk, hospital, photograph):
     accept(first := at_the_desk("Ada Okafor"))
-    expect(first.locator("#verdict")).to_contain_text("Waits for a second reader")
+    expect(first.locator("#verdict")).to_contain_text("Awaiting a second reader")
     reject(second := at_the_desk("Ben Yilmaz"))
     expect(second.locator("#verdict")).to_contain_text("The two readers disagree")
     first.goto("/")
@@ -75,7 +75,7 @@ def test_readers_who_differ_are_found_and_settled(at_the_desk, hospital, photogr
 
 def test_whoever_read_first_is_told_that_another_person_is_needed(at_the_desk, complaints: list[str]):
     accept(first := at_the_desk("Ada Okafor"))
-    expect(first.locator("#verdict")).to_contain_text("Waits for a second reader")
+    expect(first.locator("#verdict")).to_contain_text("Awaiting a second reader")
     accept(again := at_the_desk("ada okafor"))
     expect(again.get_by_role("heading", level=1)).to_have_text("Verdict not saved")
     expect(again.locator("main")).to_contain_text("the second reader must be another person")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -70,6 +70,7 @@ def test_hounsfield_units_end_at_int16(image, intercept):
 @given(image=images())
 def test_turning_round_twice_changes_nothing(image):
     layout, values = image
+    assume(layout.signed or layout.bits_stored < 32)  # float32 takes what no int32 holds, and rounds it
     inverted = stored_as(layout.bits_stored, signed=layout.signed, allocated=layout.bits_allocated, inverted=True)
     once = rescaled(values, inverted, Rescale()).astype(layout.dtype)
     assert once.max() <= layout.limits[1]
