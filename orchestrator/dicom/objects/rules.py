@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pydicom import Dataset
 from pydicom.uid import UID, ParametricMapStorage
 
+from orchestrator.dicom.objects.class_rules import (
+    REPORTS,
+    SEGMENTATIONS,
+    ClassRule,
+    class_faults,
+    class_rule,
+    evidence_uids,
+    missing_rule,
+    modality_faults,
+    reference_faults,
+    sop_class,
+)
 from orchestrator.dicom.objects.identity import CHARACTER_SET
 from orchestrator.domain.errors import ConformanceError
 
@@ -16,21 +28,23 @@ _PATIENT_AND_STUDY = (
 )
 _MADE_BY = ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions")
 _STAMPED = ("InstanceCreationDate", "InstanceCreationTime", "SeriesNumber")
-_MADE_AT = {"PR": ("PresentationCreationDate", "PresentationCreationTime")}
-"""Date and time of content where they have other keywords, by modality."""
 _LONGEST_TEXT = 64
 _PROCESSING_EQUIPMENT = "109102"
 
 
 def check_object(dataset: Dataset, modules: Dataset) -> None:
-    """Check an object against the rules of its type.
+    """Check an object against the rule of its SOP class; no other attribute selects the rule.
 
     modules: the patient and study modules that the object must have.
-    Raises ConformanceError that lists all broken rules by keyword and UID, without values.
+    Raises ConformanceError that lists all broken rules by keyword and UID, without values, or that names a SOP class
+    without a rule.
     """
-    faults = [*_common_faults(dataset, modules), *_faults_of_type(dataset)]
+    rule = class_rule(dataset)
+    if rule is None:
+        raise ConformanceError(missing_rule(dataset))
+    faults = [*_common_faults(dataset, modules, rule), *class_faults(dataset, rule)]
     if faults:
-        raise ConformanceError(_message(f"{dataset.Modality} {dataset.SOPInstanceUID}", faults))
+        raise ConformanceError(_message(f"{dataset.get('Modality')} {dataset.SOPInstanceUID}", faults))
 
 
 def check_attestation(dataset: Dataset, modules: Dataset) -> None:
@@ -38,12 +52,20 @@ def check_attestation(dataset: Dataset, modules: Dataset) -> None:
 
     Raises ConformanceError.
     """
-    faults = [*_common_faults(dataset, modules), *_missing_evidence(dataset)]
-    if dataset.VerificationFlag != "VERIFIED" or not dataset.get("VerifyingObserverSequence"):
+    rule = class_rule(dataset)
+    if rule is None or sop_class(dataset) not in REPORTS:
+        fault = "SOPClassUID is not that of a report"
+        raise ConformanceError(_message(f"attestation {dataset.SOPInstanceUID}", [fault]))
+    faults = [
+        *_common_faults(dataset, modules, rule),
+        *modality_faults(dataset, rule),
+        *reference_faults(dataset),
+    ]
+    if dataset.get("VerificationFlag") != "VERIFIED" or not _names_observers(dataset):
         faults.append("the verifying observer is missing")
     if not dataset.get("PredecessorDocumentsSequence"):
         faults.append("PredecessorDocumentsSequence is missing")
-    if dataset.ContentQualification != "PRODUCT":
+    if dataset.get("ContentQualification") != "PRODUCT":
         faults.append("ContentQualification is not PRODUCT")
     if faults:
         raise ConformanceError(_message(f"attestation {dataset.SOPInstanceUID}", faults))
@@ -57,30 +79,37 @@ def check_set(objects: Iterable[Dataset]) -> None:
     objects = list(objects)
     if len({each.StudyInstanceUID for each in objects}) != 1:
         raise ConformanceError(_message("the result", ["its objects belong to different studies"]))
-    for document in (each for each in objects if each.Modality == "SR"):
+    for document in (each for each in objects if sop_class(each) in REPORTS):
         if faults := list(_faults_of_references(document, objects)):
             raise ConformanceError(_message(f"SR {document.SOPInstanceUID}", faults))
 
 
 def _faults_of_references(document: Dataset, objects: Iterable[Dataset]) -> Iterator[str]:
-    tracking_uids, evidence = set(_values(document, "UID")), set(_evidence_uids(document))
+    tracking_uids, evidence = set(_values(document, "UID")), set(evidence_uids(document))
     for each in objects:
-        segments = each.SegmentSequence if each.Modality == "SEG" else []
+        is_seg = sop_class(each) in SEGMENTATIONS
+        segments = each.SegmentSequence if is_seg else []
         if any(segment.TrackingUID not in tracking_uids for segment in segments if "TrackingUID" in segment):
             yield f"a Tracking UID of SEG {each.SOPInstanceUID} is missing"
-        if (each.Modality == "SEG" or each.SOPClassUID == ParametricMapStorage) and each.SOPInstanceUID not in evidence:
+        if (is_seg or each.SOPClassUID == ParametricMapStorage) and each.SOPInstanceUID not in evidence:
             yield f"{each.Modality} {each.SOPInstanceUID} is missing in its Evidence"
+
+
+def _names_observers(document: Dataset) -> bool:
+    """Return whether a document has verifying observers and each has a name (PS3.3 C.17.2)."""
+    observers = document.get("VerifyingObserverSequence") or []
+    return bool(observers) and all(str(each.get("VerifyingObserverName") or "").strip("^= ") for each in observers)
 
 
 def _message(subject: str, faults: Sequence[str]) -> str:
     return f"{subject} was blocked: {'; '.join(faults)}. Report this as a bug"
 
 
-def _common_faults(dataset: Dataset, modules: Dataset) -> Iterator[str]:
+def _common_faults(dataset: Dataset, modules: Dataset, rule: ClassRule) -> Iterator[str]:
     for keyword in _PATIENT_AND_STUDY:
         if str(dataset.get(keyword) or "") != str(modules.get(keyword) or ""):
             yield f"{keyword} differs from the source"
-    for keyword in (*_MADE_BY, *_STAMPED, *_MADE_AT.get(dataset.Modality, ("ContentDate", "ContentTime"))):
+    for keyword in (*_MADE_BY, *_STAMPED, *rule.dated):
         if not dataset.get(keyword):
             yield f"{keyword} is empty"
     if dataset.get("SpecificCharacterSet") != CHARACTER_SET:
@@ -97,90 +126,8 @@ def _common_faults(dataset: Dataset, modules: Dataset) -> Iterator[str]:
         yield "ContributingEquipmentSequence lacks (109102, DCM, Processing Equipment)"
 
 
-def _sr_faults(dataset: Dataset) -> Iterator[str]:
-    """Yield the faults of an AI SR: it must be unverified (PS3.3 C.17.2) and list its references in Evidence."""
-    if dataset.get("CompletionFlag") != "COMPLETE":
-        yield "CompletionFlag is not COMPLETE"
-    if dataset.get("VerificationFlag") != "UNVERIFIED" or "VerifyingObserverSequence" in dataset:
-        yield "VerificationFlag is not UNVERIFIED"
-    if dataset.get("PreliminaryFlag") != "PRELIMINARY":
-        yield "PreliminaryFlag is not PRELIMINARY"
-    if "UNVERIFIED" not in dataset.SeriesDescription:
-        yield "SeriesDescription does not say UNVERIFIED"
-    yield from _missing_evidence(dataset)
-
-
-def _missing_evidence(dataset: Dataset) -> Iterator[str]:
-    missing = {uid for item in dataset.ContentSequence for uid in _referenced_uids(item)} - set(_evidence_uids(dataset))
-    if missing:
-        yield f"references that are missing in Evidence: {len(missing)}"
-
-
-def _seg_faults(dataset: Dataset) -> Iterator[str]:
-    """Yield the faults of a SEG: frames, pixels, segments."""
-    if "UNVERIFIED" not in dataset.SeriesDescription:
-        yield "SeriesDescription does not say UNVERIFIED"
-    frames = int(dataset.NumberOfFrames)
-    bits = frames * dataset.Rows * dataset.Columns * dataset.BitsAllocated
-    if frames == 0 or "PerFrameFunctionalGroupsSequence" not in dataset:
-        yield "there are no frames"
-    if len(dataset.PixelData) != (bits + 15) // 16 * 2:
-        yield "the length of PixelData does not match the frames"
-    for segment in dataset.SegmentSequence:
-        if segment.SegmentAlgorithmType != "AUTOMATIC" or "RecommendedDisplayCIELabValue" not in segment:
-            yield f"segment {segment.SegmentNumber} is not AUTOMATIC with a display colour"
-        if len(segment.SegmentLabel) > _LONGEST_TEXT:
-            yield f"the label of segment {segment.SegmentNumber} is too long"
-    if "ReferencedSeriesSequence" not in dataset:
-        yield "ReferencedSeriesSequence is missing"
-
-
-def _map_faults(dataset: Dataset) -> Iterator[str]:
-    """Yield the faults of a Parametric Map: frames, pixels, real world values, window."""
-    if "UNVERIFIED" not in dataset.SeriesDescription:
-        yield "SeriesDescription does not say UNVERIFIED"
-    frames = int(dataset.NumberOfFrames)
-    if frames == 0 or len(dataset.PerFrameFunctionalGroupsSequence) != frames:
-        yield "the functional groups do not match the number of frames"
-    if dataset.get("BitsAllocated") != 32 or len(dataset.FloatPixelData) != 4 * frames * dataset.Rows * dataset.Columns:
-        yield "the length of FloatPixelData does not match the frames"
-    shared = dataset.SharedFunctionalGroupsSequence[0]
-    if "RealWorldValueMappingSequence" not in shared or "FrameVOILUTSequence" not in shared:
-        yield "real world value mapping or window is missing"
-    if "ReferencedSeriesSequence" not in dataset:
-        yield "ReferencedSeriesSequence is missing"
-
-
-def _evidence_uids(document: Dataset) -> Iterator[str]:
-    for study in document.get("CurrentRequestedProcedureEvidenceSequence", []):
-        for series in study.ReferencedSeriesSequence:
-            for instance in series.ReferencedSOPSequence:
-                yield instance.ReferencedSOPInstanceUID
-
-
-def _referenced_uids(item: Dataset) -> Iterator[str]:
-    for reference in item.get("ReferencedSOPSequence", []):
-        yield reference.ReferencedSOPInstanceUID
-    for child in item.get("ContentSequence", []):
-        yield from _referenced_uids(child)
-
-
 def _values(item: Dataset, keyword: str) -> Iterator[str]:
     if keyword in item:
         yield item[keyword].value
     for child in item.get("ContentSequence", []):
         yield from _values(child, keyword)
-
-
-_CHECKS: dict[str, Callable[[Dataset], Iterator[str]]] = {
-    "SR": _sr_faults,
-    "SEG": _seg_faults,
-    "KO": _missing_evidence,
-}
-
-
-def _faults_of_type(dataset: Dataset) -> Iterator[str]:
-    if dataset.SOPClassUID == ParametricMapStorage:
-        yield from _map_faults(dataset)
-    elif dataset.Modality in _CHECKS:
-        yield from _CHECKS[dataset.Modality](dataset)

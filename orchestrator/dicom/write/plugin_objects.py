@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
+from orchestrator.dicom.objects.class_rules import REPORTS, SEGMENTATIONS, sop_class
 from orchestrator.dicom.objects.rules import check_object
 from orchestrator.dicom.objects.storage import store, with_syntax
 from orchestrator.dicom.objects.uid import derive_uid
@@ -17,6 +18,8 @@ from orchestrator.dicom.result.source_grid import SourceGrid
 from orchestrator.dicom.write.readdress import replace_uids
 from orchestrator.domain.errors import ConformanceError
 from orchestrator.domain.records import ObjectKind, ObjectRecord
+
+_REQUIRED = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "Modality")
 
 
 def store_plugin_objects(
@@ -32,15 +35,17 @@ def store_plugin_objects(
         return ()
     modules = SourceGrid.read(1, grid, None).modules
     for dataset in datasets:
-        if not isinstance(dataset, Dataset) or "SOPInstanceUID" not in dataset or "Modality" not in dataset:
-            raise ConformanceError("an object of a plugin is not a pydicom Dataset with SOPInstanceUID and Modality")
+        if not isinstance(dataset, Dataset) or any(keyword not in dataset for keyword in _REQUIRED):
+            raise ConformanceError(f"an object of a plugin is not a pydicom Dataset with {', '.join(_REQUIRED)}")
         check_object(dataset, modules)
     objects = _with_form(datasets, options) if options.form else datasets
-    kinds = {"SEG": ObjectKind.SEG, "SR": ObjectKind.SR}
-    return tuple(
-        store(dataset, job_key, folder, options.form, kinds.get(dataset.Modality, ObjectKind.OTHER))
-        for dataset in objects
-    )
+    return tuple(store(dataset, job_key, folder, options.form, _kind(dataset)) for dataset in objects)
+
+
+def _kind(dataset: Dataset) -> ObjectKind:
+    if sop_class(dataset) in REPORTS:
+        return ObjectKind.SR
+    return ObjectKind.SEG if sop_class(dataset) in SEGMENTATIONS else ObjectKind.OTHER
 
 
 def _with_form(datasets: Sequence[Dataset], options: WriteOptions) -> list[Dataset]:
