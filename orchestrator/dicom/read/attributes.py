@@ -10,7 +10,7 @@ from typing import cast
 
 from pydicom import Dataset
 from pydicom.charset import decode_bytes
-from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import BaseTag
 from pydicom.valuerep import TEXT_VR_DELIMS
@@ -24,19 +24,34 @@ MOST_VALUES = 256
 _LEFT_OUT = frozenset({"AT", "OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UN", "OB or OW", "US or OW", "US or SS or OW"})
 _REPEATING_GROUPS = range(0x5000, 0x6100)  # curves and overlays, PS3.5 7.6
 
+_PATIENT_GROUP = 0x0010
+_OF_OBJECT = frozenset(
+    tag_for_keyword(keyword)
+    for keyword in (
+        *("SpecificCharacterSet", "TimezoneOffsetFromUTC", "SOPClassUID", "SOPInstanceUID", "InstanceNumber"),
+        *("InstanceCreationDate", "InstanceCreationTime", "InstanceCreatorUID", "Modality"),
+        *("StudyInstanceUID", "StudyID", "StudyDate", "StudyTime", "StudyDescription", "AccessionNumber"),
+        *("IssuerOfAccessionNumberSequence", "ReferringPhysicianName", "SeriesInstanceUID", "SeriesNumber"),
+        *("SeriesDate", "SeriesTime", "SeriesDescription", "FrameOfReferenceUID", "ContentQualification"),
+        *("NumberOfFrames", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration"),
+        *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+    )
+)
+
 PROCESSING_EQUIPMENT = ("109102", "DCM")
 """Purpose of reference of contributing equipment: a program made the object (PS3.16 CID 7005)."""
 
 
-def attributes(dataset: Dataset) -> Values:
+def attributes(dataset: Dataset, *, of_frame: bool = False) -> Values:
     """Return keyword -> values of the standard attributes at the top level, without sequences and binary data.
 
     Text is decoded and cut at 256 characters. An invalid DS or IS stays text.
     Absent and empty attributes are omitted.
+    of_frame: the dataset is from a functional group; attributes of the whole object are omitted.
     """
     facts: Values = {}
     for tag in dataset.keys():  # noqa: SIM118 - a Dataset iterates over elements and would convert them all
-        keyword = _keyword(tag)
+        keyword = "" if of_frame and is_of_object(tag) else _keyword(tag)
         if keyword and (values := _values(dataset, tag)):
             facts[keyword] = values
     return facts
@@ -63,7 +78,8 @@ def header_facts(dataset: Dataset) -> Values:
 def frame_attributes(dataset: Dataset) -> list[Headers]:
     """Return the attributes of each frame of an enhanced multi-frame image (PS3.3 C.7.6.16).
 
-    Per-frame functional groups override shared ones, and these override the top level.
+    Per-frame functional groups override shared ones, and these override the top level. No group overrides what
+    identifies the object (see ``is_of_object``).
     Empty where the object has no functional groups (ultrasound, secondary capture).
     """
     per_frame = _items(dataset, "PerFrameFunctionalGroupsSequence")
@@ -72,6 +88,22 @@ def frame_attributes(dataset: Dataset) -> list[Headers]:
     shared = [_leaves(item) for item in _items(dataset, "SharedFunctionalGroupsSequence")[:1]]
     common: Values = attributes(dataset) | (shared[0] if shared else {})
     return [common | _leaves(item) for item in per_frame]
+
+
+def is_of_object(tag: BaseTag) -> bool:
+    """Return whether an attribute applies to a whole object: patient, study, series, SOP instance, pixel format.
+
+    Functional groups never define such an attribute. Some scanners nest the header of another object in them, and
+    converted objects have unassigned attributes (PS3.3 C.7.6.16.2.24).
+    """
+    return tag.group == _PATIENT_GROUP or tag in _OF_OBJECT
+
+
+def macros(groups: Dataset) -> Iterator[Dataset]:
+    """Yield the item of each functional group; private sequences are no functional groups."""
+    for group in groups:
+        if group.VR == "SQ" and not group.tag.is_private and group.value:
+            yield group.value[0]
 
 
 def distinct(headers: Sequence[Headers]) -> Values:
@@ -196,7 +228,6 @@ def _items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
 def _leaves(groups: Dataset) -> Values:
     """Return the attributes of each group's first item (functional groups have one item each)."""
     facts: Values = {}
-    for group in groups:
-        if group.VR == "SQ" and not group.tag.is_private and group.value:
-            facts |= attributes(group.value[0])
+    for item in macros(groups):
+        facts |= attributes(item, of_frame=True)
     return facts

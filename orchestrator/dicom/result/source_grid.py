@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pydicom import Dataset, dcmread
 
 from orchestrator.dicom.objects.identity import patient_and_study
+from orchestrator.dicom.read.attributes import is_of_object, macros
 from orchestrator.dicom.read.clean_header import remove_invalid
 from orchestrator.dicom.read.grid import FrameReference, Grid
 from orchestrator.dicom.read.header import read_header
@@ -194,6 +195,7 @@ def patient_orientation(header: Dataset) -> list[str]:
 def flatten_header(header: Dataset, frame: int | None) -> Dataset:
     """Return a header with the shared and per-frame macros (PS3.3 C.7.6.16) as attributes at the top level.
 
+    No macro overrides what identifies the object: a report would refer to another one.
     frame: frame number from 1; None for a single-frame image, whose header is returned unchanged.
     """
     if frame is None or "PerFrameFunctionalGroupsSequence" not in header:
@@ -202,9 +204,8 @@ def flatten_header(header: Dataset, frame: int | None) -> Dataset:
     flat.update({element.tag: element for element in header if element.VR != "SQ"})
     shared = header.get("SharedFunctionalGroupsSequence") or [Dataset()]
     for groups in (shared[0], header.PerFrameFunctionalGroupsSequence[frame - 1]):
-        for macro in groups:
-            if macro.VR == "SQ" and macro.value:
-                flat.update(macro.value[0])
+        for item in macros(groups):
+            flat.update({tag: element for tag, element in item.items() if not is_of_object(tag)})
     return remove_invalid(flat)
 
 
