@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationErr
 
 from orchestrator.backoff import Backoff
 from orchestrator.domain.errors import InvalidResult, RemoteFailed, RemoteUnavailable
+from orchestrator.domain.finite import check_finite
 from orchestrator.domain.remote import RemoteCall, RemoteModel, ServedModel, ServedTensor
 from orchestrator.model_servers.egress import Egress, Kind, Parcel, Profile, Reply
 
@@ -267,8 +268,7 @@ def _tensor(reply: Reply, output: str) -> npt.NDArray[np.float32]:
     for item in body.outputs:
         if item.name == output:
             values = _values(item, rest[start : start + item.size])
-            if not np.isfinite(values).all():
-                raise InvalidResult(f"output {output!r} of the server has numbers that are not finite")
+            check_finite(values, f"output {output!r} of the server")
             return values
         start += item.size
     raise InvalidResult(f"the server returned no output {output!r}, only {[each.name for each in body.outputs]}")

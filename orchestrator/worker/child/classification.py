@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from orchestrator.domain.finite import check_finite
 from orchestrator.sdk import Code, Finding, ImageScore, Presence
 from orchestrator.worker.child.decision import Recipe, Scores, code_or_none
 
@@ -18,9 +19,13 @@ def build_findings(recipe: Recipe, scores: Mapping[int | None, Sequence[Scores]]
     """Return one finding for each [[finding]] of the manifest.
 
     scores: slice -> activated scores (channel,) of all its windows; the key None holds those of the whole series.
+    Raises InvalidResult for scores that are not finite.
     """
     aggregate = AGGREGATES[recipe["output"]["aggregate"]]
-    by_image = {image: aggregate(windows, axis=0) for image, windows in scores.items()}
+    with np.errstate(over="ignore", invalid="ignore"):
+        by_image = {image: aggregate(windows, axis=0) for image, windows in scores.items()}
+    for channels in by_image.values():
+        check_finite(channels, f"the {recipe['output']['aggregate']} of the scores")
     return [
         _finding(spec, {image: channels[spec["channel"]] for image, channels in by_image.items()})
         for spec in recipe["finding"]
@@ -29,7 +34,7 @@ def build_findings(recipe: Recipe, scores: Mapping[int | None, Sequence[Scores]]
 
 def _finding(spec: Mapping[str, Any], scores: Mapping[int | None, np.float32]) -> Finding:
     """Return the finding with its best score; only a present finding gets a certainty, "absent" with one misleads."""
-    best = np.max(list(scores.values()))  # NaN stays NaN; the host refuses it
+    best = np.max(list(scores.values()))
     positive = {image: float(score) for image, score in scores.items() if score >= spec["threshold"]}
     return Finding(
         name=Code(**spec["name"]),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.domain.finite import check_finite
 from orchestrator.sdk import Code, HeatMap, Measurement, Segment, Volume, codes
 
 Recipe = Mapping[str, Any]
@@ -19,20 +20,33 @@ Mask = npt.NDArray[Any]
 Scores = npt.NDArray[np.float32]
 """(channel, *axes), or (channel,) from a classification network."""
 
+_SCORES = "the output after activation, blending and resampling"
+"""What a decision is made from, for messages."""
 
-def activate(scores: Scores, activation: str) -> Scores:
-    """Return the scores after the activation over the channels; argmax leaves them unchanged."""
+
+def activate(scores: Scores, activation: str, output: str) -> Scores:
+    """Return the scores after the activation over the channels; argmax leaves them unchanged.
+
+    output: the name of the network's output, for the message.
+    Raises InvalidResult for scores that are not finite: an activation may turn an overflow into 0 or 1.
+    """
+    check_finite(scores, f"output {output!r}")
     if activation == "sigmoid":
         with np.errstate(over="ignore"):  # exp may become infinite; the sigmoid is then 0, as it should be
             return np.asarray(1 / (1 + np.exp(-scores)), dtype=np.float32)
     if activation == "softmax":
-        powers = np.exp(scores - scores.max(axis=0))
+        with np.errstate(over="ignore"):  # a difference may become minus infinity; its power is then 0
+            powers = np.exp(scores - scores.max(axis=0))
         return np.asarray(powers / powers.sum(axis=0), dtype=np.float32)
     return scores
 
 
 def decide(recipe: Recipe, scores: Scores) -> npt.NDArray[np.uint8]:
-    """Return (segment, *axes) of 0 and 1 from activate scores."""
+    """Return (segment, *axes) of 0 and 1 from activated scores.
+
+    Raises InvalidResult for scores that are not finite: no threshold holds for NaN, which looks like "nothing found".
+    """
+    check_finite(scores, _SCORES)
     channels = [spec["channel"] for spec in recipe["segment"]]
     if recipe["output"]["activation"] == "argmax":
         best = scores.argmax(axis=0)
@@ -41,8 +55,13 @@ def decide(recipe: Recipe, scores: Scores) -> npt.NDArray[np.uint8]:
 
 
 def select_maps(recipe: Recipe, scores: Scores) -> Scores:
-    """Return (map, *axes) from activate scores."""
-    return scores[[spec["channel"] for spec in recipe["map"]]]
+    """Return (map, *axes) from activated scores.
+
+    Raises InvalidResult for values that are not finite.
+    """
+    values = scores[[spec["channel"] for spec in recipe["map"]]]
+    check_finite(values, _SCORES)
+    return values
 
 
 def build_segments(recipe: Recipe, masks: Iterable[Mask]) -> list[Segment]:

@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.domain.errors import InvalidResult
+from orchestrator.domain.finite import check_finite
 from orchestrator.sdk import Code, Finding, Presence, Region
 from orchestrator.worker.child.decision import Recipe, activate, code_or_none
 from orchestrator.worker.child.model_grid import GridWindow, ModelGrid, middle_slice
+from orchestrator.worker.child.runtimes import output_names
 
 Array = npt.NDArray[Any]
 Corners = npt.NDArray[np.float64]
@@ -53,13 +55,15 @@ def read_window(recipe: Recipe, outputs: Sequence[Array], window: GridWindow, si
     """Return the boxes in one window, on the network's three axes, for each [[finding]] of the manifest.
 
     outputs: in the order of the manifest, boxes first. size: of the network's input, without channels.
-    Raises InvalidResult for outputs that are not boxes.
+    Raises InvalidResult for outputs that are not boxes, or not finite.
     """
     spec = recipe["detection"]
+    for name, output in zip(output_names(recipe), outputs, strict=True):
+        check_finite(output, f"output {name!r}")
     numbers, scores, labels = _read(spec, outputs, 2 * len(size))
-    scores = activate(scores.T, recipe["output"]["activation"]).T
-    if not np.isfinite(scores).all():
-        raise InvalidResult(f"output {spec['scores'] or spec['boxes']!r} has a score that is not a finite number")
+    name = spec["scores"] or spec["boxes"]
+    scores = activate(scores.T, recipe["output"]["activation"], name).T
+    check_finite(scores, f"output {name!r} after its activation")
     corners = _corners(numbers, spec["order"]) * (size if spec["unit"] == "fraction" else 1)
     boxes = []
     for finding in recipe["finding"]:
@@ -149,8 +153,6 @@ def _scores_of_class(scores: Array, labels: Array | None, channel: int) -> Array
 
 
 def _check(corners: Corners, spec: Mapping[str, Any]) -> None:
-    if not np.isfinite(corners).all():
-        raise InvalidResult(f"output {spec['boxes']!r} has a box that is not finite")
     if (corners[:, 1] <= corners[:, 0]).any():
         raise InvalidResult(
             f"output {spec['boxes']!r} has a box that ends before it begins; check order = {spec['order']!r}"

@@ -145,7 +145,8 @@ class Network:
             importance = _importance(scores.shape[1:])
             if total is None:
                 total = np.zeros((len(scores), *source.shape[1:]), np.float32)
-            total[(slice(None), *window)] += scores * importance
+            with np.errstate(over="ignore", invalid="ignore"):  # the decision refuses what becomes infinite
+                total[(slice(None), *window)] += scores * importance
             weights[window] += importance
         assert total is not None
         return total / weights
@@ -185,10 +186,14 @@ class Network:
         return (tensor[:, 0] if self._loaded.signature.plane else tensor)[None]
 
     def _run(self, window: npt.NDArray[Any], prepare: Preparation) -> Scores:
-        """Return the activated output for one window."""
+        """Return the activated output for one window.
+
+        Raises InvalidResult for an output that is not finite.
+        """
         tensor, signature = self._tensor(window, prepare), self._loaded.signature
         (output,) = self._loaded(tensor)
-        scores = activate(output[0], self._recipe["output"]["activation"])
+        name = self._recipe["output"]["name"] or next(iter(signature.outputs))
+        scores = activate(output[0], self._recipe["output"]["activation"], name)
         if signature.scores:
             return scores
         if scores.shape[1:] != tensor.shape[2:]:

@@ -56,8 +56,38 @@ def _constant(name: str, values: list[Any]) -> Any:
 SAME = [helper.make_node("Identity", ["x"], ["y"])]
 
 
-def write_detector(folder: Path, rest: str, axes: int = 2, bright: float = 0.5) -> Path:
+def nan_above(limit: float, output: str = "y") -> dict[str, Any]:
+    """Return the nodes and constants of a network that gives NaN above the limit and a root elsewhere."""
+    nodes = [helper.make_node("Sub", ["limit", "x"], ["rest"]), helper.make_node("Sqrt", ["rest"], [output])]
+    return {"nodes": nodes, "limit": [float(limit)]}
+
+
+def nan_everywhere(output: str = "y") -> dict[str, Any]:
+    """Return the nodes of a network that divides nothing by nothing."""
+    nodes = [helper.make_node("Sub", ["x", "x"], ["zero"]), helper.make_node("Div", ["zero", "zero"], [output])]
+    return {"nodes": nodes}
+
+
+def infinity_above(limit: float, output: str = "y") -> dict[str, Any]:
+    """Return the nodes and constants of a network that gives minus infinity above the limit."""
+    nodes = [
+        helper.make_node("Sub", ["limit", "x"], ["rest"]),
+        helper.make_node("Relu", ["rest"], ["positive"]),
+        helper.make_node("Log", ["positive"], [output]),
+    ]
+    return {"nodes": nodes, "limit": [float(limit)]}
+
+
+def mean_score(network: dict[str, Any]) -> dict[str, Any]:
+    """Return the network with the mean of its ``map`` as its only score."""
+    mean = helper.make_node("ReduceMean", ["map"], ["y"], axes=[2, 3, 4], keepdims=0)
+    return network | {"nodes": [*network["nodes"], mean], "channels": -1}
+
+
+def write_detector(folder: Path, rest: str, axes: int = 2, bright: float = 0.5, faulty: str = "") -> Path:
     """Return a new model folder: a network that gives the box around all that is brighter than ``bright``.
+
+    faulty: the output that is NaN where something is bright.
 
     Its outputs: ``boxes`` (1, 2 * axes), last axis first; ``scores`` (1), its brightest value; ``labels`` (1), a 2;
     ``rows`` (1, 1, numbers) and ``columns`` (1, numbers, 1) with boxes, a zero and the score in one.
@@ -78,13 +108,29 @@ def write_detector(folder: Path, rest: str, axes: int = 2, bright: float = 0.5) 
         helper.make_node("Unsqueeze", ["row", "one"], ["rows"]),
         helper.make_node("Transpose", ["rows"], ["columns"], perm=[0, 2, 1]),
     ]
+    nodes = [node for each in nodes for node in (_spoiled(each, axes) if each.output[0] == faulty else [each])]
     numbers = 2 * axes
     gives = {"boxes": [1, numbers], "scores": [1], "rows": [1, 1, numbers + 2], "columns": [1, numbers + 2, 1]}
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in gives.items()]
     outputs.append(helper.make_tensor_value_info("labels", TensorProto.INT64, [1]))
-    constants = [_constant("bright", [bright]), _constant("one", [1]), _constant("two", [2])]
+    constants = [_constant("bright", [float(bright)]), _constant("one", [1]), _constant("two", [2])]
+    constants.append(_constant("nought", [0.0]))
     given = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, *spatial])]
     return _written(folder, rest, helper.make_graph(nodes, "test", given, outputs, constants))
+
+
+def _spoiled(node: NodeProto, axes: int) -> list[NodeProto]:
+    """Return nodes whose output is NaN where something is bright, and that of the node elsewhere."""
+    name = node.output[0]
+    node.output[0] = "sound"
+    return [
+        node,
+        helper.make_node("ReduceMax", ["x"], ["brightest"], axes=list(range(1, axes + 2)), keepdims=0),
+        helper.make_node("Sub", ["bright", "brightest"], ["rest"]),
+        helper.make_node("Sqrt", ["rest"], ["root"]),
+        helper.make_node("Mul", ["root", "nought"], ["fault"]),
+        helper.make_node("Add", ["sound", "fault"], [name]),
+    ]
 
 
 def _end(axis: int, axes: int, last: bool) -> list[NodeProto]:

@@ -181,14 +181,25 @@ def test_a_box_that_ends_before_it_begins_is_refused_by_name(box: list[float]) -
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])
 def test_what_is_no_number_is_refused_by_name(number: float) -> None:
-    with pytest.raises(InvalidResult, match="output 'b' has a box that is not finite"):
+    with pytest.raises(InvalidResult, match="output 'b' holds 1 value of 4 that is not a finite number"):
         seen(recipe(), [[1, 2, number, 4]], [0.75], [1])
-    with pytest.raises(InvalidResult, match="output 's' has a score that is not a finite number"):
+    with pytest.raises(InvalidResult, match="output 's' holds 1 value of 1 that is not a finite number"):
         seen(recipe(), [[1, 2, 3, 4]], [number], [1])
+    with pytest.raises(InvalidResult, match="output 'l' holds 1 value of 1 that is not a finite number"):
+        seen(recipe(), [[1, 2, 3, 4]], [0.75], [number])
+
+
+@pytest.mark.parametrize("activation", ["none", "sigmoid"])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_no_number_hides_behind_an_activation_a_threshold_or_another_class(number: float, activation: str) -> None:
+    with pytest.raises(InvalidResult, match="output 's' holds 1 value of 2"):
+        seen(recipe(activation), [[1, 2, 3, 4]] * 2, [0.75, number], [1, 3])
+    with pytest.raises(InvalidResult, match="output 'b' holds 1 value of 8"):
+        seen(recipe(activation), [[1, 2, 3, 4], [1, 2, number, 4]], [0.75, -9], [1, 3])
 
 
 def test_a_box_that_does_not_count_may_be_anything() -> None:
-    assert not seen(recipe(), [[0, 0, 0, 0], [3, 2, 1, 1], [np.nan, 2, 3, 4]], [0, 0.25, 0.9], [1, 1, 3])
+    assert not seen(recipe(), [[0, 0, 0, 0], [3, 2, 1, 1], [-99, 2, 3, 4]], [0, 0.25, 0.9], [1, 1, 3])
 
 
 @pytest.mark.parametrize(
