@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.domain.errors import InputFault
+from orchestrator.domain.finite import check_finite
 from orchestrator.sdk import Result, UnsupportedInput, Volume
 from orchestrator.worker.child.decision import (
     Mask,
@@ -20,6 +21,7 @@ from orchestrator.worker.child.decision import (
     measure,
     select_maps,
 )
+from orchestrator.worker.child.monai_bundle.finite import check_steps, check_tensor, run_checked
 from orchestrator.worker.child.monai_bundle.folder import BundleFolder, build_part, class_name, components
 from orchestrator.worker.child.monai_bundle.space import to_tensor, to_volume_grid
 from orchestrator.worker.child.runtimes import require
@@ -56,7 +58,7 @@ class Bundle:
         )
         self._preprocessing = build_part(configuration, "preprocessing")
         self._inferer = build_part(configuration, "inferer")
-        self._postprocessing = build_part(configuration, "postprocessing")
+        self._postprocessing = check_steps(build_part(configuration, "postprocessing"))
 
     def network(self) -> dict[str, Any]:
         """Return the signature from the bundle's metadata, for the host to compare with the manifest."""
@@ -89,17 +91,26 @@ class Bundle:
         return Result(segments=segments, measurements=measurements, notes=notes, maps=maps)
 
     def _infer(self, item: dict[str, Any]) -> Any:
-        """Return the postprocessed output of the network; the steps are those of MONAI's evaluator."""
+        """Return the postprocessed output of the network; the steps are those of MONAI's evaluator.
+
+        Raises InvalidResult for numbers that are not finite.
+        """
         torch, data = require("torch", "monai"), require("monai.data", "monai")
         batch = data.list_data_collate([item])
         tensor = batch["image"].to(self.device)
         with torch.no_grad():
-            batch["pred"] = _copy_position(self._inferer(tensor, self._network), tensor)
+            raw = self._inferer(tensor, self._network)
+            check_tensor(raw, "output 'pred'")
+            batch["pred"] = _copy_position(raw, tensor)
             (output,) = data.decollate_batch(batch)
-            return self._postprocessing(output)
+            return run_checked(self._postprocessing, output)
 
     def _masks(self, scores: Scores) -> list[Mask]:
-        """Return a mask for each segment, from its channel or from its value in a label map."""
+        """Return a mask for each segment, from its channel or from its value in a label map.
+
+        Raises InvalidResult for numbers that are not finite.
+        """
+        check_finite(scores, "the postprocessed output of the bundle")
         specs = self._recipe["segment"]
         channels = self._output.get("num_channels") or 1 + max(segment["channel"] for segment in specs)
         if len(scores) == 1 and channels > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from orchestrator.domain.errors import InvalidResult
 from orchestrator.worker.child.runtimes import LoadedNetwork, load_network
+from tests.integration.worker.conftest import Predict
 from tests.integration.worker.runtimes.exports import NETWORK, network
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
@@ -38,6 +41,19 @@ class Detector(torch.nn.Module):
     def forward(self, image: torch.Tensor) -> list[dict[str, torch.Tensor]]:
         boxes = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
         return [{"boxes": boxes, "labels": torch.tensor([7]), "scores": image.amax().reshape(1)}]
+
+
+class Overflowing(torch.nn.Module):
+    """Gives NaN where its input is bright, or infinity in half precision."""
+
+    def __init__(self, half: bool = False) -> None:
+        super().__init__()
+        self.half_precision = half
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        if self.half_precision:
+            return -(image * 1000.0).to(torch.float16)
+        return (300.0 - image).sqrt()
 
 
 SLICES = torch.nn.Conv2d(1, 3, 3, padding=1)
@@ -94,6 +110,61 @@ def test_a_detector_gives_its_boxes_scores_and_labels(tmp_path: Path) -> None:
 
 def test_an_output_that_there_is_not_is_found_missing(tmp_path: Path) -> None:
     assert loaded(tmp_path, Paired(), "2").signature.missing(["2", "1", None]) == ["2"]
+
+
+SEGMENT = 'segment = [{ label = "Lesion", type = "lesion", category = "abnormal structure" }]'
+FINDING = '[[finding]]\nname = "lung nodule"\nthreshold = 0.5'
+
+
+class Mean(torch.nn.Module):
+    """Gives the mean of an overflowing network as its only score."""
+
+    def __init__(self, half: bool) -> None:
+        super().__init__()
+        self.inner = Overflowing(half)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.inner(image).mean(dim=(2, 3, 4))
+
+
+class OverflowingDetector(torch.nn.Module):
+    """Gives a box whose score is NaN where its input is bright."""
+
+    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"boxes": torch.tensor([[1.0, 2.0, 3.0, 4.0]]), "scores": (300.0 - image.amax()).sqrt().reshape(1)}
+
+
+@pytest.mark.parametrize(
+    ("module", "rest", "output"),
+    [
+        (Overflowing(), SEGMENT, "0"),
+        (Overflowing(half=True), SEGMENT, "0"),
+        (Overflowing(half=True), f"output = {{ activation = 'sigmoid' }}\n{SEGMENT}", "0"),
+        (Mean(half=False), FINDING, "0"),
+        (Mean(half=True), f"output = {{ activation = 'sigmoid' }}\n{FINDING}", "0"),
+        (
+            OverflowingDetector(),
+            f"detection = {{ boxes = 'boxes', scores = 'scores' }}\ninput = {{ patch = [8, 8] }}\n{FINDING}",
+            "scores",
+        ),
+    ],
+)
+def test_a_network_that_overflows_finds_no_nothing(
+    predict: Predict, tmp_path: Path, module: Any, rest: str, output: str
+) -> None:
+    folder = tmp_path / "overflowing"
+    folder.mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(module.eval()).save(str(folder / "network.pt"))
+    sha256 = hashlib.sha256((folder / "network.pt").read_bytes()).hexdigest()
+    head = 'contract = 1\nname = "overflowing"\nversion = "1"\nruntime = "torchscript"\nempty = "negative"\n'
+    file = f'file = "network.pt"\nsha256 = "{sha256}"\n'
+    (folder / "model.toml").write_text(head + file + rest)
+    voxels = np.zeros((8, 8, 8), np.int16)
+    voxels[3:5, 3:5, 3:5] = 1000
+    with pytest.raises(InvalidResult, match=f"^output '{output}' holds"):
+        predict(folder, voxels)
 
 
 def test_weights_may_be_a_safetensors_file(tmp_path: Path) -> None:

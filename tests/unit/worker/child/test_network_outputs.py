@@ -129,7 +129,7 @@ def test_scores_are_finite_or_refused(output: Array, activation: str) -> None:
     except InvalidResult:
         return
     assert np.isfinite(output).all()
-    assert all(np.isfinite(finding.score) for finding in result.findings)
+    assert all(finding.score is not None and np.isfinite(finding.score) for finding in result.findings)
 
 
 @given(output=floats((2, 5)), activation=st.sampled_from(["none", "sigmoid", "softmax", "argmax"]))
