@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator.domain.errors import ManifestError, UnsupportedInput
+from orchestrator.domain.errors import InvalidResult, ManifestError, UnsupportedInput
 from orchestrator.domain.result import Result
 from orchestrator.domain.volume import Volume
 from orchestrator.testing import dice, synthetic_series
@@ -162,5 +162,35 @@ def test_a_prediction_that_does_not_say_where_it_lies_is_refused(load: Load, tmp
     lost = {"_target_": "Lambdad", "keys": "pred", "func": "$lambda pred: pred.as_tensor()", "track_meta": False}
     after = {"_target_": "Compose", "transforms": [*steps("postprocessing")["transforms"], lost]}
     bundle = load(monai_bundle(tmp_path / "bundle", postprocessing=after))
-    with pytest.raises(ValueError, match="where its voxels lie is unknown"):
+    with pytest.raises(ValueError, match="the position of its voxels is unknown"):
         found_in(bundle, tmp_path)
+
+
+NOT_FINITE = {
+    "NaN everywhere": "lambda x, net: net(x) * float('nan')",
+    "NaN in the lesion": "lambda x, net: net(x) + (0.7 - x).sqrt() * 0",
+    "infinity in the lesion": "lambda x, net: net(x) + (0.7 - x).clamp(0).log()",
+}
+"""Inferers whose output is not finite; the lesion is brighter than 0.7 of the window."""
+
+
+@pytest.mark.parametrize("without", [(), ("AsDiscreted",), ("Activationsd", "AsDiscreted")])
+@pytest.mark.parametrize("inferer", NOT_FINITE.values(), ids=NOT_FINITE)
+def test_a_network_that_overflows_finds_no_nothing(
+    load: Load, tmp_path: Path, inferer: str, without: tuple[str, ...]
+) -> None:
+    after = steps("postprocessing", *without)
+    how = "output = { threshold = 0.5 }" if without else ""
+    bundle = load(monai_bundle(tmp_path / "bundle", how, inferer="$" + inferer, postprocessing=after))
+    with pytest.raises(InvalidResult, match=r"^output 'pred' holds \d+ values of \d+ that are not finite numbers"):
+        found_in(bundle, tmp_path)
+
+
+@pytest.mark.parametrize("heat", ["", 'map = [{ channel = 1, name = "Lesion" }]'])
+def test_a_postprocessing_that_overflows_finds_no_nothing(load: Load, tmp_path: Path, heat: str) -> None:
+    broken = {"_target_": "Lambdad", "keys": "pred", "func": "$lambda pred: pred / 0"}
+    *first, discrete, saved = steps("postprocessing")["transforms"]
+    after = {"_target_": "Compose", "transforms": [*first, broken, *([] if heat else [discrete]), saved]}
+    folder = monai_bundle(tmp_path / "bundle", heat, postprocessing=after)
+    with pytest.raises(InvalidResult, match=r"^the output of the bundle's Lambdad holds"):
+        found_in(load(folder), tmp_path)
