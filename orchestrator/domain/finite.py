@@ -12,6 +12,9 @@ from orchestrator.domain.errors import InvalidResult
 ADVICE = "the model's numbers overflow: run it in float32 or check its weights"
 """What to do about a network whose output is not finite."""
 
+INPUT_ADVICE = "check the values of the images, and window, mean and std in [input]"
+"""What to do about an input that is not finite; a network may hide it, as a maximum over neighbours does."""
+
 
 def check_finite(values: npt.NDArray[Any], name: str, advice: str = ADVICE) -> None:
     """Return if each value is a finite number of float32; integers and Booleans always are.

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.domain.errors import ManifestError
+from orchestrator.domain.finite import INPUT_ADVICE, check_finite
 from orchestrator.sdk import Finding, Result, Volume
 from orchestrator.worker.child import detection
 from orchestrator.worker.child.classification import build_findings
@@ -176,8 +177,12 @@ class Network:
         return one, two, three
 
     def _tensor(self, window: npt.NDArray[Any], prepare: Preparation) -> npt.NDArray[np.float32]:
-        """Return the network's input for one window; a window smaller than the patch is padded with its edge values."""
+        """Return the network's input for one window; a window smaller than the patch is padded with its edge values.
+
+        Raises InvalidResult for an input that is not finite.
+        """
         tensor = prepare(window)
+        check_finite(tensor, "the input of the network", INPUT_ADVICE)
         missing = [
             max(0, size - count) for size, count in zip(self._patch(window.shape[1:]), window.shape[1:], strict=True)
         ]

@@ -21,10 +21,11 @@ class Preparation:
 
     def __call__(self, window: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return (channel, *axes), contiguous."""
-        values = self._apply_window(window)
-        if (self._mean, self._std) != (0.0, 1.0):
-            values -= self._mean
-            values /= self._std
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses values that become infinite
+            values = self._apply_window(window)
+            if (self._mean, self._std) != (0.0, 1.0):
+                values -= self._mean
+                values /= self._std
         return values
 
     def _apply_window(self, window: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestrator.domain.errors import InvalidResult
-from orchestrator.domain.finite import refuse_infinite
+from orchestrator.domain.finite import ADVICE, refuse_infinite
 from orchestrator.worker.child.runtimes.packages import require
 
 
-def check_tensor(tensor: Any, name: str) -> None:
+def check_tensor(tensor: Any, name: str, advice: str = ADVICE) -> None:
     """Return if each value of the tensor is a finite number, wherever the tensor lies.
 
     Raises InvalidResult.
@@ -18,7 +18,7 @@ def check_tensor(tensor: Any, name: str) -> None:
     finite = require("torch", "monai").isfinite(tensor)
     if not bool(finite.all()):
         size = int(finite.numel())
-        refuse_infinite(size - int(finite.sum()), size, name)
+        refuse_infinite(size - int(finite.sum()), size, name, advice)
 
 
 def check_steps(postprocessing: Any) -> Any:

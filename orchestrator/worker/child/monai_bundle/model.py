@@ -99,6 +99,7 @@ class Bundle:
         batch = data.list_data_collate([item])
         tensor = batch["image"].to(self.device)
         with torch.no_grad():
+            check_tensor(tensor, "the input of the network", "check the bundle's preprocessing and the images")
             raw = self._inferer(tensor, self._network)
             check_tensor(raw, "output 'pred'")
             batch["pred"] = _copy_position(raw, tensor)

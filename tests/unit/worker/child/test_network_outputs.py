@@ -102,8 +102,8 @@ def floats(shape: tuple[int, ...]) -> st.SearchStrategy[Array]:
     return st.sampled_from([np.float16, np.float32, np.float64]).flatmap(lambda dtype: arrays.arrays(dtype, shape))
 
 
-def volume() -> Volume:
-    return Volume(np.ones(SHAPE, np.int16), np.diag([2.0, 1.0, 1.0, 1.0])[[2, 1, 0, 3]])
+def volume(value: float = 1) -> Volume:
+    return Volume(np.full(SHAPE, value, np.float32), np.diag([2.0, 1.0, 1.0, 1.0])[[2, 1, 0, 3]])
 
 
 @given(
@@ -152,3 +152,11 @@ def test_no_decision_is_made_from_what_is_not_finite(number: float) -> None:
             decide(recipe, scores)
     with pytest.raises(InvalidResult, match="holds 1 value of 2"):
         select_maps({"map": [MAP | {"channel": 1}]}, scores)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, 3e38])
+def test_a_network_never_sees_an_input_that_is_not_finite(number: float) -> None:
+    runs = Answering(np.zeros((2, *SHAPE), np.float32), (1, 2, None, None, None))
+    with pytest.raises(InvalidResult, match=r"^the input of the network holds 24 values of 24"):
+        network(runs, "none", std=0.5).predict(volume(number))
+    assert not runs.answers
