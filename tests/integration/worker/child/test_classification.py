@@ -134,7 +134,7 @@ def test_a_network_of_volumes_knows_no_images(tmp_path: Path) -> None:
     workers = Workers(discover([folder], entry_points=False), sandbox="required", weights=tmp_path)
     workers.close()
     assert (
-        'model.toml:8: per = "image" is for a network of slices, this one takes volumes' in workers.listing()[0].error
+        'model.toml:8: per = "image" is for a network of slices; this one takes volumes' in workers.listing()[0].error
     )
 
 
