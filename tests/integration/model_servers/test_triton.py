@@ -42,12 +42,12 @@ def test_the_tensor_goes_as_bytes(desk: OpenDesk, server: Server, image: Image) 
     subject = desk(server.url, rest=SCORES)
     assert subject.predict(image).notes["Model server"] == "triton 2.51.0"
     (posted,) = [text for about, text in subject.recorded if about == "the-job"]
-    size = int(posted.split(" takes ")[1].split()[0])
+    size = int(posted.split(" sends ")[1].split()[0])
     assert 0 < size - image.size * 4 < 400
 
 
 def test_an_output_that_is_no_map_is_named(desk: OpenDesk, server: Server, image: Image) -> None:
-    with pytest.raises(ManifestError, match=r"the model gives \(1\) to \(1, 1, any, any, any\)"):
+    with pytest.raises(ManifestError, match=r"the model returns \(1\) for \(1, 1, any, any, any\)"):
         desk(server.url).predict(image)
 
 

@@ -40,7 +40,7 @@ def test_what_the_bundle_evaluates_is_shown_before_it_runs(packaged: Any) -> Non
 def test_it_is_refused_until_its_digest_is_written_and_when_a_file_changes(packaged: Any) -> None:
     allowed = read_manifest(packaged.folder / "model" / "model.toml").bundle
     assert allowed is not None
-    refusals = re.findall(r"have the sha256 ([0-9a-f]{64}), (and none is allowed|not ([0-9a-f]{64}))", packaged.printed)
+    refusals = re.findall(r"have SHA-256 ([0-9a-f]{64}), (and none is allowed|not ([0-9a-f]{64}))", packaged.printed)
     (first, why, _), (changed, _, expected) = refusals
     assert (first, why) == (allowed.sha256, "and none is allowed")
     assert changed != expected == allowed.sha256
@@ -59,7 +59,7 @@ def test_every_result_is_shown(packaged: Any) -> None:
 
 
 def test_with_the_old_file_it_runs_again(packaged: Any) -> None:
-    after_the_change = packaged.printed.rpartition("have the sha256")[2]
+    after_the_change = packaged.printed.rpartition("have SHA-256")[2]
     assert "2 outcomes" in after_the_change
     assert after_the_change.count("done") == 2
 

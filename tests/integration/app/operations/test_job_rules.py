@@ -106,7 +106,7 @@ def add(case: Case, *states: JobState, delivered: bool = False) -> None:
         ("retry", (S.SUPERSEDED,), False, "is superseded; what can be tried again"),
         ("retry", (), False, "is waiting; what can be tried again"),
         ("cancel", (S.RUNNING, S.UNSUPPORTED), False, "is unsupported and does nothing that could be cancelled"),
-        ("cancel", (S.RUNNING, S.DELIVERING), True, "this result was delivered; reject it"),
+        ("cancel", (S.RUNNING, S.DELIVERING), True, "result was delivered; reject it"),
     ],
 )
 def test_what_the_state_forbids_is_refused(

@@ -169,7 +169,7 @@ def test_no_file_that_a_bundle_can_import_or_read_is_left_out_of_its_digest(bund
     (file.parent / "pyvenv.cfg").touch()
     allow(bundle)
     file.write_text("anything")
-    assert "have the sha256" in error_of(bundle)
+    assert "have SHA-256" in error_of(bundle)
 
 
 def test_a_folder_that_is_no_bundle_is_named(bundle: Path) -> None:
