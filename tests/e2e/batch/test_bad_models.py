@@ -14,11 +14,12 @@ from pydicom import dcmread
 
 from orchestrator.app.batch.run import STATE_FOLDER
 from orchestrator.domain.job import JobState
+from orchestrator.domain.records import JobRecord
 from orchestrator.ledger import Ledger
 from tests.data.faults import ct
 from tests.data.models import BRIGHT, rule, write_model
 from tests.parts.archive.dcmtk import storescu
-from tests.parts.service import destination, run_command, service, wait_for
+from tests.parts.service import Service, destination, run_command, service, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -170,6 +171,10 @@ def test_a_plugin_that_does_not_load_is_named_with_the_rule_that_needs_it(tmp_pa
     assert "Traceback" not in ended.stderr
 
 
+def superseded(host: Service) -> list[JobRecord]:
+    return [job for job in host.jobs() if job.state is JobState.SUPERSEDED]
+
+
 def test_a_retried_job_of_a_mended_model_is_replaced_by_one_with_the_model_as_it_is_now(tmp_path: Path) -> None:
     plugins, rules = tmp_path / "plugins", tmp_path / "rules.toml"
     write_model(plugins, "subject", "raise ValueError('not yet')")
@@ -189,7 +194,9 @@ def test_a_retried_job_of_a_mended_model_is_replaced_by_one_with_the_model_as_it
         retried = run_command("jobs", "retry", failed.key[:12], "--settings", host.settings)
         assert retried.returncode == 0, retried.stderr
         (done,) = host.job_ends(JobState.DONE)
-        old = next(job for job in host.jobs() if job.key == failed.key)
+        old = wait_for(
+            lambda: next((job for job in superseded(host) if job.key == failed.key), None),
+            "the job of the faulty model is superseded",
+        )
     assert done.key != failed.key
-    assert old.state is JobState.SUPERSEDED
     assert old.reason == f"the model changed since; job {done.key[:12]} with version 1 takes its place"

@@ -127,7 +127,7 @@ def test_a_destination_that_left_the_settings_is_let_go_by_retry(tmp_path: Path)
         host.ready()
         assert storescu(host.port, ct(tmp_path / "moved"), calling="CT1").returncode == 0
         job = ends(host, "moved", JobState.DELIVERING)
-        delivered(host, job, "old", lambda row: "is not there" in row.error)
+        delivered(host, job, "old", lambda row: "does not exist" in row.error)
         host.stop()
         host.rest = configured(tmp_path, destination(new.as_uri(), "new", ask=False, confirm="none"))
         host.start()

@@ -20,6 +20,10 @@ from tests.data.records import NOON, add_jobs, job_record, key_of, object_record
 _numbers = itertools.count()
 
 
+TAKES_NO_VERDICT = {JobState.FAILED, JobState.SUPERSEDED}
+"""A result with a review whose job is failed was cancelled."""
+
+
 class LedgerLaws(RuleBasedStateMachine):
     """A model of two dicts beside the real ledger; both must agree after every act."""
 
@@ -72,6 +76,7 @@ class LedgerLaws(RuleBasedStateMachine):
         newest = self.reviews[name][-1]
         # the bare moves, all by one person: that the second reader is another is told below
         allowed = seen is newest and state in REVIEW_MOVES[newest] and not self._reads_twice(name, state)
+        allowed = allowed and self.jobs[name] not in TAKES_NO_VERDICT
         try:
             self.ledger.reviews.add(verdict(state, job=name), seen=seen)
         except ForbiddenTransition:
@@ -103,7 +108,7 @@ class LedgerLaws(RuleBasedStateMachine):
         read_again = before[-1].state is ReviewState.SECOND_READER
         first = [review for review in before if review.state in VERDICTS][-1:] if read_again else []
         mine = any(review.by == by for review in first)
-        allowed = state in REVIEW_MOVES[before[-1].state] and not mine
+        allowed = state in REVIEW_MOVES[before[-1].state] and not mine and self.jobs[name] not in TAKES_NO_VERDICT
         try:
             newest = self.ledger.reviews.add(
                 verdict(state, job=name, by=by), seen=before[-1].state, second_reader=wanted
