@@ -58,8 +58,9 @@ $(VIEWER)/index.html:
 debian:
 	@./tests/debian.sh
 
+# Laws draw 20 examples here and 100 in `make test`.
 unit: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto tests/unit $(PYTEST)
+	$(BIN)/python -m pytest -n auto --hypothesis-profile="a minute" tests/unit $(PYTEST)
 
 # Tests below tests/unit need the light extra only; all others need the full one.
 ONLY_UNIT := $(and $(filter tests/unit%,$(WHAT)),$(if $(filter-out tests/unit%,$(filter tests/%,$(WHAT))),,yes))

@@ -12,8 +12,10 @@ from hypothesis import settings
 from orchestrator.worker.devices.devices import find_devices
 
 TESTS = Path(__file__).parent
+LONGEST_NAME = 80
 
 settings.register_profile("any machine", deadline=None)  # a busy machine makes no example wrong
+settings.register_profile("a minute", deadline=None, max_examples=20)  # `make unit`; `make test` draws 100
 settings.load_profile("any machine")
 
 
@@ -33,6 +35,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Group the tests of modules that share something, and deselect what this machine cannot run."""
     _group_modules(items)
     _deselect_gpus(config, items)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a long value by its beginning and its length: a test's name is for people."""
+    return f"{val[:40]}... {len(val)}" if isinstance(val, str) and len(val) > LONGEST_NAME else None
 
 
 def _group_modules(items: list[pytest.Item]) -> None:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
-
 import pytest
 
-import orchestrator
 from orchestrator.domain.errors import EgressRefused
 from orchestrator.model_servers.egress import Egress, Exit
 
@@ -47,15 +43,3 @@ def test_the_place_and_all_below_it_is_allowed(allowed: str, url: str) -> None:
 def test_any_other_place_is_refused(allowed: str, url: str) -> None:
     with pytest.raises(EgressRefused, match="the settings do not allow requests to"):
         _egress(allowed).permit(url, "inference", "voxels")
-
-
-def test_one_module_alone_knows_httpx() -> None:
-    root = Path(orchestrator.__file__).parent
-    users = [file.relative_to(root).as_posix() for file in root.rglob("*.py") if "httpx" in _imported(file)]
-    assert sorted(users) == ["network/http.py"]
-
-
-def _imported(file: Path) -> set[str]:
-    nodes = list(ast.walk(ast.parse(file.read_text("utf-8"))))
-    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    return plain | {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}

@@ -56,7 +56,7 @@ def test_a_border_too_long_for_one_scoord_is_thinned() -> None:
     comb[:, ::2] = True
     comb[0] = comb[::7] = True
     comb[1:, :] &= np.random.default_rng(0).random((399, 400)) < 0.999
-    teeth = np.ones((300, 20_000), bool)
+    teeth = np.ones((3, 20_000), bool)
     teeth[1:, ::2] = False
     assert 4 < len(outline(comb)) <= MOST_POINTS
     assert 4 < len(outline(teeth)) <= MOST_POINTS
