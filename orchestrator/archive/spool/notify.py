@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 from typing import Any
 
 from orchestrator.archive.spool.arrival import Announced, Arrival, Closed, Notification
@@ -59,7 +59,7 @@ class Listener:
             self._socket.bind(address)
         path.chmod(0o600)
         self._inode = path.stat().st_ino
-        self._queue: SimpleQueue[Notification] = SimpleQueue()
+        self._queue: Queue[Notification] = Queue()  # a SimpleQueue may wait for ever once a signal interrupts it
         self._closed = False
         self._thread = threading.Thread(target=self._listen, name="notifications", daemon=True)
         self._thread.start()

@@ -1,7 +1,9 @@
 import json
+import signal
 import socket
-from contextlib import chdir
+from contextlib import chdir, closing
 from pathlib import Path
+from threading import Timer
 from time import monotonic, sleep
 
 import pytest
@@ -119,3 +121,17 @@ def test_a_notification_is_small_json(path: Path) -> None:
         notifier.notify(CLOSED)
         assert json.loads(bare.recv(1000))["association"] == "a1"
     notifier.close()
+
+
+def test_a_signal_that_comes_while_it_waits_does_not_make_it_wait_for_ever(path: Path) -> None:
+    before = signal.signal(signal.SIGALRM, lambda *_: sleep(0.2))  # the time is over when the handler ends
+    with closing(Listener(path)) as listener, closing(Notifier(path)) as notifier:
+        too_late = Timer(5.0, notifier.notify, [ARRIVAL])
+        too_late.start()
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        try:
+            assert list(listener.receive(0.1)) == []
+        finally:
+            too_late.cancel()
+            too_late.join()
+            signal.signal(signal.SIGALRM, before)
