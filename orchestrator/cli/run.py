@@ -10,6 +10,7 @@ import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from orchestrator.app.batch import run as running
+from orchestrator.app.batch.outcome import Outcome
 from orchestrator.app.batch.run import Progress as Step
 from orchestrator.app.batch.run import RunReport
 from orchestrator.app.installation.settings import settings_of
@@ -60,7 +61,7 @@ def show(report: RunReport) -> None:
                 item.rule or "-",
                 item.model or "-",
                 item.outcome,
-                item.reason or finding_text(item.findings, item.measurements),
+                _result_or_reason(item),
             )
             for item in report.outcomes
         ],
@@ -72,3 +73,11 @@ def show(report: RunReport) -> None:
         console.print(f"and {len(report.unread) - 20} more files that are not readable DICOM")
     count = len(report.outcomes)
     console.print(f"{count} outcome{'s' * (count != 1)} in {report.seconds:.1f} s")
+
+
+def _result_or_reason(item: Outcome) -> str:
+    """Return the result with the number of images that the model read, where it left some out."""
+    if item.reason or not item.images.left_out:
+        return item.reason or finding_text(item.findings, item.measurements)
+    count = f"read {item.images.read} of {item.images.received} received"
+    return "; ".join(filter(None, [finding_text(item.findings, item.measurements), count]))

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from orchestrator.dicom.read.grid import Grid as Grid
     from orchestrator.dicom.read.grid import plan as plan
     from orchestrator.dicom.read.header import read_instance as read_instance
+    from orchestrator.dicom.read.kinds import is_image as is_image
+    from orchestrator.dicom.read.kinds import machine_written as machine_written
+    from orchestrator.dicom.read.kinds import may_be_image as may_be_image
     from orchestrator.dicom.read.pixels import fill as fill
     from orchestrator.dicom.read.series import check_intended as check_intended
     from orchestrator.dicom.read.series import expected_count as expected_count
     from orchestrator.dicom.read.series import gap_free as gap_free
     from orchestrator.dicom.read.series import gather as gather
-    from orchestrator.dicom.read.series import is_image as is_image
-    from orchestrator.dicom.read.series import machine_written as machine_written
-    from orchestrator.dicom.read.series import may_be_image as may_be_image
     from orchestrator.dicom.review.agreement import agreement_between as agreement_between
     from orchestrator.dicom.review.attestation import attest as attest
     from orchestrator.dicom.review.changes import Changes as Changes
@@ -50,9 +50,9 @@ _READING = {
     "fill": "read.pixels",
     "gap_free": "read.series",
     "gather": "read.series",
-    "is_image": "read.series",
-    "may_be_image": "read.series",
-    "machine_written": "read.series",
+    "is_image": "read.kinds",
+    "may_be_image": "read.kinds",
+    "machine_written": "read.kinds",
     "plan": "read.grid",
     "read_instance": "read.header",
 }

@@ -58,6 +58,7 @@ class InputFault(StrEnum):
     MIXED_SIZE = "mixed-size"
     MIXED_SERIES = "mixed-series"
     MIXED_PATIENT = "mixed-patient"
+    SHARED_UID = "shared-uid"
     SEVERAL_TIME_POINTS = "several-time-points"
     GANTRY_TILT = "gantry-tilt"
     LOCALIZER = "localizer"

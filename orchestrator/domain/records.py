@@ -104,6 +104,7 @@ class JobRecord:
 
     predecessors: form -> SOP Instance UID of the earlier report that this job's report names. Chosen at the first
         write, so that each attempt writes the same; None until then.
+    images: how many of the received images it read, as images.ImageCount writes it; None until it has read them.
     """
 
     key: str
@@ -125,6 +126,7 @@ class JobRecord:
     findings: tuple[Mapping[str, object], ...] = ()
     measurements: tuple[Mapping[str, object], ...] = ()
     predecessors: Mapping[str, str] | None = None
+    images: Mapping[str, object] | None = None
     created_at: datetime
     updated_at: datetime
 

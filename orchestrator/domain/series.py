@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from orchestrator.domain.images import ImageCount, LeftOut
 
 HeaderValue = str | float | int
 Headers = Mapping[str, tuple[HeaderValue, ...]]
@@ -46,6 +48,7 @@ class Instance:
         different for a corrected one.
     plane: None for multi-frame images and for images without patient geometry.
     pixels: None where the object has none (reports, presentation states).
+    left_out: why no model reads it; None for the images that models read. ``gather`` decides for those of a series.
     """
 
     study_uid: str
@@ -58,13 +61,14 @@ class Instance:
     plane: Plane | None = None
     headers: Headers = field(default_factory=dict)
     pixels: PixelLocation | None = None
+    left_out: LeftOut | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """All instances of one revision of a series, in no particular order.
+    """All instances of one revision of a series, in no particular order; each is read or left out.
 
-    facts: keyword -> distinct values over all instances, and host facts (InstanceCount, Source,
+    facts: keyword -> distinct values over the images that are read, and host facts (InstanceCount, Source,
         CallingAETitle, CalledAETitle, SliceSpacing, Orientation, ...).
     """
 
@@ -73,6 +77,22 @@ class Series:
     revision: int
     instances: tuple[Instance, ...]
     facts: Headers
+
+    @property
+    def images(self) -> tuple[Instance, ...]:
+        """The instances that models read."""
+        return tuple(instance for instance in self.instances if instance.left_out is None)
+
+    @property
+    def count(self) -> ImageCount:
+        """How many instances came and are read, and why the others are left out."""
+        return count_images(self.instances)
+
+
+def count_images(instances: Collection[Instance]) -> ImageCount:
+    """Return how many of the instances are read, and why the others are left out."""
+    left_out = {instance.sop_uid: instance.left_out for instance in instances if instance.left_out is not None}
+    return ImageCount(len(instances), len(instances) - len(left_out), left_out)
 
 
 @dataclass(frozen=True, slots=True)

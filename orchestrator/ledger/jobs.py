@@ -107,12 +107,13 @@ class JobRepository(Repository):
         findings: Sequence[Mapping[str, object]] | None = None,
         measurements: Sequence[Mapping[str, object]] | None = None,
         attempts: int | None = None,
+        images: Mapping[str, object] | None = None,
     ) -> JobRecord:
         """Set facts of the job and return it; None leaves a field as it is, seconds are merged by name.
 
         Raises UnknownRecord.
         """
-        facts: dict[str, Any] = {"device": device, "urgency": urgency, "attempts": attempts}
+        facts: dict[str, Any] = {"device": device, "urgency": urgency, "attempts": attempts, "images": images}
         facts |= {"findings": _entries(findings), "measurements": _entries(measurements)}
         with self._database.writing() as connection:
             before = lock_job(connection, key)

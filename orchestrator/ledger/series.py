@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from orchestrator.database import insert_all, insert_new
 from orchestrator.domain.errors import ForbiddenTransition
+from orchestrator.domain.images import LeftOut
 from orchestrator.domain.records import SERIES_MOVES, SeriesRecord, SeriesState
 from orchestrator.domain.series import HeaderValue, Instance
 from orchestrator.ledger import tables
@@ -24,12 +25,18 @@ _AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class StoredInstance:
-    """One instance of a revision and its file."""
+    """One instance of a revision and its file. left_out: why no model reads it, None for an image that is read."""
 
     sop_uid: str
     sop_class: str
     digest: str
     path: Path
+    left_out: LeftOut | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether models read the image."""
+        return self.left_out is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,4 +202,5 @@ def _instance_row(record: SeriesRecord, instance: Instance) -> dict[str, object]
         "sop_class": instance.sop_class,
         "digest": instance.digest,
         "path": instance.path,
+        "left_out": instance.left_out,
     }

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from orchestrator.domain.fetching import BackfillState, FetchState
 from orchestrator.domain.hours import Hours
+from orchestrator.domain.images import LeftOut
 from orchestrator.domain.job import JobState, Priority, Purpose
 from orchestrator.domain.records import DeliveryState, Note, ObjectKind, SeriesState
 from orchestrator.domain.result import Urgency
@@ -156,6 +157,7 @@ instances = sa.Table(
     sa.Column("sop_class", sa.Text, nullable=False),
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("path", FilePath, nullable=False),
+    sa.Column("left_out", _word(LeftOut)),
     sa.ForeignKeyConstraint(["series_uid", "revision"], ["series.series_uid", "series.revision"]),
 )
 
@@ -181,6 +183,8 @@ jobs = sa.Table(
     sa.Column("findings", Entries, nullable=False),
     sa.Column("measurements", Entries, nullable=False),
     sa.Column("predecessors", sa.JSON(none_as_null=True)),
+    # what the job read of its series; NULL until it has read it
+    sa.Column("images", sa.JSON(none_as_null=True)),
     sa.Column("created_at", Instant, nullable=False, index=True),
     sa.Column("updated_at", Instant, nullable=False),
     sa.ForeignKeyConstraint(["series_uid", "revision"], ["series.series_uid", "series.revision"]),

@@ -25,7 +25,11 @@ class HostFact:
 HOST_FACTS: Mapping[str, HostFact] = {
     fact.name: fact
     for fact in (
-        HostFact("InstanceCount", Kind.NUMBER, "Stored instances of the series; an enhanced multi-frame image is one."),
+        HostFact(
+            "InstanceCount",
+            Kind.NUMBER,
+            "Images of the series, without those left out; an enhanced multi-frame image is one.",
+        ),
         HostFact("FrameCount", Kind.NUMBER, "Images: the frames of all instances."),
         HostFact("SliceSpacing", Kind.NUMBER, "Usual distance between neighbouring slices in mm."),
         HostFact(

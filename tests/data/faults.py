@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset, dcmread
 from pydicom.sr.codedict import codes
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from orchestrator.testing import Patient
+from orchestrator.testing.headers import put
 from tests.data.series import ct_series
 
 SIZE: dict[str, Any] = {"slices": 6, "rows": 32, "columns": 32}
@@ -113,6 +115,71 @@ def with_a_copy(folder: Path) -> None:
     (folder / "copy.dcm").write_bytes(ct(folder)[0].read_bytes())
 
 
+def with_a_localizer(folder: Path) -> None:
+    """A coronal localizer comes before the slices, in their series."""
+    path = ct(folder)[0]
+    scout = {
+        "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"],
+        "ImageOrientationPatient": [1, 0, 0, 0, 0, -1],
+        "InstanceNumber": 0,
+        "AcquisitionNumber": 0,
+    }
+    add_stray(path, scout)
+
+
+def with_a_dose_page(folder: Path) -> None:
+    """A Secondary Capture of another size comes after the slices."""
+    page = {
+        "SOPClassUID": SecondaryCaptureImageStorage,
+        "ImageType": ["DERIVED", "SECONDARY"],
+        "InstanceNumber": 999,
+        "Rows": 16,
+        "PixelData": bytes(16 * 32 * 2),
+        **dict.fromkeys(("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "FrameOfReferenceUID")),
+    }
+    add_stray(ct(folder)[0], page)
+
+
+def with_another_class(sop_class: str, modality: str) -> Callable[[Path], None]:
+    """Return a builder of slices with one object that is no image: outlines, a report, a selection, a state."""
+
+    def build(folder: Path) -> None:
+        add_stray(ct(folder)[0], {"SOPClassUID": sop_class, "Modality": modality, "PixelData": None})
+
+    return build
+
+
+def with_an_image_of_another_ai(folder: Path) -> None:
+    """A program adds a denoised slice to the series of the scanner."""
+    paths = ct(folder)
+    add_stray(paths[0], {"InstanceNumber": 7, "ContributingEquipmentSequence": [processing_equipment()]})
+
+
+def add_stray(path: Path, attributes: Mapping[str, Any]) -> None:
+    """Write a changed copy of an image beside it, under a SOP Instance UID of its own; None deletes an attribute."""
+    stray = dcmread(path)
+    stray.SOPInstanceUID = stray.file_meta.MediaStorageSOPInstanceUID = f"{stray.SOPInstanceUID[:60]}.99"
+    put(stray, attributes)
+    stray.file_meta.MediaStorageSOPClassUID = stray.SOPClassUID
+    stray.save_as(path.with_name("stray.dcm"))
+
+
+def of_two_acquisitions(folder: Path) -> None:
+    """Two acquisitions of one stack share the slice at their seam, each with its own noise."""
+
+    def edit(dataset: Dataset, index: int) -> None:
+        dataset.AcquisitionNumber = 1 if index < 4 else 2
+
+    *_, seam = ct(folder, duplicate=(4,), slices=12, edit=edit)
+    change([seam], lambda dataset: dataset.update({"AcquisitionNumber": 1, "PixelData": bytes(32 * 32 * 2)}))
+
+
+def with_a_second_image_at_one_place(folder: Path) -> None:
+    """Two images lie at one place, and nothing but their pixels tells them apart."""
+    *_, other = ct(folder, duplicate=(2,))
+    change([other], lambda dataset: dataset.update({"PixelData": bytes(32 * 32 * 2)}))
+
+
 def of_two_patients(folder: Path) -> None:
     """Half of one series is another person's."""
     change(ct(folder)[3:], lambda dataset: dataset.update({"PatientID": "OTHER", "PatientName": "Other^One"}))
@@ -135,11 +202,16 @@ def of_nobody(folder: Path) -> None:
 
 def of_another_ai(folder: Path) -> None:
     """Images that a program made, as it says itself (109102, DCM)."""
+    change(ct(folder), lambda dataset: dataset.update({"ContributingEquipmentSequence": [processing_equipment()]}))
+
+
+def processing_equipment() -> Dataset:
+    """Return the item by which an object says that a program made it."""
     equipment, purpose = Dataset(), Dataset()
     code = codes.DCM.ProcessingEquipment
     purpose.CodeValue, purpose.CodingSchemeDesignator, purpose.CodeMeaning = code.value, "DCM", code.meaning
     equipment.Manufacturer, equipment.PurposeOfReferenceCodeSequence = "Another AI", [purpose]
-    change(ct(folder), lambda dataset: dataset.update({"ContributingEquipmentSequence": [equipment]}))
+    return equipment
 
 
 def of_another_class(sop_class: str, modality: str) -> Callable[[Path], None]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from orchestrator.config.environment import fields
 from orchestrator.domain.errors import InputFault
+from orchestrator.domain.images import LeftOut
 from orchestrator.domain.job import MOVES, JobState
 from orchestrator.domain.records import DELIVERY_MOVES, SERIES_MOVES, DeliveryState, SeriesState
 from orchestrator.domain.review import REVIEW_MOVES, RejectReason, ReviewState
@@ -51,6 +52,11 @@ def test_every_setting_is_in_the_reference(key: str) -> None:
 @pytest.mark.parametrize("key", [*RULE_KEYS, *HOST_FACTS])
 def test_every_key_and_fact_of_rules_is_in_the_reference(key: str) -> None:
     assert f"`{key}`" in text_of("docs/reference/rules.md")
+
+
+@pytest.mark.parametrize("reason", list(LeftOut))
+def test_every_reason_to_leave_out_an_image_is_in_the_reference(reason: LeftOut) -> None:
+    assert f"| `{reason}` |" in STATES
 
 
 def _keys(section: type[BaseModel]) -> set[str]:

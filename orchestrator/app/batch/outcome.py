@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.domain.images import NOT_COUNTED, ImageCount
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import DeliveryState, JobRecord, ObjectRecord, SeriesRecord
 from orchestrator.ledger import Ledger
@@ -21,6 +22,7 @@ class Outcome:
     """Outcome of one model on one series. model: None if no rule matched the series or a rule held it.
 
     why: the conditions of the rule and the values that satisfied them; identifying values are hidden.
+    images: how many instances of the series came and were read, and why the others were left out.
     """
 
     series: str
@@ -38,6 +40,7 @@ class Outcome:
     measurements: tuple[Mapping[str, object], ...] = ()
     findings: tuple[Mapping[str, object], ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    images: ImageCount = NOT_COUNTED
 
     def to_json(self, output: Path | None = None) -> dict[str, object]:
         """Return the JSON object of ``run --json``. Paths of objects are below ``output``."""
@@ -49,6 +52,7 @@ class Outcome:
             "outcome": self.outcome,
             "reason": self.reason,
             "device": self.device,
+            "images": self.images.to_json(),
             "objects": [
                 {"kind": item.kind.value, "uid": item.sop_uid, "path": str(self.path_of(item, output))}
                 for item in self.objects
@@ -78,13 +82,20 @@ def outcomes(ledger: Ledger, series_uid: str) -> Iterator[Outcome]:
     models = {model for rule in explanation["rules"] if rule["matched"] for model in rule["models"]}
     jobs = sorted(ledger.jobs.search(series_uid=series_uid), key=lambda job: job.created_at)
     newest = {job.model: job for job in jobs if job.revision == series.revision and job.model in models}
+    unread = _unread(ledger, series)
     if not newest:
-        yield _without_job(series, explanation)
+        yield _without_job(series, explanation, unread)
     for job in newest.values():
-        yield _of_job(ledger, series, job)
+        yield _of_job(ledger, series, job, ImageCount.from_json(job.images) if job.images else unread)
 
 
-def _without_job(series: SeriesRecord, explanation: Mapping[str, Any]) -> Outcome:
+def _unread(ledger: Ledger, series: SeriesRecord) -> ImageCount:
+    """Return the count of a series of which no model read an image."""
+    rows = ledger.series.instances(series.series_uid, series.revision)
+    return ImageCount(len(rows), 0, {row.sop_uid: row.left_out for row in rows if row.left_out is not None})
+
+
+def _without_job(series: SeriesRecord, explanation: Mapping[str, Any], images: ImageCount) -> Outcome:
     hold = next((rule["rule"] for rule in explanation["rules"] if rule["matched"] and rule["hold"]), None)
     reason = explanation["refused"] or "no rule matched; see: orchestrator rules explain"
     return Outcome(
@@ -96,10 +107,11 @@ def _without_job(series: SeriesRecord, explanation: Mapping[str, Any]) -> Outcom
         rule=hold,
         outcome=UNMATCHED if hold is None else str(JobState.HELD),
         reason=reason if hold is None else f"held by rule {hold!r}",
+        images=images,
     )
 
 
-def _of_job(ledger: Ledger, series: SeriesRecord, job: JobRecord) -> Outcome:
+def _of_job(ledger: Ledger, series: SeriesRecord, job: JobRecord, images: ImageCount) -> Outcome:
     is_delivered = any(
         row.state in {DeliveryState.CONFIRMED, DeliveryState.UNCONFIRMED} for row in ledger.deliveries.of_job(job.key)
     )
@@ -119,6 +131,7 @@ def _of_job(ledger: Ledger, series: SeriesRecord, job: JobRecord) -> Outcome:
         measurements=job.measurements,
         findings=job.findings,
         seconds=job.seconds,
+        images=images,
     )
 
 

@@ -66,5 +66,5 @@ def _pictures(ledger: Ledger, outcomes: tuple[Outcome, ...], output: Path) -> It
 def overlay_of(ledger: Ledger, item: Outcome) -> Overlay:
     """Return the overlay of an outcome with objects."""
     job = ledger.jobs.get(item.key)
-    sources = [row.path for row in ledger.series.instances(job.series_uid, job.revision)]
+    sources = [row.path for row in ledger.series.instances(job.series_uid, job.revision) if row.is_read]
     return Overlay.open(sources, [written.path for written in item.objects])

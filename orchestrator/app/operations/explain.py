@@ -14,13 +14,14 @@ from orchestrator.app.installation.connections import load_plugins, log_refused_
 from orchestrator.app.installation.ledger import ledger_exists, ledger_of
 from orchestrator.config import Settings
 from orchestrator.database import database_faults
-from orchestrator.dicom import gather, read_instance
+from orchestrator.dicom import gather
 from orchestrator.domain.errors import PluginError, UnknownRecord, UnreadableFile
 from orchestrator.domain.records import SeriesRecord
 from orchestrator.domain.series import Headers, HeaderValue, Instance, Series
 from orchestrator.hooks import HostPlugins
 from orchestrator.ledger import Ledger, StoredInstance
 from orchestrator.pipeline.arrival.facts import facts_of_series
+from orchestrator.pipeline.jobs.source_files import read_source
 from orchestrator.rules import Explanation, RuleSet, default_rules, load_rules
 from orchestrator.worker import Workers
 
@@ -114,7 +115,7 @@ def _explain_received(series_uid: str, rules: RuleSet, plugins: HostPlugins, led
     if record is None:
         raise UnknownRecord(f"this host has received no series {series_uid}")
     rows = ledger.series.instances(series_uid, record.revision)
-    stored, present = ledger.series.facts(series_uid, record.revision), _read(rows)
+    stored, present = ledger.series.facts(series_uid, record.revision), _read(rows, record)
     facts = {**_present_facts(present, record, stored, plugins, ledger), **_known(stored or {})}
     now = rules.explain(facts)
     unknown = (set(stored) if stored is not None else set() if present else now.keywords) - set(facts)
@@ -137,10 +138,10 @@ def _known(stored: Mapping[str, Sequence[HeaderValue] | None]) -> Headers:
     return {keyword: tuple(values) for keyword, values in stored.items() if values is not None}
 
 
-def _read(rows: Sequence[StoredInstance]) -> tuple[Instance, ...]:
+def _read(rows: Sequence[StoredInstance], record: SeriesRecord) -> tuple[Instance, ...]:
     """Return the instances of a revision; none where a file is gone."""
     try:
-        return tuple(read_instance(row.path) for row in rows)
+        return tuple(read_source(row, record) for row in rows)
     except UnreadableFile:
         return ()
 

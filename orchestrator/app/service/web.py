@@ -38,7 +38,7 @@ class ResultPictures:
         Raises OrchestratorError or OSError if a file is missing or damaged.
         """
         job = self._ledger.jobs.get(job_key)
-        sources = [row.path for row in self._ledger.series.instances(job.series_uid, job.revision)]
+        sources = [row.path for row in self._ledger.series.instances(job.series_uid, job.revision) if row.is_read]
         return Overlay.open(sources, [item.path for item in self._ledger.objects.of_job(job.key)])
 
     def parameters(self, job_key: str) -> Mapping[str, str]:

@@ -81,11 +81,14 @@ def distinct_positions(along: Points) -> tuple[Points, npt.NDArray[np.int64]]:
     return ascending[starts], np.diff(np.append(starts, len(ascending)))
 
 
+def is_one_orientation(planes: Sequence[Plane]) -> bool:
+    """Return True for images that all have the same valid orientation."""
+    return bool(planes) and all(_is_valid(plane.orientation) for plane in planes) and len(_orientations(planes)) == 1
+
+
 def is_regular(planes: Sequence[Plane]) -> bool:
     """Return True for two or more equally spaced images of one orientation, one at each position."""
-    if len(planes) < 2 or not all(_is_valid(plane.orientation) for plane in planes):
-        return False
-    if len(_orientations(planes)) != 1:
+    if len(planes) < 2 or not is_one_orientation(planes):
         return False
     positions, counts = distinct_positions(distances(planes))
     return bool(len(positions) > 1 and counts.max() == 1 and _mean_step(positions[:, None])[1])

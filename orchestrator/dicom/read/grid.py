@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from orchestrator.dicom.read import geometry
 from orchestrator.dicom.read.attributes import distinct, number, text
 from orchestrator.dicom.read.clean_header import NUMBERS
 from orchestrator.dicom.read.frames import Frame, frames_of
+from orchestrator.dicom.read.kinds import is_image, lacks_pixels
 from orchestrator.dicom.read.pixel_values import UNSCALED, PixelLayout, Rescale, common_dtype
-from orchestrator.dicom.read.series import is_image, lacks_pixels
 from orchestrator.domain.errors import InputFault, UnsupportedInput
+from orchestrator.domain.images import NOT_COUNTED, ImageCount, LeftOut
 from orchestrator.domain.model import Accepts, Geometry
 from orchestrator.domain.series import Headers, HeaderValue, Instance, Plane, Series
 from orchestrator.domain.volume import Affine
@@ -74,6 +75,7 @@ class Grid:
     """The plan of a volume: (slice, row, column), or (slice, row, column, 3) for colour.
 
     frames: one image per slice. affine, positions, unit, modality, facts: as in Volume.
+    count: how many instances of the series came, are read, and are left out; the same in all grids of a series.
     """
 
     shape: tuple[int, ...]
@@ -84,19 +86,21 @@ class Grid:
     modality: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     frames: tuple[FrameReference, ...] = ()
+    count: ImageCount = NOT_COUNTED
 
 
 def plan(series: Series, accepts: Accepts) -> tuple[Grid, ...]:
     """Return the grids of a series: one for VOLUME and STACK, one per image size for IMAGE.
 
-    Instances that are no images (reports, presentation states) are ignored.
+    Only ``series.images`` are read.
     Images with patient geometry are ordered by it, never by file order or instance number.
-    Raises UnsupportedInput with one of these faults: NO_IDENTITY, MIXED_PATIENT, MIXED_SERIES, NO_PIXELS,
+    Raises UnsupportedInput with one of these faults: SHARED_UID, NO_IDENTITY, MIXED_PATIENT, MIXED_SERIES, NO_PIXELS,
     TRUNCATED, UNSUPPORTED_ENCODING, LOCALIZER, NO_GEOMETRY, MIXED_SIZE, MIXED_ORIENTATION,
     SEVERAL_TIME_POINTS, DUPLICATE_POSITION, GANTRY_TILT, MISSING_SLICE, IRREGULAR_SPACING, TOO_FEW_SLICES.
     """
-    images = [instance for instance in series.instances if is_image(instance)]
-    if no_pixels := [instance.sop_uid for instance in series.instances if lacks_pixels(instance)]:
+    _check_uids(series)
+    images = [instance for instance in series.images if is_image(instance)]
+    if no_pixels := [instance.sop_uid for instance in series.images if lacks_pixels(instance)]:
         total = len(no_pixels) + len(images)
         reason = f"{len(no_pixels)} of {total} images have no pixels, first {no_pixels[0]}"
         raise UnsupportedInput(InputFault.NO_PIXELS, reason)
@@ -110,7 +114,17 @@ def plan(series: Series, accepts: Accepts) -> tuple[Grid, ...]:
             slices = "1 slice" if grid.shape[0] == 1 else f"{grid.shape[0]} slices"
             reason = f"the series has {slices}, the model needs at least {accepts.minimum_slices}"
             raise UnsupportedInput(InputFault.TOO_FEW_SLICES, reason)
-    return grids
+    return tuple(replace(grid, count=series.count) for grid in grids)
+
+
+def _check_uids(series: Series) -> None:
+    """Refuse a series in which different images have one SOP Instance UID: archives keep one of them."""
+    if shared := [instance.sop_uid for instance in series.instances if instance.left_out is LeftOut.SHARED_UID]:
+        also = f", and {len(shared) - 1} more SOP Instance UIDs are shared" if len(shared) > 1 else ""
+        reason = (
+            f"different images have the SOP Instance UID {shared[0]}{also}; the sender must give each image its own"
+        )
+        raise UnsupportedInput(InputFault.SHARED_UID, reason)
 
 
 def _image_grids(frames: Sequence[Frame], accepts: Accepts) -> tuple[Grid, ...]:

@@ -7,72 +7,33 @@ from datetime import date
 
 from orchestrator.dicom.read.attributes import distinct, number, text
 from orchestrator.dicom.read.geometry import geometry_facts, is_regular
+from orchestrator.dicom.read.kinds import machine_written
+from orchestrator.dicom.read.selection import select
 from orchestrator.domain.errors import InputFault, UnsupportedInput
+from orchestrator.domain.images import LeftOut
 from orchestrator.domain.model import Intended
 from orchestrator.domain.series import Headers, Instance, Series
 
-_STORAGE = "1.2.840.10008.5.1.4.1.1."
-_NO_IMAGES = tuple(
-    _STORAGE + family
-    for family in ("9.", "11.", "30", "66", "67", "68.", "78.", "79.", "80.", "88.", "90.", "91.", "104.", "481.")
-)
-"""Waveforms, presentation states, maps, segmentations, reports, documents, radiotherapy (PS3.4 B.5)."""
-
-_NO_IMAGE_MODALITIES = frozenset(
-    (
-        *("ANN", "ASMT", "AU", "DOC", "ECG", "FID", "KO", "M3D", "PLAN", "PR", "REG", "RTDOSE", "RTIMAGE", "RTPLAN"),
-        *("RTRECORD", "RTSTRUCT", "RWV", "SEG", "SMR", "SR", "SRF"),
-    )
-)
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 
 
-def is_image(instance: Instance) -> bool:
-    """Return True for an image with pixels; SEG, SR, KO, PR, dose and plan are no images."""
-    return instance.pixels is not None and not _is_no_image(instance.sop_class, instance.headers)
-
-
-def lacks_pixels(instance: Instance) -> bool:
-    """Return True for an image without pixels, e.g. a truncated copy; reports and plans need no pixels."""
-    standard = instance.sop_class.startswith(_STORAGE)
-    return instance.pixels is None and standard and not _is_no_image(instance.sop_class, instance.headers)
-
-
-def may_be_image(instance: Instance) -> bool:
-    """Return True for an image with or without pixels; a series of other objects matches no rule."""
-    return is_image(instance) or lacks_pixels(instance)
-
-
-def machine_written(of: Instance | Headers) -> bool:
-    """Return True for an object that must not be the input of a model.
-
-    Its contributing equipment is Processing Equipment (109102, DCM), as in objects of this host and of other AI;
-    or it is not an image (SEG, SR, KO, PR ...).
-    """
-    headers = of.headers if isinstance(of, Instance) else of
-    sop_class = of.sop_class if isinstance(of, Instance) else text(of, "SOPClassUID")
-    return "MachineWritten" in headers or _is_no_image(sop_class, headers)
-
-
-def _is_no_image(sop_class: str, headers: Headers) -> bool:
-    return sop_class.startswith(_NO_IMAGES) or text(headers, "Modality").upper() in _NO_IMAGE_MODALITIES
-
-
 def gather(instances: Collection[Instance], *, revision: int = 1, host_facts: Headers | None = None) -> Series:
-    """Return the instances as a series with its facts.
+    """Return the instances as a series with its facts; each instance is read or left out (``select``).
 
-    Facts are the distinct attribute values over all instances, InstanceCount, FrameCount, MachineWritten (``yes``)
-    and ``host_facts`` (Source, CallingAETitle, CalledAETitle). Images with patient geometry add Orientation
-    (axial, coronal, sagittal, oblique), TimePoints and, where it is uniform, SliceSpacing (mm).
+    Facts are the distinct attribute values over the images that are read, so that no stray object decides anything.
+    To these come InstanceCount, FrameCount, MachineWritten (``yes``) and ``host_facts`` (Source, CallingAETitle,
+    CalledAETitle). Images with patient geometry add Orientation (axial, coronal, sagittal, oblique), TimePoints and,
+    where it is uniform, SliceSpacing (mm).
     Raises ValueError without instances.
     """
     if not instances:
         raise ValueError("a series has at least one instance")
-    members = tuple(instances)
-    facts = distinct([instance.headers for instance in members])
-    facts |= {"InstanceCount": (len(members),), "FrameCount": (sum(instance.frames for instance in members),)}
-    facts |= geometry_facts([instance.plane for instance in members if instance.plane is not None])
-    if any(map(machine_written, members)):
+    members = select(instances)
+    images = [instance for instance in members if instance.left_out in (None, LeftOut.SHARED_UID)]
+    facts = distinct([instance.headers for instance in images])
+    facts |= {"InstanceCount": (len(images),), "FrameCount": (sum(instance.frames for instance in images),)}
+    facts |= geometry_facts([instance.plane for instance in images if instance.plane is not None])
+    if any(map(machine_written, images)):
         facts["MachineWritten"] = ("yes",)
     return Series(members[0].study_uid, members[0].series_uid, revision, members, facts | dict(host_facts or {}))
 
@@ -82,9 +43,10 @@ def gap_free(instances: Collection[Instance]) -> bool:
 
     This suggests that a series is complete, but does not prove it: half a chest has no gap either.
     """
-    planes = [instance.plane for instance in instances if instance.plane is not None]
-    numbers = sorted(int(number(instance.headers, "InstanceNumber") or 0) for instance in instances)
-    if len(planes) < max(2, len(instances)):
+    images = [instance for instance in select(instances) if instance.left_out is None]
+    planes = [instance.plane for instance in images if instance.plane is not None]
+    numbers = sorted(int(number(instance.headers, "InstanceNumber") or 0) for instance in images)
+    if len(planes) < max(2, len(images)):
         return False
     contiguous = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     return contiguous and is_regular(planes)

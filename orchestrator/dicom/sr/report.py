@@ -18,7 +18,7 @@ from orchestrator.dicom.result.grid_result import GridResult
 from orchestrator.dicom.seg.segmentation import tracking_id
 from orchestrator.dicom.sr.image_library import library_headers
 from orchestrator.dicom.sr.measurement_groups import Group, placed_groups, series_groups, unplaced_groups
-from orchestrator.dicom.sr.text_report import map_items, text_report
+from orchestrator.dicom.sr.text_report import count_of_images, map_items, text_report
 from orchestrator.domain.model import ModelDescription
 
 _PROCEDURES: dict[str, PydicomCode] = {
@@ -143,6 +143,7 @@ def _measurement_report(
     )[0]
     root.ContentSequence.extend(_container(codes.DCM.DerivedImagingMeasurements, series_items))
     root.ContentSequence.extend(_container(own.QUALITATIVE_EVALUATIONS, unplaced_items))
+    root.ContentSequence.append(count_of_images(grid_results))
     for grid_result in grid_results:
         if grid_result.empty_labels:
             text = f"Looked for and not found: {', '.join(grid_result.empty_labels)}"

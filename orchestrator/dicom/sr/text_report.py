@@ -39,11 +39,17 @@ def text_report(
             *context,
             *algorithm,
             _text(own.STATEMENT, UNVERIFIED_STATEMENT),
+            count_of_images(grid_results),
             *_images_read(grid_results),
             *_statements(grid_results),
         ]
     )
     return root
+
+
+def count_of_images(grid_results: Sequence[GridResult]) -> sr.ContentItem:
+    """Return the sentence that says how many of the received images the model read, and why not the others."""
+    return _text(own.IMAGES_READ, str(grid_results[0].source.grid.count))
 
 
 def _images_read(grid_results: Iterable[GridResult]) -> Iterator[sr.ContentItem]:

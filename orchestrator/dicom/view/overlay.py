@@ -21,8 +21,8 @@ from orchestrator.dicom.read.frames import Frame, frames_of
 from orchestrator.dicom.read.geometry import distances, normal_of
 from orchestrator.dicom.read.grid import FrameReference
 from orchestrator.dicom.read.header import read_instance
+from orchestrator.dicom.read.kinds import is_image
 from orchestrator.dicom.read.pixels import read_image
-from orchestrator.dicom.read.series import is_image
 from orchestrator.dicom.view.heat_map import SCALE, MapMarks, is_map, map_marks
 from orchestrator.dicom.view.marks import (
     Colour,

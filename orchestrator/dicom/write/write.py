@@ -165,6 +165,7 @@ def _content_digest(
     for source, result, frames in zip(sources, results, encodings, strict=True):
         images = [(frame.sop_uid, frame.frame) for frame in source.grid.frames]
         geometry = [source.number, images, source.frame_of_reference, source.grid.affine, source.grid.positions]
+        content.update(str(source.grid.count).encode())
         content.update(_canonical([source.modules.to_json_dict(), source.sides.to_json_dict(), geometry]))
         content.update(_canonical([_segments(result), result.findings, result.measurements, result.notes]))
         for heat in result.maps:

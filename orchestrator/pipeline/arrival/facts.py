@@ -20,7 +20,7 @@ def facts_of_series(
     own_objects: returns those of some SOP Instance UIDs that this host wrote.
     """
     facts = {**series.facts, **plugin_facts(series)}
-    uids = [instance.sop_uid for instance in series.instances]
+    uids = [instance.sop_uid for instance in series.images]
     if not any(map(may_be_image, series.instances)) or own_objects(uids):
         facts = {**facts, "MachineWritten": ("yes",)}
     return facts

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from orchestrator.dicom import gather
+from orchestrator.domain.images import LeftOut
 from orchestrator.domain.job import JobState, Priority, Purpose, job_key
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.ports import Observers, Runner
@@ -64,7 +65,8 @@ class Routing:
             revision = newest.revision + 1 if newest is not None else 1
             series = gather(tuple(instances), revision=revision, host_facts=host_facts)
             record = self._record(series, source=source, reason=reason)
-            self._ledger.series.put(record, series.instances)
+            if self._ledger.series.put(record, series.instances):
+                self._record_left_out(series)
             if newest is not None:
                 self.supersede(newest)
         self._route(series, only_rule)
@@ -103,6 +105,13 @@ class Routing:
             complete_by=reason,
             first_seen=datetime.now(UTC),
         )
+
+    def _record_left_out(self, series: Series) -> None:
+        count = series.count
+        if count.left_out:
+            kind = "uid-shared" if LeftOut.SHARED_UID in count.left_out.values() else "images-left-out"
+            text = f"revision {series.revision}: {count.left_out_sentence}"
+            self._ledger.events.record(kind, series.series_uid, text)
 
     def _route(self, series: Series, only_rule: str) -> None:
         facts = facts_of_series(

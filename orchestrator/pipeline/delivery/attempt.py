@@ -239,6 +239,7 @@ class Delivery:
         sources = [
             ObjectReference(job.study_uid, job.series_uid, image.sop_uid, image.sop_class)
             for image in self._ledger.series.instances(job.series_uid, job.revision)
+            if image.is_read
         ]
         absent = destination.archive.missing(sources)
         if absent:

@@ -20,7 +20,6 @@ from orchestrator.dicom import (
     fill,
     gather,
     plan,
-    read_instance,
     store_plugin_objects,
     summarize,
     write_objects,
@@ -31,7 +30,6 @@ from orchestrator.domain.errors import (
     NotApplicable,
     OrchestratorError,
     UnknownRecord,
-    UnreadableFile,
     UnsupportedInput,
     WorkerCrashed,
     WorkerOutOfMemory,
@@ -41,13 +39,14 @@ from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.ports import Observers, Prediction, Runner
 from orchestrator.domain.records import JobRecord, ObjectRecord
 from orchestrator.domain.result import Result
-from orchestrator.domain.series import Instance, Series
+from orchestrator.domain.series import Series
 from orchestrator.domain.volume import Volume
 from orchestrator.engine import describe, frames, step
-from orchestrator.ledger import Ledger, StoredInstance
+from orchestrator.ledger import Ledger
 from orchestrator.pipeline.delivery.destination import Destination, write_options_of
 from orchestrator.pipeline.folders import Folders
 from orchestrator.pipeline.jobs.queue import unused_key
+from orchestrator.pipeline.jobs.source_files import read_source
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +92,8 @@ class Inference:
         self._folders.clear_scratch(key)
         read_seconds = infer_seconds = 0.0
         device = ""
-        for number, grid in enumerate(self._grids(job, model)):
+        grids = self._grids(job, model)
+        for number, grid in enumerate(grids):
             folder = self._folders.part_of(key, number)
             started = time.perf_counter()
             volume = fill(grid, self._runner.allocate(folder, grid.shape, grid.dtype))
@@ -101,7 +101,9 @@ class Inference:
             prediction = self._predict(model.name, volume, folder)
             infer_seconds += prediction.seconds
             device = prediction.device
-        self._ledger.jobs.annotate(key, device=device, seconds={"read": read_seconds, "infer": infer_seconds})
+        self._ledger.jobs.annotate(
+            key, device=device, seconds={"read": read_seconds, "infer": infer_seconds}, images=grids[0].count.to_json()
+        )
 
     def _predict(self, model: str, volume: Volume, folder: Path) -> Prediction:
         """Return the prediction; if the model process dies, try once more.
@@ -264,23 +266,17 @@ class Inference:
 
         Raises OrchestratorError where a file is not what was received.
         """
+        record = self._ledger.series.find(series_uid, revision)
+        if record is None:
+            raise UnknownRecord(f"no series {series_uid} revision {revision} in the ledger")
         stored = self._ledger.series.instances(series_uid, revision)
-        instances = tuple(map(_read_source, stored))
+        instances = [read_source(row, record) for row in stored]
         mismatches = [row.sop_uid for row, now in zip(stored, instances, strict=True) if row.digest != now.digest]
         if mismatches:
             raise OrchestratorError(
                 f"{len(mismatches)} file(s) changed since they were received, first {mismatches[0]}"
             )
         return gather(instances, revision=revision)
-
-
-def _read_source(row: StoredInstance) -> Instance:
-    """Return the image. An error names its UID, since a file name may contain a patient's name."""
-    try:
-        return read_instance(row.path)
-    except UnreadableFile:
-        state = "cannot be read any more" if row.path.exists() else "is gone"
-        raise UnreadableFile(f"the file of image {row.sop_uid} {state}") from None
 
 
 def _with_notes(prediction: Prediction) -> Result:

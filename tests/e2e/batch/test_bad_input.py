@@ -51,6 +51,16 @@ GOOD: dict[str, Callable[[Path], object]] = {
     **{name: partial(faults.ct, patient=patient) for name, patient in NAMES.items()},
 }
 """What looks odd and is right."""
+STRAYS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a localizer": (faults.with_a_localizer, "localizer"),
+    "a dose page": (faults.with_a_dose_page, "screen-capture"),
+    "outlines": (faults.with_another_class("1.2.840.10008.5.1.4.1.1.481.3", "RTSTRUCT"), "no-image"),
+    "a report": (faults.with_another_class("1.2.840.10008.5.1.4.1.1.88.33", "SR"), "no-image"),
+    "another AI's slice": (faults.with_an_image_of_another_ai, "machine-written"),
+    "one slice under two UIDs": (partial(faults.ct, duplicate=(2,)), "same-place"),
+    "a seam of two acquisitions": (faults.of_two_acquisitions, "same-place"),
+}
+"""One object in the series of the slices that does not belong to them, and why it is left out."""
 
 UNSUPPORTED: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut in the pixels": (faults.cut_in_pixels, "truncated: image 2.25."),
@@ -70,7 +80,10 @@ UNSUPPORTED: dict[str, tuple[Callable[[Path], object], str]] = {
         partial(faults.ct, missing=(2,)),
         "missing-slice: 1 slice is missing: 6.00 mm between slices 2 and 3",
     ),
-    "a slice too many": (partial(faults.ct, duplicate=(2,)), "duplicate-position: several images at 1 of 6 positions"),
+    "a slice too many": (
+        faults.with_a_second_image_at_one_place,
+        "duplicate-position: several images at 1 of 6 positions",
+    ),
     "gantry tilt": (partial(faults.ct, tilt_degrees=12.0), "gantry-tilt: the slices are sheared by 12.0 degrees"),
     "localizer": (
         partial(faults.ct, attributes={"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}),
@@ -114,7 +127,8 @@ class Run:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     work = tmp_path_factory.mktemp("run")
-    for name, build in {**GOOD, **{key: value[0] for key, value in {**UNSUPPORTED, **UNMATCHED}.items()}}.items():
+    faulty = {key: value[0] for key, value in {**STRAYS, **UNSUPPORTED, **UNMATCHED}.items()}
+    for name, build in {**GOOD, **faulty}.items():
         build(work / "input" / name)
     cr_image(work / "input" / "radiograph", seed="radiograph")
     us_cine(work / "input" / "cine", seed="cine")
@@ -138,6 +152,20 @@ def test_what_looks_odd_and_is_right_gets_its_result(run: Run, name: str) -> Non
     outcome = run.of(name)
     assert (outcome["outcome"], outcome["reason"]) == ("done", "")
     assert sorted(item["kind"] for item in outcome["objects"]) == ["SEG", "SR"]
+
+
+@pytest.mark.parametrize("name", STRAYS)
+def test_a_stray_object_is_left_out_and_named_in_outcome_and_report(run: Run, name: str) -> None:
+    outcome = run.of(name)
+    assert (outcome["outcome"], outcome["reason"], len(outcome["objects"])) == ("done", "", 2)
+    (left_out,) = outcome["images"]["left_out"]
+    assert left_out["reason"] == STRAYS[name][1]
+    assert outcome["images"]["read"] == outcome["images"]["received"] - 1
+    (report,) = (item for item in run.objects(name) if item.Modality == "SR")
+    texts = [item.TextValue for item in report.ContentSequence if item.ValueType == "TEXT"]
+    (sentence,) = (text for text in texts if text.startswith("Read: "))
+    assert f"Read: {outcome['images']['read']} of {outcome['images']['received']} received" in sentence
+    assert left_out["uid"] in sentence
 
 
 @pytest.mark.parametrize("name", UNSUPPORTED)

@@ -23,6 +23,7 @@ from orchestrator.dicom.read.pixel_values import HOUNSFIELD
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.model import Accepts, Geometry
 from orchestrator.testing import ORIENTATIONS, Phantom, read_series, synthetic_series
+from tests.data.faults import with_a_second_image_at_one_place
 from tests.data.series import ct_series, mr_series, pet_series
 
 LOSSLESS = (
@@ -219,7 +220,6 @@ def test_bits_stored_of_one_are_refused(tmp_path):
     [
         ({"missing": [4]}, InputFault.MISSING_SLICE),
         ({"missing": [3, 4]}, InputFault.MISSING_SLICE),
-        ({"duplicate": [2]}, InputFault.DUPLICATE_POSITION),
         ({"time_points": 2}, InputFault.SEVERAL_TIME_POINTS),
         ({"time_points": 2, "attributes": {"TemporalPositionIdentifier": None}}, InputFault.SEVERAL_TIME_POINTS),
         ({"tilt_degrees": 15.0}, InputFault.GANTRY_TILT),
@@ -233,6 +233,17 @@ def test_bits_stored_of_one_are_refused(tmp_path):
 )
 def test_each_fault_of_geometry_is_named(parameters, fault, tmp_path):
     assert faults(ct_series(tmp_path, slices=8, rows=16, columns=16, **parameters)) is fault
+
+
+def test_two_different_images_at_one_place_are_named(tmp_path):
+    with_a_second_image_at_one_place(tmp_path)
+    assert faults(sorted(tmp_path.iterdir())) is InputFault.DUPLICATE_POSITION
+
+
+def test_a_slice_under_two_uids_is_read_once(tmp_path):
+    phantom = {"slices": 8, "rows": 16, "columns": 16}
+    volume = read_series(ct_series(tmp_path, duplicate=[2], **phantom))
+    np.testing.assert_array_equal(volume.voxels, Phantom(intercept=-1024.0, **phantom).voxels)
 
 
 def _on_slice_3(**attributes):

@@ -12,7 +12,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from orchestrator.dicom import Grid, Overlay, WriteOptions, read_instance
-from orchestrator.dicom.read.series import machine_written
+from orchestrator.dicom.read.kinds import machine_written
 from orchestrator.domain.concepts import codes
 from orchestrator.domain.model import Geometry
 from orchestrator.domain.records import ObjectKind
