@@ -47,26 +47,35 @@ def select(instances: Collection[Instance]) -> tuple[Instance, ...]:
     out: what is no image, localizers, screen captures, and images made by software. Of images with one place in the
     patient, one is read where they are copies, or where two acquisitions share a few slices.
     """
-    candidates = [instance for instance in instances if instance.left_out is None]
-    reasons = _strays(candidates)
-    images = [instance for instance in candidates if instance.sop_uid not in reasons]
-    reasons |= dict.fromkeys(_same_place(images), LeftOut.SAME_PLACE)
+    without_strays = _leave_out_strays(instances)
+    images = [instance for instance in without_strays if instance.left_out is None]
+    repeats = set(_same_place(images))
     return tuple(
-        replace(instance, left_out=reasons[instance.sop_uid]) if instance.sop_uid in reasons else instance
-        for instance in instances
+        replace(instance, left_out=LeftOut.SAME_PLACE)
+        if instance.left_out is None and instance.sop_uid in repeats
+        else instance
+        for instance in without_strays
     )
 
 
-def _strays(instances: Sequence[Instance]) -> dict[str, LeftOut]:
-    """Return SOP Instance UID -> kind, of the instances that are not of the kind to read."""
-    kinds = {instance.sop_uid: _kind(instance) for instance in instances}
-    images = [instance for instance in instances if kinds[instance.sop_uid] is None]
+def _leave_out_strays(instances: Collection[Instance]) -> list[Instance]:
+    kinds = [None if instance.left_out else _kind(instance) for instance in instances]
+    strays = _strays_among(instances, kinds)
+    return [
+        replace(instance, left_out=kind) if kind in strays else instance
+        for instance, kind in zip(instances, kinds, strict=True)
+    ]
+
+
+def _strays_among(instances: Collection[Instance], kinds: Sequence[LeftOut | None]) -> set[LeftOut]:
+    """Return the kinds to leave out."""
+    images = [
+        instance for instance, kind in zip(instances, kinds, strict=True) if kind is None and instance.left_out is None
+    ]
     if not images:
-        first = next((kind for kind in _ORDER if kind in kinds.values()), None)
-        return {uid: kind for uid, kind in kinds.items() if kind is not None and kind is not first}
+        return set(_ORDER) - {next((kind for kind in _ORDER if kind in kinds), None)}
     in_patient = any(image.plane or text(image.headers, "Modality") in _OF_THE_PATIENT for image in images)
-    strays = set(_ORDER) if in_patient else {LeftOut.MACHINE_WRITTEN, LeftOut.NO_IMAGE}
-    return {uid: kind for uid, kind in kinds.items() if kind in strays}
+    return set(_ORDER) if in_patient else {LeftOut.MACHINE_WRITTEN, LeftOut.NO_IMAGE}
 
 
 def _kind(instance: Instance) -> LeftOut | None:
