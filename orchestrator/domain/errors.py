@@ -64,6 +64,7 @@ class InputFault(StrEnum):
     LOCALIZER = "localizer"
     TOO_FEW_SLICES = "too-few-slices"
     UNSUPPORTED_ENCODING = "unsupported-encoding"
+    WRONG_UNIT = "wrong-unit"
     OUTSIDE_INTENDED_USE = "outside-intended-use"
     NO_IDENTITY = "no-identity"
     REFUSED_BY_MODEL = "refused-by-model"

@@ -48,12 +48,16 @@ class Intended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepts:
-    """The input that the model accepts."""
+    """The input that the model accepts.
+
+    unit: the units (UCUM) of the pixel values; empty: HU where the images are CT, any unit of other modalities.
+    """
 
     geometry: Geometry = Geometry.VOLUME
     gantry_tilt: bool = False
     colour: bool = False
     minimum_slices: int = 1
+    unit: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from orchestrator.dicom.read.clean_header import NUMBERS
 from orchestrator.dicom.read.frames import Frame, frames_of
 from orchestrator.dicom.read.kinds import is_image, lacks_pixels
 from orchestrator.dicom.read.pixel_values import UNSCALED, PixelLayout, Rescale, common_dtype
+from orchestrator.dicom.read.units import check_units
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.images import NOT_COUNTED, ImageCount, LeftOut
 from orchestrator.domain.model import Accepts, Geometry
@@ -95,7 +96,7 @@ def plan(series: Series, accepts: Accepts) -> tuple[Grid, ...]:
     Only ``series.images`` are read.
     Images with patient geometry are ordered by it, never by file order or instance number.
     Raises UnsupportedInput with one of these faults: SHARED_UID, NO_IDENTITY, MIXED_PATIENT, MIXED_SERIES, NO_PIXELS,
-    TRUNCATED, UNSUPPORTED_ENCODING, LOCALIZER, NO_GEOMETRY, MIXED_SIZE, MIXED_ORIENTATION,
+    TRUNCATED, UNSUPPORTED_ENCODING, WRONG_UNIT, LOCALIZER, NO_GEOMETRY, MIXED_SIZE, MIXED_ORIENTATION,
     SEVERAL_TIME_POINTS, DUPLICATE_POSITION, GANTRY_TILT, MISSING_SLICE, IRREGULAR_SPACING, TOO_FEW_SLICES.
     """
     _check_uids(series)
@@ -108,6 +109,7 @@ def plan(series: Series, accepts: Accepts) -> tuple[Grid, ...]:
         raise UnsupportedInput(InputFault.NO_PIXELS, f"series {series.series_uid} has no images")
     _check_identity(images)
     frames = list(frames_of(images))
+    check_units(frames, accepts)
     grids = _image_grids(frames, accepts) if accepts.geometry is Geometry.IMAGE else (_stack(frames, accepts),)
     for grid in grids:
         if grid.shape[0] < accepts.minimum_slices:
@@ -238,7 +240,7 @@ def _check_stackable(frames: Sequence[Frame]) -> None:
     _refuse_several(
         frames, lambda frame: text(frame.headers, "FrameOfReferenceUID"), InputFault.MIXED_SERIES, "frames of reference"
     )
-    _refuse_several(frames, lambda frame: frame.rescale.unit, InputFault.UNSUPPORTED_ENCODING, "units")
+    _refuse_several(frames, lambda frame: frame.rescale.unit, InputFault.WRONG_UNIT, "units")
 
 
 def _refuse_several(

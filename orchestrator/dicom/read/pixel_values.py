@@ -25,10 +25,17 @@ HOUNSFIELD = "[hnsf'U]"
 AIR = -1024.0
 """HU of the pixels that a CT marks as padding, outside the reconstructed circle (PS3.3 C.7.5.1.1.2)."""
 
-_UNITS = {"HU": HOUNSFIELD, "MGML": "mg/ml", "PCT": "%", "BQML": "Bq/ml", "GML": "g/ml", "CNTS": "{counts}"}
+_UNITS = {
+    **{"HU": HOUNSFIELD, "HU_MOD": HOUNSFIELD, "MGML": "mg/ml", "PCT": "%"},
+    **{"Z_EFF": "{Z_eff}", "ED": "10*23/ml", "EDW": "{ED_water}", "OD": "{OD}"},
+    **{"BQML": "Bq/ml", "GML": "g/ml", "CNTS": "{counts}"},
+}
+"""Rescale Type (PS3.3 C.11.1.1.2) and Units of PET (C.8.9.1.1.3) -> UCUM."""
+_UNSPECIFIED = "US"
+_INTERCEPT_OF_AIR = -1000.0
 _SCALED = frozenset({"CT", "PT", "NM"})  # modalities whose values have no meaning without rescale
 _MEASURED = _SCALED | {"MR"}  # MONOCHROME1 only says how to display them: the values are not inverted
-_CT_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
+CT_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
 _PET_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.128", "1.2.840.10008.5.1.4.1.1.130"})
 PLAIN = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian})
 """Transfer syntaxes whose pixel values can be read in place."""
@@ -150,12 +157,12 @@ def read_rescale(headers: Headers, sop_class: str, sop_uid: str, table: Table | 
     Raises UnsupportedInput (UNSUPPORTED_ENCODING) where slope or intercept have several values, and where a CT or
     PET image has none of them: no model would notice that its values are not HU or activity.
     """
-    unit = _unit(headers)
+    unit = unit_of(headers)
     if table is not None:
         return Rescale(unit=unit, table=table)
     slope, intercept = (_single(headers, keyword, sop_uid) for keyword in ("RescaleSlope", "RescaleIntercept"))
     if slope is None and intercept is None:
-        if sop_class in _CT_CLASSES | _PET_CLASSES:
+        if sop_class in CT_CLASSES | _PET_CLASSES:
             raise UnsupportedInput(
                 InputFault.UNSUPPORTED_ENCODING, f"image {sop_uid} has neither rescale slope nor intercept"
             )
@@ -221,12 +228,23 @@ def _wrap(value: int, bits: int, *, signed: bool) -> int:
     return value - (1 << bits) if signed and value >> (bits - 1) else value
 
 
-def _unit(headers: Headers) -> str:
+def unit_of(headers: Headers) -> str:
+    """Return the unit (UCUM) of rescaled values; ``1`` where the header names none that is known.
+
+    A CT without Rescale Type is in HU (PS3.3 C.8.2.1.1). So is an original CT image of unspecified units (``US``)
+    whose Rescale Intercept is that of air: older scanners write it so.
+    """
     modality = text(headers, "Modality")
-    name = text(headers, "Units") if modality == "PT" else text(headers, "RescaleType")
-    if modality == "CT" and not name:
-        name = "HU"  # PS3.3 C.8.2.1.1: Rescale Type may be absent where the output is HU
+    name = text(headers, "Units" if modality == "PT" else "RescaleType").upper()
+    if modality == "CT" and (not name or (name == _UNSPECIFIED and _is_original_ct(headers))):
+        name = "HU"
     return _UNITS.get(name, "1")
+
+
+def _is_original_ct(headers: Headers) -> bool:
+    intercept = number(headers, "RescaleIntercept")
+    is_original = str(next(iter(headers.get("ImageType", ())), "")).upper() == "ORIGINAL"
+    return is_original and intercept is not None and intercept <= _INTERCEPT_OF_AIR
 
 
 def _single(headers: Headers, keyword: str, sop_uid: str) -> float | None:

@@ -59,7 +59,7 @@ ONLY_FOR: Mapping[str, Sequence[str]] = {
 }
 """Keys that only some runtimes know."""
 
-OF_ANY_MODEL = frozenset({"modality", "geometry", "gantry_tilt", "minimum_slices"})
+OF_ANY_MODEL = frozenset({"modality", "geometry", "gantry_tilt", "minimum_slices", "unit"})
 """Keys of ``[input]`` that select series; the others define the preparation."""
 
 

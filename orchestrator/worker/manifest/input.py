@@ -10,6 +10,7 @@ from orchestrator.domain.model import Geometry
 from orchestrator.worker.manifest.values import (
     ManifestTable,
     Texts,
+    Units,
 )
 
 
@@ -53,6 +54,13 @@ class Input(ManifestTable):
         "patient space needed",
     )
     gantry_tilt: bool = Field(default=False, description="whether a sheared volume is taken")
+    unit: Units = Field(
+        default=(),
+        description='unit of the pixel values in UCUM, one or several: `"[hnsf\'U]"` is HU, `"g/ml"` SUV by body '
+        'weight, `"mg/ml"` an iodine or material density, `"{Z_eff}"` an effective atomic number; images in other '
+        "units are `unsupported`",
+        json_schema_extra={"shown_default": "HU for CT, else any"},
+    )
     minimum_slices: PositiveInt = Field(default=1, description="fewest slices that are taken")
     colour: bool = Field(default=False, description="give red, green and blue; else colour arrives as luminance")
     neighbours: Annotated[int, Field(ge=0, le=32)] = Field(

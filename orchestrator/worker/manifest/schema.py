@@ -105,7 +105,9 @@ class Manifest(ManifestTable):
         """Return the fields of a ModelDescription that this file has."""
         intended = self.intended.model_dump()
         intended["modality"] = intended["modality"] or self.input.modality
-        accepts = {key: getattr(self.input, key) for key in ("geometry", "gantry_tilt", "colour", "minimum_slices")}
+        accepts = {
+            key: getattr(self.input, key) for key in ("geometry", "gantry_tilt", "colour", "minimum_slices", "unit")
+        }
         plain = ("name", "version", "description", "manufacturer", "licence", "empty", "qualification", "parameters")
         return {
             **{key: getattr(self, key) for key in plain},

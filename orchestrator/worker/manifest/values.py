@@ -78,6 +78,11 @@ Texts = Annotated[
     BeforeValidator(_several),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
+Units = Annotated[
+    tuple[Unit, ...],
+    BeforeValidator(_several),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
 Inside = Annotated[str, Field(min_length=1), AfterValidator(_inside)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Pinned = Annotated[str, AfterValidator(_pinned)]

@@ -13,6 +13,7 @@ import orchestrator
 from orchestrator.app.models.contract.clause import ContractReport, Mark
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.model import Accepts, Geometry, Intended
+from orchestrator.domain.unit import shown_unit
 from orchestrator.durable import write_durably
 
 BEGIN = "[//]: # (orchestrator models check: begin)"
@@ -111,9 +112,9 @@ def _takes(accepts: Accepts) -> str:
     """Return the accepted input in words."""
     images = "colour" if accepts.colour else "grey values"
     tilt = "taken" if accepts.gantry_tilt else "refused"
-    return (
-        f"{GEOMETRY_TEXTS[accepts.geometry]}, at least {accepts.minimum_slices} slice(s), {images}; gantry tilt: {tilt}"
-    )
+    units = " or ".join(shown_unit(unit) or "1" for unit in accepts.unit) or "HU for CT, else any"
+    slices = f"{GEOMETRY_TEXTS[accepts.geometry]}, at least {accepts.minimum_slices} slice(s)"
+    return f"{slices}, {images}; gantry tilt: {tilt}; unit: {units}"
 
 
 def _processor() -> str:

@@ -267,7 +267,7 @@ def _on_slice_3(**attributes):
         ({"SeriesInstanceUID": "1.2.3"}, InputFault.MIXED_SERIES),
         ({"StudyInstanceUID": "1.2.3"}, InputFault.MIXED_SERIES),
         ({"FrameOfReferenceUID": "1.2.3"}, InputFault.MIXED_SERIES),
-        ({"RescaleType": "US"}, InputFault.UNSUPPORTED_ENCODING),
+        ({"RescaleType": "Z_EFF"}, InputFault.WRONG_UNIT),
         ({"ImagePositionPatient": [0, 0, 0.4]}, InputFault.IRREGULAR_SPACING),
     ],
     ids=str,

@@ -57,7 +57,8 @@ def card(tmp_path: Path) -> Path:
         r"| Manufacturer | Lung \| Net &lt;GmbH> |",
         "| Intended input | modality: CT; body part: CHEST; sex: F, M; age in years: from 18; "
         "contrast medium: excluded |",
-        "| Accepts | a stack of slices, at least 5 slice(s), grey values; gantry tilt: refused |",
+        "| Accepts | a stack of slices, at least 5 slice(s), grey values; gantry tilt: refused; "
+        "unit: HU for CT, else any |",
         "| Needs | any, 512 MB, 90 s at most |",
         "| Empty result | valid (negative) |",
         "| segment | Nodule | (27925004, SCT, Nodule); (39607008, SCT, Lung) |  |",

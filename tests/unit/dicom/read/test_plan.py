@@ -10,6 +10,8 @@ from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.model import Accepts, Geometry
 from tests.data.instances import image, images
 
+ANY_UNIT = ("[hnsf'U]", "1", "{Z_eff}", "10*23/ml", "{ED_water}", "{OD}", "%", "mg/ml", "Bq/ml", "g/ml")
+
 
 def grid(instances, **accepts):
     return plan(gather(instances), Accepts(**accepts))[0]
@@ -49,7 +51,7 @@ def test_a_ct_is_planned_as_int16_hounsfield_units():
 )
 def test_the_type_holds_every_value_that_can_be_stored(headers, dtype):
     sop_class = "1.2.840.10008.5.1.4.1.1.4" if headers["Modality"] == "MR" else "1.2.840.10008.5.1.4.1.1.2"
-    assert grid(images(0, 3, sop_class=sop_class, **headers)).dtype == dtype
+    assert grid(images(0, 3, sop_class=sop_class, **headers), unit=ANY_UNIT).dtype == dtype
 
 
 @pytest.mark.parametrize(
@@ -59,13 +61,46 @@ def test_the_type_holds_every_value_that_can_be_stored(headers, dtype):
         ({"Modality": "PT", "Units": "GML"}, "g/ml"),
         ({"Modality": "PT", "Units": "PROPCPS"}, "1"),
         ({"Modality": "CT", "RescaleType": "HU"}, "[hnsf'U]"),
-        ({"Modality": "CT", "RescaleType": "US"}, "1"),
+        ({"Modality": "CT", "RescaleType": "HU_MOD"}, "[hnsf'U]"),
+        ({"Modality": "CT", "RescaleType": "US", "ImageType": ("ORIGINAL", "PRIMARY")}, "[hnsf'U]"),
+        ({"Modality": "CT", "RescaleType": "US", "ImageType": ("DERIVED", "PRIMARY")}, "1"),
+        ({"Modality": "CT", "RescaleType": "US", "ImageType": ("ORIGINAL",), "RescaleIntercept": 0.0}, "1"),
+        ({"Modality": "CT", "RescaleType": "Z_EFF"}, "{Z_eff}"),
+        ({"Modality": "CT", "RescaleType": "ED"}, "10*23/ml"),
+        ({"Modality": "CT", "RescaleType": "EDW"}, "{ED_water}"),
         ({"Modality": "MR", "RescaleType": "US"}, "1"),
     ],
     ids=str,
 )
 def test_units_come_from_the_header(headers, unit):
-    assert grid(images(0, 3, **headers)).unit == unit
+    assert grid(images(0, 3, **headers), unit=ANY_UNIT).unit == unit
+
+
+@pytest.mark.parametrize("kind", ["Z_EFF", "MGML", "ED", "EDW", "OD", "PCT", "US", "a maker's own"])
+@pytest.mark.parametrize("geometry", Geometry)
+def test_a_ct_that_is_not_in_hu_is_refused_unless_the_model_takes_its_unit(kind, geometry):
+    maps = images(0, 3, RescaleType=kind, ImageType=("DERIVED", "PRIMARY"))
+    with pytest.raises(UnsupportedInput, match=f"RescaleType {kind}.*takes HU") as refusal:
+        plan(gather(maps), Accepts(geometry=geometry))
+    assert refusal.value.fault is InputFault.WRONG_UNIT
+    assert grid(maps, geometry=geometry, unit=ANY_UNIT).shape == (2, 16, 16)
+
+
+def test_a_stack_of_screenshots_of_a_ct_is_in_no_unit_that_a_model_of_ct_takes():
+    headers = {"RescaleSlope": None, "RescaleIntercept": None}
+    shots = images(0, 3, sop_class="1.2.840.10008.5.1.4.1.1.7", **headers)
+    assert fault(shots) is InputFault.WRONG_UNIT
+    assert grid(shots, geometry=Geometry.IMAGE).unit == "1"
+
+
+def test_a_pet_in_becquerel_is_refused_by_a_model_of_suv():
+    pet = images(0, 3, Modality="PT", Units="BQML")
+    assert grid(pet).unit == "Bq/ml"
+    assert fault(pet, unit=("g/ml",)) is InputFault.WRONG_UNIT
+
+
+def test_one_slice_in_another_unit_is_enough_to_refuse_the_series():
+    assert fault([*images(0, 3), image(9, 6.0, RescaleType="Z_EFF")]) is InputFault.WRONG_UNIT
 
 
 @pytest.mark.parametrize(
