@@ -70,7 +70,7 @@ def show(report: RunReport) -> None:
     for file in report.unread[:20]:
         console.print(f"not read: {file.path.parent}/{file.reason}", markup=False, soft_wrap=True)
     if len(report.unread) > 20:
-        console.print(f"and {len(report.unread) - 20} more files that are not readable DICOM")
+        console.print(f"and {len(report.unread) - 20} more files were not read")
     count = len(report.outcomes)
     console.print(f"{count} outcome{'s' * (count != 1)} in {report.seconds:.1f} s")
 

@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from orchestrator.dicom.objects.identity import identity_of as identity_of
     from orchestrator.dicom.objects.write_options import Syntax as Syntax
     from orchestrator.dicom.objects.write_options import WriteOptions as WriteOptions
+    from orchestrator.dicom.read.contents import newest_content as newest_content
+    from orchestrator.dicom.read.contents import one_per_uid as one_per_uid
     from orchestrator.dicom.read.grid import FrameReference as FrameReference
     from orchestrator.dicom.read.grid import Grid as Grid
     from orchestrator.dicom.read.grid import plan as plan
     from orchestrator.dicom.read.header import read_instance as read_instance
+    from orchestrator.dicom.read.header import unreadable_instance as unreadable_instance
     from orchestrator.dicom.read.kinds import is_image as is_image
     from orchestrator.dicom.read.kinds import machine_written as machine_written
     from orchestrator.dicom.read.kinds import may_be_image as may_be_image
@@ -53,8 +56,11 @@ _READING = {
     "is_image": "read.kinds",
     "may_be_image": "read.kinds",
     "machine_written": "read.kinds",
+    "newest_content": "read.contents",
+    "one_per_uid": "read.contents",
     "plan": "read.grid",
     "read_instance": "read.header",
+    "unreadable_instance": "read.header",
 }
 _WRITING = {
     "Changes": "review.changes",

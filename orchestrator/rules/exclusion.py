@@ -31,6 +31,8 @@ _CLASSES_WITHOUT_IMAGES = {
 
 def find_exclusion(facts: Headers) -> str:
     """Return a sentence that says why no rule may match the series, empty where one may."""
+    if values_of(facts, "InstanceCount") == (0,):
+        return "No file of the series can be read. The events say why (file-unreadable)."
     for modality in values_of(facts, "Modality"):
         if content := _MODALITIES_WITHOUT_IMAGES.get(str(modality).strip().upper()):
             return _sentence(content)

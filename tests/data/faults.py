@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,44 @@ def cut_in_header(folder: Path) -> None:
     path = ct(folder)[2]
     content = path.read_bytes()
     path.write_bytes(content[: content.index(b"ORCHESTRATOR") + 3])
+
+
+def with_a_nested_header(folder: Path) -> None:
+    """The last slice has a sequence within a sequence, 5,000 deep."""
+    nest(ct(folder)[-1])
+
+
+def with_nested_headers(folder: Path) -> None:
+    """Every slice has a sequence within a sequence, 5,000 deep."""
+    for path in ct(folder):
+        nest(path)
+
+
+def nest(path: Path) -> None:
+    """Write a Request Attributes Sequence that holds itself 5,000 times before the pixels."""
+    content, undefined = path.read_bytes(), b"\xff\xff\xff\xff"
+    begin = b"\x40\x00\x75\x02SQ\0\0" + undefined + b"\xfe\xff\x00\xe0" + undefined
+    end = b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0"
+    at = content.index(PIXELS)
+    path.write_bytes(content[:at] + 5000 * begin + 5000 * end + content[at:])
+
+
+def of_one_uid(folder: Path) -> list[Path]:
+    """Write slices to which a writer gave one SOP Instance UID, and return their paths."""
+    paths = ct(folder)
+    change(paths, lambda dataset: set_uid(dataset, "1.2.3"))
+    return paths
+
+
+def of_shared_uids(folder: Path) -> None:
+    """Neighbouring slices share a SOP Instance UID in pairs."""
+    for number, path in enumerate(ct(folder)):
+        change([path], partial(set_uid, uid=f"1.2.3.{number // 2}"))
+
+
+def set_uid(dataset: Dataset, uid: str) -> None:
+    """Set the SOP Instance UID of a dataset and of its file."""
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
 
 
 def without_meta_header(folder: Path) -> None:
@@ -158,7 +197,7 @@ def with_an_image_of_another_ai(folder: Path) -> None:
 def add_stray(path: Path, attributes: Mapping[str, Any]) -> None:
     """Write a changed copy of an image beside it, under a SOP Instance UID of its own; None deletes an attribute."""
     stray = dcmread(path)
-    stray.SOPInstanceUID = stray.file_meta.MediaStorageSOPInstanceUID = f"{stray.SOPInstanceUID[:60]}.99"
+    set_uid(stray, f"{stray.SOPInstanceUID[:60]}.99")
     put(stray, attributes)
     stray.file_meta.MediaStorageSOPClassUID = stray.SOPClassUID
     stray.save_as(path.with_name("stray.dcm"))

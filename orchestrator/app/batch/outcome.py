@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.domain.images import NOT_COUNTED, ImageCount
+from orchestrator.domain.errors import InputFault
+from orchestrator.domain.images import NOT_COUNTED, ImageCount, LeftOut
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import DeliveryState, JobRecord, ObjectRecord, SeriesRecord
 from orchestrator.ledger import Ledger
@@ -98,6 +99,9 @@ def _unread(ledger: Ledger, series: SeriesRecord) -> ImageCount:
 def _without_job(series: SeriesRecord, explanation: Mapping[str, Any], images: ImageCount) -> Outcome:
     hold = next((rule["rule"] for rule in explanation["rules"] if rule["matched"] and rule["hold"]), None)
     reason = explanation["refused"] or "no rule matched; see: orchestrator rules explain"
+    outcome = UNMATCHED
+    if set(images.left_out.values()) == {LeftOut.UNREADABLE} and images.received == len(images.left_out):
+        outcome, reason = str(JobState.UNSUPPORTED), f"{InputFault.UNREADABLE}: no file of the series can be read"
     return Outcome(
         series=series.series_uid,
         study=series.study_uid,
@@ -105,7 +109,7 @@ def _without_job(series: SeriesRecord, explanation: Mapping[str, Any], images: I
         model=None,
         version="",
         rule=hold,
-        outcome=UNMATCHED if hold is None else str(JobState.HELD),
+        outcome=outcome if hold is None else str(JobState.HELD),
         reason=reason if hold is None else f"held by rule {hold!r}",
         images=images,
     )

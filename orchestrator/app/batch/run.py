@@ -14,8 +14,9 @@ from orchestrator.app.installation import host as hosting
 from orchestrator.archive import FolderArchive, connect
 from orchestrator.config import Settings
 from orchestrator.database import database_faults
-from orchestrator.dicom import read_instance
+from orchestrator.dicom import one_per_uid, read_instance, unreadable_instance
 from orchestrator.domain.errors import PluginError, UnreadableFile, UserError
+from orchestrator.domain.images import LeftOut
 from orchestrator.domain.job import ENDED, JobState
 from orchestrator.domain.series import Instance
 from orchestrator.ledger import Ledger
@@ -91,6 +92,8 @@ def with_folders(base: Settings, *, rules: Path | None, models: Sequence[Path], 
 def read_folder(folder: Path) -> Folder:
     """Return every instance below a folder; a file that is broken or not DICOM is listed as unread.
 
+    A broken file is an instance of its series too, left out, where its UIDs can be read.
+
     Raises UserError if it is not a folder.
     """
     if not folder.is_dir():
@@ -98,11 +101,11 @@ def read_folder(folder: Path) -> Folder:
     contents = Folder()
     archive = FolderArchive("input", folder)
     with ThreadPoolExecutor(2, "headers") as pool:
-        for item in pool.map(_read, archive.files()):
-            if isinstance(item, Unread):
-                contents.unread.append(item)
-            else:
+        for item, unread in pool.map(_read, archive.files()):
+            if item is not None:
                 contents.series[item.series_uid].append(item)
+            if unread is not None:
+                contents.unread.append(unread)
     return contents
 
 
@@ -162,28 +165,28 @@ def _not_routed(instance: Instance, fault: PluginError) -> Outcome:
     )
 
 
-def _read(path: Path) -> Instance | Unread:
+def _read(path: Path) -> tuple[Instance | None, Unread | None]:
     try:
-        return read_instance(path)
+        return read_instance(path), None
     except UnreadableFile as fault:
-        return Unread(path, str(fault))
+        return unreadable_instance(path), Unread(path, str(fault))
 
 
 def select_newest(instances: Sequence[Instance]) -> tuple[Instance, ...]:
-    """Return one instance per SOP Instance UID: of several files with one UID, the newest."""
-    by_uid: dict[str, Instance] = {}
-    for instance in sorted(instances, key=lambda item: (item.path.stat().st_mtime, str(item.path))):
-        by_uid[instance.sop_uid] = instance
-    return tuple(by_uid.values())
+    """Return one instance per SOP Instance UID: of several contents the newest file, if they are one image."""
+    return one_per_uid(sorted(instances, key=lambda item: (item.path.stat().st_mtime, str(item.path))))
 
 
 def _superseded_files(instances: Sequence[Instance], chosen: Sequence[Instance]) -> list[Unread]:
-    """Return the files whose content differs from a newer file with the same UID."""
+    """Return the files whose content differs from a newer file with the same UID.
+
+    Of a UID that different images share no file counts: the outcome of the series names the UID.
+    """
     counts = {instance.sop_uid: instance for instance in chosen}
     return [
         Unread(item.path, f"{item.path.name} holds other content than {counts[item.sop_uid].path.name}, which is newer")
         for item in instances
-        if item.digest != counts[item.sop_uid].digest
+        if item.digest != counts[item.sop_uid].digest and counts[item.sop_uid].left_out is not LeftOut.SHARED_UID
     ]
 
 

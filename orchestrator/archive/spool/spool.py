@@ -47,13 +47,18 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class SpooledFile:
-    """One instance in the spool. ``filed_ns``: when it was filed, ns since 1970, ordering contents of one SOP UID."""
+    """One instance in the spool, with its newest content.
+
+    filed_ns: when it was filed, ns since 1970, ordering contents of one SOP UID.
+    older: the files of its older contents.
+    """
 
     path: Path
     study_uid: str
     series_uid: str
     sop_uid: str
     filed_ns: int
+    older: tuple[Path, ...] = ()
 
 
 class Mismatch(UnreadableFile):
@@ -351,9 +356,15 @@ def _newest(series: Path) -> Iterator[SpooledFile]:
             if not digest.endswith(".dcm") or not is_uid(sop_uid):
                 continue
             file = SpooledFile(Path(entry.path), series.parent.name, series.name, sop_uid, entry.stat().st_mtime_ns)
-            if sop_uid not in newest or file.filed_ns > newest[sop_uid].filed_ns:
-                newest[sop_uid] = file
+            known = newest.get(sop_uid)
+            newest[sop_uid] = file if known is None else _newer(known, file)
     yield from newest.values()
+
+
+def _newer(one: SpooledFile, other: SpooledFile) -> SpooledFile:
+    """Return the newer of two contents of one instance, which has the other's file among the older ones."""
+    older, newer = sorted((one, other), key=lambda file: file.filed_ns)
+    return replace(newer, older=(*one.older, *other.older, older.path))
 
 
 def _make_newest(arrivals: Sequence[Arrival]) -> list[Arrival]:

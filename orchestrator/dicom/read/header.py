@@ -18,9 +18,10 @@ from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import VR
 
-from orchestrator.dicom.read.attributes import distinct, frame_attributes, header_facts, number, plane, text
+from orchestrator.dicom.read.attributes import attributes, distinct, frame_attributes, header_facts, number, plane, text
 from orchestrator.dicom.read.geometry import geometry_facts
 from orchestrator.domain.errors import UnreadableFile
+from orchestrator.domain.images import LeftOut
 from orchestrator.domain.quiet import quiet
 from orchestrator.domain.series import Headers, Instance, PixelLocation
 
@@ -73,6 +74,7 @@ _OF_ONE_FRAME = frozenset(
 _PIXELS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _UID = re.compile(r"(?=.{1,64}$)\d+(\.\d+)*", re.ASCII)  # leading zeros are wrong but common; only dots is a path
+_LAST_UID = 0x0020000E  # Series Instance UID
 _CHUNK = 1 << 20
 _META_AT_MOST = 2048
 INFLATED_AT_MOST = 1 << 30
@@ -94,6 +96,40 @@ def read_instance(path: Path) -> Instance:
         raise UnreadableFile(f"{path.name} {fault}") from None
     except Exception as error:  # pydicom raises exceptions of any type for broken bytes
         raise UnreadableFile(f"{path.name} cannot be read as DICOM ({type(error).__name__})") from error
+
+
+def unreadable_instance(
+    path: Path, *, study_uid: str = "", series_uid: str = "", sop_uid: str = "", sop_class: str = ""
+) -> Instance | None:
+    """Return a file that ``read_instance`` refuses as an instance that is left out; its digest is over its bytes.
+
+    The UIDs are those that its sender announced; where a UID is empty, those in the file.
+    None where its series or its own UID is not known.
+    """
+    uids = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid, "SOPInstanceUID": sop_uid}
+    uids["SOPClassUID"] = sop_class
+    if not all(uids.values()):
+        uids = {keyword: uid or _uid_in(path, keyword) for keyword, uid in uids.items()}
+    try:
+        digest = hashlib.sha256(b"unreadable " + path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+    if not (uids["StudyInstanceUID"] and uids["SeriesInstanceUID"] and uids["SOPInstanceUID"]):
+        return None
+    study, series, instance, kind = uids.values()
+    return Instance(study, series, instance, kind, path, digest, left_out=LeftOut.UNREADABLE)
+
+
+def _uid_in(path: Path, keyword: str) -> str:
+    """Return a UID of a file of which only the beginning may be readable, empty where it cannot be read."""
+    try:
+        with path.open("rb") as stream, quiet():
+            if not _looks_like_dicom(stream):
+                return ""
+            dataset = read_partial(stream, stop_when=lambda tag, _vr, _length: tag > _LAST_UID, force=True)
+        return _uid(attributes(dataset), keyword)
+    except Exception:  # noqa: BLE001  # pydicom raises exceptions of any type for broken bytes
+        return ""
 
 
 def read_header(path: Path) -> FileDataset:

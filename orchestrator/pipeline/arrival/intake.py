@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Protocol
 
 from orchestrator.archive import RECEIVER, Announced, Arrival, Closed, Notification, SpooledFile
-from orchestrator.dicom import expected_count, gap_free, read_instance, states
+from orchestrator.dicom import expected_count, gap_free, read_instance, states, unreadable_instance
 from orchestrator.domain.errors import UnreadableFile
 from orchestrator.domain.fetching import FetchState
+from orchestrator.domain.images import LeftOut
 from orchestrator.domain.records import SeriesRecord, SeriesState
 from orchestrator.domain.series import HeaderValue, Instance
 from orchestrator.engine import describe, frames
@@ -28,6 +29,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.pipeline.arrival.completion import Checks, Due, Step, due_steps
 from orchestrator.pipeline.arrival.pending_series import PendingSeries
 from orchestrator.pipeline.arrival.routing import Routing
+from orchestrator.pipeline.jobs.source_files import read_source
 from orchestrator.pipeline.review.documents import ReviewDocument, ReviewDocuments
 
 log = logging.getLogger(__name__)
@@ -120,19 +122,33 @@ class Intake:
 
     def _add_file(self, arrival: Arrival, newest: Arrival | None = None) -> None:
         try:
-            instance = read_instance(arrival.path)
+            self._add(read_instance(arrival.path), arrival, newest or arrival)
         except UnreadableFile as fault:
-            self._record_unreadable(arrival.path, fault)
-            return
+            self._add_unreadable(arrival, newest or arrival, fault)
+
+    def _add_unreadable(self, arrival: Arrival, newest: Arrival, fault: UnreadableFile) -> None:
+        """Record a file that cannot be read, and add it to its series, which leaves it out, where that is known."""
+        self._record_unreadable(arrival.path, fault)
+        instance = unreadable_instance(
+            arrival.path,
+            study_uid=arrival.study_uid,
+            series_uid=arrival.series_uid,
+            sop_uid=arrival.sop_uid,
+            sop_class=arrival.sop_class,
+        )
+        if instance is not None:
+            self._add(instance, arrival, newest)
+
+    def _add(self, instance: Instance, arrival: Arrival, newest: Arrival) -> None:
         series = self._pending_series(instance.series_uid, arrival)
         if self._documents is not None and states(instance):
             series.add_document(ReviewDocument(instance, arrival))
-        newest = newest or arrival
         if series.add(instance, newest, now=self._clock(), quiet_seconds=self._quiet_seconds(newest)):
-            self._ledger.events.record(
-                "series-reopened", instance.series_uid, "an image came after the models had started"
-            )
-            self._supersede(instance.series_uid)
+            self._reopen(instance.series_uid)
+
+    def _reopen(self, series_uid: str) -> None:
+        self._ledger.events.record("series-reopened", series_uid, "an image came after the models had started")
+        self._supersede(series_uid)
 
     def _pending_series(self, series_uid: str, arrival: Arrival) -> PendingSeries:
         """Return the record of a series; a new one holds its earlier revision, so a late image makes a whole series."""
@@ -151,7 +167,7 @@ class Intake:
             # retention may have deleted the file, and a fetch of an old series brings its files one by one
             if row.path.exists():
                 try:
-                    instances.append(read_instance(row.path))
+                    instances.append(read_source(row, newest))
                 except UnreadableFile as fault:
                     self._record_unreadable(row.path, fault)
         return instances
@@ -164,13 +180,34 @@ class Intake:
         count = 0
         for file in sorted(files, key=lambda file: file.path):
             series = self._pending.get(file.series_uid)
-            if series is not None and file.path in series.paths:
+            if series is None or file.path not in series.paths:
+                count += 1
+                self._add_spooled(file, newest)
+            count += self._add_older(file)
+        return count
+
+    def _add_spooled(self, file: SpooledFile, newest: Arrival | None) -> None:
+        try:
+            self._add_file(self._spool.arrival(file), newest)
+        except UnreadableFile as fault:  # its meta information; then only its place in the spool is known
+            arrival = Arrival(
+                path=file.path, study_uid=file.study_uid, series_uid=file.series_uid, sop_uid=file.sop_uid
+            )
+            self._add_unreadable(arrival, newest or arrival, fault)
+
+    def _add_older(self, file: SpooledFile) -> int:
+        """Compare the older contents of an instance with its newest; return how many made a change."""
+        series = self._pending.get(file.series_uid)
+        count = 0
+        for path in file.older:
+            if series is None or path in series.paths or file.sop_uid not in series.instances:
                 continue
-            count += 1
-            try:
-                self._add_file(self._spool.arrival(file), newest)
-            except UnreadableFile as fault:
-                self._record_unreadable(file.path, fault)
+            before = series.instances[file.sop_uid]
+            series.paths.add(path)
+            with suppress(UnreadableFile):  # the newest content counts
+                if series.compare(read_instance(path)):
+                    self._reopen(file.series_uid)
+            count += series.instances[file.sop_uid] is not before
         return count
 
     def _incomplete(self, series_uids: Collection[str]) -> set[str]:
@@ -250,13 +287,25 @@ class Intake:
             if value
         }
         fetch = self._ledger.fetches.of_series(source, series.series_uid)
-        return self._routing.admit(
+        record = self._routing.admit(
             tuple(series.instances.values()),
             source=source,
             host_facts=facts,
             reason=reason,
             only_rule=fetch.rule if fetch else "",
         )
+        self._record_replaced(series, record)
+        return record
+
+    def _record_replaced(self, series: PendingSeries, record: SeriesRecord) -> None:
+        """Record the images that came again with other content, so that no content is lost in silence."""
+        uids = sorted(uid for uid in series.replaced if series.instances[uid].left_out is not LeftOut.SHARED_UID)
+        series.replaced.clear()
+        if uids:
+            images = "1 image" if len(uids) == 1 else f"{len(uids)} images"
+            text = f"{images} came again with other content; the newest content counts; first {uids[0]}"
+            text = f"revision {record.revision}: {text}"
+            self._ledger.events.record("images-replaced", series.series_uid, text)
 
     def _source(self, series: PendingSeries) -> str:
         """Return where the series came from: the source of its newest file.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.archive import Announced, Arrival, Closed
+from orchestrator.dicom import newest_content
 from orchestrator.domain.records import SeriesRecord
 from orchestrator.domain.series import Instance
 from orchestrator.pipeline.review.documents import ReviewDocument
@@ -22,6 +23,7 @@ class PendingSeries:
     arrival: how the newest file came. last_arrival: when, in seconds since 1970.
     quiet_seconds: the quiet period for files that came like the newest one.
     instances: by SOP Instance UID. paths: every file that came; one content may lie in several files.
+    replaced: SOP Instance UIDs whose content a newer one replaced, since the last admission.
     associations: those that brought files. aborted: one of them ended without A-RELEASE.
     has_hint: all files came by one association, it was released, and its sender has no other one open.
     announced: how many instances somebody says there are in all.
@@ -38,6 +40,7 @@ class PendingSeries:
     quiet_seconds: float = 0.0
     instances: dict[str, Instance] = field(default_factory=dict)
     paths: set[Path] = field(default_factory=set)
+    replaced: set[str] = field(default_factory=set)
     associations: set[str] = field(default_factory=set)
     aborted: bool = False
     has_hint: bool = False
@@ -51,7 +54,8 @@ class PendingSeries:
     def add(self, instance: Instance, arrival: Arrival, *, now: float, quiet_seconds: float) -> bool:
         """Add an instance; return True where it changes a series whose models have started.
 
-        The same content again (SOP Instance UID and digest) only prolongs the quiet period.
+        The same content again (SOP Instance UID and digest) only prolongs the quiet period. Other content replaces the
+        known one where it is the same image; different images under one UID are left out (``newest_content``).
         """
         self.arrival = arrival
         self.last_arrival = now
@@ -59,8 +63,21 @@ class PendingSeries:
         self.paths.add(instance.path)
         self.associations.add(arrival.association)
         known = self.instances.get(instance.sop_uid)
-        if known is not None and known.digest == instance.digest:
-            return False
+        if known is not None:
+            instance = newest_content(known, instance)
+            if known.digest == instance.digest:
+                return False
+            self.replaced.add(instance.sop_uid)
+        return self._change(instance)
+
+    def compare(self, older: Instance) -> bool:
+        """Compare a known instance with its older content; return True where this changes a series that has started."""
+        known = self.instances[older.sop_uid]
+        compared = newest_content(older, known)
+        return compared.digest != known.digest and self._change(compared)
+
+    def _change(self, instance: Instance) -> bool:
+        """Add an instance; return True where models have started."""
         self.instances[instance.sop_uid] = instance
         self.has_hint = False
         self.proof = None

@@ -59,8 +59,9 @@ STRAYS: dict[str, tuple[Callable[[Path], object], str]] = {
     "another AI's slice": (faults.with_an_image_of_another_ai, "machine-written"),
     "one slice under two UIDs": (partial(faults.ct, duplicate=(2,)), "same-place"),
     "a seam of two acquisitions": (faults.of_two_acquisitions, "same-place"),
+    "sequences nested too deeply": (faults.with_a_nested_header, "unreadable"),
 }
-"""One object in the series of the slices that does not belong to them, and why it is left out."""
+"""One object in the series of the slices that does not belong to them or cannot be read, and why it is left out."""
 
 UNSUPPORTED: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut in the pixels": (faults.cut_in_pixels, "truncated: image 2.25."),
@@ -73,6 +74,12 @@ UNSUPPORTED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no pixels": (faults.without_pixels, "no-pixels: 6 of 6 images"),
     "unknown transfer syntax": (faults.in_an_unknown_transfer_syntax, "unsupported-encoding: image 2.25."),
     "two patients": (faults.of_two_patients, "mixed-patient: the images of series 2.25."),
+    "one UID for all": (faults.of_one_uid, "shared-uid: different images have the SOP Instance UID 1.2.3;"),
+    "one UID for two": (
+        faults.of_shared_uids,
+        "shared-uid: different images have the SOP Instance UID 1.2.3.0, and 2 more SOP Instance UIDs are shared",
+    ),
+    "no file is readable": (faults.with_nested_headers, "unreadable: no file of the series can be read"),
     "two studies": (faults.of_two_studies, "mixed-series: the images are of more than one series or study"),
     "nobody": (faults.of_nobody, "no-identity: series 2.25."),
     "two time points": (partial(faults.ct, time_points=2), "several-time-points: 2 images at each of 6 positions"),

@@ -5,18 +5,22 @@ from __future__ import annotations
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
 from orchestrator.archive import Announced, Arrival, SpooledFile
+from orchestrator.dicom import read_instance
 from orchestrator.domain.errors import ArchiveUnavailable, UnreadableFile
+from orchestrator.domain.images import LeftOut
 from orchestrator.domain.records import SeriesRecord
 from orchestrator.domain.series import Instance
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.arrival.intake import Intake
 from orchestrator.pipeline.review.documents import ReviewDocument
-from tests.data.faults import ct
+from tests.data.faults import change, ct, of_one_uid
 from tests.data.objects import write_instance
 from tests.data.records import series_record
 
@@ -26,6 +30,7 @@ class Routes:
 
     def __init__(self) -> None:
         self.admitted: list[int] = []
+        self.newest: dict[str, LeftOut | None] = {}
         self.released: list[str] = []
         self.fault: Exception | None = None
 
@@ -33,6 +38,7 @@ class Routes:
         if self.fault is not None:
             raise self.fault
         self.admitted.append(len(instances))
+        self.newest = {instance.sop_uid: instance.left_out for instance in instances}
         return series_record(series_uid=next(iter(instances)).series_uid)
 
     def release(self, series_uid: str, revision: int, reason: str) -> None:
@@ -50,11 +56,15 @@ class Files:
 
     def __init__(self, paths: list[Path]) -> None:
         self.paths = paths
+        self.older: tuple[Path, ...] = ()
         self.broken: set[Path] = set()
         self.moved: dict[Path, str] = {}
 
     def series_files(self, study_uid: str, series_uid: str) -> Sequence[SpooledFile]:
-        return [spooled(path, series_uid) for path in self.paths]
+        files = [spooled(path, series_uid) for path in self.paths]
+        if self.older:
+            files[0] = replace(files[0], sop_uid=sop_uid_of(self.paths[0]), older=self.older)
+        return files
 
     def arrival(self, file: SpooledFile) -> Arrival:
         if file.path in self.broken:
@@ -67,6 +77,10 @@ class Files:
 
 def spooled(path: Path, series_uid: str) -> SpooledFile:
     return SpooledFile(path, "1.2", series_uid, path.stem, 0)
+
+
+def sop_uid_of(path: Path) -> str:
+    return str(dcmread(path, stop_before_pixels=True).SOPInstanceUID)
 
 
 class Documents:
@@ -219,10 +233,12 @@ def test_a_file_of_the_spool_that_cannot_be_read_is_recorded_and_stops_no_other(
     broken, *rest = ct(tmp_path / "ct")
     desk = Desk(ledger, [broken, *rest])
     desk.files.broken = {broken}
-    desk.intake.recover(spooled(path, "1.2.1") for path in (broken, *rest))
+    series_uid = str(dcmread(broken, stop_before_pixels=True).SeriesInstanceUID)
+    desk.intake.recover(spooled(path, series_uid) for path in (broken, *rest))
     desk.after(11.0)
     desk.after(11.0)
-    assert (set(desk.routes.admitted), len(desk.routes.released)) == ({5}, 1)
+    assert (set(desk.routes.admitted), len(desk.routes.released)) == ({6}, 1)
+    assert desk.routes.newest[broken.stem] is LeftOut.UNREADABLE
     assert [event.kind for event in ledger.events.after()].count("file-unreadable") == 1
 
 
@@ -254,3 +270,61 @@ def test_a_report_that_came_in_two_ways_is_processed_for_each(ledger: Ledger, tm
     desk.intake.take(Arrival(path=report, calling="ANYBODY", duplicate=True))
     desk.after(11.0)
     assert desk.documents.processed == [("1.2.1.1", "pacs"), ("1.2.1.1", "receiver")]
+
+
+def test_different_images_under_one_uid_are_left_out_of_their_series(ledger: Ledger, tmp_path: Path) -> None:
+    paths = of_one_uid(tmp_path / "ct")
+    desk = Desk(ledger, paths[-1:])
+    for path in paths:
+        desk.intake.take(Arrival(path=path))
+    desk.after(11.0)
+    assert desk.routes.newest == {"1.2.3": LeftOut.SHARED_UID}
+
+
+def test_different_images_under_one_uid_are_found_where_every_notification_was_lost(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    *older, newest = of_one_uid(tmp_path / "ct")
+    desk = Desk(ledger, [newest])
+    desk.files.older = tuple(older)
+    series_uid = str(dcmread(newest, stop_before_pixels=True).SeriesInstanceUID)
+    desk.intake.recover(desk.files.series_files("", series_uid))
+    desk.after(11.0)
+    assert desk.routes.newest == {"1.2.3": LeftOut.SHARED_UID}
+
+
+def test_one_of_the_images_of_a_shared_uid_does_not_count_after_a_restart(ledger: Ledger, tmp_path: Path) -> None:
+    *_, path = of_one_uid(tmp_path / "ct")
+    shared = replace(read_instance(path), left_out=LeftOut.SHARED_UID, digest="5a" * 32)
+    record = series_record(series_uid=shared.series_uid, study_uid=shared.study_uid, instance_count=1)
+    ledger.series.put(record, [shared])
+    desk = Desk(ledger, [path])
+    desk.intake.take(Arrival(path=path))
+    desk.after(11.0)
+    assert desk.routes.newest == {"1.2.3": LeftOut.SHARED_UID}
+
+
+def test_images_that_come_again_with_other_content_count_and_are_named(ledger: Ledger, tmp_path: Path) -> None:
+    paths, corrected = ct(tmp_path / "ct"), ct(tmp_path / "again", seed="ct")
+    change(corrected, lambda dataset: dataset.update({"PatientName": "Corrected^Name"}))
+    desk = Desk(ledger, corrected)
+    for path in (*paths, *corrected):
+        desk.intake.take(Arrival(path=path))
+    desk.after(11.0)
+    assert list(desk.routes.newest.values()) == [None] * 6
+    (event,) = ledger.events.newest(kind="images-replaced")
+    assert event.text.startswith("revision 1: 6 images came again with other content")
+
+
+def test_a_received_image_that_cannot_be_read_is_left_out_of_its_series(ledger: Ledger, tmp_path: Path) -> None:
+    *readable, broken = ct(tmp_path / "ct")
+    uid, series_uid = sop_uid_of(broken), str(dcmread(broken, stop_before_pixels=True).SeriesInstanceUID)
+    broken.write_bytes(broken.read_bytes()[:200])
+    desk = Desk(ledger, [*readable, broken])
+    for path in readable:
+        desk.intake.take(Arrival(path=path))
+    desk.intake.take(Arrival(path=broken, study_uid="1.2", series_uid=series_uid, sop_uid=uid, sop_class="1.2.3"))
+    desk.after(11.0)
+    assert desk.routes.newest[uid] is LeftOut.UNREADABLE
+    assert len(desk.routes.newest) == 6
+    assert len(ledger.events.newest(kind="file-unreadable")) == 1
