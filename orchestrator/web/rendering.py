@@ -40,6 +40,7 @@ def environment() -> Environment:
         by_reader=wording.by_reader,
         change=wording.change,
         confidence=wording.confidence,
+        count_of_images=wording.count_of_images,
         delivery=wording.delivery,
         fetch=wording.fetch,
         finding=wording.finding,

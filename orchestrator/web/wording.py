@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.domain.correction import measured
 from orchestrator.domain.fetching import FetchRecord, FetchState
+from orchestrator.domain.images import ImageCount
 from orchestrator.domain.job import Priority, Purpose
 from orchestrator.domain.records import DeliveryRecord, DeliveryState, ReviewRecord, SeriesRecord
 from orchestrator.domain.result import Urgency
@@ -272,6 +273,11 @@ def _note(record: DeliveryRecord) -> str:
 def deliveries(records: Iterable[DeliveryRecord]) -> tuple[tuple[DeliveryState, str], ...]:
     """Return state and words for each delivery."""
     return tuple((record.state, delivery(record)) for record in records)
+
+
+def count_of_images(images: Mapping[str, object]) -> str:
+    """Return how many of the received images a model read, and which it left out for which reason."""
+    return str(ImageCount.from_json(images))
 
 
 def explanation(record: SeriesRecord) -> Any:

@@ -93,13 +93,23 @@ class Grid:
 def plan(series: Series, accepts: Accepts) -> tuple[Grid, ...]:
     """Return the grids of a series: one for VOLUME and STACK, one per image size for IMAGE.
 
-    Only ``series.images`` are read.
+    Only ``series.images`` are read; a refusal says what was left out beside its fault.
     Images with patient geometry are ordered by it, never by file order or instance number.
     Raises UnsupportedInput with one of these faults: SHARED_UID, NO_IDENTITY, MIXED_PATIENT, MIXED_SERIES, NO_PIXELS,
     TRUNCATED, UNSUPPORTED_ENCODING, WRONG_UNIT, LOCALIZER, NO_GEOMETRY, MIXED_SIZE, MIXED_ORIENTATION,
     SEVERAL_TIME_POINTS, DUPLICATE_POSITION, GANTRY_TILT, MISSING_SLICE, IRREGULAR_SPACING, TOO_FEW_SLICES.
     """
     _check_uids(series)
+    try:
+        grids = _grids(series, accepts)
+    except UnsupportedInput as refusal:
+        if not series.count.left_out:
+            raise
+        raise UnsupportedInput(refusal.fault, f"{refusal.reason}; {series.count.left_out_sentence}") from None
+    return tuple(replace(grid, count=series.count) for grid in grids)
+
+
+def _grids(series: Series, accepts: Accepts) -> tuple[Grid, ...]:
     images = [instance for instance in series.images if is_image(instance)]
     if no_pixels := [instance.sop_uid for instance in series.images if lacks_pixels(instance)]:
         total = len(no_pixels) + len(images)
@@ -107,7 +117,7 @@ def plan(series: Series, accepts: Accepts) -> tuple[Grid, ...]:
         raise UnsupportedInput(InputFault.NO_PIXELS, reason)
     if not images:
         raise UnsupportedInput(InputFault.NO_PIXELS, f"series {series.series_uid} has no images")
-    _check_identity(images)
+    _check_identity([instance for instance in series.instances if is_image(instance)])
     frames = list(frames_of(images))
     check_units(frames, accepts)
     grids = _image_grids(frames, accepts) if accepts.geometry is Geometry.IMAGE else (_stack(frames, accepts),)
@@ -116,7 +126,7 @@ def plan(series: Series, accepts: Accepts) -> tuple[Grid, ...]:
             slices = "1 slice" if grid.shape[0] == 1 else f"{grid.shape[0]} slices"
             reason = f"the series has {slices}, the model needs at least {accepts.minimum_slices}"
             raise UnsupportedInput(InputFault.TOO_FEW_SLICES, reason)
-    return tuple(replace(grid, count=series.count) for grid in grids)
+    return grids
 
 
 def _check_uids(series: Series) -> None:

@@ -122,6 +122,21 @@ def test_time_points_with_equal_pixels_are_no_copies() -> None:
     assert reasons([*first, *later]) == {}
 
 
+def test_a_refusal_says_what_was_left_out() -> None:
+    broken = replace(image(2, 3.0), left_out=LeftOut.UNREADABLE)
+    with pytest.raises(UnsupportedInput) as refusal:
+        plan(gather([*images(0.0), broken, image(3, 6.0), image(4, 9.0), image(5, 12.0)]), Accepts())
+    assert refusal.value.fault is InputFault.MISSING_SLICE
+    assert refusal.value.reason.endswith("; 1 of 5 received images left out: 1 image that cannot be read (1.2.3.2)")
+
+
+def test_a_localizer_of_another_patient_is_no_stray_of_this_one() -> None:
+    scout = image(9, 0.0, ImageType=("ORIGINAL", "PRIMARY", "LOCALIZER"), PatientID="OTHER")
+    with pytest.raises(UnsupportedInput) as refusal:
+        plan(gather([scout, *images(0.0, 3.0)]), Accepts())
+    assert refusal.value.fault is InputFault.MIXED_PATIENT
+
+
 def test_a_series_with_a_shared_uid_is_refused_by_name() -> None:
     first, *others = images(0.0, 3.0, 6.0)
     series = gather([replace(first, left_out=LeftOut.SHARED_UID), *others])

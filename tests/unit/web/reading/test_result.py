@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator.domain.images import ImageCount, LeftOut
 from orchestrator.domain.records import DeliveryState, ObjectKind
 from orchestrator.domain.review import ReviewState
 from orchestrator.web.reading import worklist
@@ -30,6 +31,12 @@ def test_it_says_that_nobody_verified_it(visitor, room: ReadingRoom):
 def test_it_says_where_the_result_comes_from(visitor, room: ReadingRoom, said):
     room.result("brain")
     assert said in page_of(visitor, room, "brain")
+
+
+def test_it_says_how_many_of_the_received_images_were_read(visitor, room: ReadingRoom):
+    job = room.result("brain")
+    room.ledger.jobs.annotate(job.key, images=ImageCount(21, 20, {"1.2.3": LeftOut.LOCALIZER}).to_json())
+    assert "Read: 20 of 21 received images. Left out: 1 localizer (1.2.3)." in page_of(visitor, room, "brain")
 
 
 @pytest.mark.parametrize("said", ["Threshold", "0.5", "Weights sha256", "Onnxruntime", "1.22.0"])
