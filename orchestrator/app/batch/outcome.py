@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,12 @@ def outcomes(ledger: Ledger, series_uid: str) -> Iterator[Outcome]:
         yield _without_job(series, explanation, unread)
     for job in newest.values():
         yield _of_job(ledger, series, job, ImageCount.from_json(job.images) if job.images else unread)
+
+
+def with_fault(outcome: Outcome, fault: str) -> Outcome:
+    """Return the outcome of a series of which no file can be read with the fault of the first one."""
+    is_unreadable = outcome.model is None and outcome.outcome == JobState.UNSUPPORTED
+    return replace(outcome, reason=f"{outcome.reason}: the first {fault}") if is_unreadable and fault else outcome
 
 
 def _unread(ledger: Ledger, series: SeriesRecord) -> ImageCount:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.app.batch.outcome import Outcome, outcomes
+from orchestrator.app.batch.outcome import Outcome, outcomes, with_fault
 from orchestrator.app.installation import host as hosting
 from orchestrator.archive import FolderArchive, connect
 from orchestrator.config import Settings
@@ -33,6 +33,11 @@ class Unread:
 
     path: Path
     reason: str
+
+    @property
+    def fault(self) -> str:
+        """The reason without the name of the file, which may be a patient's."""
+        return self.reason.removeprefix(self.path.name).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +66,14 @@ class RunReport:
 
 @dataclass(slots=True)
 class Folder:
-    """The readable instances of a folder by series, and its unreadable files."""
+    """The instances of a folder by series, and its unreadable files.
+
+    faults: Series Instance UID -> why its first unreadable file cannot be read.
+    """
 
     series: dict[str, list[Instance]] = field(default_factory=lambda: defaultdict(list))
     unread: list[Unread] = field(default_factory=list)
+    faults: dict[str, str] = field(default_factory=dict)
 
 
 def settings_for(output: Path, base: Settings) -> Settings:
@@ -106,6 +115,8 @@ def read_folder(folder: Path) -> Folder:
                 contents.series[item.series_uid].append(item)
             if unread is not None:
                 contents.unread.append(unread)
+                if item is not None:
+                    contents.faults.setdefault(item.series_uid, unread.fault)
     return contents
 
 
@@ -131,7 +142,11 @@ def run(
             except PluginError as fault:
                 failures.append(_not_routed(chosen[0], fault))
         _wait(host, list(folder.series), progress)
-        outcome_list = [item for series_uid in folder.series for item in outcomes(host.ledger, series_uid)]
+        outcome_list = [
+            with_fault(item, folder.faults.get(series_uid, ""))
+            for series_uid in folder.series
+            for item in outcomes(host.ledger, series_uid)
+        ]
     return RunReport((*outcome_list, *failures), tuple(folder.unread), time.perf_counter() - start)
 
 

@@ -109,27 +109,28 @@ def unreadable_instance(
     uids = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid, "SOPInstanceUID": sop_uid}
     uids["SOPClassUID"] = sop_class
     if not all(uids.values()):
-        uids = {keyword: uid or _uid_in(path, keyword) for keyword, uid in uids.items()}
+        in_file = _first_attributes(path)
+        uids = {keyword: uid or text(in_file, keyword) for keyword, uid in uids.items()}
+    study, series, instance, kind = uids.values()
+    if not all(map(_UID.fullmatch, (study, series, instance))):
+        return None
     try:
-        digest = hashlib.sha256(b"unreadable " + path.read_bytes()).hexdigest()
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:
         return None
-    if not (uids["StudyInstanceUID"] and uids["SeriesInstanceUID"] and uids["SOPInstanceUID"]):
-        return None
-    study, series, instance, kind = uids.values()
     return Instance(study, series, instance, kind, path, digest, left_out=LeftOut.UNREADABLE)
 
 
-def _uid_in(path: Path, keyword: str) -> str:
-    """Return a UID of a file of which only the beginning may be readable, empty where it cannot be read."""
+def _first_attributes(path: Path) -> Headers:
+    """Return the attributes up to Series Instance UID of a file that is broken later; empty where it breaks before."""
     try:
         with path.open("rb") as stream, quiet():
             if not _looks_like_dicom(stream):
-                return ""
-            dataset = read_partial(stream, stop_when=lambda tag, _vr, _length: tag > _LAST_UID, force=True)
-        return _uid(attributes(dataset), keyword)
+                return {}
+            return attributes(read_partial(stream, stop_when=lambda tag, _vr, _length: tag > _LAST_UID, force=True))
     except Exception:  # noqa: BLE001  # pydicom raises exceptions of any type for broken bytes
-        return ""
+        return {}
 
 
 def read_header(path: Path) -> FileDataset:

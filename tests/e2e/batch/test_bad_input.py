@@ -79,7 +79,10 @@ UNSUPPORTED: dict[str, tuple[Callable[[Path], object], str]] = {
         faults.of_shared_uids,
         "shared-uid: different images have the SOP Instance UID 1.2.3.0, and 2 more SOP Instance UIDs are shared",
     ),
-    "no file is readable": (faults.with_nested_headers, "unreadable: no file of the series can be read"),
+    "no file is readable": (
+        faults.with_nested_headers,
+        "unreadable: no file of the series can be read: the first cannot be read as DICOM (RecursionError)",
+    ),
     "two studies": (faults.of_two_studies, "mixed-series: the images are of more than one series or study"),
     "nobody": (faults.of_nobody, "no-identity: series 2.25."),
     "two time points": (partial(faults.ct, time_points=2), "several-time-points: 2 images at each of 6 positions"),
@@ -96,7 +99,10 @@ UNSUPPORTED: dict[str, tuple[Callable[[Path], object], str]] = {
         partial(faults.ct, attributes={"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}),
         "localizer: 6 of 6 images are localizers",
     ),
-    "no place": (partial(cr_image, Modality="CT", seed="no place"), "no-geometry: 1 of 1 images have no position"),
+    "no place": (
+        partial(cr_image, Modality="CT", seed="no place", RescaleIntercept=0, RescaleSlope=1, RescaleType="HU"),
+        "no-geometry: 1 of 1 images have no position",
+    ),
 }
 UNMATCHED: dict[str, tuple[Callable[[Path], object], str]] = {
     "another AI": (faults.of_another_ai, "This host or another AI wrote these objects"),

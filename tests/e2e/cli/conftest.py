@@ -15,7 +15,7 @@ from tests.parts.archive.dcmtk import free_port
 from tests.parts.service import run_command
 
 RUN_KEYS = [
-    *("series", "model", "version", "rule", "outcome", "reason", "device", "objects"),
+    *("series", "model", "version", "rule", "outcome", "reason", "device", "images", "objects"),
     *("measurements", "findings", "seconds"),
 ]
 FAULTY_RULES = """

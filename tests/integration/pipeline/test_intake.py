@@ -233,12 +233,12 @@ def test_a_file_of_the_spool_that_cannot_be_read_is_recorded_and_stops_no_other(
     broken, *rest = ct(tmp_path / "ct")
     desk = Desk(ledger, [broken, *rest])
     desk.files.broken = {broken}
-    series_uid = str(dcmread(broken, stop_before_pixels=True).SeriesInstanceUID)
-    desk.intake.recover(spooled(path, series_uid) for path in (broken, *rest))
+    uid, series_uid = sop_uid_of(broken), str(dcmread(broken, stop_before_pixels=True).SeriesInstanceUID)
+    desk.intake.recover(replace(spooled(path, series_uid), sop_uid=sop_uid_of(path)) for path in (broken, *rest))
     desk.after(11.0)
     desk.after(11.0)
     assert (set(desk.routes.admitted), len(desk.routes.released)) == ({6}, 1)
-    assert desk.routes.newest[broken.stem] is LeftOut.UNREADABLE
+    assert desk.routes.newest[uid] is LeftOut.UNREADABLE
     assert [event.kind for event in ledger.events.after()].count("file-unreadable") == 1
 
 
