@@ -84,6 +84,20 @@ class UnsupportedInput(OrchestratorError, ValueError):
         return (type(self), (str(self.fault), self.reason))
 
 
+class UnreadablePixels(UnsupportedInput):
+    """The pixels of some images cannot be decoded; the other images of the series can be read.
+
+    sop_uids: SOP Instance UIDs of these images.
+    """
+
+    def __init__(self, sop_uids: tuple[str, ...], reason: str) -> None:
+        self.sop_uids = sop_uids
+        super().__init__(InputFault.UNREADABLE, reason)
+
+    def __reduce__(self) -> tuple[type[UnreadablePixels], tuple[tuple[str, ...], str]]:  # type: ignore[override]
+        return (type(self), (self.sop_uids, self.reason))
+
+
 class NotApplicable(OrchestratorError, ValueError):
     """The model does not apply to this input, for example a spine model to a foot; outcome ``not-applicable``."""
 

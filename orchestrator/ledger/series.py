@@ -83,6 +83,19 @@ class SeriesRepository(Repository):
         with self._database.reading() as connection:
             return records(connection, StoredInstance, query)
 
+    def leave_out(self, series_uid: str, revision: int, sop_uids: Sequence[str], reason: LeftOut) -> int:
+        """Leave out images that turned out to be unreadable when a model read them; return how many were not before."""
+        table = tables.instances
+        update = sa.update(table).where(table.c.series_uid == series_uid, table.c.revision == revision)
+        update = update.where(table.c.sop_uid.in_(sop_uids), table.c.left_out.is_(None)).values(left_out=reason)
+        with self._database.writing() as connection:
+            count = connection.execute(update).rowcount
+            if count:
+                images = "1 image" if count == 1 else f"{count} images"
+                text = f"revision {revision}: the pixels of {images} cannot be decoded; first {sop_uids[0]}"
+                write_event(connection, "images-left-out", series_uid, text)
+            return count
+
     def newest(
         self,
         *,

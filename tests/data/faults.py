@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset, dcmread
+from pydicom.encaps import encapsulate
 from pydicom.sr.codedict import codes
-from pydicom.uid import SecondaryCaptureImageStorage
+from pydicom.uid import RLELossless, SecondaryCaptureImageStorage
 
 from orchestrator.testing import Patient
 from orchestrator.testing.headers import put
@@ -19,6 +20,8 @@ from tests.data.series import ct_series
 SIZE: dict[str, Any] = {"slices": 6, "rows": 32, "columns": 32}
 PIXELS = b"\xe0\x7f\x10\x00OW\0\0"
 """Tag and VR of Pixel Data in Explicit VR Little Endian; its length follows."""
+BROKEN = encapsulate([bytes([9]) + bytes(63)])
+"""Compressed pixels whose header announces nine RLE segments and holds none."""
 
 
 def ct(folder: Path, **parameters: Any) -> list[Path]:
@@ -72,6 +75,16 @@ def nest(path: Path) -> None:
     end = b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0"
     at = content.index(PIXELS)
     path.write_bytes(content[:at] + 5000 * begin + 5000 * end + content[at:])
+
+
+def with_broken_pixels(*places: int) -> Callable[[Path], None]:
+    """Return a builder of compressed slices of which those at these places hold no valid code stream."""
+
+    def build(folder: Path) -> None:
+        paths = ct(folder, transfer_syntax=RLELossless)
+        change([paths[place] for place in places], lambda dataset: setattr(dataset, "PixelData", BROKEN))
+
+    return build
 
 
 def of_one_uid(folder: Path) -> list[Path]:

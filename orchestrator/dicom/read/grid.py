@@ -116,7 +116,10 @@ def _grids(series: Series, accepts: Accepts) -> tuple[Grid, ...]:
         reason = f"{len(no_pixels)} of {total} images have no pixels, first {no_pixels[0]}"
         raise UnsupportedInput(InputFault.NO_PIXELS, reason)
     if not images:
-        raise UnsupportedInput(InputFault.NO_PIXELS, f"series {series.series_uid} has no images")
+        is_broken = LeftOut.UNREADABLE in series.count.left_out.values()
+        fault = InputFault.UNREADABLE if is_broken else InputFault.NO_PIXELS
+        reason = f"series {series.series_uid} has no {'readable images' if is_broken else 'images'}"
+        raise UnsupportedInput(fault, reason)
     _check_identity([instance for instance in series.instances if is_image(instance)])
     frames = list(frames_of(images))
     check_units(frames, accepts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from pydicom.uid import UID
 from orchestrator.dicom.read.decoding import decode_frames, luminance
 from orchestrator.dicom.read.grid import FrameReference, Grid
 from orchestrator.dicom.read.pixel_values import AIR, HOUNSFIELD, PLAIN, PixelLayout, Rescale, common_dtype
-from orchestrator.domain.errors import InputFault, UnsupportedInput
+from orchestrator.domain.errors import InputFault, UnreadablePixels, UnsupportedInput
 from orchestrator.domain.volume import Volume
 
 Array = npt.NDArray[Any]
@@ -37,7 +37,8 @@ def fill(grid: Grid, out: Array) -> Volume:
     out: C-contiguous, of the grid's shape and dtype, e.g. memory-mapped.
     Unused high bits are cleared. MONOCHROME1 is inverted except for measurements. HU are clipped to int16.
     Pixels that a CT marks as padding become -1024 HU.
-    Raises UnsupportedInput (TRUNCATED, UNSUPPORTED_ENCODING, UNREADABLE); ValueError where ``out`` does not fit.
+    Raises UnreadablePixels that names all images that cannot be decoded; UnsupportedInput (TRUNCATED,
+    UNSUPPORTED_ENCODING, UNREADABLE); ValueError where ``out`` does not fit.
     """
     if out.shape != grid.shape or out.dtype != grid.dtype or not out.flags.c_contiguous:
         raise ValueError(
@@ -46,13 +47,25 @@ def fill(grid: Grid, out: Array) -> Volume:
     with ThreadPoolExecutor(THREADS, thread_name_prefix="fill") as pool:
         pending = [pool.submit(task, slices, out) for task, slices in _tasks(grid)]
         try:
-            for task_result in pending:
-                task_result.result()
+            _wait(pending)
         finally:
             pool.shutdown(cancel_futures=True)
     voxels = out.view()
     voxels.flags.writeable = False
     return Volume(voxels, grid.affine, grid.unit, grid.modality, grid.positions, grid.facts)
+
+
+def _wait(pending: Sequence[Future[None]]) -> None:
+    """Wait for all tasks; the images that cannot be decoded are raised together, any other fault at once."""
+    faults: list[UnreadablePixels] = []
+    for task in pending:
+        try:
+            task.result()
+        except UnreadablePixels as fault:
+            faults.append(fault)
+    if faults:
+        uids = tuple(dict.fromkeys(uid for fault in faults for uid in fault.sop_uids))
+        raise UnreadablePixels(uids, faults[0].reason) from faults[0]
 
 
 def read_image(frame: FrameReference) -> Array:
@@ -142,17 +155,17 @@ def _decode(slices: Slices, out: Array) -> None:
 
 @contextmanager
 def _as_unsupported(frame: FrameReference) -> Iterator[None]:
-    """Turn exceptions of files and decoders into UnsupportedInput that names the image."""
+    """Turn exceptions of files into UnsupportedInput that names the image, those of decoders into UnreadablePixels."""
     try:
         yield
     except UnsupportedInput:
         raise
     except Exception as error:  # codecs raise exceptions of any type
         syntax = UID(_layout_of(frame).location.transfer_syntax).name
-        raise UnsupportedInput(
-            InputFault.UNREADABLE,
-            f"the pixels of image {frame.sop_uid} cannot be read as {syntax} ({type(error).__name__})",
-        ) from error
+        reason = f"the pixels of image {frame.sop_uid} cannot be read as {syntax} ({type(error).__name__})"
+        if isinstance(error, OSError | MemoryError):
+            raise UnsupportedInput(InputFault.UNREADABLE, reason) from error
+        raise UnreadablePixels((frame.sop_uid,), reason) from error
 
 
 def _check_same_file(file: int | Path, frame: FrameReference, layout: PixelLayout) -> None:

@@ -30,10 +30,12 @@ from orchestrator.domain.errors import (
     NotApplicable,
     OrchestratorError,
     UnknownRecord,
+    UnreadablePixels,
     UnsupportedInput,
     WorkerCrashed,
     WorkerOutOfMemory,
 )
+from orchestrator.domain.images import LeftOut
 from orchestrator.domain.job import ENDED, JobState, job_key
 from orchestrator.domain.model import ModelDescription
 from orchestrator.domain.ports import Observers, Prediction, Runner
@@ -86,8 +88,24 @@ class Inference:
         self.hand_over(key)
 
     def infer(self, key: str) -> None:
-        """Read the series into volumes, run the model on each, keep the results in the scratch folder."""
+        """Read the series into volumes, run the model on each, keep the results in the scratch folder.
+
+        Images whose pixels cannot be decoded are left out for all models from now on, and the rest is tried again: a
+        result on the rest names them, and a volume with a gap is refused.
+        """
         job, model = self._job_and_model(key)
+        while True:
+            try:
+                self._infer(key, job, model)
+                return
+            except UnreadablePixels as fault:
+                left_out = self._ledger.series.leave_out
+                if not left_out(job.series_uid, job.revision, fault.sop_uids, LeftOut.UNREADABLE):
+                    raise
+                log.warning("job %s: %s; leaving out %d images", key[:12], fault, len(fault.sop_uids))
+                self._series.cache_clear()
+
+    def _infer(self, key: str, job: JobRecord, model: ModelDescription) -> None:
         self._runner.check_device(model.name)
         self._folders.clear_scratch(key)
         read_seconds = infer_seconds = 0.0
@@ -252,7 +270,8 @@ class Inference:
 
     def _grids(self, job: JobRecord, model: ModelDescription) -> tuple[Grid, ...]:
         series = self._series(job.series_uid, job.revision)
-        check_intended(series, model.intended)
+        if series.images:  # plan refuses a series without
+            check_intended(series, model.intended)
         return plan(series, model.accepts)
 
     def _kept(self, job: JobRecord, model: ModelDescription) -> list[tuple[Grid, Result]]:

@@ -59,6 +59,7 @@ STRAYS: dict[str, tuple[Callable[[Path], object], str]] = {
     "another AI's slice": (faults.with_an_image_of_another_ai, "machine-written"),
     "one slice under two UIDs": (partial(faults.ct, duplicate=(2,)), "same-place"),
     "a seam of two acquisitions": (faults.of_two_acquisitions, "same-place"),
+    "pixels of the last slice broken": (faults.with_broken_pixels(5), "unreadable"),
     "sequences nested too deeply": (faults.with_a_nested_header, "unreadable"),
 }
 """One object in the series of the slices that does not belong to them or cannot be read, and why it is left out."""
@@ -79,6 +80,8 @@ UNSUPPORTED: dict[str, tuple[Callable[[Path], object], str]] = {
         faults.of_shared_uids,
         "shared-uid: different images have the SOP Instance UID 1.2.3.0, and 2 more SOP Instance UIDs are shared",
     ),
+    "pixels of a slice broken": (faults.with_broken_pixels(2), "missing-slice: 1 slice is missing: 6.00 mm"),
+    "all pixels broken": (faults.with_broken_pixels(*range(6)), "unreadable: series 2.25."),
     "no file is readable": (
         faults.with_nested_headers,
         "unreadable: no file of the series can be read: the first cannot be read as DICOM (RecursionError)",

@@ -1,11 +1,13 @@
 """The voxels and their place in the patient are the phantom's, however the files are ordered and encoded."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom import dcmread
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -20,10 +22,10 @@ from pydicom.uid import (
 
 from orchestrator.dicom import fill, gather, plan, read_instance
 from orchestrator.dicom.read.pixel_values import HOUNSFIELD
-from orchestrator.domain.errors import InputFault, UnsupportedInput
+from orchestrator.domain.errors import InputFault, UnreadablePixels, UnsupportedInput
 from orchestrator.domain.model import Accepts, Geometry
 from orchestrator.testing import ORIENTATIONS, Phantom, read_series, synthetic_series
-from tests.data.faults import with_a_second_image_at_one_place
+from tests.data.faults import with_a_second_image_at_one_place, with_broken_pixels
 from tests.data.series import ct_series, mr_series, pet_series
 
 LOSSLESS = (
@@ -388,3 +390,13 @@ def test_a_model_is_told_how_images_were_made_and_not_whose_they_are(tmp_path):
     facts = read_series(ct_series(tmp_path, slices=3, attributes={"ConvolutionKernel": "B70f"})).facts
     assert (facts["ConvolutionKernel"], facts["SliceThickness"]) == ("B70f", 3.0)
     assert not any(keyword.startswith("Patient") and keyword != "PatientPosition" for keyword in facts)
+
+
+def test_all_images_whose_pixels_cannot_be_decoded_are_named_at_once(tmp_path):
+    with_broken_pixels(1, 4)(tmp_path)
+    broken = [dcmread(path).SOPInstanceUID for path in sorted(tmp_path.iterdir())]
+    with pytest.raises(UnreadablePixels) as refusal:
+        read_series(sorted(tmp_path.iterdir()))
+    assert set(refusal.value.sop_uids) == {broken[1], broken[4]}
+    assert refusal.value.fault is InputFault.UNREADABLE
+    assert pickle.loads(pickle.dumps(refusal.value)).sop_uids == refusal.value.sop_uids
