@@ -20,6 +20,7 @@ from rich.table import Table
 from orchestrator.domain.errors import UserError
 from orchestrator.domain.records import DeliveryRecord, DeliveryState, ReviewRecord
 from orchestrator.domain.unit import shown_unit
+from orchestrator.domain.urgency import entry_rank
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 SettingsFile = Annotated[
@@ -150,8 +151,8 @@ def amount(value: object, unit: object) -> str:
 
 
 def finding_text(findings: Iterable[Mapping[str, object]], measurements: Iterable[Mapping[str, object]]) -> str:
-    """Return one line with the findings and measurements of a result."""
-    texts = [_finding(item) for item in findings]
+    """Return one line with the findings and measurements of a result, the most urgent finding first."""
+    texts = [_finding(item) for item in sorted(findings, key=entry_rank)]
     texts += [_measurement(item) for item in measurements]
     return "; ".join(texts)
 

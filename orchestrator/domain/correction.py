@@ -115,12 +115,6 @@ def corrected(kind: str, entries: Sequence[Entry], changes: Iterable[Entry]) -> 
     return tuple(copies)
 
 
-def urgency_of(findings: Iterable[Entry]) -> Urgency | None:
-    """Return the highest urgency of all findings that are not absent, None where there is none."""
-    urgent = [each for each in findings if "urgency" in each and each["value"] != Presence.ABSENT]
-    return min((Urgency(str(each["urgency"])) for each in urgent), key=list(Urgency).index, default=None)
-
-
 def measured(entry: Entry) -> str:
     """Return the name of a measurement with its segment: "Brain volume", "Midline shift"."""
     name, segment = str(entry.get("name", "Measurement")), str(entry.get("segment") or "")

@@ -7,10 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from orchestrator.domain.correction import corrected, urgency_of
+from orchestrator.domain.correction import corrected
 from orchestrator.domain.reading import WAITS_FOR, SecondReader, after_verdict, check_second_reader, check_seen
 from orchestrator.domain.records import JobRecord, ReviewRecord
 from orchestrator.domain.review import CLOSED, VERDICTS, ReviewState, check_takes_verdict, review_move
+from orchestrator.domain.urgency import urgency_of
 from orchestrator.ledger import tables
 from orchestrator.ledger.events import kind_of, moved, write_event
 from orchestrator.ledger.repository import SHORT, Repository, columns, lock_job, only, records, values

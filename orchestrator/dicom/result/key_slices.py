@@ -6,7 +6,8 @@ import numpy as np
 
 from orchestrator.dicom.objects.masks import NonEmptySegment
 from orchestrator.dicom.result.grid_result import GridResult, best_scored
-from orchestrator.domain.result import Finding, Presence, Urgency
+from orchestrator.domain.result import Finding, Presence
+from orchestrator.domain.urgency import urgency_rank
 
 MOST_SLICES = 8
 """Largest number of key slices per grid."""
@@ -33,8 +34,7 @@ def largest_cross_section(segment: NonEmptySegment) -> int:
 
 
 def _rank(finding: Finding) -> tuple[int, float]:
-    urgency = len(Urgency) if finding.urgency is None else list(Urgency).index(finding.urgency)
-    return urgency, -(finding.score or 0.0)
+    return urgency_rank(finding), -(finding.score or 0.0)
 
 
 def _slices(grid_result: GridResult, finding: Finding) -> list[int]:

@@ -20,6 +20,7 @@ from orchestrator.dicom.seg.segmentation import tracking_id, tracking_uid
 from orchestrator.domain import concepts
 from orchestrator.domain.code import Code
 from orchestrator.domain.result import Finding, Measurement, Presence, Region, Shape
+from orchestrator.domain.urgency import WITHOUT_URGENCY, urgency_rank
 
 Group = (
     sr.VolumetricROIMeasurementsAndQualitativeEvaluations
@@ -28,26 +29,30 @@ Group = (
 )
 
 
-def placed_groups(grid_result: GridResult, algorithm: sr.AlgorithmIdentification, uids: DerivedUids) -> Iterator[Group]:
-    """Yield the measurement groups of one grid that a viewer can draw."""
+def placed_groups(
+    grid_result: GridResult, algorithm: sr.AlgorithmIdentification, uids: DerivedUids
+) -> Iterator[tuple[int, Group]]:
+    """Yield the measurement groups of one grid that a viewer can draw, each with the urgency rank of its finding."""
     for segment in grid_result.segments:
         uid, identifier = (
             tracking_uid(grid_result.source, segment, uids),
             tracking_id(grid_result.source, segment.segment.label),
         )
         tracking = _tracking(uid, identifier)
-        yield _volumetric(grid_result, segment, tracking, algorithm)
-        yield _cross_section(grid_result, segment, tracking, algorithm)
+        rank = min(map(urgency_rank, grid_result.findings_of(segment)), default=WITHOUT_URGENCY)
+        yield rank, _volumetric(grid_result, segment, tracking, algorithm)
+        yield rank, _cross_section(grid_result, segment, tracking, algorithm)
     for number, finding in enumerate(grid_result.result.findings, 1):
-        yield from _regions(grid_result, finding, number, algorithm, uids)
+        for group in _regions(grid_result, finding, number, algorithm, uids):
+            yield urgency_rank(finding), group
 
 
 def unplaced_groups(
     grid_result: GridResult, algorithm: sr.AlgorithmIdentification, uids: DerivedUids
-) -> Iterator[Group]:
-    """Yield a group for each finding without a place."""
+) -> Iterator[tuple[int, Group]]:
+    """Yield a group for each finding without a place, with its urgency rank."""
     for number, finding in enumerate(grid_result.unplaced_findings, 1):
-        yield _unplaced(grid_result, finding, number, algorithm, uids)
+        yield urgency_rank(finding), _unplaced(grid_result, finding, number, algorithm, uids)
 
 
 def series_groups(grid_result: GridResult, algorithm: sr.AlgorithmIdentification, uids: DerivedUids) -> Iterator[Group]:

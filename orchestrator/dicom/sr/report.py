@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from operator import itemgetter
 
 from highdicom import sr
 from pydicom import Dataset
@@ -18,7 +20,7 @@ from orchestrator.dicom.result.grid_result import GridResult
 from orchestrator.dicom.seg.segmentation import tracking_id
 from orchestrator.dicom.sr.image_library import library_headers
 from orchestrator.dicom.sr.measurement_groups import Group, placed_groups, series_groups, unplaced_groups
-from orchestrator.dicom.sr.text_report import count_of_images, map_items, text_report
+from orchestrator.dicom.sr.text_report import count_of_images, map_items, text_report, unverified_statement
 from orchestrator.domain.model import ModelDescription
 
 _PROCEDURES: dict[str, PydicomCode] = {
@@ -127,13 +129,9 @@ def _measurement_report(
 
     Viewers draw Imaging Measurements. OHIF draws none of them if one has no place.
     """
-    placed_items: list[Group] = [
-        group for grid_result in grid_results for group in placed_groups(grid_result, identification, uids)
-    ]
+    placed_items = _most_urgent_first(placed_groups(each, identification, uids) for each in grid_results)
     series_items = [group for grid_result in grid_results for group in series_groups(grid_result, identification, uids)]
-    unplaced_items = [
-        group for grid_result in grid_results for group in unplaced_groups(grid_result, identification, uids)
-    ]
+    unplaced_items = _most_urgent_first(unplaced_groups(each, identification, uids) for each in grid_results)
     root: Dataset = sr.MeasurementReport(
         observation_context=context,
         procedure_reported=_PROCEDURES.get(str(grid_results[0].source.header.get("Modality")), _ANY_PROCEDURE),
@@ -141,6 +139,8 @@ def _measurement_report(
         title=codes.cid7021.ImagingMeasurementReport,
         referenced_images=library_headers(grid_results, [*placed_items, *unplaced_items]),
     )[0]
+    first_container = next(at for at, item in enumerate(root.ContentSequence) if item.ValueType == "CONTAINER")
+    root.ContentSequence.insert(first_container, unverified_statement())
     root.ContentSequence.extend(_container(codes.DCM.DerivedImagingMeasurements, series_items))
     root.ContentSequence.extend(_container(own.QUALITATIVE_EVALUATIONS, unplaced_items))
     root.ContentSequence.append(count_of_images(grid_results))
@@ -150,6 +150,10 @@ def _measurement_report(
             root.ContentSequence.append(sr.TextContentItem(codes.DCM.Comment, text, sr.RelationshipTypeValues.CONTAINS))
         root.ContentSequence.extend(map_items(grid_result))
     return root
+
+
+def _most_urgent_first(groups: Iterable[Iterable[tuple[int, Group]]]) -> list[Group]:
+    return [group for _, group in sorted(chain.from_iterable(groups), key=itemgetter(0))]
 
 
 def _container(name: PydicomCode, groups: Sequence[Group]) -> Iterator[sr.ContainerContentItem]:

@@ -38,13 +38,18 @@ def text_report(
             *sr.LanguageOfContentItemAndDescendants(sr.CodedConcept(*own.ENGLISH[:3])),
             *context,
             *algorithm,
-            _text(own.STATEMENT, UNVERIFIED_STATEMENT),
+            unverified_statement(),
             count_of_images(grid_results),
             *_images_read(grid_results),
             *_statements(grid_results),
         ]
     )
     return root
+
+
+def unverified_statement() -> sr.ContentItem:
+    """Return the sentence for viewers that show text alone: no flag tells them that a machine wrote this."""
+    return _text(own.STATEMENT, UNVERIFIED_STATEMENT)
 
 
 def count_of_images(grid_results: Sequence[GridResult]) -> sr.ContentItem:

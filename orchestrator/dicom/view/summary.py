@@ -10,9 +10,9 @@ from pydicom import Dataset, dcmread
 from orchestrator.dicom.objects import concepts as own
 from orchestrator.dicom.objects import sr_tree
 from orchestrator.domain import concepts
-from orchestrator.domain.correction import urgency_of
 from orchestrator.domain.records import ObjectKind, ObjectRecord
 from orchestrator.domain.result import Urgency
+from orchestrator.domain.urgency import urgency_of
 
 _PRESENCE = {code.value: presence for presence, code in own.PRESENCE.items()}
 _URGENCY = {code.value: urgency for urgency, code in own.URGENCY.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from orchestrator.domain.model import Empty, ModelDescription
 from orchestrator.domain.records import JobRecord, ObjectKind, ObjectRecord
 from orchestrator.domain.result import Result
 from orchestrator.domain.series import StudyIdentity
+from orchestrator.domain.urgency import WITHOUT_URGENCY, urgency_rank
 
 
 def write_objects(
@@ -62,6 +64,7 @@ def write_objects(
     model that does not allow it), UnsupportedInput (a result of maps only on images that cannot have maps),
     ConformanceError.
     """
+    findings = _most_urgent_first(findings)
     sources = [SourceGrid.read(number, grid, identity) for number, (grid, _) in enumerate(findings, 1)]
     masks = [_check_segments(source, result) for source, (_, result) in zip(sources, findings, strict=True)]
     encodings = [encode_frames(segments, labelmap=options.label_map) if segments else None for segments in masks]
@@ -120,6 +123,14 @@ def prewarm() -> None:
     """Load highdicom's tables of the standard, which would delay the first object of a process by half a second."""
     image = sr.SourceImageForRegion(CTImageStorage, derive_uid("prewarm"))
     sr.ImageRegion(sr.GraphicTypeValues.POINT, np.zeros((1, 2)), image)
+
+
+def _most_urgent_first(findings: Sequence[tuple[Grid, Result]]) -> list[tuple[Grid, Result]]:
+    """Return the results in the order of their most urgent finding, each with its most urgent finding first."""
+    ordered = [
+        (grid, replace(result, findings=tuple(sorted(result.findings, key=urgency_rank)))) for grid, result in findings
+    ]
+    return sorted(ordered, key=lambda pair: min(map(urgency_rank, pair[1].findings), default=WITHOUT_URGENCY))
 
 
 def _check_segments(source: SourceGrid, result: Result) -> tuple[NonEmptySegment, ...]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
+from orchestrator.domain.correction import Entry as Said
 from orchestrator.domain.records import JobRecord
+from orchestrator.domain.urgency import entry_rank
 from orchestrator.pipeline.review.verdict import reviewed_result
 from orchestrator.web.addresses import Key
 from orchestrator.web.reading.current_result import findings_of, measurements_of, visible_reviews
@@ -49,8 +52,8 @@ def result(
         visible=visible,
         can_confirm=reviewed.can_confirm,
         opposed=reviewed.opposed,
-        findings=list(zip(job.findings, findings_of(job, review), strict=True)),
-        measurements=list(zip(job.measurements, measurements_of(job, review), strict=True)),
+        findings=sorted(_entries(job.findings, findings_of(job, review)), key=lambda each: entry_rank(each[2])),
+        measurements=_entries(job.measurements, measurements_of(job, review)),
         allowed=reviewed.verdicts,
         correctable=reviewed.correctables[:CORRECTED_AT_MOST],
         now_says=visible.corrected_to,
@@ -69,6 +72,11 @@ def result(
         view=view,
         following=address_of_following(site, view, job.key),
     )
+
+
+def _entries(model: Sequence[Said], now: Sequence[Said]) -> list[tuple[int, Said, Said]]:
+    """Return the place, what the model said and what it reads now, for each finding or measurement."""
+    return [(place, *entries) for place, entries in enumerate(zip(model, now, strict=True))]
 
 
 def stages(job: JobRecord) -> list[tuple[str, float]]:

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse
 from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.records import DeliveryRecord, JobRecord, ReviewRecord
 from orchestrator.domain.review import ReviewState
+from orchestrator.domain.urgency import entry_rank
 from orchestrator.web import wording
 from orchestrator.web.reading.current_result import findings_of, measurements_of
 from orchestrator.web.security.permissions import Permission, needs
@@ -37,8 +38,9 @@ class Row:
 
     @property
     def summary(self) -> tuple[str, ...]:
-        """Findings and measurements, a line each."""
-        lines = [wording.finding(entry) for entry in findings_of(self.job, self.review)]
+        """Findings and measurements, a line each, the most urgent finding first."""
+        findings = sorted(findings_of(self.job, self.review), key=entry_rank)
+        lines = [wording.finding(entry) for entry in findings]
         return (*lines, *(wording.measurement(entry) for entry in measurements_of(self.job, self.review)))
 
     @property

@@ -59,3 +59,10 @@ def test_a_correction_is_told_with_its_values_and_the_agreement_of_outlines() ->
     change = {"what": "Brain volume", "before": 1502.4, "after": 1480.0, "unit": "ml"}
     review = verdict(ReviewState.CORRECTED, changes=(change,), agreement={"Brain": 0.968, "Lesion": 0.0})
     assert show.corrected_text(review) == "Brain volume: 1,502 -> 1,480 ml; Dice: Brain 0.97, Lesion 0.00"
+
+
+def test_the_most_urgent_finding_is_named_first() -> None:
+    nodule = {"name": "Nodule", "value": "present", "urgency": "non-urgent"}
+    mass = {"name": "Mass", "value": "absent", "urgency": "immediate"}
+    bleeding = {"name": "Haemorrhage", "value": "present", "urgency": "immediate"}
+    assert show.finding_text([nodule, mass, bleeding], []) == "; ".join(map(wording.finding, [bleeding, nodule, mass]))

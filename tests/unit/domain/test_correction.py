@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.correction import WrongCorrection, changes, correctables, corrected, urgency_of
+from orchestrator.domain.correction import WrongCorrection, changes, correctables, corrected
 from orchestrator.domain.result import Urgency
+from orchestrator.domain.urgency import urgency_of
 
 VOLUME = {"name": "Volume", "segment": "Brain", "value": 41.5, "unit": "ml"}
 DENSITY = {"name": "Mean density", "value": 12.0, "unit": "[hnsf'U]"}

@@ -11,13 +11,15 @@ from pydicom import Dataset
 
 from orchestrator.dicom import Grid
 from orchestrator.dicom.result.grid_result import MOST_PLACES
+from orchestrator.dicom.sr.text_report import UNVERIFIED_STATEMENT
+from orchestrator.dicom.view.summary import summary_of
 from orchestrator.domain.concepts import LEFT, codes
 from orchestrator.domain.model import Geometry
 from orchestrator.domain.records import ObjectKind
-from orchestrator.domain.result import Finding, ImageScore, Presence, Region, Result, Urgency
+from orchestrator.domain.result import Finding, ImageScore, Presence, Region, Result, Segment, Urgency
 from tests.data.projection import cr_image
 from tests.data.series import ct_series
-from tests.parts.dicom.written import MODEL, detections, everything, image_by_image, placeless, write_result
+from tests.parts.dicom.written import MODEL, detections, everything, image_by_image, nothing, placeless, write_result
 
 SCORES = {"score", "region-score"}
 
@@ -191,3 +193,49 @@ def test_local_codes_are_named_with_who_is_responsible(ct: list[Path], tmp_path:
         "99ORCH",
         "radiology-orchestrator",
     )
+
+
+def of_three(grid: Grid) -> Result:
+    """Return a segment with a finding that can wait, a region that cannot, and an urgent one without a place."""
+    mask = np.zeros(grid.shape, bool)
+    mask[1:3, 2:6, 2:6] = True
+    return Result(
+        segments=[Segment("Nodule", mask, codes["nodule"])],
+        findings=[
+            Finding(codes["nodule"], urgency=Urgency.NON_URGENT, segment="Nodule"),
+            Finding(codes["mass"], Presence.ABSENT, urgency=Urgency.IMMEDIATE),
+            Finding(codes["fracture"], urgency=Urgency.URGENT),
+            Finding(codes["pneumothorax"], urgency=Urgency.IMMEDIATE, regions=[Region.point(0, 1, 3)]),
+        ],
+    )
+
+
+def test_the_most_urgent_finding_stands_first_wherever_it_lies(ct: list[Path], tmp_path: Path) -> None:
+    document = sr_of(ct, tmp_path, of_three)
+    assert templates(document)[:3] == ["1410", "1411", "1410"]
+    findings = summary_of([document]).findings
+    assert [each["name"] for each in findings] == ["Pneumothorax", "Nodule", "Fracture", "Mass"]
+
+
+def test_the_most_urgent_grid_stands_first(tmp_path: Path) -> None:
+    views = [cr_image(tmp_path, number=number, rows=24 * number) for number in (1, 2)]
+
+    def fractures(grid: Grid) -> Result:
+        is_small = grid.shape[1] == 24
+        finding = Finding(
+            codes["fracture"],
+            urgency=Urgency.URGENT if is_small else Urgency.NON_URGENT,
+            regions=[Region.point(0, 1, 3)],
+        )
+        return Result(findings=[finding])
+
+    for paths in (views, views[::-1]):
+        document = write_result(paths, fractures, tmp_path, geometry=Geometry.IMAGE).read(ObjectKind.SR)
+        assert [each["urgency"] for each in summary_of([document]).findings] == ["urgent", "non-urgent"]
+
+
+@pytest.mark.parametrize("result_of", [everything, placeless, nothing], ids=lambda each: each.__name__)
+def test_the_text_says_before_any_finding_that_a_machine_wrote_it(ct: list[Path], tmp_path: Path, result_of) -> None:
+    content = list(items(sr_of(ct, tmp_path, result_of)))
+    at = [item.get("TextValue") for item in content].index(UNVERIFIED_STATEMENT)
+    assert not {"NUM", "CONTAINER", "SCOORD"} & {item.ValueType for item in content[:at]}

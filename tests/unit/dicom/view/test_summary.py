@@ -41,9 +41,9 @@ def test_measurements_name_their_segment(ct: list[Path], tmp_path: Path) -> None
     measurements = summarize(write_result(ct, everything, tmp_path).objects).measurements
     said = [(each["name"], each["unit"], each.get("segment")) for each in measurements]
     assert said == [
+        ("Volume", "ml", "Lesion"),
         ("Volume", "ml", "Liver"),
         ("Mean", "[hnsf'U]", "Liver"),
-        ("Volume", "ml", "Lesion"),
         ("Diameter", "mm", None),
     ]
 
@@ -101,8 +101,9 @@ def test_each_finding_keeps_its_own_side_and_urgency(ct: list[Path], tmp_path: P
         Finding(codes["pneumothorax"], urgency=Urgency.URGENT, regions=regions, site=codes["lung"], laterality=LEFT),
     ]
     findings = summarize(write_result(ct, lambda _: Result(findings=said), tmp_path).objects).findings
-    assert [each.get("urgency") for each in findings] == ["non-urgent", None, "urgent"]
-    assert [each.get("laterality") for each in findings] == ["Left", None, "Left"]
+    assert [each["name"] for each in findings] == ["Pneumothorax", "Nodule", "Mass"]
+    assert [each.get("urgency") for each in findings] == ["urgent", "non-urgent", None]
+    assert [each.get("laterality") for each in findings] == ["Left", "Left", None]
 
 
 def test_the_urgency_of_a_job_is_the_highest_of_what_is_there(ct: list[Path], tmp_path: Path) -> None:

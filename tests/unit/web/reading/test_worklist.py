@@ -38,6 +38,14 @@ def test_a_finding_is_said_with_its_score(visitor, room: ReadingRoom):
     assert "<li>Burned-in text: present, score 0.93</li>" in visitor.get("/").text
 
 
+def test_a_row_begins_with_its_most_urgent_finding(visitor, room: ReadingRoom):
+    nodule = {"name": "Nodule", "value": "present", "urgency": "non-urgent"}
+    bleeding = {"name": "Haemorrhage", "value": "present", "urgency": "immediate"}
+    room.result("head", findings=(nodule, bleeding), urgency=Urgency.IMMEDIATE)
+    text = visitor.get("/").text
+    assert text.index("<li>Haemorrhage: present") < text.index("<li>Nodule: present")
+
+
 @pytest.mark.parametrize(
     ("state", "words"),
     [
