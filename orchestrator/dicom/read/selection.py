@@ -84,7 +84,8 @@ def _kind(instance: Instance) -> LeftOut | None:
         return LeftOut.NO_IMAGE
     image_type = {str(value).strip().upper() for value in instance.headers.get("ImageType", ())}
     is_capture = instance.sop_class == _SECONDARY_CAPTURE or instance.sop_class.startswith(f"{_SECONDARY_CAPTURE}.")
-    if is_capture or image_type & _SCREEN_CAPTURES:
+    is_picture = "SECONDARY" in image_type and number(instance.headers, "SamplesPerPixel") == 3
+    if is_capture or is_picture or image_type & _SCREEN_CAPTURES:
         return LeftOut.SCREEN_CAPTURE
     if image_type & _LOCALIZERS:
         return LeftOut.LOCALIZER
@@ -98,9 +99,9 @@ def _same_place(images: Sequence[Instance]) -> Iterator[str]:
         return
     places = list(_places(images, planes))
     shared = [place for place in places if len(place) > 1]
-    repeats = [uid for place in shared for uid in _copies(place)]
-    yield from repeats
-    left = [[image for image in place if image.sop_uid not in set(repeats)] for place in shared]
+    copies = {uid for place in shared for uid in _copies(place)}
+    yield from copies
+    left = [[image for image in place if image.sop_uid not in copies] for place in shared]
     seam = [place for place in left if len(place) > 1]
     if seam and len(seam) <= max(1, _LARGEST_SEAM * len(places)) and all(map(_is_of_two_acquisitions, seam)):
         sizes = Counter(number(image.headers, "AcquisitionNumber") for image in images)

@@ -24,6 +24,10 @@ STRAYS = {
     "a screenshot": (LeftOut.SCREEN_CAPTURE, {"ImageType": ("DERIVED", "SECONDARY", "SCREEN SAVE")}),
     "a dose page": (LeftOut.SCREEN_CAPTURE, {"sop_class": CAPTURE}),
     "a page of several": (LeftOut.SCREEN_CAPTURE, {"sop_class": f"{CAPTURE}.4"}),
+    "a colour picture": (
+        LeftOut.SCREEN_CAPTURE,
+        {"ImageType": ("DERIVED", "SECONDARY"), "SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"},
+    ),
     "outlines": (LeftOut.NO_IMAGE, {"sop_class": "1.2.840.10008.5.1.4.1.1.481.3", "Modality": "RTSTRUCT"}),
     "a key object": (LeftOut.NO_IMAGE, {"sop_class": "1.2.840.10008.5.1.4.1.1.88.59", "Modality": "KO"}),
     "a presentation": (LeftOut.NO_IMAGE, {"sop_class": "1.2.840.10008.5.1.4.1.1.11.1", "Modality": "PR"}),
