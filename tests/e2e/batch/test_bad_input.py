@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.filereader import read_partial
 from pydicom.uid import UID
 
 from orchestrator.testing import Patient, Phantom
@@ -182,6 +183,24 @@ def test_a_stray_object_is_left_out_and_named_in_outcome_and_report(run: Run, na
     (sentence,) = (text for text in texts if text.startswith("Read: "))
     assert f"Read: {outcome['images']['read']} of {outcome['images']['received']} received" in sentence
     assert left_out["uid"] in sentence
+
+
+def test_every_received_image_is_accounted_for_in_exactly_one_outcome(run: Run) -> None:
+    received: dict[str, set[str]] = {}
+    for path in (run.output.parent / "input").rglob("*.dcm"):
+        with path.open("rb") as stream:
+            header = read_partial(stream, stop_when=lambda tag, *_: tag > 0x0020000E, force=True)
+        if "SeriesInstanceUID" in header:  # else nobody knows of which series the file is; the terminal names it
+            received.setdefault(header.SeriesInstanceUID, set()).add(header.SOPInstanceUID)
+    assert {uid: len(images) for uid, images in received.items()} == {
+        uid: outcome["images"]["received"] for uid, outcome in run.outcomes.items()
+    }
+    for uid, outcome in run.outcomes.items():
+        left_out = [image["uid"] for image in outcome["images"]["left_out"]]
+        assert len(left_out) == len(set(left_out))
+        assert received[uid].issuperset(left_out)
+        expected = outcome["images"]["received"] - len(left_out) if outcome["outcome"] == "done" else 0
+        assert outcome["images"]["read"] == expected
 
 
 @pytest.mark.parametrize("name", UNSUPPORTED)

@@ -244,3 +244,10 @@ def test_instances_are_found_by_their_uids_alone_and_the_newest_content_counts(s
     receive(spool, instance())
     found = spool.find({"1.4", other.sop_uid, "1.5"})
     assert {sop_uid: file.path for sop_uid, file in found.items()} == {"1.4": newest.path, other.sop_uid: other.path}
+
+
+def test_the_files_of_older_contents_stay_known_beside_the_newest(spool: Spool) -> None:
+    contents = [instance(study="1.2", series="1.3", sop_uid="1.4", accession=f"A{number}") for number in (1, 2, 3)]
+    paths = [receive(spool, dataset).path for dataset in contents]
+    (file,) = spool.series_files("1.2", "1.3")
+    assert (file.path, set(file.older)) == (paths[2], set(paths[:2]))
