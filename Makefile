@@ -69,8 +69,9 @@ test-only: $(VENV)/$(if $(ONLY_UNIT),.installed-dev,.installed-full)
 	$(BIN)/python -m pytest $(WHAT)
 
 # Tests kill processes, not the machine: eatmydata spares them the wait for the disk.
+# Half of the time a test waits for a process or a service: three workers keep two cores busy.
 UNSYNCED = $(shell command -v eatmydata)
-WORKERS ?= 2
+WORKERS ?= 3
 # hypothesis makes its table of characters first: two workers that make it at once disturb each other.
 test: $(VENV)/.installed-full debian lint
 	-@$(MAKE) --no-print-directory $(VIEWER)/index.html
