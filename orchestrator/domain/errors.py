@@ -60,6 +60,8 @@ class InputFault(StrEnum):
     MIXED_PATIENT = "mixed-patient"
     SHARED_UID = "shared-uid"
     SEVERAL_TIME_POINTS = "several-time-points"
+    SEVERAL_RECONSTRUCTIONS = "several-reconstructions"
+    MOSAIC = "mosaic"
     GANTRY_TILT = "gantry-tilt"
     LOCALIZER = "localizer"
     TOO_FEW_SLICES = "too-few-slices"

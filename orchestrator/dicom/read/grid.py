@@ -17,6 +17,7 @@ from orchestrator.dicom.read.attributes import distinct, number, text
 from orchestrator.dicom.read.clean_header import NUMBERS
 from orchestrator.dicom.read.frames import Frame, frames_of
 from orchestrator.dicom.read.kinds import is_image, lacks_pixels
+from orchestrator.dicom.read.mixtures import check_mosaic, check_reconstructions
 from orchestrator.dicom.read.pixel_values import UNSCALED, PixelLayout, Rescale, common_dtype
 from orchestrator.dicom.read.units import check_units
 from orchestrator.domain.errors import InputFault, UnsupportedInput
@@ -96,8 +97,9 @@ def plan(series: Series, accepts: Accepts) -> tuple[Grid, ...]:
     Only ``series.images`` are read; a refusal says what was left out beside its fault.
     Images with patient geometry are ordered by it, never by file order or instance number.
     Raises UnsupportedInput with one of these faults: SHARED_UID, NO_IDENTITY, MIXED_PATIENT, MIXED_SERIES, NO_PIXELS,
-    TRUNCATED, UNSUPPORTED_ENCODING, WRONG_UNIT, LOCALIZER, NO_GEOMETRY, MIXED_SIZE, MIXED_ORIENTATION,
-    SEVERAL_TIME_POINTS, DUPLICATE_POSITION, GANTRY_TILT, MISSING_SLICE, IRREGULAR_SPACING, TOO_FEW_SLICES.
+    TRUNCATED, UNSUPPORTED_ENCODING, MOSAIC, WRONG_UNIT, LOCALIZER, NO_GEOMETRY, MIXED_SIZE, MIXED_ORIENTATION,
+    SEVERAL_TIME_POINTS, DUPLICATE_POSITION, SEVERAL_RECONSTRUCTIONS, GANTRY_TILT, MISSING_SLICE, IRREGULAR_SPACING,
+    TOO_FEW_SLICES.
     """
     _check_uids(series)
     try:
@@ -122,6 +124,7 @@ def _grids(series: Series, accepts: Accepts) -> tuple[Grid, ...]:
         raise UnsupportedInput(fault, reason)
     _check_identity([instance for instance in series.instances if is_image(instance)])
     frames = list(frames_of(images))
+    check_mosaic(frames)
     check_units(frames, accepts)
     grids = _image_grids(frames, accepts) if accepts.geometry is Geometry.IMAGE else (_stack(frames, accepts),)
     for grid in grids:
@@ -167,7 +170,9 @@ def _stack(frames: Sequence[Frame], accepts: Accepts) -> Grid:
         )
     _check_pixel_spacing(planes)
     geometry.check_orientation(planes)
-    _check_positions(frames, geometry.distances(planes))
+    along = geometry.distances(planes)
+    _check_positions(frames, along)
+    check_reconstructions(frames, along)
     _check_diffusion(frames)
     stacking = geometry.stack(
         planes,
