@@ -8,18 +8,26 @@ from numbers import Real
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR
+from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR, tag_for_keyword
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 
 NUMBERS = frozenset({"DS", "IS", "FL", "FD", "SS", "SL", "SV", "US", "UL", "UV"})
 _FREE_TEXT = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 """VRs whose text is kept even where a backslash splits it into two values: a common fault of senders."""
+_LENGTHS = frozenset(
+    tag_for_keyword(keyword)
+    for keyword in (
+        *("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio"),
+        *("SliceThickness", "DetectorElementSpacing"),
+    )
+)
+"""Attributes of which no value may be zero or less; some senders write 0 for an unknown pixel size."""
 _STRINGS = _FREE_TEXT | {"AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR"}
 
 
 def remove_invalid(header: Dataset) -> Dataset:
-    """Remove standard attributes that are empty or violate their VR or VM; return the header.
+    """Remove standard attributes that are empty, violate their VR or VM, or state a length of zero; return the header.
 
     A number with a text VR becomes a number. Private attributes, attributes whose VR depends on the context and
     nested items stay unchanged.
@@ -45,7 +53,12 @@ def _is_valid(header: Dataset, tag: BaseTag) -> bool:
     values: Sequence[Any] = value if isinstance(value, (MultiValue, list)) else [value]
     if len(values) > 1 and dictionary_VM(tag) == "1" and vr not in _FREE_TEXT:
         return False
-    return bool(values) and all(_fits(item, vr) for item in values)
+    return bool(values) and all(_fits(item, vr) for item in values) and are_lengths(tag, values)
+
+
+def are_lengths(tag: int | None, values: Sequence[Any]) -> bool:
+    """Return False where the attribute is a length in space and a value is not above zero."""
+    return tag not in _LENGTHS or all(float(value) > 0 for value in values)
 
 
 def _fits(value: object, vr: str) -> bool:

@@ -14,7 +14,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from orchestrator.dicom.read import geometry
 from orchestrator.dicom.read.attributes import distinct, number, text
-from orchestrator.dicom.read.clean_header import NUMBERS
+from orchestrator.dicom.read.clean_header import NUMBERS, are_lengths
 from orchestrator.dicom.read.frames import Frame, frames_of
 from orchestrator.dicom.read.kinds import is_image, lacks_pixels
 from orchestrator.dicom.read.mixtures import check_mosaic, check_reconstructions
@@ -213,10 +213,11 @@ def _volume_facts(frames: Sequence[Frame]) -> dict[str, Any]:
 
 
 def _is_valid(headers: Headers, keyword: str) -> bool:
-    """Return True where the attribute is present and its values match a numeric VR."""
-    values = headers.get(keyword, ())
-    numeric = dictionary_VR(tag_for_keyword(keyword) or 0) in NUMBERS
-    return bool(values) and not (numeric and any(isinstance(value, str) for value in values))
+    """Return True where the attribute is present, its values match a numeric VR, and lengths are above zero."""
+    values, tag = headers.get(keyword, ()), tag_for_keyword(keyword) or 0
+    if dictionary_VR(tag) in NUMBERS and any(isinstance(value, str) for value in values):
+        return False
+    return bool(values) and are_lengths(tag, values)
 
 
 def _slice_mm(headers: Headers) -> float | None:

@@ -58,7 +58,7 @@ def test_two_kernels_are_refused_even_side_by_side() -> None:
     "headers",
     [
         lambda number: {"SliceThickness": 2.0 if number < 5 else 4.0},
-        lambda number: {"EchoTime": 30.0 + number / 1000},
+        lambda number: {"EchoTime": 30.0 + number % 3 / 1000},
         lambda number: {"AcquisitionNumber": 1 + number % 2},
         lambda number: {"KVP": 120.0} if number % 2 else {},
         lambda _: {"ConvolutionKernel": ("I30f", "3")},
