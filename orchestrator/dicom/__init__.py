@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.dicom.read.kinds import is_image as is_image
     from orchestrator.dicom.read.kinds import machine_written as machine_written
     from orchestrator.dicom.read.kinds import may_be_image as may_be_image
+    from orchestrator.dicom.read.patient import patient_difference as patient_difference
     from orchestrator.dicom.read.pixels import fill as fill
     from orchestrator.dicom.read.series import check_intended as check_intended
     from orchestrator.dicom.read.series import expected_count as expected_count
@@ -58,6 +59,7 @@ _READING = {
     "machine_written": "read.kinds",
     "newest_content": "read.contents",
     "one_per_uid": "read.contents",
+    "patient_difference": "read.patient",
     "plan": "read.grid",
     "read_instance": "read.header",
     "unreadable_instance": "read.header",

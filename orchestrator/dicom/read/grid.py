@@ -18,6 +18,7 @@ from orchestrator.dicom.read.clean_header import NUMBERS, are_lengths
 from orchestrator.dicom.read.frames import Frame, frames_of
 from orchestrator.dicom.read.kinds import is_image, lacks_pixels
 from orchestrator.dicom.read.mixtures import check_mosaic, check_reconstructions
+from orchestrator.dicom.read.patient import comparable
 from orchestrator.dicom.read.pixel_values import UNSCALED, PixelLayout, Rescale, common_dtype
 from orchestrator.dicom.read.units import check_units
 from orchestrator.domain.errors import InputFault, UnsupportedInput
@@ -233,7 +234,7 @@ def _check_identity(images: Sequence[Instance]) -> None:
     if len({(image.study_uid, image.series_uid) for image in images}) > 1:
         raise UnsupportedInput(InputFault.MIXED_SERIES, "the images are of more than one series or study")
     for keyword in ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate"):
-        if len({_comparable(text(image.headers, keyword)) for image in images}) > 1:
+        if len({comparable(text(image.headers, keyword)) for image in images}) > 1:
             raise UnsupportedInput(
                 InputFault.MIXED_PATIENT, f"the images of series {images[0].series_uid} differ in {keyword}"
             )
@@ -241,10 +242,6 @@ def _check_identity(images: Sequence[Instance]) -> None:
         raise UnsupportedInput(
             InputFault.NO_IDENTITY, f"series {images[0].series_uid} has neither PatientID nor PatientName"
         )
-
-
-def _comparable(value: str) -> str:
-    return value.strip().rstrip("^= ").casefold()  # trailing delimiters of a PN have no meaning, PS3.5 6.2.1
 
 
 def _check_stackable(frames: Sequence[Frame]) -> None:

@@ -16,6 +16,7 @@ from orchestrator.domain.series import Headers, Instance, Series, series_digest
 from orchestrator.engine import Client
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.arrival.facts import facts_of_series
+from orchestrator.pipeline.arrival.patients import find_other_patient
 from orchestrator.pipeline.folders import Folders
 from orchestrator.pipeline.jobs.queue import queue_job, unused_key
 from orchestrator.rules import Match, RuleSet, select_ledger_facts
@@ -129,12 +130,23 @@ class Routing:
             explanation=explanation.to_json(hide_identity=True),
             facts=select_ledger_facts(facts),
         )
-        for job in self._jobs(series, matches):
+        hold = self._hold_of_study(series) if matches else ""
+        for job in self._jobs(series, matches, hold):
             self._ledger.jobs.add(job)
             if self._ledger.jobs.get(job.key).state is JobState.WAITING:
                 queue_job(self._client, job)
 
-    def _jobs(self, series: Series, matches: Collection[Match]) -> Iterator[JobRecord]:
+    def _hold_of_study(self, series: Series) -> str:
+        """Return why the jobs of the series must wait for a person, empty where nothing speaks against them."""
+        found = find_other_patient(self._ledger, series)
+        if found is None:
+            return ""
+        other, keyword = found
+        reason = f"series {other} of the same study names another patient ({keyword} differs)"
+        self._ledger.events.record("study-of-two-patients", series.series_uid, reason)
+        return f"{reason}; correct the patient at the sender and send again, or run it anyway: orchestrator jobs retry"
+
+    def _jobs(self, series: Series, matches: Collection[Match], hold: str) -> Iterator[JobRecord]:
         """Yield one job for each model; where two rules name a model, the more urgent one counts."""
         models = self._runner.models()
         chosen: dict[str, Match] = {}
@@ -142,15 +154,17 @@ class Routing:
             for name in match.models:
                 chosen.setdefault(name, match)
         for name, match in chosen.items():
-            yield self._job(series, match, name, models.get(name))
+            yield self._job(series, match, name, models.get(name), hold)
 
-    def _job(self, series: Series, match: Match, name: str, model: ModelDescription | None) -> JobRecord:
+    def _job(self, series: Series, match: Match, name: str, model: ModelDescription | None, hold: str) -> JobRecord:
         now = datetime.now(UTC)
         state, reason = JobState.WAITING, ""
         if match.hold:
             state, reason = JobState.HELD, f"held by rule {match.held_by!r}"
         elif model is None:
             state, reason = JobState.FAILED, f"model {name!r} is not installed here; see: orchestrator models list"
+        elif hold:
+            state, reason = JobState.HELD, hold
         described = model or ModelDescription(name=name, version="", digest="")
         return JobRecord(
             key=unused_key(self._ledger, job_key(series.instances, described, Purpose.LIVE)),
