@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -30,13 +31,14 @@ def sync_folder(folder: Path) -> None:
 def write_durably(target: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Write the content to the target and sync it; readers see all of the new content or none of it.
 
-    The target's folder must exist and be durable. mode: of the file, less the umask.
+    The target's folder must exist and be durable. mode: of the file, whatever the umask.
     Raises OSError; then the target is unchanged and no incomplete file stays.
     """
     temporary = target.with_name(f".{uuid4().hex}.part")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
             file.write(content)
             sync_content(file)
         temporary.rename(target)
@@ -47,10 +49,14 @@ def write_durably(target: Path, content: bytes, *, mode: int = 0o600) -> None:
 
 
 class DurableFolders:
-    """Makes folders below a root, each once, and syncs their parents."""
+    """Makes folders below a root, each once, and syncs their parents.
 
-    def __init__(self, root: Path) -> None:
+    mode: of the new folders, whatever the umask.
+    """
+
+    def __init__(self, root: Path, *, mode: Callable[[], int] = lambda: 0o700) -> None:
         self._root = root
+        self._mode = mode
         self._known: set[Path] = set()
 
     def make(self, folder: Path) -> None:
@@ -58,7 +64,9 @@ class DurableFolders:
         if folder in self._known or folder == self._root:
             return
         self.make(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, exist_ok=True)
+            folder.chmod(self._mode())
         sync_folder(folder.parent)
         if len(self._known) >= _MOST_FOLDERS:
             self._known.clear()

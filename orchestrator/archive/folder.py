@@ -21,6 +21,7 @@ from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, Unrea
 from orchestrator.domain.ports import FoundSeries, Inbox, ObjectReference
 from orchestrator.domain.series import Headers, StudyIdentity
 from orchestrator.durable import DurableFolders, write_durably
+from orchestrator.file_modes import file_mode_in, folder_mode
 
 _IDENTITY_KEYWORDS = [*ATTRIBUTES, "SeriesInstanceUID", "SOPInstanceUID"]
 _QUERY_KEYWORDS = ["SpecificCharacterSet", *STUDY_KEYS, *SERIES_KEYS]
@@ -41,13 +42,15 @@ class _Entry:
 class FolderArchive:
     """All DICOM files below a folder; ``store`` writes to ``<StudyUID>/<SeriesUID>/<SOPUID>.dcm``.
 
+    What it writes is as readable as the folder itself: other programs and accounts fetch results there.
+
     The index is in memory: only files whose time or size changed are parsed again.
     """
 
     def __init__(self, name: str, folder: Path) -> None:
         self._name = name
         self._folder = folder.absolute()
-        self._folders = DurableFolders(self._folder)
+        self._folders = DurableFolders(self._folder, mode=lambda: folder_mode(self._folder))
         self._index: dict[Path, _Entry] = {}
         self._headers: dict[Path, tuple[_Entry, Headers]] = {}  # of one file for each series
         self._lock = threading.Lock()
@@ -201,7 +204,7 @@ class FolderArchive:
                 return
             raise ArchiveRefused(f"{self} holds other content under {target.stem}; the host does not overwrite it")
         self._folders.make(target.parent)
-        write_durably(target, content)
+        write_durably(target, content, mode=file_mode_in(self._folder))
 
     def _target(self, path: Path) -> Path:
         header = _header(path)

@@ -11,7 +11,9 @@ def main() -> None:
     from orchestrator.cli.root import build
     from orchestrator.cli.show import errors, tell_warnings
     from orchestrator.domain.errors import OrchestratorError, UserError
+    from orchestrator.file_modes import keep_private
 
+    keep_private()
     silence_quoting_libraries()
     tell_warnings()
     try:

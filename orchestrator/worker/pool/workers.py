@@ -287,7 +287,7 @@ class Workers:
         prediction = _prediction(folder, record)
         for name in ("result.json", "masks.raw", "maps.raw"):
             sync_file(output / name)
-        write_durably(output / "prediction.json", json.dumps(record).encode(), mode=0o666)
+        write_durably(output / "prediction.json", json.dumps(record).encode())
         return prediction
 
 

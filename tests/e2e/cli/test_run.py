@@ -24,6 +24,11 @@ def test_run_reports_with_exactly_the_documented_keys(finished: Site) -> None:
     assert all(Path(item["path"]).is_file() for item in outcome["objects"])
 
 
+def test_no_other_account_can_read_what_a_run_leaves(finished: Site) -> None:
+    output = finished.folder / "output"
+    assert [path for path in [output, *output.rglob("*")] if path.stat().st_mode & 0o077] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [

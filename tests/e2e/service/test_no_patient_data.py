@@ -162,6 +162,7 @@ def test_a_service_tells_of_no_patient(tmp_path: Path) -> None:
     clean(host.log)
     clean(ledger_text(host.data / "orchestrator.db"))
     clean("\n".join(shown))
+    assert [path for path in [host.data, *host.data.rglob("*")] if path.stat().st_mode & 0o077] == []
 
 
 def test_an_unexpected_error_of_ours_tells_of_no_patient(

@@ -50,7 +50,7 @@ def write_card(path: Path, report: ContractReport) -> None:
         text = before + _render("checked", report) + after
     else:
         text = _render("card", report)
-    write_durably(path, text.encode(), mode=0o666)
+    write_durably(path, text.encode(), mode=0o644)
 
 
 def _split(path: Path) -> tuple[str, str]:

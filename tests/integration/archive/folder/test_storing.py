@@ -1,3 +1,4 @@
+import stat
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,13 @@ def test_an_unmounted_folder_is_unavailable_and_not_made(tmp_path: Path) -> None
 
 def test_an_echo_takes_no_time_to_speak_of(archive: FolderArchive) -> None:
     assert 0 <= archive.echo() < 1
+
+
+@pytest.mark.parametrize(("mode", "of_file"), [(0o700, 0o600), (0o755, 0o644), (0o2770, 0o660)], ids=oct)
+def test_a_stored_file_is_as_readable_as_the_folder(
+    archive: FolderArchive, tmp_path: Path, mode: int, of_file: int
+) -> None:
+    archive.folder.chmod(mode)
+    archive.store([write_instance(tmp_path / "x.dcm", study="1.2", series="1.3", sop_uid="1.4")])
+    modes = [stat.S_IMODE((archive.folder / part).stat().st_mode) for part in ("1.2", "1.2/1.3", "1.2/1.3/1.4.dcm")]
+    assert modes == [mode, mode, of_file]
