@@ -14,15 +14,17 @@ from typing import Final
 import numpy as np
 
 from orchestrator.dicom.read import geometry
+from orchestrator.dicom.read.attributes import text
 from orchestrator.domain.images import LeftOut
-from orchestrator.domain.series import Instance, Plane
+from orchestrator.domain.series import HeaderValue, Instance, Plane
 
 _PLACE: Final = (
-    *("InstanceNumber", "AcquisitionNumber", "AcquisitionTime", "AcquisitionDateTime", "TriggerTime"),
-    *("TemporalPositionIdentifier", "TemporalPositionIndex", "DiffusionBValue", "EchoTime", "EchoNumbers"),
-    *("InversionTime", "ComplexImageComponent", "ConvolutionKernel"),
+    *("InstanceNumber", "AcquisitionNumber", "TriggerTime", "TemporalPositionIdentifier", "TemporalPositionIndex"),
+    *("DiffusionBValue", "EchoTime", "EchoNumbers", "InversionTime", "ComplexImageComponent", "ConvolutionKernel"),
 )
 """Attributes that a correction leaves as they are: they say which image of its series it is."""
+_TIMES: Final = {"AcquisitionTime": 6, "AcquisitionDateTime": 14}
+"""Times that a correction leaves as they are; digits to the second, since archives rewrite the fraction."""
 
 
 def newest_content(known: Instance, newer: Instance) -> Instance:
@@ -51,12 +53,19 @@ def one_per_uid(instances: Iterable[Instance]) -> tuple[Instance, ...]:
 
 def _is_same_image(one: Instance, other: Instance) -> bool:
     """Return whether both have the same place: in the patient, in the series, in time, echo and reconstruction."""
-    values = ((one.headers.get(keyword), other.headers.get(keyword)) for keyword in _PLACE)
+    values = [(one.headers.get(keyword), other.headers.get(keyword)) for keyword in _PLACE]
+    values += [(_digits(one, keyword), _digits(other, keyword)) for keyword in _TIMES]
     return (
         (one.sop_class, one.frames) == (other.sop_class, other.frames)
         and all(None in pair or pair[0] == pair[1] for pair in values)
         and _is_same_plane(one.plane, other.plane)
     )
+
+
+def _digits(instance: Instance, keyword: str) -> tuple[HeaderValue, ...] | None:
+    """Return a time to the second, None where it is absent or shorter."""
+    value = text(instance.headers, keyword)
+    return (value[: _TIMES[keyword]],) if len(value) >= _TIMES[keyword] else None
 
 
 def _is_same_plane(one: Plane | None, other: Plane | None) -> bool:

@@ -8,9 +8,12 @@ from orchestrator.domain.series import Headers, Instance
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _NO_IMAGES = tuple(
     _STORAGE + family
-    for family in ("9.", "11.", "30", "66", "67", "68.", "78.", "79.", "80.", "88.", "90.", "91.", "104.", "481.")
+    for family in (
+        *("4.2", "9.", "11.", "30", "66", "67", "68.", "78.", "79.", "80.", "88.", "90.", "91.", "104.", "200."),
+        "481.",
+    )
 )
-"""Waveforms, presentation states, maps, segmentations, reports, documents, radiotherapy (PS3.4 B.5)."""
+"""Spectra, waveforms, presentation states, maps, segmentations, reports, documents, protocols, plans (PS3.4 B.5)."""
 
 _NO_IMAGE_MODALITIES = frozenset(
     (

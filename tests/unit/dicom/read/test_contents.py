@@ -27,6 +27,11 @@ def test_a_corrected_image_counts_in_its_newest_content() -> None:
     assert newest_content(first, corrected) == corrected
 
 
+def test_an_archive_may_rewrite_a_time() -> None:
+    first, again = content("a", AcquisitionTime="101500"), content("b", AcquisitionTime="101500.000000")
+    assert newest_content(first, again) == again
+
+
 @pytest.mark.parametrize(
     "other",
     [
