@@ -59,6 +59,16 @@ def database_faults() -> Iterator[None]:
         ) from None
 
 
+def connection_fault(url: str) -> str:
+    """Return why the database does not answer within a few seconds, in one sentence; empty where it does."""
+    engine = sa.create_engine(parse_url(url), connect_args={"connect_timeout": 3}, poolclass=sa.NullPool)
+    try:
+        with database_faults(), engine.connect():
+            return ""
+    except DatabaseUnavailable as fault:
+        return str(fault)
+
+
 class Database:
     """A pool of connections; ``reading`` and ``writing`` are transactions that end with their block."""
 

@@ -8,9 +8,11 @@ import typer
 
 from orchestrator.app.installation.logs import start_logging
 from orchestrator.app.installation.settings import DEFAULT_SETTINGS, settings_of
+from orchestrator.app.service.role import Role
 from orchestrator.app.service.shutdown import end_with_supervisor
-from orchestrator.app.service.supervisor import Role, run_role, supervise
-from orchestrator.cli.show import SettingsFile, console
+from orchestrator.app.service.startup import check_startable
+from orchestrator.app.service.supervisor import run_role, supervise
+from orchestrator.cli.show import SettingsFile
 from orchestrator.config import Settings
 
 
@@ -28,12 +30,12 @@ def command(
         end_with_supervisor(supervisor)
     roles = role or _roles(effective)
     if len(roles) == 1:
+        if supervisor is None:
+            check_startable(effective, roles)
         run_role(roles[0], effective)
         return
-    if effective.web.enabled:
-        console.print(f"review page: http://localhost:{effective.web.port}/", markup=False)
     file = settings if settings is not None else (DEFAULT_SETTINGS if DEFAULT_SETTINGS.exists() else None)
-    raise typer.Exit(supervise(file, roles))
+    raise typer.Exit(supervise(effective, file, roles))
 
 
 def _roles(settings: Settings) -> list[Role]:

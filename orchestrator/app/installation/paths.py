@@ -28,6 +28,11 @@ def notification_socket_of(settings: Settings) -> Path:
     return settings.data.folder / "notifications"
 
 
+def role_states_of(settings: Settings) -> Path:
+    """Return the file in which the supervisor states how its roles stand."""
+    return settings.data.folder / "roles.json"
+
+
 def lock_folder_of(settings: Settings) -> Path:
     """Return the folder of locks by which processes on one machine detect which of them run."""
     return settings.data.folder / "locks"

@@ -11,12 +11,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
+from orchestrator.app.service.readiness import STEADY_SECONDS, RoleState, write_states
+from orchestrator.app.service.role import Role
 from orchestrator.app.service.shutdown import Stop
+from orchestrator.app.service.startup import check_startable, data_folder_faults
 from orchestrator.backoff import Backoff
 from orchestrator.config import Settings
 
@@ -24,30 +27,27 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
 RESTARTS = Backoff(1.0, 30.0)
-STEADY_SECONDS = 60.0
 USER_FAULT = 2
 END_SECONDS = 20.0
-
-
-class Role(StrEnum):
-    """A part of the service that runs in its own process."""
-
-    RECEIVER = "receiver"
-    ENGINE = "engine"
-    WATCHER = "watcher"
-    WEB = "web"
+OF_THE_DATABASE = frozenset({Role.ENGINE, Role.WATCHER, Role.WEB})
+"""Roles that cannot start while the database is away; the receiver can."""
 
 
 def run_role(role: Role, settings: Settings) -> None:
     """Run one role until the process is told to stop. Imports only what the role needs.
 
-    Raises DatabaseUnavailable; the supervisor then restarts the role.
+    Raises OrchestratorError where the database or the data folder is lost; the supervisor then restarts the role.
     """
-    if role is Role.RECEIVER:
-        from orchestrator.app.service.receiver import receive
+    with data_folder_faults(settings.data.folder):
+        if role is Role.RECEIVER:
+            from orchestrator.app.service.receiver import receive
 
-        receive(settings)
-        return
+            receive(settings)
+        else:
+            _run_with_database(role, settings)
+
+
+def _run_with_database(role: Role, settings: Settings) -> None:
     from orchestrator.database import database_faults
 
     with database_faults():
@@ -65,42 +65,91 @@ def run_role(role: Role, settings: Settings) -> None:
             show(settings)
 
 
-def supervise(settings_file: Path | None, roles: Sequence[Role]) -> int:
+def supervise(settings: Settings, settings_file: Path | None, roles: Sequence[Role]) -> int:
     """Run each role in its own process and restart a role that ends, until told to stop.
 
     Returns the exit status: 2 if a role ended because of a setting or input, which a restart does not correct.
+    Raises SettingsError before any role starts where the data folder or a port cannot be used.
     """
-    stop = Stop()
-    processes = {role: _RoleProcess(_start(role, settings_file)) for role in roles}
+    check_startable(settings, roles)
+    stop, database = Stop(), _DatabaseWatch(settings.data.database)
+    processes = [_RoleProcess(role, settings_file) for role in roles]
+    written: Mapping[Role, RoleState] = {}
     status = 0
-    while not status and not stop.wait(POLL_SECONDS):
-        for role, item in processes.items():
-            exit_status = item.process.poll()
-            if exit_status == USER_FAULT:
-                status = USER_FAULT
-            elif exit_status is not None and item.may_start():
-                log.error("%s ended unexpectedly (status %s); restarting", role, exit_status)
-                item.process = _start(role, settings_file)
-    _end([item.process for item in processes.values()])
+    while not status:
+        for item in processes:
+            status = status or item.advance(database)
+        states = {item.role: item.state for item in processes}
+        if states != written:
+            with suppress(OSError):  # a full disk: the page then names the receiver
+                write_states(settings, states)
+            written = states
+        if stop.wait(POLL_SECONDS):
+            break
+    _end([item.process for item in processes if item.process is not None])
     return status
+
+
+@dataclass(slots=True)
+class _DatabaseWatch:
+    """Asks whether a PostgreSQL answers, and says so once when it goes away and once when it is back."""
+
+    url: str
+    reason: str = ""
+
+    def fault(self) -> str:
+        """Return why the database cannot be used, empty where it can; a file is not asked."""
+        if self.url.startswith("sqlite"):
+            return ""
+        from orchestrator.database import connection_fault
+
+        reason = connection_fault(self.url)
+        if reason and not self.reason:
+            log.warning("%s; the service waits for it", reason)
+        elif self.reason and not reason:
+            log.info("the database answers")
+        self.reason = reason
+        return reason
 
 
 @dataclass(slots=True)
 class _RoleProcess:
     """The process of a role, and when it may be restarted: after longer and longer times if it keeps ending."""
 
-    process: subprocess.Popen[bytes]
-    started_at: float = field(default_factory=time.monotonic)
-    ends: int = 1
+    role: Role
+    settings_file: Path | None
+    process: subprocess.Popen[bytes] | None = None
+    attempts: int = 0
+    attempted_at: float = field(default_factory=time.monotonic)
+    state: RoleState = field(default_factory=lambda: RoleState(0, time.time()))
 
-    def may_start(self) -> bool:
-        now = time.monotonic()
-        if now < self.started_at + RESTARTS.seconds(self.ends):
-            return False
-        stayed_up = now - self.started_at > STEADY_SECONDS
-        self.ends = 1 if stayed_up else self.ends + 1
-        self.started_at = now
-        return True
+    def advance(self, database: _DatabaseWatch) -> int:
+        """Start the process if it is down and due; return the exit status with which the service must end, else 0."""
+        exit_status = None if self.process is None else self.process.poll()
+        if self.process is not None and exit_status is None:
+            return 0
+        if exit_status == USER_FAULT:
+            return USER_FAULT
+        if not self._is_due():
+            return 0
+        self.attempted_at = time.monotonic()
+        if self.role in OF_THE_DATABASE and (reason := database.fault()):
+            self.attempts += 1
+            self.state = RoleState(0, self.state.since, reason)
+            return 0
+        if self.process is not None:
+            log.error("%s ended unexpectedly (status %s); restarting", self.role, exit_status)
+        self.attempts = 1 if self.state.waits_for else self.attempts + 1
+        self.state = RoleState(self.attempts - 1, time.time())
+        self.process = _start(self.role, self.settings_file)
+        return 0
+
+    def _is_due(self) -> bool:
+        """Return whether the wait since the last attempt is over; one that stayed up begins anew."""
+        since = time.monotonic() - self.attempted_at
+        if self.process is not None and since > STEADY_SECONDS:
+            self.attempts = 0
+        return self.attempts == 0 or since >= RESTARTS.seconds(self.attempts)
 
 
 def _start(role: Role, settings_file: Path | None) -> subprocess.Popen[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -12,6 +13,7 @@ from orchestrator.app.installation.connections import load_plugins, start_worker
 from orchestrator.app.installation.paths import notification_socket_of, spool_of
 from orchestrator.app.installation.write_options import options_of
 from orchestrator.app.service.ohif import open_ohif
+from orchestrator.app.service.readiness import faults
 from orchestrator.archive import Notifier, Stow, storage_classes
 from orchestrator.config import Settings
 from orchestrator.dicom import Overlay, parameters
@@ -70,6 +72,7 @@ def open_pages(settings: Settings) -> Iterator[FastAPI]:
             take=stack.enter_context(open_stow(settings)),
             ohif_viewer=stack.enter_context(open_ohif(settings)),
             archives={item.name: item.watch for item in settings.archives},
+            ready=partial(faults, settings),
         )
 
 
