@@ -43,7 +43,8 @@ def written_anew(name: str, folder: Path) -> Path:
 
 
 def read(path: Path, *, colour: bool = False):
-    grid = plan(gather([read_instance(path)]), Accepts(geometry=Geometry.IMAGE, colour=colour))[0]
+    accepts = Accepts(geometry=Geometry.IMAGE, colour=colour, unit=("1", "[hnsf'U]"))  # one is a map of blood flow
+    grid = plan(gather([read_instance(path)]), accepts)[0]
     return fill(grid, np.empty(grid.shape, grid.dtype))
 
 
