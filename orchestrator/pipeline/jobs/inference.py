@@ -47,6 +47,7 @@ from orchestrator.engine import describe, frames, step
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.delivery.destination import Destination, write_options_of
 from orchestrator.pipeline.folders import Folders
+from orchestrator.pipeline.jobs.outage import through_outages
 from orchestrator.pipeline.jobs.queue import unused_key
 from orchestrator.pipeline.jobs.source_files import read_source
 
@@ -76,16 +77,16 @@ class Inference:
         self._series = lru_cache(maxsize=SERIES_KEPT)(self._read_series)
 
     def __call__(self, key: str) -> None:
-        """Run the job's steps. The job always ends in a state with a reason."""
-        job = self._begin(key)
+        """Run the job's steps. The job always ends in a state with a reason; an outage of the database delays it."""
+        job = through_outages(self._begin, key)
         if job is None:
             return
         for name, stage in (("infer", self.infer), ("write", self.write)):
             outcome = step(name, self._outcome, stage, key)
             if outcome is not None:
-                self._end(key, JobState(outcome["state"]), outcome["reason"])
+                through_outages(self._end, key, JobState(outcome["state"]), outcome["reason"])
                 return
-        self.hand_over(key)
+        through_outages(self.hand_over, key)
 
     def infer(self, key: str) -> None:
         """Read the series into volumes, run the model on each, keep the results in the scratch folder.
@@ -228,7 +229,7 @@ class Inference:
         Outcomes are values, so that a finished step is remembered with its reason.
         """
         try:
-            stage(key)
+            through_outages(stage, key)
         except NotApplicable as refusal:
             return {"state": JobState.NOT_APPLICABLE, "reason": str(refusal)}
         except UnsupportedInput as refusal:
