@@ -268,12 +268,19 @@ class Drawing:
 
     slices: int = 24
     best_slice: int = 11
+    first_number: int | None = 101
     legend: tuple[Entry, ...] = (Entry("Brain", (111, 184, 210), "1,502 ml"),)
     map_names: tuple[str, ...] = ()
     drawn: list[tuple[object, ...]] = field(default_factory=list)
     spots: Mapping[str, Place] = field(
         default_factory=lambda: {"findings/0": Place(6), "measurements/0": Place(11), "measurements/1": Place(14)}
     )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """As of a series whose numbers do not begin with 1."""
+        first = self.first_number
+        return tuple("" if first is None else f"image {first + index}" for index in range(self.slices))
 
     def window(self, index: int) -> tuple[float, float] | None:
         return 500.0, 1000.0

@@ -81,7 +81,9 @@ def _add_text(picture: Picture, overlay: Overlay, index: int, grid_result: GridR
     picture.widen(NARROWEST)
     picture.banner(f"{BANNER}: {provenance.clean_text(model.name)} {provenance.clean_text(model.version)}".strip())
     entries = [(entry.colours, entry.line) for entry in overlay.legend_of(index)]
-    entries += [((_NO_COLOUR,), line) for line in _text_lines(grid_result)]
+    name = overlay.names[index]
+    lines = [*([f"{name[0].upper()}{name[1:]}"] if name else []), *_text_lines(grid_result)]
+    entries += [((_NO_COLOUR,), line) for line in lines]
     if entries:
         picture.legend(entries)
 

@@ -16,6 +16,7 @@ from orchestrator.dicom.read import geometry
 from orchestrator.dicom.read.attributes import distinct, number, text
 from orchestrator.dicom.read.clean_header import NUMBERS, are_lengths
 from orchestrator.dicom.read.frames import Frame, frames_of
+from orchestrator.dicom.read.image_name import image_name
 from orchestrator.dicom.read.kinds import is_image, lacks_pixels
 from orchestrator.dicom.read.mixtures import check_mosaic, check_reconstructions
 from orchestrator.dicom.read.patient import comparable
@@ -51,7 +52,7 @@ class FrameReference:
     """One image of a grid.
 
     frame: number in the file from 1; None for a single-frame file.
-    layout, rescale: how ``fill`` reads the pixels.
+    layout, rescale: how ``fill`` reads the pixels. name: as a PACS names the image, see ``image_name``.
     """
 
     path: Path
@@ -60,12 +61,21 @@ class FrameReference:
     frame: int | None = None
     layout: PixelLayout | None = None
     rescale: Rescale = UNSCALED
+    name: str = ""
 
     @classmethod
     def of(cls, frame: Frame) -> FrameReference:
         """Return the reference to an image."""
         instance = frame.instance
-        return cls(instance.path, instance.sop_uid, instance.sop_class, frame.number, frame.layout, frame.rescale)
+        return cls(
+            path=instance.path,
+            sop_uid=instance.sop_uid,
+            sop_class=instance.sop_class,
+            frame=frame.number,
+            layout=frame.layout,
+            rescale=frame.rescale,
+            name=image_name(frame.headers, frame.number),
+        )
 
     @property
     def numbers(self) -> list[int] | None:

@@ -103,7 +103,7 @@ def _cross_section(
     points = outline(non_empty.mask[index])
     area = grid_result.source.square_millimetres(polygon_area(points))
     areas = [] if area is None else [_number(coded(concepts.AREA), area, own.SQUARE_MILLIMETRE)]
-    return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+    group = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=tracking,
         referenced_region=_image_region(grid_result.frame(index), points, Shape.POLYGON),
         finding_type=coded(non_empty.segment.type),
@@ -111,6 +111,7 @@ def _cross_section(
         algorithm_id=algorithm,
         measurements=areas,
     )
+    return _with_comments(group, _image_note(grid_result.frame(index)))
 
 
 def _regions(
@@ -131,7 +132,8 @@ def _regions(
             measurements=[*_region_score(region), *_scores(whole)],
             qualitative_evaluations=_evaluations(whole),
         )
-        yield _with_omission_notes(group, finding) if rank == 1 else group
+        notes = _image_note(grid_result.frame(region.slice))
+        yield _with_comments(group, [*notes, *omission_notes(finding)] if rank == 1 else notes)
 
 
 def _unplaced(
@@ -150,7 +152,7 @@ def _unplaced(
         measurements=[*_scores([finding]), *_image_scores(grid_result, finding)],
         qualitative_evaluations=_evaluations([finding]),
     )
-    return _with_omission_notes(group, finding)
+    return _with_comments(group, omission_notes(finding))
 
 
 def _series_group(
@@ -264,9 +266,14 @@ def _image_region(frame: FrameReference, points: Points, shape: Shape) -> sr.Ima
     )
 
 
-def _with_omission_notes(group: Group, finding: Finding) -> Group:
-    """Add comments on omitted places to the group; return it."""
-    for text in omission_notes(finding):
+def _image_note(frame: FrameReference) -> list[str]:
+    """Return a sentence with the number of the image, for people who read the report beside a PACS."""
+    return [f"Marked on {frame.name}."] if frame.name else []
+
+
+def _with_comments(group: Group, texts: Iterable[str]) -> Group:
+    """Add the sentences to the group; return it."""
+    for text in texts:
         group[0].ContentSequence.append(sr.TextContentItem(codes.DCM.Comment, text, sr.RelationshipTypeValues.CONTAINS))
     return group
 

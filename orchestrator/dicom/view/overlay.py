@@ -21,6 +21,7 @@ from orchestrator.dicom.read.frames import Frame, frames_of
 from orchestrator.dicom.read.geometry import distances, normal_of
 from orchestrator.dicom.read.grid import FrameReference
 from orchestrator.dicom.read.header import read_instance
+from orchestrator.dicom.read.image_name import image_name
 from orchestrator.dicom.read.kinds import is_image
 from orchestrator.dicom.read.pixels import read_image
 from orchestrator.dicom.view.heat_map import SCALE, MapMarks, is_map, map_marks
@@ -81,7 +82,7 @@ class LegendEntry:
 
 
 class Overlay:
-    """The source images of one result in anatomical order, with its segments, outlines, points and maps.
+    """The source images of one result in the order of their numbers, with its segments, outlines, points and maps.
 
     Not thread-safe.
     """
@@ -125,6 +126,11 @@ class Overlay:
     def places(self) -> tuple[Place, ...]:
         """The image of each index."""
         return tuple(map(_place, self._frames))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each image as a PACS shows it: ``image 104``, ``frame 12``, ``R MLO``; may be empty."""
+        return tuple(image_name(frame.headers, frame.number) for frame in self._frames)
 
     @cached_property
     def best_slice(self) -> int:
@@ -211,7 +217,7 @@ class Overlay:
     ) -> bytes:
         """Return one image as PNG with its drawings; anisotropic pixels have their true aspect ratio.
 
-        index: from 0, along the normal of the images. size: longer side in pixels.
+        index: from 0, in the order of the images. size: longer side in pixels.
         window: (centre, width) in the unit of the image; None for the window of the header, else of the values.
         banner: whether to add the band "AI - not verified" above. legend: whether to add the full legend below.
         spot: the entry of ``spots`` to mark with corners, if it is on this image.
@@ -324,16 +330,19 @@ def _referenced_frames(frames: Sequence[Frame], documents: Iterable[Dataset]) ->
 
 
 def _in_order(frames: Sequence[Frame]) -> Sequence[Frame]:
-    """Return the images along their common normal, else by instance number."""
+    """Return the images along their common normal in the direction of their numbers, else by number."""
     planes = [frame.plane for frame in frames if frame.plane is not None]
     if len(planes) == len(frames):
         normals = np.array([normal_of(plane.orientation) for plane in planes])
         if np.allclose(normals, normals[0], atol=1e-3):
-            return [frames[index] for index in np.argsort(distances(planes), kind="stable")]
-    return sorted(
-        frames,
-        key=lambda each: (number(each.headers, "InstanceNumber") or 0.0, each.instance.sop_uid, each.number or 0),
-    )
+            ordered = [frames[index] for index in np.argsort(distances(planes), kind="stable")]
+            return ordered[::-1] if _number(ordered[0]) > _number(ordered[-1]) else ordered
+    return sorted(frames, key=_number)
+
+
+def _number(frame: Frame) -> tuple[float, str, int]:
+    """Return what orders images in a PACS: the number of the instance, then that of the frame."""
+    return number(frame.headers, "InstanceNumber") or 0.0, frame.instance.sop_uid, frame.number or 0
 
 
 def _pixels(frame: Frame) -> npt.NDArray[Any]:

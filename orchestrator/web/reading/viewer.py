@@ -45,10 +45,12 @@ class Viewing:
 
     window: (centre, width) of the slice shown first, None where a window makes no sense.
     maps: names of the maps, of which one is drawn at a time.
+    names: of each slice, as a PACS names the image.
     spots: the slice of each finding and measurement that has a place. spot: the one that is marked at first.
     """
 
     slices: int
+    names: tuple[str, ...]
     best_slice: int
     start: int
     window: tuple[float, float] | None
@@ -57,6 +59,10 @@ class Viewing:
     version: str
     spots: Mapping[str, int]
     spot: str
+
+    def name(self, index: int) -> str:
+        """Return the name of a slice; where the image has no number, its place among the slices."""
+        return self.names[index] or f"slice {index + 1}"
 
 
 def viewing(site: Site, job_key: str, start: int | None, spot: str = "") -> Viewing | None:
@@ -68,6 +74,7 @@ def viewing(site: Site, job_key: str, start: int | None, spot: str = "") -> View
         first = min(spots.get(spot, overlay.best_slice) if start is None else start, overlay.slices - 1)
         return Viewing(
             slices=overlay.slices,
+            names=overlay.names,
             best_slice=overlay.best_slice,
             start=first,
             window=overlay.window(first),

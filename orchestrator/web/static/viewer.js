@@ -12,6 +12,8 @@ function start(viewer) {
   const by = (id) => document.getElementById(id);
   const { source, version } = viewer.dataset;
   const slices = Number(viewer.dataset.slices);
+  const names = JSON.parse(viewer.dataset.names);
+  const name = (index) => names[index] || `slice ${index + 1}`;
   const best = Number(viewer.dataset.best);
   const [stage, picture, note] = [by("stage"), by("slice"), by("drawing")];
   const spots = [...document.querySelectorAll("[data-spot][data-slice]")];
@@ -69,11 +71,11 @@ function start(viewer) {
 
   const show = () => {
     wanted = address(look.index);
-    picture.alt = `Slice ${look.index + 1} of ${slices}${look.overlay ? " with the outlines of the AI result" : ", outlines off"}`;
+    picture.alt = `${name(look.index)}, ${look.index + 1} of ${slices}${look.overlay ? ", with the outlines of the AI result" : ", outlines off"}`;
     if (by("index")) {
       by("index").value = look.index + 1;
-      by("index").setAttribute("aria-valuetext", `slice ${look.index + 1} of ${slices}`);
-      by("position").value = `${look.index + 1} / ${slices}`;
+      by("index").setAttribute("aria-valuetext", `${name(look.index)}, ${look.index + 1} of ${slices}`);
+      by("position").value = `${name(look.index)} (${look.index + 1} / ${slices})`;
     }
     by("overlay").checked = look.overlay;
     for (const link of spots) link.setAttribute("aria-current", link.dataset.spot === look.spot);
@@ -94,7 +96,7 @@ function start(viewer) {
   const jump = (link, toggles = false) => {
     look.spot = toggles && look.spot === link.dataset.spot ? "" : link.dataset.spot;
     go(Number(link.dataset.slice));
-    if (look.spot) note.textContent = `${link.closest("tr").querySelector("th").firstChild.textContent.trim()}: slice ${look.index + 1}`;
+    if (look.spot) note.textContent = `${link.closest("tr").querySelector("th").firstChild.textContent.trim()}: ${name(look.index)}`;
   };
 
   spotsBy(jump);

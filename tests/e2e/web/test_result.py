@@ -68,7 +68,7 @@ def test_keys_change_the_slice(brain: Page, keys: list[str], index: int):
 def test_keys_jump_from_finding_to_finding_and_mark_them(bleeding: Page, photograph):
     bleeding.keyboard.press("n")
     shows(bleeding, 6, "spot=findings%2F0")
-    expect(bleeding.locator("#drawing")).to_have_text("Intracranial haemorrhage: slice 7")
+    expect(bleeding.locator("#drawing")).to_have_text("Intracranial haemorrhage: image 107")
     bleeding.keyboard.press("n")
     shows(bleeding, 11, "spot=measurements%2F0")
     expect(bleeding.locator("[data-spot='measurements/0']")).to_have_attribute("aria-current", "true")
@@ -78,7 +78,7 @@ def test_keys_jump_from_finding_to_finding_and_mark_them(bleeding: Page, photogr
 
 
 def test_a_click_marks_a_finding_and_another_one_takes_the_mark_away(bleeding: Page):
-    link = bleeding.get_by_role("link", name="slice 7")
+    link = bleeding.get_by_role("link", name="image 107")
     link.click()
     shows(bleeding, 6, "spot=findings%2F0")
     link.click()

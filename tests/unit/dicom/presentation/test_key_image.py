@@ -118,7 +118,8 @@ def test_the_banner_can_be_read_at_any_matrix_size(
 
 def test_the_words_hide_nothing_of_the_image(ct: list[Path], tmp_path: Path) -> None:
     done = write_result(ct, nothing, tmp_path, options=OPTIONS)
-    bare = Overlay.open(ct, [done.path(ObjectKind.SR)]).picture(4).pixels
+    overlay = Overlay.open(ct, [done.path(ObjectKind.SR)])
+    bare = overlay.picture(overlay.places.index((done.grids[0].frames[4].sop_uid, 1))).pixels
     written, (rows, columns) = images_of(done)[0].pixel_array, bare.shape[:2]
     tops = [top for top in range(100) if np.array_equal(written[top : top + rows, :columns], bare)]
     assert len(tops) == 1

@@ -85,3 +85,17 @@ def test_a_thumbnail_without_files_shows_a_drawing_that_says_so(visitor, room: R
     answer = visitor.get(f"/results/{room.keys['brain']}/thumbnail.png")
     assert answer.status_code == 307
     assert visitor.get(answer.headers["location"]).headers["content-type"] == "image/svg+xml"
+
+
+def test_images_have_the_numbers_that_the_pacs_shows(visitor, room: ReadingRoom):
+    text = visitor.get(f"/results/{room.result('brain').key}?slice=4").text
+    assert ">image 105 (5 / 24)</output>" in text
+    assert ">Best: image 112</a>" in text
+    assert 'alt="image 105, 5 of 24, with' in text
+    assert ">image 112</a>" in text  # where the volume is
+
+
+def test_images_without_a_number_are_counted(visitor, room: ReadingRoom, pictures: Drawings):
+    pictures.drawing.first_number = None
+    text = visitor.get(f"/results/{room.result('brain').key}?slice=4").text
+    assert ">slice 5 (5 / 24)</output>" in text
