@@ -145,5 +145,5 @@ def test_a_port_that_is_taken_is_told_in_one_sentence(nowhere: Path) -> None:
         port = taken.getsockname()[1]
         (nowhere / "orchestrator.toml").write_text(f"[receiver]\nport = {port}\n[web]\nenabled = false\n")
         ended = run_command("serve", "--role", "receiver", "--settings", nowhere / "orchestrator.toml")
-    fault = f"failed: the receiver cannot listen on 127.0.0.1 port {port} (Address already in use)"
-    assert (ended.returncode, ended.stderr.strip()) == (1, f"{fault}; check [receiver] host and port")
+    fault = f"error: the receiver cannot listen on 127.0.0.1 port {port} (Address already in use)"
+    assert (ended.returncode, ended.stderr.strip()) == (2, f"{fault}; check [receiver] host and port")

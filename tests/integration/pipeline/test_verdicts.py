@@ -137,7 +137,7 @@ def test_a_verified_report_with_another_number_corrects_the_result(reading: Read
     review = reading.take(verified(reading.sr, predecessor=predecessor, change=1.5))
     assert review.state is ReviewState.CORRECTED
     (change,) = review.changes
-    assert (change["what"], change["unit"]) == ("Volume of Liver", "ml")
+    assert (change["what"], change["unit"]) == ("Volume of Lesion", "ml")
     assert change["after"] == pytest.approx(1.5 * change["before"])  # type: ignore[operator]
 
 
@@ -159,7 +159,7 @@ def test_what_a_verified_report_leaves_out_is_corrected(reading: Reading) -> Non
     review = reading.take(report)
     assert review.state is ReviewState.CORRECTED
     left_out = {change["what"]: change["after"] for change in review.changes}
-    assert left_out["Volume of Liver"] is None
+    assert left_out["Volume of Lesion"] is None
 
 
 def test_an_outline_that_was_moved_is_corrected(reading: Reading) -> None:
@@ -168,7 +168,7 @@ def test_an_outline_that_was_moved_is_corrected(reading: Reading) -> None:
     drawn = next(item for item in outlines if item.ValueType == "SCOORD")
     drawn.GraphicData = [value + 2.0 for value in drawn.GraphicData]
     (change,) = reading.take(report).changes
-    assert (change["what"], change["after"]) == ("Outline of Liver", "drawn anew")
+    assert (change["what"], change["after"]) == ("Outline of Lesion", "drawn anew")
 
 
 def masks(reading: Reading) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
