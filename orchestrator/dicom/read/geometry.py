@@ -24,6 +24,9 @@ DIRECTION_TOLERANCE = 1e-3
 LARGEST_TILT = np.tan(np.radians(0.5))
 """Largest in-plane shift per distance along the normal of a stack without gantry tilt."""
 
+_ARITHMETIC_MM = 1e-6
+"""Numbers of 0.1 mm are not exact in binary: a slice at the very limit is within it."""
+
 _OBLIQUE_BELOW = float(np.cos(np.radians(30)))
 """Cosine of 30 degrees: an orientation is named after an axis of the patient within this angle of its normal."""
 _NAMES = ("sagittal", "coronal", "axial")
@@ -35,7 +38,7 @@ def place_tolerance_mm(spacing_mm: float) -> float:
     0.1 mm: many scanners round positions to 0.1 mm, so a slice and the end of the stack are each off by 0.05 mm.
     At most a fifth of the spacing (a missing slice shifts others by at least half a spacing), at least 1 % of it.
     """
-    return max(min(0.1, 0.2 * spacing_mm), 0.01 * spacing_mm)
+    return max(min(0.1, 0.2 * spacing_mm), 0.01 * spacing_mm) + _ARITHMETIC_MM
 
 
 def normal_of(orientation: Sequence[float]) -> Points:

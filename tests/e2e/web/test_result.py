@@ -42,7 +42,7 @@ def test_the_slider_changes_the_picture(brain: Page):
     before = brain.locator("#slice").screenshot()
     brain.locator("#index").fill("20")
     shows(brain, 19)
-    expect(brain.locator("#position")).to_have_text("20 / 24")
+    expect(brain.locator("#position")).to_have_text("image 120 (20 / 24)")
     expect(brain.locator("#slice")).to_have_js_property("complete", True)
     assert brain.locator("#slice").screenshot() != before
 
