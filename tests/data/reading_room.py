@@ -34,6 +34,7 @@ from orchestrator.rules import default_rules
 from orchestrator.web import ModelCardText
 
 BRAIN_ML = 1502.3
+RULES = default_rules()
 
 
 def uid(word: str) -> str:
@@ -75,7 +76,7 @@ class ReadingRoom:
             released_at=now() - timedelta(minutes=minutes - 0.5),
         )
         if self.ledger.series.put(record, ()):
-            explanation = default_rules().explain(facts or {"Modality": (modality,)})
+            explanation = RULES.explain(facts or {"Modality": (modality,)})
             self.ledger.series.explain(
                 record.series_uid, revision, matched=explanation.matched, explanation=explanation.to_json()
             )

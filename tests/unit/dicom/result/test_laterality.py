@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,17 @@ WIDE = {"slices": 24, "rows": 24, "columns": 24, "spacing": (10.0, 10.0, 10.0)}
 orientations = pytest.mark.parametrize("orientation", ORIENTATIONS)
 
 
+@pytest.fixture(scope="module")
+def series_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Sequence[Path]]:
+    """Return a function: orientation -> the files of the wide series in it, written once."""
+
+    @cache
+    def written(orientation: str) -> Sequence[Path]:
+        return ct_series(tmp_path_factory.mktemp("series"), orientation=orientation, **WIDE)
+
+    return written
+
+
 def lesion(laterality: Code, orientation: str) -> Callable[[Grid], Result]:
     mask = Phantom(orientation=orientation, **WIDE).mask
     return lambda _: Result(segments=[Segment("Lesion", mask, codes["lesion"], laterality=laterality)])
@@ -37,17 +49,19 @@ def spot(laterality: Code, orientation: str) -> Callable[[Grid], Result]:
 
 @orientations
 @pytest.mark.parametrize("result", [lesion, spot])
-def test_the_side_on_which_it_lies_is_written(tmp_path: Path, orientation: str, result: Callable[..., object]) -> None:
-    images = ct_series(tmp_path / "in", orientation=orientation, **WIDE)
-    assert write_result(images, result(LEFT, orientation), tmp_path).objects
+def test_the_side_on_which_it_lies_is_written(
+    tmp_path: Path, series_of: Callable[[str], Sequence[Path]], orientation: str, result: Callable[..., object]
+) -> None:
+    assert write_result(series_of(orientation), result(LEFT, orientation), tmp_path).objects
 
 
 @orientations
 @pytest.mark.parametrize("result", [lesion, spot])
-def test_the_other_side_is_refused(tmp_path: Path, orientation: str, result: Callable[..., object]) -> None:
-    images = ct_series(tmp_path / "in", orientation=orientation, **WIDE)
+def test_the_other_side_is_refused(
+    tmp_path: Path, series_of: Callable[[str], Sequence[Path]], orientation: str, result: Callable[..., object]
+) -> None:
     with pytest.raises(InvalidResult, match=r"has laterality right, but lies .* mm to the patient's left"):
-        write_result(images, result(RIGHT, orientation), tmp_path)
+        write_result(series_of(orientation), result(RIGHT, orientation), tmp_path)
 
 
 def test_both_sides_contradict_nothing(tmp_path: Path) -> None:
