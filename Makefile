@@ -11,6 +11,9 @@ OHIF   := 3.13.2
 SHA512 := WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA==
 VIEWER := .tools/ohif-$(OHIF)
 
+# Every process would compile the host anew where the environment forbids to keep what was compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo unit test test-only lint bench pictures viewer clean debian
 
 help:

@@ -70,10 +70,9 @@ def create_app(
         templates=environment(),
     )
     # no schema and no documentation pages: they load scripts from other sites
-    app = FastAPI(title="orchestrator", openapi_url=None, docs_url=None, redoc_url=None)
+    routes = [route for page in PAGES for route in page.router.routes]
+    app = FastAPI(title="orchestrator", routes=routes, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.site = site
-    for page in PAGES:
-        app.include_router(page.router)
     show_refusals(app, site)
     app.add_middleware(Guards, hosts=hosts, refuse=lambda status, text: refusal(site, status, text))
     return app
