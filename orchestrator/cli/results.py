@@ -60,13 +60,14 @@ def list_results(
         as_json([{"job": job, "review": review} for job, review in results])
         return
     table(
-        ["key", "review", "urgency", "model", "result", "created"],
+        ["key", "review", "urgency", "model", "views", "result", "created"],
         [
             (
                 job.key[:12],
                 review.state,
                 job.urgency,
                 f"{job.model} {job.model_version}",
+                job.views,
                 finding_text(job.findings, job.measurements),
                 job.created_at,
             )
@@ -85,6 +86,8 @@ def show(key: Key, settings: SettingsFile = None, json: JsonFlag = False) -> Non
         as_json(file)
         return
     console.print(f"[bold]{file.job.model} {file.job.model_version}[/bold] - AI result, not verified")
+    if file.job.views:
+        console.print(f"Side and view: {file.job.views}", markup=False)
     console.print(finding_text(file.job.findings, file.job.measurements), markup=False)
     table(["kind", "object", "file"], [(item.kind, item.sop_uid, item.path) for item in file.objects])
     deliveries_table(file.deliveries, file.notes)

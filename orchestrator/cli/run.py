@@ -57,7 +57,7 @@ def show(report: RunReport) -> None:
         ["series", "rule", "model", "outcome", "result or reason"],
         [
             (
-                f"{item.modality} …{item.series[-12:]}",
+                " ".join(filter(None, [item.modality, ", ".join(item.images.views), f"…{item.series[-12:]}"])),
                 item.rule or "-",
                 item.model or "-",
                 item.outcome,

@@ -39,11 +39,13 @@ class ImageCount:
     """How many instances of a series came, how many a model reads, and why it does not read the others.
 
     left_out: SOP Instance UID -> reason.
+    views: side and view of the images that are read, each once: ``R MLO``.
     """
 
     received: int = 0
     read: int = 0
     left_out: Mapping[str, LeftOut] = field(default_factory=dict)
+    views: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return a sentence for reports and events: ``Read: 20 of 21 received images. Left out: 1 localizer (1.2)``."""
@@ -67,15 +69,15 @@ class ImageCount:
         return ", ".join(f"{_count(reason, len(uids))} ({_listed(uids)})" for reason, uids in groups.items())
 
     def to_json(self) -> dict[str, object]:
-        """Return the count as a JSON object: received, read, left_out with uid and reason of each instance."""
+        """Return the count as a JSON object: received, read, left_out with uid and reason of each instance, views."""
         left_out = [{"uid": uid, "reason": str(reason)} for uid, reason in self.left_out.items()]
-        return {"received": self.received, "read": self.read, "left_out": left_out}
+        return {"received": self.received, "read": self.read, "left_out": left_out, "views": list(self.views)}
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> ImageCount:
         """Return the count that ``to_json`` wrote."""
         left_out = {item["uid"]: LeftOut(item["reason"]) for item in tree["left_out"]}
-        return cls(tree["received"], tree["read"], left_out)
+        return cls(tree["received"], tree["read"], left_out, tuple(tree.get("views", ())))
 
 
 NOT_COUNTED: Final = ImageCount()

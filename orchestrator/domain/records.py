@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from orchestrator.domain.job import JobState, Priority, Purpose
 from orchestrator.domain.result import Urgency
@@ -126,9 +127,14 @@ class JobRecord:
     findings: tuple[Mapping[str, object], ...] = ()
     measurements: tuple[Mapping[str, object], ...] = ()
     predecessors: Mapping[str, str] | None = None
-    images: Mapping[str, object] | None = None
+    images: Mapping[str, Any] | None = None
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def views(self) -> str:
+        """Side and view of the images that it read, each once: ``L MLO, R MLO``; empty where they state none."""
+        return ", ".join((self.images or {}).get("views", ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -23,6 +24,8 @@ OWN_SCHEME = "99ORCH"
 
 _QUALIFICATIONS = ("PRODUCT", "RESEARCH", "SERVICE")  # from least to most caution (PS3.3 C.8.13.2.1.1)
 _LONGEST_TEXT = 64  # VR LO
+_TITLE = "AI UNVERIFIED"
+_ROOM_FOR_VIEWS = len("L CC, L MLO, R CC, R MLO")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +115,15 @@ def series_number(model: ModelDescription, kind: str) -> int:
     return 90_000 + zlib.crc32(f"{model.name} {kind}".encode()) % 10_000
 
 
-def series_description(model: ModelDescription, kind: str, title: str = "AI UNVERIFIED") -> str:
-    """Return the Series Description, at most 64 characters: the only text that every PACS shows."""
-    room = _LONGEST_TEXT - len(f"{title}  {kind}")
-    return f"{title} {clean_text(model.name)[:room].strip()} {kind}"
+def series_description(model: ModelDescription, kind: str, views: Sequence[str] = ()) -> str:
+    """Return the Series Description, at most 64 characters: the only text that every PACS shows.
+
+    views: side and view of the images, ``R MLO``; too many of them are only counted.
+    """
+    named = clean_text(", ".join(views))
+    end = f"{named if len(named) <= _ROOM_FOR_VIEWS else f'{len(views)} views'} {kind}".strip()
+    room = _LONGEST_TEXT - len(f"{_TITLE}  {end}")
+    return f"{_TITLE} {clean_text(model.name)[:room].strip()} {end}"
 
 
 def stamp(dataset: Dataset, clock: Clock, uids: DerivedUids, kind: str, *parts: str) -> None:

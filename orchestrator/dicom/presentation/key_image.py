@@ -122,7 +122,7 @@ def _secondary_capture(
         "WSD",
     )  # with the modality of the source it would look like one of its slices
     dataset.SeriesNumber = provenance.series_number(model, KIND)
-    dataset.SeriesDescription = provenance.series_description(model, "key image")
+    dataset.SeriesDescription = provenance.series_description(model, "key image", source.grid.count.views)
     dataset.ContentQualification = provenance.qualification(model, source.header.get("ContentQualification") or "")
     dataset.ImageType = ["DERIVED", "SECONDARY"]
     dataset.DerivationDescription = (

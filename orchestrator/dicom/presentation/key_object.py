@@ -57,7 +57,7 @@ def key_object(
         software_versions=list(equipment.SoftwareVersions),
         device_serial_number=equipment.DeviceSerialNumber,
         specific_character_set=CHARACTER_SET,
-        series_description=provenance.series_description(model, "key object"),
+        series_description=provenance.series_description(model, "key object", source.grid.count.views),
     )
     _correct_references(document, [frame for _, frame in images])
     document.update(source.modules)

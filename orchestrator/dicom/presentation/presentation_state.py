@@ -109,7 +109,7 @@ def _state(source: SourceGrid, group: Sequence[Drawing], grey: GreyScale, model:
         state.update(module)
     state.Modality = "PR"
     state.SeriesNumber = provenance.series_number(model, KIND)
-    state.SeriesDescription = provenance.series_description(model, "outlines")
+    state.SeriesDescription = provenance.series_description(model, "outlines", source.grid.count.views)
     state.ContentQualification = provenance.qualification(model, source.header.get("ContentQualification") or "")
     state.ContentLabel, state.ContentDescription, state.ContentCreatorName = "AI_UNVERIFIED", provenance.UNVERIFIED, ""
     series = Dataset()

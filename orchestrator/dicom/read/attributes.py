@@ -38,6 +38,16 @@ _OF_OBJECT = frozenset(
     )
 )
 
+VIEW_POSITIONS = {
+    **{"399368009": "MLO", "399260004": "ML", "399352003": "LM", "399099002": "LMO", "399162004": "CC"},
+    **{"399196006": "FB", "399188001": "SIO", "441555000": "ISO", "399192008": "XCCL", "399101009": "XCCM"},
+    **{"R-10226": "MLO", "R-10224": "ML", "R-10228": "LM", "R-10230": "LMO", "R-10242": "CC"},
+    **{"R-10244": "FB", "R-102D0": "SIO", "R-40AAA": "ISO", "R-1024A": "XCCL", "R-1024B": "XCCM"},
+    **{"272479007": "PA", "399348003": "AP", "399173006": "LL", "399198007": "RL"},
+    **{"R-10214": "PA", "R-10206": "AP", "R-10236": "LL", "R-10232": "RL"},
+}
+"""View code, SNOMED CT or as SNOMED RT wrote it -> View Position (PS3.16 CID 4014, PS3.3 C.8.1.1 and C.8.11.7)."""
+
 PROCESSING_EQUIPMENT = ("109102", "DCM")
 """Purpose of reference of contributing equipment: a program made the object (PS3.16 CID 7005)."""
 
@@ -61,13 +71,17 @@ def header_facts(dataset: Dataset) -> Values:
     """Return ``attributes`` plus facts from sequences that rules and intended use need.
 
     ContrastBolusAgent from ContrastBolusAgentSequence (enhanced objects have only the sequence),
-    ModalityLUTType from ModalityLUTSequence, MachineWritten from ContributingEquipmentSequence.
+    ModalityLUTType from ModalityLUTSequence, ViewPosition from ViewCodeSequence (mammograms may have only the code),
+    MachineWritten from ContributingEquipmentSequence.
     """
     facts = attributes(dataset)
     for agent in _items(dataset, "ContrastBolusAgentSequence"):
         facts.setdefault("ContrastBolusAgent", (str(agent.get("CodeMeaning", "")) or "unnamed",))
     for table in _items(dataset, "ModalityLUTSequence"):
         facts.setdefault("ModalityLUTType", (str(table.get("ModalityLUTType", "")) or "US",))
+    for view in _items(dataset, "ViewCodeSequence"):
+        if position := VIEW_POSITIONS.get(str(view.get("CodeValue", ""))):
+            facts.setdefault("ViewPosition", (position,))
     for equipment in _items(dataset, "ContributingEquipmentSequence"):
         for purpose in _items(equipment, "PurposeOfReferenceCodeSequence"):
             if (purpose.get("CodeValue"), purpose.get("CodingSchemeDesignator")) == PROCESSING_EQUIPMENT:

@@ -16,7 +16,7 @@ from orchestrator.dicom.read import geometry
 from orchestrator.dicom.read.attributes import distinct, number, text
 from orchestrator.dicom.read.clean_header import NUMBERS, are_lengths
 from orchestrator.dicom.read.frames import Frame, frames_of
-from orchestrator.dicom.read.image_name import image_name
+from orchestrator.dicom.read.image_name import image_name, view_name, view_names
 from orchestrator.dicom.read.kinds import is_image, lacks_pixels
 from orchestrator.dicom.read.mixtures import check_mosaic, check_reconstructions
 from orchestrator.dicom.read.patient import comparable
@@ -53,6 +53,7 @@ class FrameReference:
 
     frame: number in the file from 1; None for a single-frame file.
     layout, rescale: how ``fill`` reads the pixels. name: as a PACS names the image, see ``image_name``.
+    view: its side and view, ``R MLO``; may be empty.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class FrameReference:
     layout: PixelLayout | None = None
     rescale: Rescale = UNSCALED
     name: str = ""
+    view: str = ""
 
     @classmethod
     def of(cls, frame: Frame) -> FrameReference:
@@ -75,6 +77,7 @@ class FrameReference:
             layout=frame.layout,
             rescale=frame.rescale,
             name=image_name(frame.headers, frame.number),
+            view=view_name(frame.headers),
         )
 
     @property
@@ -119,7 +122,8 @@ def plan(series: Series, accepts: Accepts) -> tuple[Grid, ...]:
         if not series.count.left_out:
             raise
         raise UnsupportedInput(refusal.fault, f"{refusal.reason}; {series.count.left_out_sentence}") from None
-    return tuple(replace(grid, count=series.count) for grid in grids)
+    count = replace(series.count, views=view_names(instance.headers for instance in series.images))
+    return tuple(replace(grid, count=count) for grid in grids)
 
 
 def _grids(series: Series, accepts: Accepts) -> tuple[Grid, ...]:

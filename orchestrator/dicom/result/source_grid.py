@@ -16,6 +16,7 @@ from orchestrator.dicom.read.attributes import is_of_object, macros
 from orchestrator.dicom.read.clean_header import remove_invalid
 from orchestrator.dicom.read.grid import FrameReference, Grid
 from orchestrator.dicom.read.header import read_header
+from orchestrator.dicom.read.orientation import letters_of
 from orchestrator.domain.quiet import quiet
 from orchestrator.domain.series import StudyIdentity
 
@@ -63,6 +64,11 @@ class SourceGrid:
     def instances(self) -> tuple[FrameReference, ...]:
         """The first frame of each instance, in the grid's order."""
         return tuple({frame.sop_uid: frame for frame in reversed(self.grid.frames)}.values())[::-1]
+
+    @cached_property
+    def views(self) -> tuple[str, ...]:
+        """Side and view of the images, each once, in order: ``("R CC", "R MLO")``."""
+        return tuple(sorted({frame.view for frame in self.grid.frames} - {""}))
 
     @property
     def frame_of_reference(self) -> str:
@@ -182,14 +188,11 @@ def lossy_compression(header: Dataset) -> Dataset:
 
 
 def patient_orientation(header: Dataset) -> list[str]:
-    """Return Patient Orientation (PS3.3 C.7.6.1.1.1), else the nearest axes of the cosines; empty if unknown."""
+    """Return Patient Orientation (PS3.3 C.7.6.1.1.1), else the letters of the cosines; empty if unknown."""
     if header.get("PatientOrientation"):
         return [str(letters) for letters in header.PatientOrientation]
     cosines = header.get("ImageOrientationPatient") or []
-    if len(cosines) != len(("x", "y", "z")) * 2:
-        return []
-    along = np.array(cosines, dtype=np.float64).reshape(2, 3)
-    return [("RAF", "LPH")[int(each.max() > -each.min())][int(np.abs(each).argmax())] for each in along]
+    return list(letters_of(cosines) or ()) if len(cosines) == len(("x", "y", "z")) * 2 else []
 
 
 def flatten_header(header: Dataset, frame: int | None) -> Dataset:

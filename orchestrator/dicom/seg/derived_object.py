@@ -25,7 +25,7 @@ def derived_object(source: SourceGrid, sop_class: UID, kind: str, *, model: Mode
     for module in (source.modules, provenance.equipment(model), source.sides):
         dataset.update(module)
     dataset.SeriesNumber, dataset.InstanceNumber = provenance.series_number(model, kind), 1
-    dataset.SeriesDescription = provenance.series_description(model, kind)
+    dataset.SeriesDescription = provenance.series_description(model, kind, source.views)
     dataset.ContentQualification = provenance.qualification(model, source.header.get("ContentQualification") or "")
     dataset.ContentDescription, dataset.ContentCreatorName = provenance.UNVERIFIED, ""
     dataset.ContributingEquipmentSequence = [provenance.contribution(model, clock)]

@@ -66,7 +66,9 @@ def parametric_maps(
     for number, heat in enumerate(maps, 1):
         kind = "PM" if source.number == number == 1 else f"PM {source.number}.{number}"
         dataset = derived_object(source, ParametricMapStorage, kind, model=model, clock=clock)
-        dataset.SeriesDescription = provenance.series_description(model, f"PM {heat.name[:_ROOM_FOR_NAME]}".strip())
+        dataset.SeriesDescription = provenance.series_description(
+            model, f"PM {heat.name[:_ROOM_FOR_NAME]}".strip(), source.views
+        )
         dataset.InstanceNumber = number  # in the order of the model's result
         _describe_map(dataset, source)
         _add_frames(dataset, source, planes, kind, uids)

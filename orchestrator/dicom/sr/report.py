@@ -60,7 +60,7 @@ def report(
         is_final=False,
         is_verified=False,
         specific_character_set=CHARACTER_SET,
-        series_description=provenance.series_description(model, "SR"),
+        series_description=provenance.series_description(model, "SR", source.grid.count.views),
     )
     for module in (root, source.modules, provenance.equipment(model)):
         document.update(module)

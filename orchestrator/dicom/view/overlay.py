@@ -23,6 +23,7 @@ from orchestrator.dicom.read.grid import FrameReference
 from orchestrator.dicom.read.header import read_instance
 from orchestrator.dicom.read.image_name import image_name
 from orchestrator.dicom.read.kinds import is_image
+from orchestrator.dicom.read.orientation import opposite, orientation_letters
 from orchestrator.dicom.read.pixels import read_image
 from orchestrator.dicom.view.heat_map import SCALE, MapMarks, is_map, map_marks
 from orchestrator.dicom.view.marks import (
@@ -244,7 +245,7 @@ class Overlay:
         size: int | None = None,
         chosen_map: int = 0,
     ) -> Picture:
-        """Return one image with its drawings, without bands; arguments as for ``png``.
+        """Return one image with its drawings and the letters of its edges, without bands; arguments as for ``png``.
 
         Raises IndexError and UnsupportedInput.
         """
@@ -260,6 +261,8 @@ class Overlay:
         # a filled segment would hide the map
         self._paint(picture, frame, opacity if heat is None else 0.0, outline)
         self._draw(picture, frame)
+        if letters := orientation_letters(frame.headers):
+            picture.edges(left=opposite(letters[0]), right=letters[0], top=opposite(letters[1]), bottom=letters[1])
         return picture
 
     def window(self, index: int) -> tuple[float, float] | None:

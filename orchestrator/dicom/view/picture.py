@@ -106,6 +106,19 @@ class Picture:
         margin = inset * (self._stroke + 2)
         pen.rectangle((margin, margin, width - 1 - margin, height - 1 - margin), outline=colour, width=self._stroke)
 
+    def edges(self, *, left: str, right: str, top: str, bottom: str) -> None:
+        """Write at the middle of each edge of the image which way of the patient it is."""
+        pen, font, (width, height) = ImageDraw.Draw(self._image), self._font(), self._size
+        gap = self._stroke + 2
+        places = {
+            "lm": (left, gap, height / 2),
+            "rm": (right, width - 1 - gap, height / 2),
+            "mt": (top, width / 2, gap),
+            "mb": (bottom, width / 2, height - 1 - gap),
+        }
+        for anchor, (letters, x, y) in places.items():
+            pen.text((x, y), letters, font=font, anchor=anchor, fill=_WHITE, stroke_width=1, stroke_fill=_BLACK)
+
     def corners(self, box: Box, colour: Colour = _WHITE) -> None:
         """Draw the corners of a box outside of its content, which stays visible."""
         pen, margin = ImageDraw.Draw(self._image), 3 * self._stroke

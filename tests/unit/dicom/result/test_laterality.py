@@ -123,3 +123,82 @@ def test_whole_images_have_the_side_that_they_are_marked_with(tmp_path: Path) ->
     assert write_result(images, right(1), tmp_path, geometry=Geometry.IMAGE).objects
     with pytest.raises(InvalidResult, match="Image Laterality is L"):
         write_result(images, right(0), tmp_path, geometry=Geometry.IMAGE)
+
+
+LEFT_EDGE, RIGHT_EDGE, MIDDLE = (20, 8), (20, 55), (20, 30)
+"""Row and column of places on a radiograph of 48 x 64."""
+
+
+def at(place: tuple[int, int], laterality: Code) -> Callable[[Grid], Result]:
+    region = Region.point(0, *place)
+    return lambda _: Result(findings=[Finding(codes["mass"], laterality=laterality, regions=[region])])
+
+
+def box_at(place: tuple[int, int], laterality: Code) -> Callable[[Grid], Result]:
+    def result(grid: Grid) -> Result:
+        mask = np.zeros(grid.shape[:3], bool)
+        mask[0, place[0] - 3 : place[0] + 3, place[1] - 3 : place[1] + 3] = True
+        return Result(segments=[Segment("Mass", mask, codes["mass"], laterality=laterality)])
+
+    return result
+
+
+@pytest.mark.parametrize("result", [at, box_at])
+@pytest.mark.parametrize(
+    ("orientation", "place", "is_of"),
+    [
+        (["L", "F"], RIGHT_EDGE, LEFT),
+        (["L", "F"], LEFT_EDGE, RIGHT),
+        (["R", "F"], RIGHT_EDGE, RIGHT),
+        (["F", "R"], (4, 30), LEFT),  # the patient lies on the side of the detector
+        (["LF", "FR"], RIGHT_EDGE, LEFT),
+    ],
+)
+def test_the_side_of_a_radiograph_is_that_of_its_patient_orientation(
+    tmp_path: Path,
+    orientation: list[str],
+    place: tuple[int, int],
+    is_of: Code,
+    result: Callable[[tuple[int, int], Code], Callable[[Grid], Result]],
+) -> None:
+    image = cr_image(tmp_path / "in", rows=48, columns=64, PatientOrientation=orientation)
+    other = RIGHT if is_of is LEFT else LEFT
+    assert write_result([image], result(place, is_of), tmp_path, geometry=Geometry.IMAGE).objects
+    with pytest.raises(InvalidResult, match=f"on the patient's {'left' if is_of is LEFT else 'right'} .Patient Orient"):
+        write_result([image], result(place, other), tmp_path, geometry=Geometry.IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("place", "attributes"),
+    [
+        (MIDDLE, {}),
+        (RIGHT_EDGE, {"PatientOrientation": ["P", "F"]}),  # a lateral view
+        (RIGHT_EDGE, {"PatientOrientation": ""}),
+        (RIGHT_EDGE, {"BodyPartExamined": "KNEE"}),
+        (RIGHT_EDGE, {"BodyPartExamined": "KNEE", "ImageLaterality": "R"}),
+    ],
+)
+def test_a_radiograph_that_does_not_tell_the_side_of_a_place_contradicts_nothing(
+    tmp_path: Path, place: tuple[int, int], attributes: dict[str, object]
+) -> None:
+    image = cr_image(tmp_path / "in", rows=48, columns=64, **attributes)
+    assert write_result([image], at(place, RIGHT), tmp_path, geometry=Geometry.IMAGE).objects
+
+
+def test_an_image_of_both_knees_has_its_middle_between_them(tmp_path: Path) -> None:
+    both = {"BodyPartExamined": "KNEE", "ImageLaterality": "B"}
+    image = cr_image(tmp_path / "in", rows=48, columns=64, **both)
+    with pytest.raises(InvalidResult, match="on the patient's left"):
+        write_result([image], at(RIGHT_EDGE, RIGHT), tmp_path, geometry=Geometry.IMAGE)
+
+
+def test_twins_that_changed_places_on_a_radiograph_are_noticed_near_its_middle(tmp_path: Path) -> None:
+    def twins(grid: Grid) -> Result:
+        masks = np.zeros((2, *grid.shape[:3]), bool)
+        masks[0, 0, 8:16, 33:36] = masks[1, 0, 8:16, 28:31] = True  # right kidney on the left, by a few pixels
+        sides = zip(("right", "left"), masks, (RIGHT, LEFT), strict=True)
+        return Result(segments=[Segment(name, mask, codes["kidney"], laterality=side) for name, mask, side in sides])
+
+    image = cr_image(tmp_path / "in", rows=48, columns=64, BodyPartExamined="ABDOMEN")
+    with pytest.raises(InvalidResult, match="are swapped"):
+        write_result([image], twins, tmp_path, geometry=Geometry.IMAGE)
