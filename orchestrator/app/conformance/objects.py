@@ -19,7 +19,8 @@ _EVERY_OBJECT = (
     ("SeriesInstanceUID, SOPInstanceUID", "2.25. and a UUID of version 5 over job and content; the same in each retry"),
     (
         "SeriesDescription",
-        "begins with `AI UNVERIFIED`, then model, side and view of the images (`R MLO`), kind of the object; of a rejection note: `Rejected`, `Superseded` or `Retracted AI result`",
+        "begins with `AI UNVERIFIED`, then model, side and view of the images (`R MLO`), kind of the object;"
+        " of a rejection note: `Rejected`, `Superseded` or `Retracted AI result`",
     ),
     ("SpecificCharacterSet", f"`{CHARACTER_SET}`"),
     ("ContentQualification", "the more cautious one of model and source; `RESEARCH` if neither states one"),

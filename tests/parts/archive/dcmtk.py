@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -38,8 +39,12 @@ class Peer:
 
 
 def program(name: str) -> str:
-    """Return the path of a program; without it the test is skipped."""
-    path = shutil.which(name)
+    """Return the path of a program; without it the test is skipped.
+
+    pynetdicom installs programs of the same names, which an activated environment would find first.
+    """
+    folders = [folder for folder in os.get_exec_path() if Path(folder).resolve() != Path(sys.prefix, "bin").resolve()]
+    path = shutil.which(name, path=os.pathsep.join(folders))
     if path is None:
         import pytest
 
