@@ -146,6 +146,11 @@ class SenderSettings(Section):
         default=False,
         description="Send these reports under TLS, with the files of `[receiver_tls]`.",
     )
+    may_replace: bool = Field(
+        default=False,
+        description="Images from this sender replace those that another sender brought under the same SOP Instance "
+        "UID, as those of an archive that corrects patient data. Of any other sender they go to the quarantine.",
+    )
     verdicts: bool = Field(
         default=False,
         description="A verified SR, an edited SEG or a rejection note from this sender that names a result of this "

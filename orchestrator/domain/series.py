@@ -49,6 +49,7 @@ class Instance:
     plane: None for multi-frame images and for images without patient geometry.
     pixels: None where the object has none (reports, presentation states).
     left_out: why no model reads it; None for the images that models read. ``gather`` decides for those of a series.
+    sender: AE title, or name of the source, that brought it; empty where that is not known.
     """
 
     study_uid: str
@@ -62,6 +63,7 @@ class Instance:
     headers: Headers = field(default_factory=dict)
     pixels: PixelLocation | None = None
     left_out: LeftOut | None = None
+    sender: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from orchestrator.ledger.fetches import FetchRepository
 from orchestrator.ledger.jobs import JobRepository
 from orchestrator.ledger.migrations import migrate
 from orchestrator.ledger.objects import ObjectRepository
+from orchestrator.ledger.quarantine import QuarantineRepository
 from orchestrator.ledger.results import ResultRepository
 from orchestrator.ledger.reviews import ReviewRepository
 from orchestrator.ledger.series import SeriesRepository
@@ -30,6 +31,7 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.series = SeriesRepository(database)
+        self.quarantine = QuarantineRepository(database)
         self.jobs = JobRepository(database)
         self.objects = ObjectRepository(database)
         self.deliveries = DeliveryRepository(database)

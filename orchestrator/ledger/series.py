@@ -25,13 +25,18 @@ _AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class StoredInstance:
-    """One instance of a revision and its file. left_out: why no model reads it, None for an image that is read."""
+    """One instance of a revision and its file.
+
+    left_out: why no model reads it, None for an image that is read.
+    sender: AE title, or name of the source, that brought it; None where an earlier version stored it.
+    """
 
     sop_uid: str
     sop_class: str
     digest: str
     path: Path
     left_out: LeftOut | None = None
+    sender: str | None = None
 
     @property
     def is_read(self) -> bool:
@@ -216,4 +221,5 @@ def _instance_row(record: SeriesRecord, instance: Instance) -> dict[str, object]
         "digest": instance.digest,
         "path": instance.path,
         "left_out": instance.left_out,
+        "sender": instance.sender,
     }

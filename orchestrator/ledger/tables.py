@@ -14,6 +14,7 @@ from orchestrator.domain.fetching import BackfillState, FetchState
 from orchestrator.domain.hours import Hours
 from orchestrator.domain.images import LeftOut
 from orchestrator.domain.job import JobState, Priority, Purpose
+from orchestrator.domain.quarantine import Conflict, QuarantineState
 from orchestrator.domain.records import DeliveryState, Note, ObjectKind, SeriesState
 from orchestrator.domain.result import Urgency
 from orchestrator.domain.review import ReviewState
@@ -158,7 +159,26 @@ instances = sa.Table(
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("path", FilePath, nullable=False),
     sa.Column("left_out", _word(LeftOut)),
+    # who sent it; NULL for an instance of an earlier version
+    sa.Column("sender", sa.Text),
     sa.ForeignKeyConstraint(["series_uid", "revision"], ["series.series_uid", "series.revision"]),
+)
+
+quarantine = sa.Table(
+    "quarantine",
+    metadata,
+    sa.Column("series_uid", sa.Text, primary_key=True),
+    sa.Column("sop_uid", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, primary_key=True),
+    _text("study_uid"),
+    sa.Column("path", FilePath, nullable=False),
+    _text("sender"),
+    _text("against"),
+    sa.Column("conflict", _word(Conflict), nullable=False),
+    sa.Column("state", _word(QuarantineState), nullable=False),
+    sa.Column("taken_up", sa.Boolean, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Index("ix_quarantine_state", "state", "taken_up"),
 )
 
 jobs = sa.Table(

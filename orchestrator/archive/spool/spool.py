@@ -50,7 +50,7 @@ class SpooledFile:
     """One instance in the spool, with its newest content.
 
     filed_ns: when it was filed, ns since 1970, ordering contents of one SOP UID.
-    older: the files of its older contents.
+    older: the files of its older contents, the oldest first.
     """
 
     path: Path
@@ -349,22 +349,16 @@ def _names(folder: Path) -> list[str]:
 
 
 def _newest(series: Path) -> Iterator[SpooledFile]:
-    newest: dict[str, SpooledFile] = {}
+    contents: dict[str, list[tuple[int, Path]]] = defaultdict(list)
     with suppress(FileNotFoundError), os.scandir(series) as entries:
         for entry in entries:
             sop_uid, _, digest = entry.name.partition("-")
             if not digest.endswith(".dcm") or not is_uid(sop_uid):
                 continue
-            file = SpooledFile(Path(entry.path), series.parent.name, series.name, sop_uid, entry.stat().st_mtime_ns)
-            known = newest.get(sop_uid)
-            newest[sop_uid] = file if known is None else _newer(known, file)
-    yield from newest.values()
-
-
-def _newer(one: SpooledFile, other: SpooledFile) -> SpooledFile:
-    """Return the newer of two contents of one instance, which has the other's file among the older ones."""
-    older, newer = sorted((one, other), key=lambda file: file.filed_ns)
-    return replace(newer, older=(*one.older, *other.older, older.path))
+            contents[sop_uid].append((entry.stat().st_mtime_ns, Path(entry.path)))
+    for sop_uid, files in contents.items():
+        *older, (filed_ns, path) = sorted(files) if len(files) > 1 else files
+        yield SpooledFile(path, series.parent.name, series.name, sop_uid, filed_ns, tuple(each for _, each in older))
 
 
 def _make_newest(arrivals: Sequence[Arrival]) -> list[Arrival]:

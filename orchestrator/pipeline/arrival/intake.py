@@ -19,6 +19,7 @@ from typing import Protocol
 
 from orchestrator.archive import RECEIVER, Announced, Arrival, Closed, Notification, SpooledFile
 from orchestrator.dicom import expected_count, gap_free, read_instance, states, unreadable_instance
+from orchestrator.domain.clock import utc_now
 from orchestrator.domain.errors import UnreadableFile
 from orchestrator.domain.fetching import FetchState
 from orchestrator.domain.images import LeftOut
@@ -28,6 +29,7 @@ from orchestrator.engine import describe, frames
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.arrival.completion import Checks, Due, Step, due_steps
 from orchestrator.pipeline.arrival.pending_series import PendingSeries
+from orchestrator.pipeline.arrival.quarantine import Quarantine, sender_of
 from orchestrator.pipeline.arrival.routing import Routing
 from orchestrator.pipeline.jobs.source_files import read_source
 from orchestrator.pipeline.review.documents import ReviewDocument, ReviewDocuments
@@ -38,6 +40,8 @@ RETRY_SECONDS = 60.0
 """How long a series waits after a step of it failed."""
 SPOOLED_NAME = re.compile(r"[0-9.]+-[0-9a-f]{12}")
 """The name of a file in the spool: SOP Instance UID and digest."""
+DECISION_SECONDS = 2.0
+"""How often the intake asks whether a person has taken images out of the quarantine."""
 _CHECKS = Checks(gap_free=gap_free, expected_count=expected_count)
 
 
@@ -61,6 +65,7 @@ class Intake:
     """Follows what arrives, and admits and releases series. Not thread-safe: one thread uses it.
 
     quiet_seconds: returns the quiet period for files that came like this one.
+    may_replace: AE titles and sources whose images may replace those of another sender.
     documents: the queue of what may hold a verdict; None where the settings trust no source with verdicts.
     clock: seconds since 1970.
     """
@@ -72,6 +77,7 @@ class Intake:
         spool: SpooledFiles,
         *,
         quiet_seconds: Callable[[Arrival], float],
+        may_replace: Collection[str] = (),
         documents: ReviewDocuments | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -83,6 +89,8 @@ class Intake:
         self._clock = clock
         self._pending: dict[str, PendingSeries] = {}
         self._unreadable: set[Path] = set()  # of no series: only a header says of which
+        self._decisions_at = 0.0
+        self._quarantine = Quarantine(ledger, may_replace=may_replace, ordered_by=self._ordered_by, now=utc_now)
 
     def take(self, notification: Notification) -> None:
         """Process one notification; a file that cannot be read is recorded in the audit trail and stops nothing."""
@@ -110,6 +118,9 @@ class Intake:
         added, and the series is judged again the next time.
         """
         now = self._clock()
+        if now >= self._decisions_at:
+            self._decisions_at = now + DECISION_SECONDS
+            self._take_up()
         due = {series.series_uid: due_steps(series, now, _CHECKS) for series in self._pending.values()}
         due = {series_uid: steps for series_uid, steps in due.items() if steps}
         incomplete = self._incomplete(due)
@@ -119,6 +130,19 @@ class Intake:
                 for step in steps:
                     if not self._try_step(series, step):
                         break
+
+    def _take_up(self) -> None:
+        """Add the images that a person took out of the quarantine."""
+        for image in self._ledger.quarantine.to_take_up():
+            arrival = Arrival(
+                path=image.path,
+                study_uid=image.study_uid,
+                series_uid=image.series_uid,
+                sop_uid=image.sop_uid,
+                calling=image.sender,
+            )
+            self._add_file(arrival)
+            self._ledger.quarantine.take_up(image)
 
     def _add_file(self, arrival: Arrival, newest: Arrival | None = None) -> None:
         try:
@@ -140,9 +164,13 @@ class Intake:
             self._add(instance, arrival, newest)
 
     def _add(self, instance: Instance, arrival: Arrival, newest: Arrival) -> None:
+        instance = replace(instance, sender=sender_of(arrival))
         series = self._pending_series(instance.series_uid, arrival)
         if self._documents is not None and states(instance):
             series.add_document(ReviewDocument(instance, arrival))
+        elif self._quarantine.keeps(series, instance, arrival):
+            series.paths.add(instance.path)
+            return
         if series.add(instance, newest, now=self._clock(), quiet_seconds=self._quiet_seconds(newest)):
             self._reopen(instance.series_uid)
 
@@ -187,13 +215,27 @@ class Intake:
         return count
 
     def _add_spooled(self, file: SpooledFile, newest: Arrival | None) -> None:
+        place = Arrival(path=file.path, study_uid=file.study_uid, series_uid=file.series_uid, sop_uid=file.sop_uid)
+        self._add_contents_before(file, place)
         try:
             self._add_file(self._spool.arrival(file), newest)
         except UnreadableFile as fault:  # its meta information; then only its place in the spool is known
-            arrival = Arrival(
-                path=file.path, study_uid=file.study_uid, series_uid=file.series_uid, sop_uid=file.sop_uid
-            )
-            self._add_unreadable(arrival, newest or arrival, fault)
+            self._add_unreadable(place, newest or place, fault)
+
+    def _add_contents_before(self, file: SpooledFile, place: Arrival) -> None:
+        """Add the older contents of an instance that is not known yet: of two senders the first one counts."""
+        if not file.older:
+            return
+        series = self._pending_series(file.series_uid, place)
+        if file.sop_uid not in series.instances:
+            for path in file.older:
+                with suppress(UnreadableFile):
+                    if self._quarantine.holds(read_instance(path)):
+                        series.paths.add(path)
+                    else:
+                        self._add_file(self._spool.arrival(replace(file, path=path, older=())))
+        if not series.instances:
+            del self._pending[file.series_uid]
 
     def _add_older(self, file: SpooledFile) -> int:
         """Compare the older contents of an instance with its newest; return how many made a change."""
@@ -205,7 +247,8 @@ class Intake:
             before = series.instances[file.sop_uid]
             series.paths.add(path)
             with suppress(UnreadableFile):  # the newest content counts
-                if series.compare(read_instance(path)):
+                older = read_instance(path)
+                if not self._quarantine.holds(older) and series.compare(older):
                     self._reopen(file.series_uid)
             count += series.instances[file.sop_uid] is not before
         return count
@@ -313,10 +356,20 @@ class Intake:
         The notification of the receiver cannot say that a C-MOVE brought the file, and the notification of the fetch
         may be late or lost, so the spool is asked. A file that was there before was pushed again: that is live work.
         """
-        arrival = series.arrival
+        return self._fetched_from(series.arrival) or RECEIVER
+
+    def _fetched_from(self, arrival: Arrival) -> str:
+        """Return the archive that a file was fetched from, or the folder; empty for a push."""
         if arrival.source != RECEIVER or arrival.duplicate:
-            return arrival.source
-        return self._spool.recorded_source(arrival.path) or arrival.source
+            return "" if arrival.source == RECEIVER else arrival.source
+        return self._spool.recorded_source(arrival.path)
+
+    def _ordered_by(self, arrival: Arrival) -> str:
+        """Return the archive that a file was fetched from, or that is being asked for its series now."""
+        if source := self._fetched_from(arrival):
+            return source
+        fetches = self._ledger.fetches.pending([arrival.series_uid]) if arrival.series_uid else ()
+        return next((fetch.archive for fetch in fetches if fetch.state is FetchState.FETCHING), "")
 
     def _supersede(self, series_uid: str) -> None:
         newest = self._ledger.series.find(series_uid)
@@ -328,6 +381,7 @@ class Intake:
         if newest is None or newest.state is not SeriesState.RELEASED:
             return False
         known = {row.path for row in self._ledger.series.instances(series_uid, newest.revision)}
+        known |= self._ledger.quarantine.paths(series_uid)
         return known.issuperset(file.path for file in files)
 
     def _record_unreadable(self, path: Path, fault: UnreadableFile) -> None:

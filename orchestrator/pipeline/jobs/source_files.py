@@ -19,11 +19,12 @@ def read_source(row: StoredInstance, series: SeriesRecord) -> Instance:
     """
     if row.left_out is LeftOut.UNREADABLE:
         identity = (series.study_uid, series.series_uid, row.sop_uid, row.sop_class)
-        return Instance(*identity, row.path, row.digest, left_out=LeftOut.UNREADABLE)
+        return Instance(*identity, row.path, row.digest, left_out=LeftOut.UNREADABLE, sender=row.sender or "")
     try:
         instance = read_instance(row.path)
     except UnreadableFile:
         state = "cannot be read any more" if row.path.exists() else "is gone"
         raise UnreadableFile(f"the file of image {row.sop_uid} {state}") from None
     shares_uid = row.left_out is LeftOut.SHARED_UID  # the digest of the row is over all contents of the UID
-    return replace(instance, left_out=row.left_out, digest=row.digest) if shares_uid else instance
+    digest = row.digest if shares_uid else instance.digest
+    return replace(instance, left_out=row.left_out if shares_uid else None, digest=digest, sender=row.sender or "")

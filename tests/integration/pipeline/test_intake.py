@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -11,116 +11,20 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from orchestrator.archive import Announced, Arrival, SpooledFile
+from orchestrator.archive import Announced, Arrival
 from orchestrator.dicom import read_instance
-from orchestrator.domain.errors import ArchiveUnavailable, UnreadableFile
 from orchestrator.domain.images import LeftOut
-from orchestrator.domain.records import SeriesRecord
-from orchestrator.domain.series import Instance
 from orchestrator.ledger import Ledger
-from orchestrator.pipeline.arrival.intake import Intake
-from orchestrator.pipeline.review.documents import ReviewDocument
 from tests.data.faults import change, ct, of_one_uid
 from tests.data.objects import write_instance
 from tests.data.records import series_record
-
-
-class Routes:
-    """Stands where Routing does, and keeps how many images were admitted and which series were released."""
-
-    def __init__(self) -> None:
-        self.admitted: list[int] = []
-        self.newest: dict[str, LeftOut | None] = {}
-        self.released: list[str] = []
-        self.fault: Exception | None = None
-
-    def admit(self, instances: Collection[Instance], **_: object) -> SeriesRecord:
-        if self.fault is not None:
-            raise self.fault
-        self.admitted.append(len(instances))
-        self.newest = {instance.sop_uid: instance.left_out for instance in instances}
-        return series_record(series_uid=next(iter(instances)).series_uid)
-
-    def release(self, series_uid: str, revision: int, reason: str) -> None:
-        self.released.append(series_uid)
+from tests.parts.intake import Desk, sop_uid_of, spooled
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with closing(Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")) as opened:
         yield opened
-
-
-class Files:
-    """Stands where the spool does: all of its files are of the series that is asked for."""
-
-    def __init__(self, paths: list[Path]) -> None:
-        self.paths = paths
-        self.older: tuple[Path, ...] = ()
-        self.broken: set[Path] = set()
-        self.moved: dict[Path, str] = {}
-
-    def series_files(self, study_uid: str, series_uid: str) -> Sequence[SpooledFile]:
-        files = [spooled(path, series_uid) for path in self.paths]
-        if self.older:
-            files[0] = replace(files[0], sop_uid=sop_uid_of(self.paths[0]), older=self.older)
-        return files
-
-    def arrival(self, file: SpooledFile) -> Arrival:
-        if file.path in self.broken:
-            raise UnreadableFile(f"{file.path}: its file meta cannot be read")
-        return Arrival(path=file.path)
-
-    def recorded_source(self, path: Path) -> str:
-        return self.moved.get(path, "")
-
-
-def spooled(path: Path, series_uid: str) -> SpooledFile:
-    return SpooledFile(path, "1.2", series_uid, path.stem, 0)
-
-
-def sop_uid_of(path: Path) -> str:
-    return str(dcmread(path, stop_before_pixels=True).SOPInstanceUID)
-
-
-class Documents:
-    """Stands where the queue of review documents does."""
-
-    def __init__(self) -> None:
-        self.processed: list[tuple[str, str]] = []
-        self.away = self.busy = False
-
-    def put(self, document: ReviewDocument) -> None:
-        pass
-
-    def is_processed(self, document: ReviewDocument) -> bool:
-        if self.away:
-            raise ArchiveUnavailable("away")
-        if not self.busy:
-            self.processed.append((document.instance.sop_uid, document.arrival.source))
-        return not self.busy
-
-
-class Desk:
-    """An intake with a clock that is set by hand, over a spool of files."""
-
-    def __init__(self, ledger: Ledger, paths: list[Path]) -> None:
-        self.now = 100.0
-        self.routes = Routes()
-        self.files = Files(paths)
-        self.documents = Documents()
-        self.intake = Intake(
-            ledger,
-            self.routes,  # type: ignore[arg-type]
-            self.files,
-            quiet_seconds=lambda arrival: 40.0 if arrival.called == "SLOW" else 10.0,
-            documents=self.documents,  # type: ignore[arg-type]
-            clock=lambda: self.now,
-        )
-
-    def after(self, seconds: float) -> None:
-        self.now += seconds
-        self.intake.advance()
 
 
 def test_what_nobody_notified_of_is_in_the_series_before_it_starts_and_leaves(ledger: Ledger, tmp_path: Path) -> None:
@@ -148,7 +52,7 @@ def test_a_series_that_cannot_be_routed_waits_and_stops_no_other(ledger: Ledger,
     assert len(desk.routes.released) == 1
     told = [event.text for event in ledger.events.after() if event.kind == "series-waits"]
     assert len(told) == 1
-    assert told[0].startswith("ValueError at test_intake.py:")
+    assert told[0].startswith("ValueError at intake.py:")
 
 
 def test_the_same_images_under_two_paths_are_one_series_that_starts_and_leaves(ledger: Ledger, tmp_path: Path) -> None:

@@ -52,7 +52,14 @@ def work(settings: Settings) -> None:
         ),
         ExitStack() as stack,
     ):
-        intake = Intake(host.ledger, host.routing, spool, quiet_seconds=quiet_period(settings), documents=documents)
+        intake = Intake(
+            host.ledger,
+            host.routing,
+            spool,
+            quiet_seconds=quiet_period(settings),
+            may_replace=may_replace(settings),
+            documents=documents,
+        )
         polling = QueuePolling(partial(host.engine.poll_every, MODEL_QUEUE), settings.engine.poll_seconds)
         folders = [archive for _, archive in watched_archives(settings, host.plugins) if is_read_in_place(archive)]
         watches = [stack.enter_context(closing(FolderWatch(archive))) for archive in folders]
@@ -65,6 +72,12 @@ def work(settings: Settings) -> None:
                 intake.take(notification)
             intake.advance()
             polling.slow_down()
+
+
+def may_replace(settings: Settings) -> frozenset[str]:
+    """Return whose images replace those of other senders: what this host fetches itself, and trusted senders."""
+    trusted = (item.ae_title for item in settings.senders if item.may_replace)
+    return frozenset(item.name for item in settings.archives).union(trusted)
 
 
 def new_files(watches: Iterable[FolderWatch]) -> Iterator[Arrival]:
