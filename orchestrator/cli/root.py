@@ -13,7 +13,7 @@ import orchestrator
 
 COMMANDS = ("demo", "run", "serve", "doctor", "conformance", "events", "plugins")
 PURPOSE = "Routes radiology series to AI models and brings the results back for review."
-GROUPS = ("rules", "models", "jobs", "results", "backfill", "config")
+GROUPS = ("rules", "models", "jobs", "results", "quarantine", "backfill", "config")
 
 
 def build(arguments: Sequence[str]) -> typer.Typer:

@@ -14,7 +14,7 @@ from orchestrator.pipeline.review.verdict import ReviewChanged
 from orchestrator.web import assets
 from orchestrator.web.dicomweb import ohif_pages, proxy, stow
 from orchestrator.web.ohif import Ohif
-from orchestrator.web.operations import arrivals, health, jobs
+from orchestrator.web.operations import arrivals, health, jobs, quarantine
 from orchestrator.web.pictures import Gallery, Pictures
 from orchestrator.web.reading import live, result, verdict, viewer, worklist
 from orchestrator.web.refusals import refusal, show_refusals
@@ -23,7 +23,7 @@ from orchestrator.web.security.guards import LOOPBACK, Guards
 from orchestrator.web.security.permissions import May, anyone
 from orchestrator.web.site import ModelCardText, Order, Site, Take
 
-PAGES = (worklist, result, viewer, verdict, jobs, arrivals, live, stow, assets, health, proxy, ohif_pages)
+PAGES = (worklist, result, viewer, verdict, jobs, arrivals, quarantine, live, stow, assets, health, proxy, ohif_pages)
 
 
 def create_app(

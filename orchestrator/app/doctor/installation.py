@@ -53,6 +53,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         yield check_viewer(settings, settings.web.viewer)
     yield from _check_watches(settings, plugins)
     yield from _check_deliveries(settings)
+    yield from check_quarantine(settings)
     if not settings.destinations:
         state = "none: results stay in the outbox"
         yield Check("destinations", Health.WARNING, state, "add a [[destination]] to the settings")
@@ -111,6 +112,14 @@ def _check_deliveries(settings: Settings) -> Iterator[Check]:
             has_failed = ledger.withdrawals.count_notes()[DeliveryState.PARKED] > 0
             advice = "find the jobs: orchestrator events --kind note.parked; then: orchestrator jobs retry KEY"
             yield Check("rejection notes", Health.BAD if has_failed else Health.GOOD, notes, advice * has_failed)
+
+
+def check_quarantine(settings: Settings) -> Iterator[Check]:
+    """Yield a warning for each series with images that wait for a person's decision."""
+    with suppress(OrchestratorError, OSError), closing(Ledger.open(settings.data.database)) as ledger:
+        for waiting in ledger.quarantine.waiting():
+            advice = "decide which images count: page /quarantine, or orchestrator quarantine take or refuse"
+            yield Check(f"quarantine of series {waiting.series_uid}", Health.WARNING, str(waiting), advice)
 
 
 def _check_rules(settings: Settings, workers: Workers, plugins: HostPlugins) -> Check:

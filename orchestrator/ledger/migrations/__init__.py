@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from orchestrator.database import Database
 from orchestrator.domain.errors import SettingsError
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest step; a database that stands there needs no alembic, which takes half a second to import."""
 _MIGRATION_LOCK = 7_240_000
 """Advisory lock of PostgreSQL (the number means nothing)."""

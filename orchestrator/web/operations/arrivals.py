@@ -24,7 +24,8 @@ def series(site: SiteOf, show: Literal["all", "matched", "unmatched"] = "all") -
     found = site.ledger.series.newest(limit=SHOWN)
     wanted = [each for each in found if show == "all" or each.matched == (show == "matched")]
     explained = [(each, explanation(each)) for each in wanted]
-    return site.page("series.html", sequence=sequence, series=explained, show=show)
+    waiting = site.ledger.quarantine.waiting()
+    return site.page("series.html", sequence=sequence, series=explained, show=show, quarantined=waiting)
 
 
 @router.get("/studies")
@@ -50,6 +51,7 @@ def study(site: SiteOf, uid: Uid) -> HTMLResponse:
         study_uid=uid,
         series=[(each, explanation(each)) for each in found],
         fetches=fetches,
+        quarantined=site.ledger.quarantine.waiting(study_uid=uid),
         watches={name: site.ledger.watches.get(name) if watched else None for name, watched in site.archives.items()},
         jobs=[(job, site.ledger.reviews.newest(job.key)) for job in jobs],
     )

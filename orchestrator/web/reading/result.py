@@ -59,6 +59,7 @@ def result(
         now_says=visible.corrected_to,
         reviewer=remembered(request),
         series=series,
+        quarantined=site.ledger.quarantine.waiting(series_uid=job.series_uid),
         rules=explanation(series) if series else None,
         viewing=viewing(site, job.key, slice, spot),
         presets=PRESETS.get(series.modality, ()) if series else (),

@@ -16,7 +16,7 @@ class Permission(StrEnum):
     PUBLIC = "public"
     SEE = "see results"
     REVIEW = "give verdicts"
-    OPERATE = "retry and cancel jobs"
+    OPERATE = "retry and cancel jobs, and decide about the quarantine"
     STORE = "store images"
 
 
