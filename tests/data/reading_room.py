@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 from orchestrator.domain.errors import UnreadableFile
 from orchestrator.domain.job import JobState, Priority
 from orchestrator.domain.model import Intended, ModelDescription
+from orchestrator.domain.quarantine import Conflict, QuarantinedImage
 from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.records import (
     DeliveryState,
@@ -150,6 +151,24 @@ class ReadingRoom:
             study_uid=job.study_uid,
             path=Path(f"/outbox/{name}.dcm"),
             sha256=key(name),
+        )
+
+
+def quarantine(room: ReadingRoom, series: SeriesRecord, *, images: int = 2) -> None:
+    """Let another sender bring other content under UIDs of this series."""
+    for number in range(images):
+        room.ledger.quarantine.put(
+            QuarantinedImage(
+                series_uid=series.series_uid,
+                sop_uid=uid(f"quarantined {number}"),
+                digest=key(f"quarantined {number}"),
+                study_uid=series.study_uid,
+                path=Path(f"/spool/{number}.dcm"),
+                sender="EVIL",
+                against="CT1",
+                conflict=Conflict.CONTENT,
+                at=now(),
+            )
         )
 
 

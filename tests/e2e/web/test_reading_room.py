@@ -11,12 +11,12 @@ from playwright.sync_api import Page, expect
 
 from orchestrator.domain.reading import SecondReader
 from orchestrator.domain.review import RejectReason, ReviewState
-from tests.data.reading_room import uid
+from tests.data.reading_room import quarantine, uid
 
 PAGES = (
     *("/", "/?state=all", "/?state=corrected&sort=newest", "/?urgency=non-urgent", "/?page=9"),
     *("haemorrhage", "brain", "rejected", "old", "corrected", "unconfirmed", "read once", "disagreed", "retracted"),
-    *("/jobs", "job", "/series", "study", "/results/abcdef", "/?state=unheard-of"),
+    *("/jobs", "job", "/series", "study", "/quarantine", "/results/abcdef", "/?state=unheard-of"),
 )
 MONITORS = [(1366, 768), (1536, 2048), (2560, 1440), (390, 844)]
 """A laptop, a reading room's 3 megapixels in portrait, a desktop, a telephone."""
@@ -37,6 +37,9 @@ def hospital(hospital):
         room.verdict(word, ReviewState.ACCEPTED, second_reader=SecondReader.ALL)
     room.verdict("disagreed", ReviewState.REJECTED, by="Ben Yilmaz", reason=RejectReason.WRONG_SIDE)
     room.verdict("retracted", ReviewState.RETRACTED, comment="the scale was off")
+    series = room.ledger.series.find(room.ledger.jobs.get(room.keys["old"]).series_uid)
+    assert series is not None
+    quarantine(room, series)
     room.ledger.events.record("identity-changed", room.keys["brain"], "pacs holds the study with another PatientID")
     return hospital
 

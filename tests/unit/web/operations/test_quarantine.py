@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from orchestrator.domain.quarantine import Conflict, QuarantinedImage
-from tests.data.reading_room import ReadingRoom, now
+from tests.data.reading_room import ReadingRoom, quarantine
 
 WHAT = "2 images from EVIL: other content under the same SOP Instance UID (earlier images are from CT1)"
 
@@ -17,19 +14,7 @@ def series_uid(room: ReadingRoom) -> str:
     """Return a series with a result, of which another sender brought two images."""
     series = room.series("brain")
     room.result("brain", series=series)
-    for number in (1, 2):
-        image = QuarantinedImage(
-            series_uid=series.series_uid,
-            sop_uid=f"1.2.{number}",
-            digest="ab",
-            study_uid=series.study_uid,
-            path=Path(f"/spool/{number}.dcm"),
-            sender="EVIL",
-            against="CT1",
-            conflict=Conflict.CONTENT,
-            at=now(),
-        )
-        room.ledger.quarantine.put(image)
+    quarantine(room, series)
     return series.series_uid
 
 
