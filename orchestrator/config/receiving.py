@@ -39,11 +39,17 @@ class ReceiverSettings(Section):
     )
     maximum_pdu: int = Field(default=131072, ge=4096, le=1048576, description="Largest accepted PDU, in bytes.")
     maximum_associations: int = Field(default=32, ge=1, le=1024, description="Most associations open at once.")
+    maximum_per_sender: int = Field(
+        default=16,
+        ge=1,
+        le=1024,
+        description="Most associations open at once of one calling AE title, and of one address.",
+    )
     maximum_waiting: int = Field(
         default=64,
         ge=1,
         le=4096,
-        description="Most connections open without an association. One more closes the oldest of them.",
+        description="Most connections open without an association. One more closes the oldest of the address with most of them.",
     )
     request_seconds: float = Field(
         default=5, gt=0, le=60, description="A connection without an association request is closed after this time."

@@ -21,8 +21,8 @@ from orchestrator.pipeline.review.verdict import ReviewChanged
 from orchestrator.web.ohif import Ohif
 from orchestrator.web.pictures import Gallery
 from orchestrator.web.security.permissions import May
+from orchestrator.web.security.uploads import Uploads
 
-UPLOADS = 8
 Order = Callable[[str, str], object]
 """Takes (job key, name of the person); raises UserError where the job's state forbids it."""
 Take = Callable[[Iterable[bytes], str, str, str], Iterable[StowResult]]
@@ -41,8 +41,8 @@ class ModelCardText:
 class Site:
     """The parts that the pages share. ``closing`` is set when the server ends.
 
-    take: stores pushed images, None where STOW-RS is off; uploads: most such requests at the same time,
-    so that threads remain for the pages. ohif: the viewer beside the pages, None where there is none.
+    take: stores pushed images, None where STOW-RS is off; uploads: the places for such requests; threads remain for
+    the pages. ohif: the viewer beside the pages, None where there is none.
     archives: name of each archive in the settings -> whether it is watched.
     """
 
@@ -59,7 +59,7 @@ class Site:
     archives: Mapping[str, bool]
     ready: Callable[[], Mapping[str, str]]
     templates: Environment
-    uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UPLOADS))
+    uploads: Uploads = field(default_factory=Uploads)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     def page(self, template: str, *, status: int = 200, **content: Any) -> HTMLResponse:

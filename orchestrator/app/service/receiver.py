@@ -62,6 +62,7 @@ def receiver_of(settings: Settings, notifier: Notifier) -> Receiver:
         commitments=Commitments(settings.data.folder / "commitments"),
         maximum_pdu=options.maximum_pdu,
         maximum_associations=options.maximum_associations,
+        maximum_per_sender=options.maximum_per_sender,
         maximum_waiting=options.maximum_waiting,
         association_seconds=options.request_seconds,
         idle_seconds=options.idle_seconds,

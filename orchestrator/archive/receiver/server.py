@@ -26,6 +26,7 @@ from orchestrator.archive.protocol.pdu import Abort, Pdu, PduConnection, Protoco
 from orchestrator.archive.receiver.admission import Admission, Certificate, Entity, KnownSender
 from orchestrator.archive.receiver.association import Association
 from orchestrator.archive.receiver.commitment_reports import Reporter
+from orchestrator.archive.receiver.connections import Connections
 from orchestrator.archive.receiver.credentials import Credentials
 from orchestrator.archive.receiver.services import ReceiverServices
 from orchestrator.archive.spool.arrival import Arrival, Closed
@@ -54,7 +55,7 @@ class Receiver:
     commitments: stores the results that archives report.
     maximum_pdu: the longest P-DATA-TF that this host announces, in bytes.
     association_seconds: limit for the TLS handshake, and for the association request after it.
-    maximum_waiting: limit of connections without an association; the oldest is closed when one more comes.
+    maximum_associations, maximum_per_sender, maximum_waiting: see ``Connections``.
     idle_seconds: limit for silence on an association, and for each PDU; scanners keep an association open
         while they reconstruct.
     on_stored, on_closed: called in the connection's thread after the answer was sent; their exceptions are logged.
@@ -79,6 +80,7 @@ class Receiver:
         on_closed: Callable[[Closed], object],
         maximum_pdu: int = ANNOUNCED_PDU_BYTES,
         maximum_associations: int = 32,
+        maximum_per_sender: int = 16,
         maximum_waiting: int = 64,
         association_seconds: float = 5.0,
         idle_seconds: float = 120.0,
@@ -103,13 +105,15 @@ class Receiver:
         self._tls = tls
         self._on_closed = on_closed
         self._maximum_pdu = maximum_pdu
-        self._maximum_associations = maximum_associations
-        self._maximum_waiting = maximum_waiting
+        self._connections = Connections(
+            maximum_associations=maximum_associations,
+            maximum_per_sender=maximum_per_sender,
+            maximum_waiting=maximum_waiting,
+            close=_shut,
+        )
         self._association_seconds = association_seconds
         self._idle_seconds = idle_seconds
         self._lock = threading.Lock()
-        self._waiting: dict[socket.socket, None] = {}  # oldest first
-        self._open: dict[socket.socket, Association] = {}
         self._threads: set[threading.Thread] = set()
         self._listeners: dict[bool, socket.socket] = {}  # as the ports
         self._stopped = False
@@ -150,18 +154,14 @@ class Receiver:
         for listener in self._listeners.values():
             _shut(listener)  # wakes accept
             listener.close()
-        with self._lock:
-            for connection in self._waiting:
-                _shut(connection)
-            for connection, association in self._open.items():
-                if association.stop():
-                    _shut(connection, socket.SHUT_RD)  # wakes its thread, which then sends the A-ABORT
+        for connection in self._connections.waiting():
+            _shut(connection)
+        for connection, association in self._connections.associations():
+            if association.stop():
+                _shut(connection, socket.SHUT_RD)  # wakes its thread, which then sends the A-ABORT
         self._join(limit_seconds)
         if self._reporter is not None:
             self._reporter.close()
-
-    def _count(self, calling: str) -> int:
-        return sum(association.calling == calling for association in self._open.values())
 
     def _join(self, limit_seconds: float) -> None:
         deadline = time.monotonic() + limit_seconds
@@ -169,9 +169,8 @@ class Receiver:
             threads = tuple(self._threads)
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        with self._lock:
-            for connection in self._open:
-                _shut(connection)
+        for connection, _ in self._connections.associations():
+            _shut(connection)
         for thread in threads:
             thread.join(1.0)
 
@@ -198,17 +197,13 @@ class Receiver:
 
     def _admit(self, connection: socket.socket, peer: str) -> None:
         thread = threading.Thread(target=self._serve, args=(connection, peer), name="association", daemon=True)
+        self._connections.wait(connection, peer)
         with self._lock:
-            if len(self._waiting) >= self._maximum_waiting:
-                oldest = next(iter(self._waiting))
-                del self._waiting[oldest]
-                _shut(oldest)
-            self._waiting[connection] = None
             try:
                 thread.start()
             except RuntimeError:  # a later connection may succeed
                 _log.warning("connection from %s closed: the system has no more threads; still listening", peer)
-                del self._waiting[connection]
+                self._connections.end(connection)
                 connection.close()
             else:
                 self._threads.add(thread)
@@ -221,9 +216,8 @@ class Receiver:
             if association is not None:
                 self._run(connection, stream, association)
         finally:
+            self._connections.end(connection)
             with self._lock:
-                self._waiting.pop(connection, None)
-                self._open.pop(connection, None)
                 self._threads.discard(threading.current_thread())
             connection.close()
 
@@ -297,15 +291,10 @@ class Receiver:
             )
 
     def _register(self, connection: socket.socket, association: Association) -> tuple[Rejection, str] | None:
-        with self._lock:
-            if len(self._open) >= self._maximum_associations:
-                limit = f"receiver.maximum_associations = {self._maximum_associations}"
-                return Rejection.LOCAL_LIMIT_EXCEEDED, f"limit of open associations reached ({limit})"
-            self._waiting.pop(connection, None)
-            self._open[connection] = association
-            if self._stopped:
-                association.stop()
-        return None
+        rejection = self._connections.open(connection, association)
+        if rejection is None and self._stopped:
+            association.stop()
+        return rejection
 
     def _run(self, connection: socket.socket, stream: PduConnection, association: Association) -> None:
         released = False
@@ -319,10 +308,8 @@ class Receiver:
         finally:
             if association.stopping and not released:
                 _abort(stream, Abort.NOT_SPECIFIED)
-            with self._lock:
-                self._open.pop(connection, None)
-                others_open = self._count(association.calling)
-            self._notify_closed(association, released, others_open)
+            self._connections.end(connection)
+            self._notify_closed(association, released, self._connections.count(association.calling))
             if self._reporter is not None:
                 self._reporter.end_association(association.id)
 

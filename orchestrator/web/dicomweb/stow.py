@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from email.message import Message
 from typing import Final
@@ -18,11 +18,13 @@ from orchestrator.web.addresses import Uid
 from orchestrator.web.dicomweb.stow_response import as_json, as_xml
 from orchestrator.web.security.guards import STREAMED
 from orchestrator.web.security.permissions import Permission, needs
+from orchestrator.web.security.uploads import Busy, Stalled, Upload
 from orchestrator.web.site import Site, SiteOf
 
 router = APIRouter(dependencies=[needs(Permission.STORE)])
 
-SILENCE_SECONDS: Final = 60.0
+_log = logging.getLogger(__name__)
+
 JSON: Final = "application/dicom+json"
 XML: Final = "application/dicom+xml"
 _WRITERS: Final = {JSON: as_json, XML: as_xml}
@@ -49,12 +51,20 @@ async def _store(site: Site, request: Request, study_uid: str) -> Response:
     client = request.client.host if request.client else "an unknown address"
     coming = request.stream()
 
-    def run() -> list[StowResult]:
-        return list(take(_pieces(coming), boundary, study_uid, client))
+    def run(upload: Upload) -> list[StowResult]:
+        return list(take(_pieces(coming, upload), boundary, study_uid, client))
 
     try:
-        async with site.uploads:
-            results = await anyio.to_thread.run_sync(run)
+        async with site.uploads.place(client) as upload:
+            results = await anyio.to_thread.run_sync(run, upload)
+    except Busy:
+        _log.warning("STOW-RS from %s refused: all places for uploads are taken", client)
+        text = "All places for uploads are taken. Nothing was stored. Send again later.\n"
+        return PlainTextResponse(text, 503, {"Retry-After": "10"})
+    except Stalled:
+        _log.warning("STOW-RS from %s ended: the client stopped sending", client)
+        text = "The body stopped before its end. The parts that came whole are stored. Send the others again.\n"
+        return PlainTextResponse(text, 408, {"Connection": "close"})
     except BrokenMultipart as fault:
         return PlainTextResponse(f"The body is no multipart: {fault}. What came whole before is kept.\n", 400)
     except ClientDisconnect:
@@ -64,17 +74,9 @@ async def _store(site: Site, request: Request, study_uid: str) -> Response:
     return Response(_WRITERS[answer](results), _status(results), media_type=answer)
 
 
-def _pieces(coming: AsyncIterator[bytes]) -> Iterator[bytes]:
+def _pieces(coming: AsyncIterator[bytes], upload: Upload) -> Iterator[bytes]:
     """Yield the body in a thread beside the one that it comes in; the next piece is read when it is asked for."""
-
-    async def following() -> bytes | None:
-        try:
-            async with asyncio.timeout(SILENCE_SECONDS):
-                return await anext(coming, None)
-        except TimeoutError:
-            raise ClientDisconnect from None
-
-    while (piece := anyio.from_thread.run(following)) is not None:
+    while (piece := anyio.from_thread.run(upload.next_piece, coming)) is not None:
         yield piece
 
 

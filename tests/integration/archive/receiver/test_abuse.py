@@ -23,14 +23,14 @@ from tests.integration.archive.conftest import Station, wait_until
 from tests.parts.archive.dcmtk import echoscu
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
-ACCEPT, P_DATA, ABORT = 2, 4, 7
+ACCEPT, REJECT, P_DATA, ABORT = 2, 3, 4, 7
 Start = Callable[..., Station]
 
 
-def association_request() -> bytes:
+def association_request(calling: str = "CT1") -> bytes:
     request = A_ASSOCIATE()
     request.application_context_name = "1.2.840.10008.3.1.1.1"
-    request.calling_ae_title, request.called_ae_title = "CT1", "ORCHESTRATOR"
+    request.calling_ae_title, request.called_ae_title = calling, "ORCHESTRATOR"
     context = build_context(CT)
     context.context_id = 1
     request.presentation_context_definition_list = [context]
@@ -131,6 +131,49 @@ def test_more_silent_clients_than_may_wait_push_each_other_out(start: Start) -> 
         clients = [silent.enter_context(socket.create_connection(("127.0.0.1", station.port), 60.0)) for _ in range(30)]
         assert is_alive(station)
         assert answer(clients[0]) == 0
+
+
+def associated_clients(stack: ExitStack, port: int, clients: list[tuple[str, str]]) -> list[int]:
+    """Open an association for each calling AE title and address; return the types of the answers."""
+    answers = []
+    for calling, address in clients:
+        peer = socket.create_connection(("127.0.0.1", port), 60.0, source_address=(address, 0))
+        stack.enter_context(peer)
+        peer.sendall(association_request(calling))
+        answers.append(answer(peer))
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("clients", "culprit"),
+    [
+        ([("CT1", f"127.0.0.{number}") for number in range(10, 16)], "CT1"),
+        ([(f"CT{number}", "127.0.0.10") for number in range(6)], "127.0.0.10"),
+    ],
+)
+def test_idle_associations_of_one_sender_leave_places_to_others(
+    start: Start, caplog: pytest.LogCaptureFixture, clients: list[tuple[str, str]], culprit: str
+) -> None:
+    station = start(maximum_associations=6, maximum_per_sender=4)
+    with ExitStack() as idle:
+        assert associated_clients(idle, station.port, clients) == [ACCEPT] * 4 + [REJECT] * 2
+        assert f"limit of open associations of {culprit} reached (receiver.maximum_per_sender = 4)" in caplog.text
+        assert is_alive(station)
+
+
+def test_silent_connections_of_one_address_close_each_other_first(start: Start) -> None:
+    station = start(maximum_waiting=5, association_seconds=600)
+    with ExitStack() as silent:
+        modality = silent.enter_context(socket.create_connection(("127.0.0.1", station.port), 60.0))
+        flood = [
+            socket.create_connection(("127.0.0.1", station.port), 60.0, source_address=("127.0.0.10", 0))
+            for _ in range(12)
+        ]
+        for each in flood:
+            silent.enter_context(each)
+        assert answer(flood[0]) == 0
+        modality.sendall(association_request())
+        assert answer(modality) == ACCEPT
 
 
 @pytest.mark.parametrize("beginning", [b"", b"\1", association_request()[:40]])

@@ -21,6 +21,7 @@ from orchestrator.archive import Arrival, Closed, Notification, Spool, Stow, sto
 from orchestrator.archive.http.multipart import MultipartBody
 from orchestrator.ledger import Ledger
 from orchestrator.web import Server, create_app
+from orchestrator.web.security import uploads
 from tests.data.objects import write_instance, write_instances
 from tests.data.reading_room import Drawings
 from tests.integration.archive.conftest import wait_until
@@ -225,6 +226,49 @@ def test_a_body_of_unknown_length_is_streamed_and_a_lost_client_leaves_no_half_f
         wait_until(lambda: inlet.ends == [True, False])
     assert list(inlet.spool.incoming.iterdir()) == []
     assert len(list(inlet.spool.scan())) == 2
+
+
+def test_silent_uploads_give_their_places_to_others(
+    inlet: Inlet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "STALL_SECONDS", 0.05)
+    outgoing = MultipartBody.of(write_instances(tmp_path / "sent", 1))
+    headers = {"content-type": outgoing.headers["Content-Type"]}
+
+    async def push_beside_silent_ones() -> tuple[int, set[int]]:
+        wire = httpx.ASGITransport(inlet.app)
+        async with httpx.AsyncClient(transport=wire, base_url="http://localhost:8080", trust_env=False) as client:
+            begun = asyncio.Semaphore(0)
+
+            async def silence() -> AsyncIterator[bytes]:
+                yield b"--"
+                begun.release()
+                await asyncio.Event().wait()
+
+            silent = [
+                asyncio.create_task(client.post(STUDIES, content=silence(), headers=headers))
+                for _ in range(uploads.UPLOADS)
+            ]
+            for _ in silent:
+                await begun.acquire()
+            response = await client.post(STUDIES, content=b"".join(outgoing), headers=headers)
+            done, pending = await asyncio.wait(silent, return_when=asyncio.FIRST_COMPLETED)
+            for each in pending:
+                each.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+            return response.status_code, {each.result().status_code for each in done}
+
+    assert asyncio.run(push_beside_silent_ones()) == (200, {408})
+
+
+def test_an_upload_beside_busy_ones_is_refused_for_a_time(
+    inlet: Inlet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "WAIT_SECONDS", 0.0)
+    inlet.app.state.site.uploads.limit = 0
+    response = inlet.send(write_instances(tmp_path / "sent", 1))
+    assert (response.status_code, response.headers["retry-after"]) == (503, "10")
+    assert list(inlet.spool.scan()) == []
 
 
 def test_orthanc_pushes_by_stow_rs(inlet: Inlet, tmp_path: Path) -> None:
