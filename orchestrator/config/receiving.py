@@ -49,7 +49,8 @@ class ReceiverSettings(Section):
         default=64,
         ge=1,
         le=4096,
-        description="Most connections open without an association. One more closes the oldest of the address with most of them.",
+        description="Most connections open without an association. One more closes the oldest of the address with "
+        "most of them.",
     )
     request_seconds: float = Field(
         default=5, gt=0, le=60, description="A connection without an association request is closed after this time."

@@ -67,6 +67,7 @@ class InputFault(StrEnum):
     TOO_FEW_SLICES = "too-few-slices"
     UNSUPPORTED_ENCODING = "unsupported-encoding"
     WRONG_UNIT = "wrong-unit"
+    TOO_LARGE = "too-large"
     OUTSIDE_INTENDED_USE = "outside-intended-use"
     NO_IDENTITY = "no-identity"
     REFUSED_BY_MODEL = "refused-by-model"

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.pixels.processing import apply_color_lut
-from pydicom.uid import UID, ExplicitVRBigEndian
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
-from orchestrator.dicom.read.codecs import decoder_of
-from orchestrator.dicom.read.header import read_header, read_whole
+from orchestrator.dicom.read.codecs import check_frame_header, decoder_of
+from orchestrator.dicom.read.header import open_deflated, read_header, read_whole
 from orchestrator.dicom.read.pixel_values import NATIVE, PixelLayout
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.quiet import quiet
@@ -46,8 +46,10 @@ def _raw_frames(path: Path, layout: PixelLayout, indices: Sequence[int]) -> Iter
         with path.open("rb") as stream:
             yield from _compressed_frames(stream, layout, indices)
         return
-    # Deflated and big-endian files need the whole dataset: the inflated stream, the VR of swapped 8-bit pixels.
-    if layout.location.offset is None or syntax == ExplicitVRBigEndian:
+    if layout.location.offset is None:
+        yield from _deflated_frames(path, layout, indices)
+        return
+    if syntax == ExplicitVRBigEndian:  # the VR of swapped 8-bit pixels is needed
         dataset = read_whole(path)
         for index in indices:
             yield index, get_decoder(syntax).as_array(dataset, index=index)[0]
@@ -56,6 +58,16 @@ def _raw_frames(path: Path, layout: PixelLayout, indices: Sequence[int]) -> Iter
         stream.seek(layout.location.offset)
         for index in indices:
             yield index, get_decoder(syntax).as_array(stream, index=index, **_options(layout, layout.frames))[0]
+
+
+def _deflated_frames(path: Path, layout: PixelLayout, indices: Sequence[int]) -> Iterator[tuple[int, Array]]:
+    size = layout.frame_bytes
+    with open_deflated(path) as pixels:
+        for index in indices:
+            frame = pixels.read(index * size, size) if pixels else b""
+            if len(frame) < size:
+                raise UnsupportedInput(InputFault.TRUNCATED, f"frame {index + 1} of {layout.frames} is incomplete")
+            yield index, get_decoder(ExplicitVRLittleEndian).as_array(frame, index=0, **_options(layout, 1))[0]
 
 
 def _compressed_frames(stream: BinaryIO, layout: PixelLayout, indices: Sequence[int]) -> Iterator[tuple[int, Array]]:
@@ -75,6 +87,7 @@ def _compressed_frames(stream: BinaryIO, layout: PixelLayout, indices: Sequence[
 
 
 def _decode(decoder: Decoder, frame: bytes, layout: PixelLayout) -> Array:
+    check_frame_header(frame, layout.rows, layout.columns, layout.samples)  # every decoder allocates what it announces
     with quiet():
         return decoder.as_array(encapsulate([frame], has_bot=False), index=0, **_options(layout, 1))[0]
 

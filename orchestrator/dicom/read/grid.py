@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -20,7 +21,7 @@ from orchestrator.dicom.read.image_name import image_name, view_name, view_names
 from orchestrator.dicom.read.kinds import is_image, lacks_pixels
 from orchestrator.dicom.read.mixtures import check_mosaic, check_reconstructions
 from orchestrator.dicom.read.patient import comparable
-from orchestrator.dicom.read.pixel_values import UNSCALED, PixelLayout, Rescale, common_dtype
+from orchestrator.dicom.read.pixel_values import DECODED_AT_MOST, PLAIN, UNSCALED, PixelLayout, Rescale, common_dtype
 from orchestrator.dicom.read.units import check_units
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.images import NOT_COUNTED, ImageCount, LeftOut
@@ -113,7 +114,7 @@ def plan(series: Series, accepts: Accepts) -> tuple[Grid, ...]:
     Raises UnsupportedInput with one of these faults: SHARED_UID, NO_IDENTITY, MIXED_PATIENT, MIXED_SERIES, NO_PIXELS,
     TRUNCATED, UNSUPPORTED_ENCODING, MOSAIC, WRONG_UNIT, LOCALIZER, NO_GEOMETRY, MIXED_SIZE, MIXED_ORIENTATION,
     SEVERAL_TIME_POINTS, DUPLICATE_POSITION, SEVERAL_RECONSTRUCTIONS, GANTRY_TILT, MISSING_SLICE, IRREGULAR_SPACING,
-    TOO_FEW_SLICES.
+    TOO_FEW_SLICES, TOO_LARGE.
     """
     _check_uids(series)
     try:
@@ -143,6 +144,7 @@ def _grids(series: Series, accepts: Accepts) -> tuple[Grid, ...]:
     check_units(frames, accepts)
     grids = _image_grids(frames, accepts) if accepts.geometry is Geometry.IMAGE else (_stack(frames, accepts),)
     for grid in grids:
+        _check_size(grid)
         if grid.shape[0] < accepts.minimum_slices:
             slices = "1 slice" if grid.shape[0] == 1 else f"{grid.shape[0]} slices"
             reason = f"the series has {slices}, the model needs at least {accepts.minimum_slices}"
@@ -158,6 +160,17 @@ def _check_uids(series: Series) -> None:
             f"different images have the SOP Instance UID {shared[0]}{also}; the sender must give each image its own"
         )
         raise UnsupportedInput(InputFault.SHARED_UID, reason)
+
+
+def _check_size(grid: Grid) -> None:
+    """Refuse a volume of compressed or deflated images that would be larger than this host decodes."""
+    layouts = [frame.layout for frame in grid.frames if frame.layout is not None]
+    size = math.prod(grid.shape) * grid.dtype.itemsize
+    if size > DECODED_AT_MOST and any(layout.location.transfer_syntax not in PLAIN for layout in layouts):
+        raise UnsupportedInput(
+            InputFault.TOO_LARGE,
+            f"the images decode to a volume of {size >> 20} MiB; the limit is {DECODED_AT_MOST >> 20} MiB",
+        )
 
 
 def _image_grids(frames: Sequence[Frame], accepts: Accepts) -> tuple[Grid, ...]:

@@ -6,8 +6,9 @@ import hashlib
 import json
 import re
 import struct
-import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +20,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import VR
 
 from orchestrator.dicom.read.attributes import attributes, distinct, frame_attributes, header_facts, number, plane, text
+from orchestrator.dicom.read.deflated import DeflatedFile, DeflatedPixels
 from orchestrator.dicom.read.geometry import geometry_facts
 from orchestrator.domain.errors import UnreadableFile
 from orchestrator.domain.images import LeftOut
@@ -76,9 +78,6 @@ _UNDEFINED_LENGTH = 0xFFFFFFFF
 _UID = re.compile(r"(?=.{1,64}$)\d+(\.\d+)*", re.ASCII)  # leading zeros are wrong but common; only dots is a path
 _LAST_UID = 0x0020000E  # Series Instance UID
 _CHUNK = 1 << 20
-_META_AT_MOST = 2048
-INFLATED_AT_MOST = 1 << 30
-"""Largest dataset of a deflated file, bytes; the encoding is meant for reports and segmentations."""
 
 
 def read_instance(path: Path) -> Instance:
@@ -128,7 +127,12 @@ def _first_attributes(path: Path) -> Headers:
         with path.open("rb") as stream, quiet():
             if not _looks_like_dicom(stream):
                 return {}
-            return attributes(read_partial(stream, stop_when=lambda tag, _vr, _length: tag > _LAST_UID, force=True))
+
+            def is_behind(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+                return bool(tag > _LAST_UID)
+
+            file = DeflatedFile.of(stream)
+            return attributes(file.header(is_behind) if file else read_partial(stream, stop_when=is_behind, force=True))
     except Exception:  # noqa: BLE001  # pydicom raises exceptions of any type for broken bytes
         return {}
 
@@ -139,7 +143,17 @@ def read_header(path: Path) -> FileDataset:
     Exceptions of pydicom pass through: ``read_instance`` has already checked the file.
     """
     with path.open("rb") as stream:
-        return _parse(stream, path.stat().st_size)[0]
+        return _parse(stream, path.stat().st_size).dataset
+
+
+@contextmanager
+def open_deflated(path: Path) -> Iterator[DeflatedPixels | None]:
+    """Give the pixels of a deflated file, None where it is not deflated or has none of a known length.
+
+    Raises UnreadableFile.
+    """
+    with path.open("rb") as stream:
+        yield _parse(stream, path.stat().st_size).deflated
 
 
 def read_whole(path: Path) -> FileDataset:
@@ -151,10 +165,9 @@ def read_whole(path: Path) -> FileDataset:
 def _read(path: Path, stream: BinaryIO, size: int) -> Instance:
     if not _looks_like_dicom(stream):
         raise UnreadableFile("is not a DICOM file")
-    _check_inflated_size(stream)
-    dataset, pixels = _parse(stream, size)
+    parsed = _parse(stream, size)
     with quiet():
-        headers, frames = _headers(dataset)
+        headers, frames = _headers(parsed.dataset)
     count = max(1, int(number(headers, "NumberOfFrames") or 1))
     return Instance(
         study_uid=_uid(headers, "StudyInstanceUID"),
@@ -162,39 +175,54 @@ def _read(path: Path, stream: BinaryIO, size: int) -> Instance:
         sop_uid=_uid(headers, "SOPInstanceUID"),
         sop_class=_uid(headers, "SOPClassUID"),
         path=path,
-        digest=_digest(headers, frames, _pixel_bytes(path, stream, pixels)),
+        digest=_digest(headers, frames, _pixel_bytes(stream, parsed)),
         frames=count,
         plane=None if frames or count > 1 else plane(headers),
         headers=headers,
-        pixels=pixels,
+        pixels=parsed.pixels,
     )
 
 
-def _parse(stream: BinaryIO, size: int) -> tuple[FileDataset, PixelLocation | None]:
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """A dataset up to its pixels. pixels: where they are. deflated: the pixels of a deflated file."""
+
+    dataset: FileDataset
+    pixels: PixelLocation | None = None
+    deflated: DeflatedPixels | None = None
+
+
+def _parse(stream: BinaryIO, size: int) -> _Parsed:
     """Return the dataset up to its pixels, and the location of the pixels.
 
     Raises UnreadableFile where the file ends inside the header.
     """
     locations: list[tuple[str, int, int]] = []
+    with quiet():
+        file = DeflatedFile.of(stream)
+    source = file.dataset if file else stream
 
     def at_pixels(tag: BaseTag, _: str | None, length: int) -> bool:
-        value_at = stream.tell()
+        value_at = source.tell()
         if tag in _PIXELS:
             locations.append((_PIXELS[tag], value_at, length))
             return True
-        if length != _UNDEFINED_LENGTH and value_at < size < value_at + length:  # a deflated stream is at its end
+        if length != _UNDEFINED_LENGTH and not file and value_at < size < value_at + length:
             raise UnreadableFile(f"ends inside its header, at {BaseTag(tag)}")
         return False
 
     with quiet():
-        dataset = read_partial(stream, stop_when=at_pixels, force=True)
+        dataset = file.header(at_pixels) if file else read_partial(stream, stop_when=at_pixels, force=True)
     if not locations:
-        return dataset, None
+        return _Parsed(dataset)
     keyword, offset, length = locations[-1]
+    if file:
+        location = PixelLocation(str(DeflatedExplicitVRLittleEndian), keyword, None, None, size)
+        return _Parsed(dataset, location, None if length == _UNDEFINED_LENGTH else file.pixels(offset, length))
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", "") or _guess_syntax(dataset))
-    if syntax == DeflatedExplicitVRLittleEndian:
-        return dataset, PixelLocation(syntax, keyword, None, None, size)
-    return dataset, PixelLocation(syntax, keyword, offset, None if length == _UNDEFINED_LENGTH else length, size)
+    return _Parsed(
+        dataset, PixelLocation(syntax, keyword, offset, None if length == _UNDEFINED_LENGTH else length, size)
+    )
 
 
 def _guess_syntax(dataset: Dataset) -> str:
@@ -216,22 +244,6 @@ def _looks_like_dicom(stream: BinaryIO) -> bool:
             explicit = start[4:6].decode("latin-1") in {str(vr) for vr in VR}
             return explicit or (order == "<" and struct.unpack("<L", start[4:8])[0] < 1024)
     return False
-
-
-def _check_inflated_size(stream: BinaryIO) -> None:
-    """Refuse a deflated file (PS3.5 A.5) that would inflate to more than the limit; pydicom inflates in memory."""
-    start = stream.read(_META_AT_MOST)
-    if start[128:132] == b"DICM" and DeflatedExplicitVRLittleEndian.encode() in start:
-        # group 0002 begins with its own length, an explicit UL of 12 bytes (PS3.10 7.1)
-        stream.seek(144 + struct.unpack_from("<L", start, 140)[0])
-        inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-        size, pending = 0, stream.read(_CHUNK)
-        while pending and not inflate.eof:
-            size += len(inflate.decompress(pending, _CHUNK))
-            if size > INFLATED_AT_MOST:
-                raise UnreadableFile(f"inflates to more than {INFLATED_AT_MOST >> 20} MiB")
-            pending = inflate.unconsumed_tail or stream.read(_CHUNK)
-    stream.seek(0)
 
 
 def _headers(dataset: Dataset) -> tuple[Headers, list[Headers]]:
@@ -261,13 +273,16 @@ def _digest(headers: Headers, frames: list[Headers], pixels: Iterable[bytes]) ->
     return digest.hexdigest()
 
 
-def _pixel_bytes(path: Path, stream: BinaryIO, pixels: PixelLocation | None) -> Iterator[bytes]:
+def _pixel_bytes(stream: BinaryIO, parsed: _Parsed) -> Iterator[bytes]:
     """Yield the pixel bytes, of compressed frames without the offset table; the whole file where it has no pixels."""
+    pixels = parsed.pixels
     if pixels is None:
         stream.seek(0)
         yield from iter(lambda: stream.read(_CHUNK), b"")
     elif pixels.offset is None:
-        yield bytes(read_whole(path)[pixels.keyword].value)
+        if parsed.deflated is None:
+            raise UnreadableFile("is deflated, and its pixels have no length")
+        yield from parsed.deflated.chunks()
     elif pixels.length is None:
         stream.seek(pixels.offset)
         parse_basic_offsets(stream)  # an archive may add or remove the table

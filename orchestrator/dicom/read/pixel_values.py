@@ -41,6 +41,9 @@ PLAIN = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian})
 """Transfer syntaxes whose pixel values can be read in place."""
 NATIVE = PLAIN | {ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
 """Transfer syntaxes without compressed frames."""
+DECODED_AT_MOST = 8 << 30
+"""Most bytes of pixels that compressed or deflated files of one volume may decode to."""
+_BYTES_PER_FRAME = 8  # a compressed frame is in at least one item (PS3.5 A.4); deflated zeros of 64 x 64 pixels
 _ALLOCATED = {"PixelData": (8, 16, 32), "FloatPixelData": (32,), "DoubleFloatPixelData": (64,)}
 
 
@@ -78,6 +81,12 @@ class PixelLayout:
         if self.location.keyword != "PixelData":
             return np.dtype(f"f{self.bits_allocated // 8}")
         return np.dtype(f"{'i' if self.signed else 'u'}{self.bits_allocated // 8}")
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one frame in its native encoding (PS3.5 8.1.1)."""
+        samples = 2 if self.photometric == "YBR_FULL_422" else self.samples
+        return self.rows * self.columns * samples * self.bits_allocated // 8
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -203,14 +212,28 @@ def _check_layout(layout: PixelLayout, sop_uid: str) -> None:
         raise _unsupported(sop_uid, f"{layout.bits_stored} bits stored up to bit {layout.high_bit}")
     if layout.samples != (3 if layout.colour and layout.photometric != "PALETTE COLOR" else 1):
         raise _unsupported(sop_uid, f"{layout.samples} samples of {layout.photometric}")
-    samples = 2 if layout.photometric == "YBR_FULL_422" else layout.samples
-    expected = layout.frames * layout.rows * layout.columns * samples * layout.bits_allocated / 8
+    expected = layout.frames * layout.frame_bytes
+    if layout.frames > location.file_size // _BYTES_PER_FRAME:  # memory is needed for each frame, whatever its size
+        raise UnsupportedInput(
+            InputFault.TRUNCATED,
+            f"image {sop_uid} declares {layout.frames} frames in a file of {location.file_size} bytes",
+        )
     if location.length is None or location.offset is None:
+        _check_decoded_size(expected, sop_uid)
         return
     present = min(location.length, location.file_size - location.offset)
     if present < expected:
         raise UnsupportedInput(
-            InputFault.TRUNCATED, f"image {sop_uid} has {present} bytes of pixels, expected {expected:g}"
+            InputFault.TRUNCATED, f"image {sop_uid} has {present} bytes of pixels, expected {expected}"
+        )
+
+
+def _check_decoded_size(expected: int, sop_uid: str) -> None:
+    """Refuse a compressed or deflated file whose pixels would be larger than this host decodes."""
+    if expected > DECODED_AT_MOST:
+        raise UnsupportedInput(
+            InputFault.TOO_LARGE,
+            f"image {sop_uid} decodes to {expected >> 20} MiB of pixels; the limit is {DECODED_AT_MOST >> 20} MiB",
         )
 
 
