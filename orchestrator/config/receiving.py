@@ -109,7 +109,11 @@ class ReceiverTlsSettings(Section):
         default=None, description="PEM file of the authorities that sign the senders' certificates."
     )
     require_certificate: bool = Field(default=True, description="Require a certificate of each sender (mutual TLS).")
-    only: bool = Field(default=False, description="`true`: TLS only. The port of `[receiver]` is closed.")
+    only: bool | None = Field(
+        default=None,
+        description="`false`: senders without TLS may use the port of `[receiver]` too. Otherwise it is closed.",
+        json_schema_extra={"shown_default": "`true` where TLS is enabled"},
+    )
 
     @field_validator("certificate_file", "key_file")
     @classmethod
@@ -130,10 +134,15 @@ class ReceiverTlsSettings(Section):
 
     @field_validator("only")
     @classmethod
-    def _check_ports(cls, only: bool, info: ValidationInfo) -> bool:
+    def _check_ports(cls, only: bool | None, info: ValidationInfo) -> bool | None:
         if only and info.data.get("enabled") is False:
             raise ValueError("only = true needs enabled = true; otherwise no port is open")
         return only
+
+    @property
+    def replaces_plain(self) -> bool:
+        """Whether the port without TLS is closed."""
+        return self.enabled and self.only is not False
 
 
 class SenderSettings(Section):
@@ -161,5 +170,15 @@ class SenderSettings(Section):
     verdicts: bool = Field(
         default=False,
         description="A verified SR, an edited SEG or a rejection note from this sender that names a result of this "
-        "host counts as its review.",
+        "host counts as its review. Needs `certificate`, since anybody can use an AE title.",
     )
+
+    @field_validator("verdicts")
+    @classmethod
+    def _check_certificate(cls, verdicts: bool, info: ValidationInfo) -> bool:
+        if verdicts and info.data.get("certificate") == "":
+            raise ValueError(
+                "verdicts = true needs certificate: anybody can use this AE title, and a forged report would count as "
+                "a physician's verdict"
+            )
+        return verdicts

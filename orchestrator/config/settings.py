@@ -237,7 +237,14 @@ class Settings(Section):
     @classmethod
     def _check_tls_port(cls, tls: ReceiverTlsSettings, info: ValidationInfo) -> ReceiverTlsSettings:
         receiver = info.data.get("receiver")
-        if receiver and receiver.enabled and tls.enabled and not tls.only and tls.port and tls.port == receiver.port:
+        if (
+            receiver
+            and receiver.enabled
+            and tls.enabled
+            and not tls.replaces_plain
+            and tls.port
+            and tls.port == receiver.port
+        ):
             raise ValueError(f"[receiver] uses port {tls.port} already; choose another port for TLS")
         return tls
 

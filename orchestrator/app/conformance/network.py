@@ -57,7 +57,7 @@ def services() -> str:
 def application_entities(settings: Settings) -> str:
     """Return the table of application entities with the addresses and AE titles of the settings."""
     listener, tls = settings.receiver, settings.receiver_tls
-    ports = [f"{listener.port}"] if not (tls.enabled and tls.only) else []
+    ports = [f"{listener.port}"] if not tls.replaces_plain else []
     ports += [f"{tls.port} (TLS)"] if tls.enabled else []
     titles = [listener.ae_title, *(item.ae_title for item in settings.entities)] if listener.enabled else []
     calling = sorted({item.ae_title for item in (*settings.archives, *settings.destinations)}) or ["ORCHESTRATOR"]

@@ -172,7 +172,7 @@ def _check_models(workers: Workers, settings: Settings) -> Iterator[Check]:
 
 def _check_ports(settings: Settings) -> Iterator[Check]:
     tls = settings.receiver_tls
-    if not (tls.enabled and tls.only):
+    if not tls.replaces_plain:
         yield _check_port("receiver", settings, settings.receiver.port)
     if tls.enabled:
         try:

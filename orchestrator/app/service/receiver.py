@@ -53,7 +53,7 @@ def receiver_of(settings: Settings, notifier: Notifier) -> Receiver:
         senders=[known_of(sender, settings) for sender in settings.senders],
         accept=options.accept,
         host=options.host,
-        port=None if tls.enabled and tls.only else options.port,
+        port=None if tls.replaces_plain else options.port,
         tls=credentials_of(settings),
         tls_port=tls.port,
         pending_reports=pending_reports_of(settings),

@@ -24,7 +24,7 @@ def check_startable(settings: Settings, roles: Collection[Role]) -> None:
     check_data_folder(settings.data.folder)
     if Role.RECEIVER in roles:
         receiver, tls = settings.receiver, settings.receiver_tls
-        if not (tls.enabled and tls.only):
+        if not tls.replaces_plain:
             _check_port("the receiver", receiver.host, receiver.port, "[receiver] host and port")
         if tls.enabled:
             _check_port("the receiver (TLS)", receiver.host, tls.port, "[receiver_tls] port")

@@ -79,7 +79,16 @@ class Admission:
             is_bound = sender.certificate and sender.ae_title == proposal.calling
             if is_bound and (certificate is None or not certificate.matches(sender.certificate)):
                 return Rejection.CALLING_NOT_RECOGNIZED, "its certificate is not the one in [[sender]]"
+        owners = self._owners(certificate)
+        if owners and proposal.calling not in owners:
+            reason = f"its certificate is bound to {', '.join(sorted(owners))} and not to {proposal.calling}"
+            return Rejection.CALLING_NOT_RECOGNIZED, reason
         return None
+
+    def _owners(self, certificate: Certificate | None) -> set[str]:
+        """Return the AE titles that this certificate is bound to."""
+        bound = [sender for sender in self.senders if sender.certificate]
+        return {sender.ae_title for sender in bound if certificate and certificate.matches(sender.certificate)}
 
 
 def _names(fields: Any) -> list[str]:  # Any: a tree of tuples that the ssl module does not type

@@ -15,8 +15,9 @@ from orchestrator.domain.records import ObjectKind, ReviewRecord
 from orchestrator.domain.review import ReviewState
 from tests.data.models import rule
 from tests.data.series import ct_series
-from tests.parts.archive.dcmtk import storescu
+from tests.parts.archive.dcmtk import free_port, storescu
 from tests.parts.archive.orthanc import Orthanc, orthanc
+from tests.parts.certificates import Authority
 from tests.parts.dicom.reading import edited, rejected, saved, verified
 from tests.parts.service import Service, destination, service, wait_for
 
@@ -54,6 +55,23 @@ def wrote(host: Service, kind: ObjectKind) -> Dataset:
 
 def push(host: Service, *paths: Path, calling: str) -> None:
     assert storescu(host.port, paths, "-R", calling=calling).returncode == 0
+
+
+class Reader:
+    """A workstation whose verdicts count: it shows its certificate."""
+
+    def __init__(self, folder: Path) -> None:
+        authority = Authority(folder)
+        ours, mine, self._port = authority.issue("host"), authority.issue("reader"), free_port()
+        self.settings = (
+            f"[receiver_tls]\nenabled = true\nonly = false\nport = {self._port}\n"
+            f'certificate_file = "{ours.certificate}"\nkey_file = "{ours.key}"\nca_file = "{authority.certificate}"\n\n'
+            '[[sender]]\nae_title = "READER"\ncertificate = "reader"\nverdicts = true\n\n'
+        )
+        self._shown = ("+tls", str(mine.key), str(mine.certificate), "+cf", str(authority.certificate))
+
+    def push(self, *paths: Path) -> None:
+        assert storescu(self._port, paths, "-R", *self._shown, calling="READER").returncode == 0
 
 
 @pytest.fixture
@@ -95,9 +113,9 @@ def test_what_is_left_in_a_watched_archive_is_the_review(tmp_path: Path, archive
 def test_a_pushed_verdict_is_taken_once_whatever_is_killed(tmp_path: Path) -> None:
     (tmp_path / "rules.toml").write_text(rule("bones", "bone-volume", Modality="CT"))
     (tmp_path / "results").mkdir()
-    trusted = '[[sender]]\nae_title = "READER"\nverdicts = true\n\n'
+    reader = Reader(tmp_path / "certificates")
     results = destination((tmp_path / "results").as_uri(), ask=False, confirm="none")
-    rest = f'[rules]\nfile = "{tmp_path / "rules.toml"}"\n\n{trusted}{results}'
+    rest = f'[rules]\nfile = "{tmp_path / "rules.toml"}"\n\n{reader.settings}{results}'
     with service(tmp_path / "host", rest=rest) as host:
         host.start()
         host.ready()
@@ -107,14 +125,14 @@ def test_a_pushed_verdict_is_taken_once_whatever_is_killed(tmp_path: Path) -> No
         push(host, report, calling="CT1")
         with closing(host.ledger()) as ledger:
             wait_for(lambda: ledger.events.newest(kind="verdict-ignored"), "it is said why it does not count")
-        push(host, report, calling="READER")
+        reader.push(report)
         reviewed(host, ReviewState.ACCEPTED)
         note = saved(rejected([wrote(host, ObjectKind.SR)]), tmp_path / "left")
-        push(host, note, calling="READER")
+        reader.push(note)
         host.kill_all()
         host.start()
         given = reviewed(host, ReviewState.ACCEPTED, ReviewState.REJECTED)
-        push(host, report, note, calling="READER")
+        reader.push(report, note)
         with closing(host.ledger()) as ledger:
             series = str(dcmread(note).SeriesInstanceUID)
             wait_for(

@@ -104,7 +104,7 @@ def test_images_by_tls_to_a_second_ae_title_become_a_result(tmp_path: Path) -> N
     authority = Authority(tmp_path / "certificates")
     ours, ct1, port = authority.issue("host"), authority.issue("ct1"), free_port()
     secured = (
-        f'[receiver_tls]\nenabled = true\nport = {port}\ncertificate_file = "{ours.certificate}"\n'
+        f'[receiver_tls]\nenabled = true\nonly = false\nport = {port}\ncertificate_file = "{ours.certificate}"\n'
         f'key_file = "{ours.key}"\nca_file = "{authority.certificate}"\n'
         '[[entity]]\nae_title = "NIGHT"\nquiet_seconds = 0.5\n'
         '[[sender]]\nae_title = "CT1"\ncertificate = "ct1"\n'

@@ -33,9 +33,11 @@ def test_an_entity_without_senders_has_those_of_the_receiver(tmp_path: Path) -> 
     ]
 
 
-def test_tls_is_mutual_and_beside_the_plain_port_unless_told_otherwise(tmp_path: Path) -> None:
+def test_tls_is_mutual_and_closes_the_plain_port_unless_told_otherwise(tmp_path: Path) -> None:
     tls = loaded(tmp_path, TLS + 'ca_file = "ca.pem"').receiver_tls
-    assert (tls.port, tls.require_certificate, tls.only) == (2762, True, False)
+    assert (tls.port, tls.require_certificate, tls.replaces_plain) == (2762, True, True)
+    assert not loaded(tmp_path, TLS + 'ca_file = "ca.pem"\nonly = false').receiver_tls.replaces_plain
+    assert not loaded(tmp_path, "").receiver_tls.replaces_plain
     assert tls.ca_file == tmp_path / "ca.pem"
 
 
@@ -45,10 +47,11 @@ def test_tls_is_mutual_and_beside_the_plain_port_unless_told_otherwise(tmp_path:
         ("[receiver_tls]\nenabled = true", "needs certificate_file and key_file"),
         (TLS, "require_certificate = true needs ca_file"),
         ("[receiver_tls]\nonly = true", "only = true needs enabled = true"),
-        (TLS + "require_certificate = false\nport = 11112", "[receiver] uses port 11112 already"),
+        (TLS + "require_certificate = false\nonly = false\nport = 11112", "[receiver] uses port 11112 already"),
         ('[[sender]]\nae_title = "A"\n[[sender]]\nae_title = "A"', "two [[sender]] tables have the AE title 'A'"),
         ('[[sender]]\nae_title = "A"\ncertificate = "sha256:AB:CD"', "64 hexadecimal digits"),
         ('[[archive]]\nname = "a"\nurl = "dimse://A@h:104"\nverdicts = true', "verdicts = true needs watch = true"),
+        ('[[sender]]\nae_title = "READER"\nverdicts = true', "verdicts = true needs certificate"),
         ('[receiver]\naccept = "everything"', "'everything' is not a SOP Class UID"),
     ],
 )

@@ -114,6 +114,17 @@ def test_an_ae_title_is_bound_to_a_certificate(
     assert echoscu(station.port, calling="MR1").returncode == 0
 
 
+def test_a_bound_certificate_serves_the_titles_that_it_is_bound_to_only(
+    start: Start, credentials: Credentials, authority: Authority, ct1: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    bound = [KnownSender(ae_title=title, certificate="ct1") for title in ("CT1", "CT1_DOSE")]
+    station = start(tls=credentials, tls_port=0, senders=bound)
+    mine = shown(ct1, authority)
+    answers = [echoscu(station.receiver.tls_port, *mine, calling=title) for title in ("CT1", "CT1_DOSE", "CT2")]
+    assert [answer.returncode == 0 for answer in answers] == [True, True, False]
+    assert "its certificate is bound to CT1, CT1_DOSE and not to CT2" in caplog.text
+
+
 def test_the_log_names_the_bound_title_and_no_certificate(
     start: Start, credentials: Credentials, caplog: pytest.LogCaptureFixture
 ) -> None:
