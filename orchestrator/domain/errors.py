@@ -68,6 +68,7 @@ class InputFault(StrEnum):
     UNSUPPORTED_ENCODING = "unsupported-encoding"
     WRONG_UNIT = "wrong-unit"
     TOO_LARGE = "too-large"
+    UNSUPPORTED_CLASS = "unsupported-class"
     OUTSIDE_INTENDED_USE = "outside-intended-use"
     NO_IDENTITY = "no-identity"
     REFUSED_BY_MODEL = "refused-by-model"

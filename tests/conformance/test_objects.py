@@ -33,6 +33,8 @@ from tests.parts.dicom.validators import (
 from tests.parts.dicom.written import Written, everything, everything_and_maps, one_segment, write_result
 
 Kinds = Callable[[str], Written]
+UNLIKE_THEIR_SOURCE = {"CT with odd headers", "ultrasound of a retired class"}
+"""The dates of the first are repaired; the validator does not know the class of the second."""
 every_kind = pytest.mark.parametrize("kind", KINDS)
 segmented_kinds = pytest.mark.parametrize("kind", SEGMENTED)
 placed_kinds = pytest.mark.parametrize("kind", PLACED)
@@ -50,7 +52,7 @@ def test_validators_find_no_fault(written: Kinds, kind: str) -> None:
         assert_valid(path, done.sources[0])
 
 
-@every_kind
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in UNLIKE_THEIR_SOURCE])
 def test_objects_belong_to_the_study_of_their_source(written: Kinds, kind: str) -> None:
     done = written(kind)
     assert_consistent(done.sources, done.paths)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset, config, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.sr.codedict import codes
 from pydicom.uid import RLELossless, SecondaryCaptureImageStorage
@@ -35,6 +35,33 @@ def change(paths: list[Path], edit: Callable[[Dataset], object]) -> None:
         dataset = dcmread(path)
         edit(dataset)
         dataset.save_as(path)
+
+
+def odd_headers(folder: Path, **parameters: Any) -> list[Path]:
+    """Write a CT as some scanners and converters do: values that break their VR, and a Number of Frames of 1."""
+    paths = ct_series(folder, **parameters)
+    odd = {"StudyDate": "2026-01-02", "StudyTime": "10:00:00.25", "PatientBirthDate": "1970.01.01", "PatientAge": "56"}
+    odd |= {"PatientSex": "female", "BodyPartExamined": "Pelvis+Abdomen/Thorax", "NumberOfFrames": 1}
+
+    def edit(dataset: Dataset) -> None:
+        with config.disable_value_validation():
+            dataset.update(odd)
+            dataset.StudyDescription = "a description that is longer than the sixty-four characters that are allowed"
+            dataset.PatientName = "Control\x00led^Na\x07me"
+
+    with config.disable_value_validation():
+        change(paths, edit)
+    return paths
+
+
+def of_class(paths: list[Path], sop_class: str) -> list[Path]:
+    """Give the images another SOP class, as private or retired ones."""
+
+    def edit(dataset: Dataset) -> None:
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class
+
+    change(paths, edit)
+    return paths
 
 
 def cut_in_pixels(folder: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
+from pydicom.uid import UID, CTImageStorage
 
 from orchestrator.domain.records import ObjectRecord
 
@@ -35,6 +36,24 @@ def reference_to(dataset: Dataset) -> Dataset:
     return header
 
 
+def is_known_class(sop_class: str) -> bool:
+    """Return whether a SOP class is a current one of the standard; highdicom refuses retired ones."""
+    return not UID(sop_class).is_retired
+
+
+def restore_classes(document: Dataset, classes: Mapping[str, str]) -> None:
+    """Give each reference to a retired class its class. classes: SOP Instance UID -> SOP Class UID."""
+    unknown = {uid: sop_class for uid, sop_class in classes.items() if not is_known_class(sop_class)}
+
+    def restore(_: Dataset, element: DataElement) -> None:
+        if element.keyword == "ReferencedSOPSequence":
+            for item in element.value:
+                item.ReferencedSOPClassUID = unknown.get(item.ReferencedSOPInstanceUID, item.ReferencedSOPClassUID)
+
+    if unknown:
+        document.walk(restore)
+
+
 def predecessor_item(document: Dataset | ObjectRecord) -> Dataset:
     """Return the item of Predecessor Documents Sequence for a document (PS3.3 C.17.2)."""
     header = reference_of(document) if isinstance(document, ObjectRecord) else document
@@ -52,8 +71,11 @@ def evidence(references: Iterable[Dataset]) -> list[Dataset]:
 
     highdicom copies patient and study from the first header and refuses invalid values (an unknown sex, a broken
     date). The caller copies the identity of the source unchanged into the finished object instead.
+    A retired class, which highdicom does not know, is replaced: the caller restores it (restore_classes).
     """
     headers = list(references)
+    if not is_known_class(headers[0].SOPClassUID):
+        headers[0].SOPClassUID = CTImageStorage
     for keyword in _IDENTIFYING:
         setattr(headers[0], keyword, None)
     return headers

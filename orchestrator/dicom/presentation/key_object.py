@@ -14,7 +14,7 @@ from pydicom.sr.codedict import codes
 from orchestrator.dicom.objects import provenance
 from orchestrator.dicom.objects.identity import CHARACTER_SET
 from orchestrator.dicom.objects.provenance import Clock, DerivedUids
-from orchestrator.dicom.objects.references import evidence, reference
+from orchestrator.dicom.objects.references import evidence, reference, restore_classes
 from orchestrator.dicom.read.grid import FrameReference
 from orchestrator.dicom.result.grid_result import GridResult
 from orchestrator.dicom.result.key_slices import key_slices
@@ -60,6 +60,7 @@ def key_object(
         series_description=provenance.series_description(model, "key object", source.grid.count.views),
     )
     _correct_references(document, [frame for _, frame in images])
+    restore_classes(document, {frame.sop_uid: frame.sop_class for _, frame in images})
     document.update(source.modules)
     document.ContentQualification = provenance.qualification(model, source.header.get("ContentQualification") or "")
     document.ContributingEquipmentSequence = [provenance.contribution(model, clock)]

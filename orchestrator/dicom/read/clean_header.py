@@ -8,9 +8,11 @@ from numbers import Real
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
+
+from orchestrator.dicom.read.valid_text import valid_text
 
 NUMBERS = frozenset({"DS", "IS", "FL", "FD", "SS", "SL", "SV", "US", "UL", "UV"})
 _FREE_TEXT = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
@@ -23,19 +25,34 @@ _LENGTHS = frozenset(
     )
 )
 """Attributes of which no value may be zero or less; some senders write 0 for an unknown pixel size."""
+_REPAIRED = _FREE_TEXT | {"AS", "CS", "DA", "TM"}
 _STRINGS = _FREE_TEXT | {"AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR"}
 
 
 def remove_invalid(header: Dataset) -> Dataset:
     """Remove standard attributes that are empty, violate their VR or VM, or state a length of zero; return the header.
 
-    A number with a text VR becomes a number. Private attributes, attributes whose VR depends on the context and
+    Text that breaks the rules of its VR is repaired where that is possible (``valid_text``). A number with a text VR
+    becomes a number. Private attributes, attributes whose VR depends on the context and
     nested items stay unchanged.
     """
     for tag in list(header.keys()):
-        if dictionary_has_tag(tag) and not _is_valid(header, tag):
+        if dictionary_has_tag(tag) and not (_is_valid(header, tag) and _repair(header, tag)):
             del header[tag]
     return header
+
+
+def _repair(header: Dataset, tag: BaseTag) -> bool:
+    """Write text as its VR allows it; return False where a value of it cannot be written."""
+    vr = dictionary_VR(tag)
+    if vr not in _REPAIRED:
+        return True
+    value = header[tag].value
+    texts = [str(each) for each in value] if isinstance(value, MultiValue) else [str(value)]
+    repaired = [valid_text(keyword_for_tag(tag), vr, each) for each in texts]
+    if repaired != texts:
+        header[tag].value = repaired if len(repaired) > 1 else repaired[0]
+    return all(repaired)
 
 
 def _is_valid(header: Dataset, tag: BaseTag) -> bool:

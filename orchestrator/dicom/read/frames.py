@@ -20,7 +20,8 @@ from orchestrator.domain.series import Headers, Instance, Plane
 class Frame:
     """One image of an instance.
 
-    number: frame number from 1; None for a single-frame file.
+    number: frame number from 1; None for a file with one image and no functional groups, whatever its Number of Frames:
+        a reference to a frame is invalid for single-frame classes (PS3.3 10.3).
     headers: attributes of this frame: functional groups override the attributes of the object.
     plane: None without patient geometry.
     """
@@ -63,7 +64,10 @@ def _header(instance: Instance) -> Dataset:
 def _frame_headers(instance: Instance, header: Dataset | None) -> Sequence[tuple[int | None, Headers]]:
     if header is None or "NumberOfFrames" not in instance.headers:
         return [(None, instance.headers)]
-    groups = frame_attributes(header) or [instance.headers] * instance.frames
+    groups = frame_attributes(header)
+    if not groups and instance.frames == 1:
+        return [(None, instance.headers)]
+    groups = groups or [instance.headers] * instance.frames
     if len(groups) != instance.frames:
         raise UnsupportedInput(
             InputFault.UNSUPPORTED_ENCODING,

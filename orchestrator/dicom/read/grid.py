@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.uid import UID
 
 from orchestrator.dicom.read import geometry
 from orchestrator.dicom.read.attributes import distinct, number, text
@@ -114,7 +115,7 @@ def plan(series: Series, accepts: Accepts) -> tuple[Grid, ...]:
     Raises UnsupportedInput with one of these faults: SHARED_UID, NO_IDENTITY, MIXED_PATIENT, MIXED_SERIES, NO_PIXELS,
     TRUNCATED, UNSUPPORTED_ENCODING, MOSAIC, WRONG_UNIT, LOCALIZER, NO_GEOMETRY, MIXED_SIZE, MIXED_ORIENTATION,
     SEVERAL_TIME_POINTS, DUPLICATE_POSITION, SEVERAL_RECONSTRUCTIONS, GANTRY_TILT, MISSING_SLICE, IRREGULAR_SPACING,
-    TOO_FEW_SLICES, TOO_LARGE.
+    TOO_FEW_SLICES, TOO_LARGE, UNSUPPORTED_CLASS.
     """
     _check_uids(series)
     try:
@@ -139,6 +140,7 @@ def _grids(series: Series, accepts: Accepts) -> tuple[Grid, ...]:
         reason = f"series {series.series_uid} has no {'readable images' if is_broken else 'images'}"
         raise UnsupportedInput(fault, reason)
     _check_identity([instance for instance in series.instances if is_image(instance)])
+    _check_classes(images)
     frames = list(frames_of(images))
     check_mosaic(frames)
     check_units(frames, accepts)
@@ -160,6 +162,16 @@ def _check_uids(series: Series) -> None:
             f"different images have the SOP Instance UID {shared[0]}{also}; the sender must give each image its own"
         )
         raise UnsupportedInput(InputFault.SHARED_UID, reason)
+
+
+def _check_classes(images: Sequence[Instance]) -> None:
+    """Refuse private classes: many systems read no report that refers to them."""
+    if unknown := [image for image in images if UID(image.sop_class).name == image.sop_class]:
+        reason = (
+            f"the images are of SOP class {unknown[0].sop_class}, which is private or not known here; send them as a "
+            "storage class of the standard"
+        )
+        raise UnsupportedInput(InputFault.UNSUPPORTED_CLASS, reason)
 
 
 def _check_size(grid: Grid) -> None:

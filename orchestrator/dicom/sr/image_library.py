@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from highdicom.sr.utils import find_content_items
 from pydicom import Dataset
 
+from orchestrator.dicom.objects.references import is_known_class
 from orchestrator.dicom.result.grid_result import GridResult
 
 _NEEDED = {
@@ -34,7 +35,7 @@ def library_headers(grid_results: Iterable[GridResult], groups: Sequence[Sequenc
         _describable(grid_result.source.image_header(image))
         for grid_result in grid_results
         for image in grid_result.source.instances
-        if image.sop_uid in image_uids
+        if image.sop_uid in image_uids and is_known_class(image.sop_class)
     ]
 
 

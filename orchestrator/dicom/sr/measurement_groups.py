@@ -8,6 +8,7 @@ import numpy as np
 from highdicom import sr
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as PydicomCode
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage
 
 from orchestrator.dicom.objects import concepts as own
 from orchestrator.dicom.objects.concepts import coded
@@ -255,15 +256,18 @@ def _image_region(frame: FrameReference, points: Points, shape: Shape) -> sr.Ima
     corners: Sequence[Sequence[float]] | Points = points[:, ::-1] + 0.5
     if shape is Shape.POLYGON:
         corners = np.vstack([corners, corners[:1]])
-    return sr.ImageRegion(
+    region = sr.ImageRegion(
         graphic_type=sr.GraphicTypeValues.POINT if shape is Shape.POINT else sr.GraphicTypeValues.POLYLINE,
         graphic_data=np.asarray(corners),
         source_image=sr.SourceImageForRegion(
-            referenced_sop_class_uid=frame.sop_class,
+            referenced_sop_class_uid=CTImageStorage if frame.numbers is None else EnhancedCTImageStorage,
             referenced_sop_instance_uid=frame.sop_uid,
             referenced_frame_numbers=frame.numbers,
         ),
     )
+    # highdicom finds out whether the class has frames by tables that hold no retired class
+    region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPClassUID = frame.sop_class
+    return region
 
 
 def _image_note(frame: FrameReference) -> list[str]:

@@ -15,7 +15,7 @@ from orchestrator.dicom.objects import concepts as own
 from orchestrator.dicom.objects import provenance
 from orchestrator.dicom.objects.identity import CHARACTER_SET
 from orchestrator.dicom.objects.provenance import Clock, DerivedUids
-from orchestrator.dicom.objects.references import evidence, reference, reference_to
+from orchestrator.dicom.objects.references import evidence, reference, reference_to, restore_classes
 from orchestrator.dicom.result.grid_result import GridResult
 from orchestrator.dicom.seg.segmentation import tracking_id
 from orchestrator.dicom.sr.image_library import library_headers
@@ -62,6 +62,8 @@ def report(
         specific_character_set=CHARACTER_SET,
         series_description=provenance.series_description(model, "SR", source.grid.count.views),
     )
+    frames = [frame for each in grid_results for frame in each.source.grid.frames]
+    restore_classes(document, {frame.sop_uid: frame.sop_class for frame in frames})
     for module in (root, source.modules, provenance.equipment(model)):
         document.update(module)
     document.ContentQualification = provenance.qualification(model, source.header.get("ContentQualification") or "")

@@ -10,6 +10,7 @@ from orchestrator.dicom import Syntax, WriteOptions, write_objects
 from orchestrator.dicom.objects.write_options import WORDS
 from orchestrator.domain.model import Geometry
 from tests.data.enhanced import enhanced_ct, enhanced_mr
+from tests.data.faults import odd_headers, of_class
 from tests.data.projection import cr_image, secondary_capture, us_cine
 from tests.data.series import Patient, ct_series, mr_series, pet_series
 from tests.parts.dicom.written import (
@@ -31,6 +32,8 @@ from tests.parts.dicom.written import (
 
 JAPANESE = Patient(name="Yamada^Tarou=山田^太郎=やまだ^たろう", character_set="\\ISO 2022 IR 87")
 
+RETIRED_ULTRASOUND = "1.2.840.10008.5.1.4.1.1.6"
+
 KINDS: dict[str, Callable[[Path], Written]] = {
     "CT axial": lambda at: write_result(ct_series(at / "in"), everything, at),
     "CT oblique": lambda at: write_result(ct_series(at / "in", orientation="oblique"), everything, at),
@@ -48,6 +51,7 @@ KINDS: dict[str, Callable[[Path], Written]] = {
         ct_series(at / "in", slices=3), everything, at, geometry=Geometry.IMAGE
     ),
     "CT, Japanese name": lambda at: write_result(ct_series(at / "in", patient=JAPANESE), everything, at),
+    "CT with odd headers": lambda at: write_result(odd_headers(at / "in"), everything, at),
     "MR sagittal": lambda at: write_result(mr_series(at / "in", orientation="sagittal"), everything, at),
     "PET": lambda at: write_result(pet_series(at / "in"), everything, at),
     "enhanced CT": lambda at: write_result([enhanced_ct(at / "in")], everything, at),
@@ -56,6 +60,9 @@ KINDS: dict[str, Callable[[Path], Written]] = {
     "DX": lambda at: write_result([cr_image(at / "in", modality="DX")], everything, at, geometry=Geometry.IMAGE),
     "MG": lambda at: write_result([cr_image(at / "in", modality="MG")], left_breast, at, geometry=Geometry.IMAGE),
     "ultrasound loop": lambda at: write_result([us_cine(at / "in")], everything, at, geometry=Geometry.IMAGE),
+    "ultrasound of a retired class": lambda at: write_result(
+        of_class([secondary_capture(at / "in")], RETIRED_ULTRASOUND), everything, at, geometry=Geometry.IMAGE
+    ),
     "secondary capture": lambda at: write_result(
         [secondary_capture(at / "in")], everything, at, geometry=Geometry.IMAGE
     ),
@@ -93,11 +100,8 @@ MAPPED = tuple(kind for kind in KINDS if kind.startswith("maps"))
 MAPS_ALONE = ("maps", "maps with missing slices", "maps, implicit VR", "maps of radiographs")
 UNPLACED = ("image by image", "loop, frame by frame", "without a place", "negative", *MAPS_ALONE)
 SEGMENTED = tuple(kind for kind in KINDS if kind not in {"detections", *UNPLACED})
-PLACED = tuple(
-    kind
-    for kind in SEGMENTED
-    if kind not in {"CR", "DX", "MG", "ultrasound loop", "secondary capture", "CT as single images"}
-)
+NOT_PLACED = ("CR", "DX", "MG", "ultrasound loop", "ultrasound of a retired class", "secondary capture")
+PLACED = tuple(kind for kind in SEGMENTED if kind not in {*NOT_PLACED, "CT as single images"})
 
 
 def with_every_object(kind: str, at: Path) -> Written:

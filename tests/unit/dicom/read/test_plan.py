@@ -163,3 +163,7 @@ def test_a_text_where_a_number_belongs_is_no_fact_for_the_model():
     found = grid(images(0, 3, 6, SliceThickness="Doe^Jane", KVP=120.0))
     assert found.facts["KVP"] == 120.0
     assert "SliceThickness" not in found.facts
+
+
+def test_images_of_a_private_class_are_refused_by_name() -> None:
+    assert fault(images(0, 3, sop_class="1.3.46.670589.5.0.12")) is InputFault.UNSUPPORTED_CLASS
