@@ -97,6 +97,12 @@ class Inbox(Protocol):
     def settle(self) -> None:
         """Return when all instances so far are durable."""
 
+    def expect_pushed(self) -> None:
+        """Note that the archive is asked to send the images to the receiver (C-MOVE) and not into this inbox.
+
+        What came before a fault belongs to this fetch then.
+        """
+
 
 @runtime_checkable
 class Searchable(Protocol):

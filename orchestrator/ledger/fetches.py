@@ -89,6 +89,12 @@ class FetchRepository(Repository):
         with self._database.reading() as connection:
             return count_by(connection, table.c.archive, *conditions)
 
+    def interrupted(self) -> tuple[FetchRecord, ...]:
+        """Return the fetches that a killed process had begun; for the process that starts to fetch."""
+        query = _query().where(tables.fetches.c.state == FetchState.FETCHING)
+        with self._database.reading() as connection:
+            return records(connection, FetchRecord, query)
+
     def resume(self) -> None:
         """Make the fetches of a killed process wait again; for the process that starts to fetch."""
         table = tables.fetches

@@ -30,7 +30,7 @@ from orchestrator.engine import ProcessLock, describe, role_lock
 from orchestrator.hooks import HostPlugins
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.fetching.backfill import Backfilling, PastArchive
-from orchestrator.pipeline.fetching.fetch import Fetching
+from orchestrator.pipeline.fetching.fetch import Fetching, resume_fetches
 from orchestrator.pipeline.fetching.watch import Watch
 from orchestrator.rules import RulesFile
 
@@ -78,7 +78,7 @@ def _run(tools: _Tools, lock: ProcessLock, stop: Stop) -> None:
     settings = tools.settings
     archives = watched_archives(settings, tools.plugins)
     watches = [tools.watch(item, archive) for item, archive in archives if not is_read_in_place(archive)]
-    tools.ledger.fetches.resume()
+    tools.resume_fetches()
     threads = [_thread(partial(_follow, one, stop), one.name) for one in watches]
     threads.append(_thread(partial(_execute, tools.backfilling(), stop), "backfill"))
     log.info("the watcher is ready; it watches: %s", ", ".join(one.name for one in watches) or "nothing")
@@ -141,6 +141,11 @@ class _Tools:
     def fetching(self, archive: Readable, name: str) -> Fetching:
         """Return what fetches its series into the spool."""
         return Fetching(archive, self.ledger, partial(self._inbox, name))
+
+    def resume_fetches(self) -> None:
+        """Make the fetches of a killed process wait again."""
+        moving = {item.name for item in self.settings.archives if item.url.startswith("dimse")}
+        resume_fetches(self.ledger, self._inbox, moving)
 
     def _inbox(self, source: str, series_uid: str) -> SpoolInbox:
         return SpoolInbox(self.spool, source=source, series_uid=series_uid, notify=self.notifier.notify)

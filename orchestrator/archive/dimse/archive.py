@@ -133,6 +133,7 @@ class DimseArchive:
             except NotOffered as refusal:
                 if not self._options.move_to:
                     raise ArchiveRefused(f"{refusal}; to use C-MOVE, set move_to to an AE title of this host") from None
+        inbox.expect_pushed()
         return move(self._peer, series, self._options.move_to)
 
     def changes(self, cursor: str) -> Changes:

@@ -6,16 +6,19 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
 from orchestrator.archive.protocol.part10 import describe_file
 from orchestrator.archive.spool.arrival import Announced, Closed, Notification
 from orchestrator.archive.spool.sources import record_source
-from orchestrator.archive.spool.spool import Incoming, Origin, Spool
+from orchestrator.archive.spool.spool import Incoming, Origin, Spool, SpooledFile
 
 _SETTLED_AT_ONCE = 64
 """Each one holds a file open. A kill loses them, and the whole fetch is repeated."""
+_CLOCK_SECONDS = 0.1
+"""How far the times of files may lag behind the clock."""
 
 
 class SpoolInbox:
@@ -34,6 +37,7 @@ class SpoolInbox:
         self._lock = threading.Lock()
         self._unsettled: list[Incoming] = []
         self.arrivals = 0
+        self.expects_pushed = False
 
     def file(self, pieces: Iterable[bytes]) -> str:
         """Write one DICOM file (PS3.10), given in pieces of any size.
@@ -77,12 +81,20 @@ class SpoolInbox:
         for arrival in arrivals:
             self._notify(arrival)
 
-    def adopt(self, study_uid: str) -> None:
+    def expect_pushed(self) -> None:
+        """Note that a C-MOVE sends the images to the receiver."""
+        self.expects_pushed = True
+
+    def adopt(self, study_uid: str, since: datetime | None = None) -> None:
         """Record that the series in the spool was fetched, and notify the engine: a C-MOVE sends to the receiver.
 
+        since: when a C-MOVE began that broke off; what was filed before did not come by it.
         Raises UnreadableFile, OSError.
         """
-        files = self._spool.series_files(study_uid, self._series_uid)
+        files: Sequence[SpooledFile] = self._spool.series_files(study_uid, self._series_uid)
+        if since is not None:
+            begin_ns = int((since.timestamp() - _CLOCK_SECONDS) * 1e9)
+            files = [file for file in files if file.filed_ns >= begin_ns]
         self._record_source([file.path for file in files])  # first, since a notification may be late or lost
         for file in files:
             arrival = replace(self._spool.arrival(file), association=self._fetch)

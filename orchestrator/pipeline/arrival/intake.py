@@ -21,13 +21,13 @@ from orchestrator.archive import RECEIVER, Announced, Arrival, Closed, Notificat
 from orchestrator.dicom import expected_count, gap_free, read_instance, states, unreadable_instance
 from orchestrator.domain.clock import utc_now
 from orchestrator.domain.errors import UnreadableFile
-from orchestrator.domain.fetching import FetchState
 from orchestrator.domain.images import LeftOut
 from orchestrator.domain.records import SeriesRecord, SeriesState
 from orchestrator.domain.series import HeaderValue, Instance
 from orchestrator.engine import describe, frames
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.arrival.completion import Checks, Due, Step, due_steps
+from orchestrator.pipeline.arrival.origins import Origins
 from orchestrator.pipeline.arrival.pending_series import PendingSeries
 from orchestrator.pipeline.arrival.quarantine import Quarantine, sender_of
 from orchestrator.pipeline.arrival.routing import Routing
@@ -90,7 +90,9 @@ class Intake:
         self._pending: dict[str, PendingSeries] = {}
         self._unreadable: set[Path] = set()  # of no series: only a header says of which
         self._decisions_at = 0.0
-        self._quarantine = Quarantine(ledger, may_replace=may_replace, ordered_by=self._ordered_by, now=utc_now)
+        self._origins = Origins(ledger, spool)
+        ordered_by = self._origins.ordered_by
+        self._quarantine = Quarantine(ledger, may_replace=may_replace, ordered_by=ordered_by, now=utc_now)
 
     def take(self, notification: Notification) -> None:
         """Process one notification; a file that cannot be read is recorded in the audit trail and stops nothing."""
@@ -166,6 +168,8 @@ class Intake:
     def _add(self, instance: Instance, arrival: Arrival, newest: Arrival) -> None:
         instance = replace(instance, sender=sender_of(arrival))
         series = self._pending_series(instance.series_uid, arrival)
+        if archive := self._origins.sent_again_by(series, newest):
+            newest = replace(newest, source=archive)
         if self._documents is not None and states(instance):
             series.add_document(ReviewDocument(instance, arrival))
         elif self._quarantine.keeps(series, instance, arrival):
@@ -256,13 +260,12 @@ class Intake:
     def _incomplete(self, series_uids: Collection[str]) -> set[str]:
         """Return the series of which their archive is known to hold more: half a fetch is no series.
 
-        An archive may be away for longer than any quiet period. While a fetch is under way it does not matter how
-        the images came: those of a C-MOVE come to the receiver.
+        An archive may be away for longer than any quiet period.
         """
         return {
             fetch.series_uid
             for fetch in (self._ledger.fetches.pending(series_uids) if series_uids else ())
-            if fetch.state is FetchState.FETCHING or fetch.archive == self._source(self._pending[fetch.series_uid])
+            if self._origins.holds_more(fetch, self._pending[fetch.series_uid])
         }
 
     def _try_step(self, series: PendingSeries, due: Due) -> bool:
@@ -319,7 +322,7 @@ class Intake:
         return True
 
     def _admit(self, series: PendingSeries, reason: str) -> SeriesRecord:
-        arrival, source = series.arrival, self._source(series)
+        arrival, source = series.arrival, self._origins.source(series)
         facts: dict[str, tuple[HeaderValue, ...]] = {
             name: (value,)
             for name, value in (
@@ -349,27 +352,6 @@ class Intake:
             text = f"{images} came again with other content; the newest content counts; first {uids[0]}"
             text = f"revision {record.revision}: {text}"
             self._ledger.events.record("images-replaced", series.series_uid, text)
-
-    def _source(self, series: PendingSeries) -> str:
-        """Return where the series came from: the source of its newest file.
-
-        The notification of the receiver cannot say that a C-MOVE brought the file, and the notification of the fetch
-        may be late or lost, so the spool is asked. A file that was there before was pushed again: that is live work.
-        """
-        return self._fetched_from(series.arrival) or RECEIVER
-
-    def _fetched_from(self, arrival: Arrival) -> str:
-        """Return the archive that a file was fetched from, or the folder; empty for a push."""
-        if arrival.source != RECEIVER or arrival.duplicate:
-            return "" if arrival.source == RECEIVER else arrival.source
-        return self._spool.recorded_source(arrival.path)
-
-    def _ordered_by(self, arrival: Arrival) -> str:
-        """Return the archive that a file was fetched from, or that is being asked for its series now."""
-        if source := self._fetched_from(arrival):
-            return source
-        fetches = self._ledger.fetches.pending([arrival.series_uid]) if arrival.series_uid else ()
-        return next((fetch.archive for fetch in fetches if fetch.state is FetchState.FETCHING), "")
 
     def _supersede(self, series_uid: str) -> None:
         newest = self._ledger.series.find(series_uid)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import timedelta
 
 from orchestrator.archive import SpoolInbox
 from orchestrator.backoff import Backoff
 from orchestrator.domain.clock import Clock, utc_now
-from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
+from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable, UnreadableFile
 from orchestrator.domain.fetching import FetchRecord, FetchState
 from orchestrator.domain.ports import FoundSeries, Readable
 from orchestrator.ledger import Ledger
@@ -49,6 +49,8 @@ class Fetching:
         try:
             return self._finish(attempt, inbox, self._retrieve(attempt, inbox))
         except Exception as fault:
+            if inbox.expects_pushed:
+                _adopt_interrupted(attempt, inbox)
             inbox.close(whole=False)
             refused = isinstance(fault, ArchiveRefused)
             if refused or (isinstance(fault, ArchiveUnavailable) and attempt.attempts > TRIES):
@@ -95,3 +97,25 @@ class Fetching:
     def _record_event(self, kind: str, series_uid: str, text: str) -> None:
         log.warning("%s of series %s: %s", kind, series_uid, text)
         self._ledger.events.record(kind, series_uid, text)
+
+
+def resume_fetches(ledger: Ledger, inbox: Callable[[str, str], SpoolInbox], moving: Collection[str]) -> None:
+    """Make the fetches of a killed process wait again, with what a C-MOVE brought until now.
+
+    inbox: archive, series UID -> where its instances are written. moving: archives that may send by C-MOVE.
+    """
+    for attempt in ledger.fetches.interrupted():
+        if attempt.archive in moving:
+            _adopt_interrupted(attempt, inbox(attempt.archive, attempt.series_uid))
+    ledger.fetches.resume()
+
+
+def _adopt_interrupted(attempt: FetchRecord, inbox: SpoolInbox) -> None:
+    """Record that what came to the receiver by an interrupted C-MOVE was fetched: it waits for the next attempt."""
+    try:
+        inbox.adopt(attempt.study_uid, since=attempt.begun_at)
+    except (OSError, UnreadableFile) as fault:
+        log.error(
+            "series %s: images of an interrupted C-MOVE from archive %s may count as pushed (%s)",
+            *(attempt.series_uid, attempt.archive, type(fault).__name__),
+        )

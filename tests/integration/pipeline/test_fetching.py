@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 
-from orchestrator.archive import Arrival, Closed, Spool, SpoolInbox
+from orchestrator.archive import Arrival, Closed, Notification, Spool, SpoolInbox
 from orchestrator.archive.protocol.part10 import describe_file
 from orchestrator.archive.spool.spool import Origin
+from orchestrator.domain.errors import ArchiveRefused, ArchiveUnavailable
 from orchestrator.domain.fetching import FetchRecord, FetchState
 from orchestrator.domain.records import SeriesRecord
 from orchestrator.domain.series import Instance
 from orchestrator.ledger import Ledger
 from orchestrator.pipeline.arrival.intake import Intake
+from orchestrator.pipeline.fetching.fetch import Fetching, resume_fetches
 from tests.data.faults import ct
 from tests.data.records import series_record
+from tests.parts.archive.scripted_archive import ScriptedArchive
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -113,8 +117,8 @@ def test_the_end_of_one_fetch_says_nothing_of_another(desk: Desk) -> None:
     assert desk.admitted_after(0) == [""]
 
 
-class Moved:
-    """A series that a C-MOVE of a backfill brought: it came to the receiver, and no further notification arrives."""
+class Reception:
+    """An intake over a real spool, with a clock that is set by hand."""
 
     def __init__(self, folder: Path, ledger: Ledger) -> None:
         self.now = 100.0
@@ -122,12 +126,7 @@ class Moved:
         self.spool = Spool(folder / "spool")
         self.routes = Routes()
         self.intake = self.restarted()
-        for path in ct(folder / "ct"):
-            self.arrival = self.push(path)
-        self.put(FetchState.FETCHING)
-        inbox = SpoolInbox(self.spool, source="pacs", series_uid=self.arrival.series_uid, notify=lambda _: None)
-        inbox.adopt(self.arrival.study_uid)
-        self.put(FetchState.FETCHED)
+        self.paths = ct(folder / "ct")
 
     def restarted(self) -> Intake:
         return Intake(
@@ -150,6 +149,24 @@ class Moved:
         self.intake.take(arrival)
         return arrival
 
+    def admitted(self) -> list[str]:
+        self.now += 3600
+        self.intake.advance()
+        return self.routes.rules
+
+
+class Moved(Reception):
+    """A series that a C-MOVE of a backfill brought: it came to the receiver, and no further notification arrives."""
+
+    def __init__(self, folder: Path, ledger: Ledger) -> None:
+        super().__init__(folder, ledger)
+        for path in self.paths:
+            self.arrival = self.push(path)
+        self.put(FetchState.FETCHING)
+        inbox = SpoolInbox(self.spool, source="pacs", series_uid=self.arrival.series_uid, notify=lambda _: None)
+        inbox.adopt(self.arrival.study_uid)
+        self.put(FetchState.FETCHED)
+
     def put(self, state: FetchState) -> None:
         fetch = FetchRecord(
             archive="pacs",
@@ -163,11 +180,6 @@ class Moved:
             begun_at=NOW,
         )
         self.ledger.fetches.put([fetch])
-
-    def admitted(self) -> list[str]:
-        self.now += 3600
-        self.intake.advance()
-        return self.routes.rules
 
 
 @pytest.fixture
@@ -199,3 +211,109 @@ def test_the_same_images_pushed_again_after_a_c_move_are_live_work(moved: Moved,
     moved.push(moved.arrival.path, "CT1")
     moved.admitted()  # finds the other images in the spool
     assert moved.admitted() == ["bones", ""]
+
+
+class Broken(Reception):
+    """A backfill whose C-MOVE breaks off after the first image. notes: whether the engine hears of the fetch."""
+
+    def __init__(self, folder: Path, ledger: Ledger) -> None:
+        super().__init__(folder, ledger)
+        self.header = dcmread(self.paths[0], stop_before_pixels=True)
+        self.uid = str(self.header.SeriesInstanceUID)
+        self.archive = ScriptedArchive(held={self.uid: self.paths}, moves=True, receive=self.push)
+        self.notes = True
+
+    def inbox(self, series_uid: str, archive: str = "pacs") -> SpoolInbox:
+        def notify(notification: Notification) -> None:
+            if self.notes:
+                self.intake.take(notification)
+
+        return SpoolInbox(self.spool, source=archive, series_uid=series_uid, notify=notify)
+
+    def order(self) -> FetchRecord:
+        if known := self.ledger.fetches.find("pacs", [self.uid], 1):
+            return known[self.uid]
+        return FetchRecord(
+            archive="pacs",
+            series_uid=self.uid,
+            run=1,
+            study_uid=str(self.header.StudyInstanceUID),
+            rule="bones",
+            due_at=NOW,
+            changed_at=NOW,
+        )
+
+    def fetch(self, fault: BaseException | None = None) -> None:
+        """Fetch once; with a fault the C-MOVE breaks off by it."""
+        self.archive.broken = {self.uid: fault} if fault else {}  # type: ignore[dict-item]  # also what ends a process
+        with suppress(*([type(fault)] if fault else [])):
+            Fetching(self.archive, self.ledger, self.inbox).fetch(self.order())
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Iterator[Broken]:
+    with closing(Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
+        yield Broken(tmp_path, ledger)
+
+
+@pytest.mark.parametrize("notes", [True, False])
+@pytest.mark.parametrize("fault", [ArchiveUnavailable("lost"), ArchiveRefused("C001H"), OSError("disk")])
+def test_what_a_broken_c_move_brought_waits_for_the_next_one(broken: Broken, fault: Exception, notes: bool) -> None:
+    broken.notes = notes
+    broken.fetch(fault)
+    assert broken.order().state is FetchState.WAITING
+    assert broken.admitted() == []
+    broken.fetch()
+    assert broken.admitted() == ["bones"]
+
+
+@pytest.mark.parametrize("notes", [True, False])
+def test_a_second_c_move_that_breaks_off_sends_known_images_only(broken: Broken, notes: bool) -> None:
+    broken.notes = notes
+    broken.fetch(ArchiveUnavailable("lost"))
+    broken.fetch(ArchiveUnavailable("lost again"))
+    assert broken.admitted() == []
+
+
+def test_a_known_image_that_a_second_c_move_sends_last_is_the_backfill_s(broken: Broken) -> None:
+    broken.notes = False
+    broken.fetch(ArchiveUnavailable("lost"))
+    broken.paths.reverse()
+    broken.fetch()
+    assert broken.admitted() == ["bones"]
+
+
+def test_what_the_archive_sends_after_its_c_move_broke_off_waits_too(broken: Broken) -> None:
+    broken.fetch(ArchiveUnavailable("lost"))
+    broken.push(broken.paths[1])
+    assert broken.admitted() == []
+    broken.fetch()
+    assert broken.admitted() == ["bones"]
+
+
+def test_another_sender_s_images_do_not_wait_for_a_broken_c_move(broken: Broken) -> None:
+    broken.fetch(ArchiveUnavailable("lost"))
+    for path in broken.paths:
+        broken.push(path, "CT1")
+    broken.admitted()
+    assert broken.admitted() == [""]
+
+
+def test_what_was_pushed_before_a_broken_c_move_stays_pushed(broken: Broken) -> None:
+    broken.push(broken.paths[1], "CT1")
+    filed = broken.spool.series_files(broken.order().study_uid, broken.uid)[0].path
+    os.utime(filed, (NOW.timestamp(), NOW.timestamp()))
+    broken.fetch(ArchiveUnavailable("lost"))
+    assert broken.spool.recorded_source(filed) == ""
+
+
+def test_a_c_move_of_a_killed_process_is_repeated(broken: Broken) -> None:
+    broken.fetch(KeyboardInterrupt())
+    assert broken.order().state is FetchState.FETCHING
+    broken.intake = broken.restarted()
+    broken.intake.recover(broken.spool.scan())
+    resume_fetches(broken.ledger, lambda archive, uid: broken.inbox(uid, archive), {"pacs"})
+    assert broken.order().state is FetchState.WAITING
+    assert broken.admitted() == []
+    broken.fetch()
+    assert broken.admitted() == ["bones"]

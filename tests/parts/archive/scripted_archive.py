@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,10 @@ from orchestrator.domain.series import Headers
 
 @dataclass(slots=True)
 class ScriptedArchive:
-    """Holds files by series; its cursor is the number of changes that were told."""
+    """Holds files by series; its cursor is the number of changes that were told.
+
+    moves: it sends by C-MOVE; ``receive`` takes each file, as the receiver does.
+    """
 
     name: str = "pacs"
     held: dict[str, list[Path]] = field(default_factory=dict)
@@ -23,6 +26,7 @@ class ScriptedArchive:
     broken: dict[str, Exception] = field(default_factory=dict)
     fetched: list[str] = field(default_factory=list)
     moves: bool = False
+    receive: Callable[[Path], object] = str
 
     def tell(
         self, series_uid: str, paths: list[Path], *, study_uid: str = "1.2", complete: str = "", **headers: str
@@ -53,10 +57,14 @@ class ScriptedArchive:
         if series.series_uid not in self.held:
             raise ArchiveRefused(f"{series.series_uid} is not there")
         self.fetched.append(series.series_uid)
+        if self.moves:
+            inbox.expect_pushed()
         for number, path in enumerate(self.held[series.series_uid]):
             if number and series.series_uid in self.broken:
                 raise self.broken[series.series_uid]
-            if not self.moves:
+            if self.moves:
+                self.receive(path)
+            else:
                 inbox.file([path.read_bytes()])
                 inbox.settle()
         return len(self.held[series.series_uid])

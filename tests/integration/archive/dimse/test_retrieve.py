@@ -96,6 +96,7 @@ def hands_out(images: Iterable[Dataset], *, answers: Sequence[dict[str, Any]] | 
 def test_a_series_comes_by_c_get_and_nothing_else_does(held: tuple[Peer, list[Path]], kept: Kept) -> None:
     archive, files = held
     assert connected(archive.url).fetch(SERIES, kept.inbox) == 4
+    assert not kept.inbox.expects_pushed
     assert {arrival.sop_uid for arrival in kept.arrivals} == {dcmread(path).SOPInstanceUID for path in files}
 
 
@@ -137,6 +138,7 @@ def test_a_receiver_that_is_down_is_no_success(held: tuple[Peer, list[Path]], ke
     archive = connected(held[0].url, retrieve="move", move_to="ORCHESTRATOR")
     with pytest.raises(ArchiveUnavailable, match="C-MOVE to ORCHESTRATOR"):
         archive.fetch(SERIES, kept.inbox)
+    assert kept.inbox.expects_pushed  # what came before the fault belongs to this fetch
 
 
 def test_a_compressed_image_comes_as_it_is(peer: ScriptedPeer, kept: Kept) -> None:

@@ -29,6 +29,9 @@ class Remembering:
     def settle(self) -> None:
         pass
 
+    def expect_pushed(self) -> None:
+        raise AssertionError("these images come into the inbox")
+
 
 def test_one_that_takes_long_holds_up_none_of_those_after_it() -> None:
     others_done, waited = threading.Event(), list[bool]()
