@@ -9,8 +9,9 @@ import typer
 
 from orchestrator.app.installation.ledger import describe_unreachable, job_file, open_ledger
 from orchestrator.cli.show import JsonFlag, SettingsFile, as_json, console, deliveries_table, table
-from orchestrator.domain.job import JobState
-from orchestrator.domain.records import JobRecord
+from orchestrator.domain.job import LEAVING, JobState
+from orchestrator.domain.records import DeliveryState, JobRecord
+from orchestrator.ledger import Ledger
 
 commands = typer.Typer(help="Jobs: list, show, retry, cancel.", no_args_is_help=True)
 Key = Annotated[str, typer.Argument(help="Job key, or its first 6 digits and more.")]
@@ -27,20 +28,27 @@ def list_jobs(
     with open_ledger(settings) as ledger:
         jobs = ledger.jobs.search(states=state or (), limit=limit)
         away = describe_unreachable(ledger)
+        rows = [_row(job, job.reason or _waits_for(ledger, job)) for job in jobs]
     if json:
         as_json(jobs)
         return
     table(
         ["key", "state", "model", "priority", "rule", "created", "reason"],
-        [_row(job) for job in jobs],
+        rows,
         empty="no jobs",
     )
     _tell(away)
 
 
-def _row(job: JobRecord) -> list[object]:
+def _row(job: JobRecord, reason: str) -> list[object]:
     model = f"{job.model} {job.model_version}"
-    return [job.key[:12], job.state, model, job.priority, job.rule, job.created_at, job.reason]
+    return [job.key[:12], job.state, model, job.priority, job.rule, job.created_at, reason]
+
+
+def _waits_for(ledger: Ledger, job: JobRecord) -> str:
+    """Return why deliveries of the job wait, empty where none has failed."""
+    rows = ledger.deliveries.of_job(job.key) if job.state in LEAVING else ()
+    return "; ".join(row.error for row in rows if row.error and row.state is DeliveryState.WAITING)
 
 
 def _tell(away: Mapping[str, str]) -> None:

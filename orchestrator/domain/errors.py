@@ -51,6 +51,7 @@ class InputFault(StrEnum):
     NO_PIXELS = "no-pixels"
     NO_GEOMETRY = "no-geometry"
     TRUNCATED = "truncated"
+    SHIFTED = "shifted"
     MISSING_SLICE = "missing-slice"
     DUPLICATE_POSITION = "duplicate-position"
     IRREGULAR_SPACING = "irregular-spacing"

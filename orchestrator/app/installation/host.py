@@ -13,6 +13,7 @@ from orchestrator.app.installation.model_servers import model_servers
 from orchestrator.app.installation.paths import lock_folder_of
 from orchestrator.app.installation.periodic import PeriodicTask
 from orchestrator.app.installation.write_options import write_options
+from orchestrator.archive import FolderArchive
 from orchestrator.config import DestinationSettings, Settings
 from orchestrator.dicom import prewarm
 from orchestrator.domain.errors import SettingsError
@@ -78,6 +79,7 @@ def _destination(item: DestinationSettings, archive: Archive) -> Destination:
         name=item.name,
         archive=archive,
         ask=item.ask,
+        needs_sources=not isinstance(archive, FolderArchive),
         confirm=item.confirm,
         retry_hours=item.retry_hours,
         options=write_options(item),

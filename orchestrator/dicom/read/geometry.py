@@ -24,6 +24,9 @@ DIRECTION_TOLERANCE = 1e-3
 LARGEST_TILT = np.tan(np.radians(0.5))
 """Largest in-plane shift per distance along the normal of a stack without gantry tilt."""
 
+SHIFT_MM = 1.0
+"""Largest shift of an image in its plane against its neighbour, beside that of a gantry tilt."""
+
 _ARITHMETIC_MM = 1e-6
 """Numbers of 0.1 mm are not exact in binary: a slice at the very limit is within it."""
 
@@ -116,7 +119,7 @@ def stack(planes: Sequence[Plane], *, slice_mm: float | None, regular: bool, gan
     The planes must have one orientation and distinct positions (``check_orientation``, ``distinct_positions``).
     slice_mm: spacing to use for a single slice.
     regular: refuse an irregular spacing; otherwise an irregular stack has no affine.
-    Raises UnsupportedInput (NO_GEOMETRY, MISSING_SLICE, IRREGULAR_SPACING, GANTRY_TILT).
+    Raises UnsupportedInput (NO_GEOMETRY, MISSING_SLICE, IRREGULAR_SPACING, GANTRY_TILT, SHIFTED).
     """
     order = np.argsort(distances(planes), kind="stable")
     positions = np.array([planes[index].position for index in order])
@@ -143,6 +146,7 @@ def _affine(first: Plane, step: Points) -> Affine:
 
 def _step(positions: Points, normal: Points, *, regular: bool, gantry_tilt: bool) -> Points | None:
     """Return the vector from slice to slice, None where the spacing is irregular."""
+    _check_shift(positions, normal)
     if not gantry_tilt:
         _check_tilt(positions, normal)
     step, uniform = _mean_step(positions)
@@ -171,6 +175,19 @@ def _irregular(gaps: Points) -> UnsupportedInput:
         missing = "1 slice is missing" if count == 1 else f"{count} slices are missing"
         return UnsupportedInput(InputFault.MISSING_SLICE, f"{missing}: {text}")
     return UnsupportedInput(InputFault.IRREGULAR_SPACING, text)
+
+
+def _check_shift(positions: Points, normal: Points) -> None:
+    """Refuse images that shift in their plane from one slice to the next, unless all of them do (gantry tilt)."""
+    steps = np.diff(positions, axis=0)
+    along = steps @ normal
+    in_plane = steps - along[:, None] * normal
+    usual = np.median(in_plane / along[:, None], axis=0) * along[:, None]  # a tilt shifts each slice by its spacing
+    shifts = np.linalg.norm(in_plane - usual, axis=1)
+    at = int(np.argmax(shifts))
+    if shifts[at] > SHIFT_MM:
+        text = f"the images shift by {shifts[at]:.1f} mm in their plane between slices {at + 1} and {at + 2}"
+        raise UnsupportedInput(InputFault.SHIFTED, f"{text} of {len(positions)}")
 
 
 def _check_tilt(positions: Points, normal: Points) -> None:

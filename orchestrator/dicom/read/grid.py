@@ -49,6 +49,10 @@ DISTINGUISHING = (
 """Attributes in which images at one position may differ: time, cardiac phase, diffusion, echo, reconstruction."""
 
 
+_OF_A_PLANE = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
+"""Attributes that give an image its place in the patient, and how many numbers each has (PS3.3 C.7.6.2)."""
+
+
 @dataclass(frozen=True, slots=True)
 class FrameReference:
     """One image of a grid.
@@ -115,7 +119,8 @@ def plan(series: Series, accepts: Accepts) -> tuple[Grid, ...]:
     Raises UnsupportedInput with one of these faults: SHARED_UID, NO_IDENTITY, MIXED_PATIENT, MIXED_SERIES, NO_PIXELS,
     TRUNCATED, UNSUPPORTED_ENCODING, MOSAIC, WRONG_UNIT, LOCALIZER, NO_GEOMETRY, MIXED_SIZE, MIXED_ORIENTATION,
     SEVERAL_TIME_POINTS, DUPLICATE_POSITION, SEVERAL_RECONSTRUCTIONS, GANTRY_TILT, MISSING_SLICE, IRREGULAR_SPACING,
-    TOO_FEW_SLICES, TOO_LARGE, UNSUPPORTED_CLASS.
+    TOO_FEW_SLICES, TOO_LARGE, UNSUPPORTED_CLASS,
+    SHIFTED.
     """
     _check_uids(series)
     try:
@@ -204,10 +209,10 @@ def _stack(frames: Sequence[Frame], accepts: Accepts) -> Grid:
     _check_stackable(frames)
     planes = [frame.plane for frame in frames if frame.plane is not None]
     if len(planes) < len(frames):
-        count = len(frames) - len(planes)
-        raise UnsupportedInput(
-            InputFault.NO_GEOMETRY, f"{count} of {len(frames)} images have no position, orientation or pixel spacing"
-        )
+        raise UnsupportedInput(InputFault.NO_GEOMETRY, _without_geometry(frames))
+    if shared := [frame for frame in frames if frame.number is not None and frame.headers is frame.instance.headers]:
+        reason = f"the {len(shared)} frames of {shared[0].instance.sop_uid} have no places of their own"
+        raise UnsupportedInput(InputFault.NO_GEOMETRY, reason)
     _check_pixel_spacing(planes)
     geometry.check_orientation(planes)
     along = geometry.distances(planes)
@@ -221,6 +226,21 @@ def _stack(frames: Sequence[Frame], accepts: Accepts) -> Grid:
         gantry_tilt=accepts.gantry_tilt,
     )
     return _grid([frames[index] for index in stacking.order], stacking.affine, stacking.positions, accepts)
+
+
+def _without_geometry(frames: Sequence[Frame]) -> str:
+    """Say how many images lack their place, and what the first of them states instead of numbers."""
+    missing = [frame for frame in frames if frame.plane is None]
+    reason = f"{len(missing)} of {len(frames)} images have no position, orientation or pixel spacing"
+    headers = missing[0].headers
+    stated = {keyword: headers[keyword] for keyword in _OF_A_PLANE if keyword in headers}
+    wrong = [
+        f"{keyword} is {'/'.join(map(str, values))}"
+        for keyword, values in stated.items()
+        if len(values) != _OF_A_PLANE[keyword] or any(isinstance(value, str) for value in values)
+    ]
+    absent = [keyword for keyword in _OF_A_PLANE if keyword not in headers]
+    return f"{reason}: {', '.join([*wrong, *(f'{keyword} is absent' for keyword in absent)])}" if wrong else reason
 
 
 def _grid(

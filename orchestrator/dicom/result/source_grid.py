@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pydicom import Dataset, dcmread
 
 from orchestrator.dicom.objects.identity import patient_and_study
+from orchestrator.dicom.objects.uid import derive_uid
 from orchestrator.dicom.read.attributes import is_of_object, macros
 from orchestrator.dicom.read.clean_header import remove_invalid
 from orchestrator.dicom.read.grid import FrameReference, Grid
@@ -72,11 +73,12 @@ class SourceGrid:
 
     @property
     def frame_of_reference(self) -> str:
-        """The Frame of Reference UID; empty where it is absent or the images have no patient geometry."""
+        """The Frame of Reference UID; one of their own for images that lack it; empty without patient geometry."""
         has_geometry = (
             self.grid.positions is not None and self.orientation is not None and self.pixel_spacing is not None
         )
-        return str(self.header.get("FrameOfReferenceUID") or "") if has_geometry else ""
+        stated = self.header.get("FrameOfReferenceUID")
+        return str(stated or derive_uid("frame of reference", self.series_uid)) if has_geometry else ""
 
     @property
     def orientation(self) -> Sequence[float] | None:

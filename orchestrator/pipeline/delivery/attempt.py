@@ -225,12 +225,17 @@ class Delivery:
         return objects
 
     def _ask(self, row: DeliveryRecord, objects: Sequence[ObjectRecord], destination: Destination) -> None:
-        """Raise unless the archive holds the source images under the identity the objects carry."""
+        """Raise unless the archive holds the source images under the identity the objects carry.
+
+        A folder of results holds none of them, and none are missed then.
+        """
         if row.note:
             self._withdrawal.check(objects[0], destination)
             return
         job = self._ledger.jobs.get(row.job_key)
         held = destination.archive.identity(job.study_uid)
+        if held is None and not destination.needs_sources:
+            return
         if held is None:
             raise SourceMissing(f"{destination.name} does not hold study {job.study_uid} yet")
         different = identity_of(objects[0].path).differences(held)
@@ -242,7 +247,7 @@ class Delivery:
             if image.is_read
         ]
         absent = destination.archive.missing(sources)
-        if absent:
+        if absent and (destination.needs_sources or len(absent) < len(sources)):
             raise SourceMissing(f"{destination.name} lacks {len(absent)} of {len(sources)} source images")
 
     def _rewrite(self, row: DeliveryRecord, destination: Destination, reason: str) -> None:

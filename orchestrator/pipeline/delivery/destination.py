@@ -18,6 +18,7 @@ class Destination:
     """An archive that gets results.
 
     ask: whether the archive is asked for the study before sending; False is an explicit setting.
+    needs_sources: False for a folder, which gets results also where it holds no image of the series.
     confirm: ``readback``, ``commitment``, or ``none`` (the delivery is then recorded as "sent, unconfirmed").
     options: which objects it gets, and how they are encoded. hours: when it gets results that can wait; None: always.
     per_minute: the most results in a minute; None: no limit.
@@ -26,6 +27,7 @@ class Destination:
     name: str
     archive: Archive
     ask: bool = True
+    needs_sources: bool = True
     confirm: str = "readback"
     retry_hours: float = 72.0
     options: WriteOptions = field(default_factory=WriteOptions)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from orchestrator.domain.job import JobState
+from orchestrator.domain.records import DeliveryState
+from orchestrator.ledger import Ledger
+from tests.data.records import add_jobs, job_record, key_of
 from tests.e2e.cli.conftest import Command, Site
 from tests.parts.archive.dcmtk import free_port
 
@@ -33,6 +38,18 @@ def test_a_database_that_is_away_or_none_is_told_in_one_sentence(
         assert ended.status == 1
         assert "the database cannot be used: " in ended.out + ended.err
         assert said in ended.out + ended.err
+
+
+def test_the_list_says_why_a_delivery_waits(command: Command, nowhere: Path) -> None:
+    url = f"sqlite:///{nowhere / 'ledger.db'}"
+    (nowhere / "orchestrator.toml").write_text(f'[data]\ndatabase = "{url}"\n')
+    with closing(Ledger.open(url)) as ledger:
+        add_jobs(ledger, job_record("one"))
+        for state in (JobState.RUNNING, JobState.DELIVERING):
+            ledger.jobs.move(key_of("one"), state)
+        ledger.deliveries.add(key_of("one"), "pacs")
+        ledger.deliveries.move(key_of("one"), "pacs", DeliveryState.WAITING, error="pacs lacks 3 of 4 source images")
+    assert "pacs lacks 3 of 4 source images" in command("jobs", "list").out
 
 
 def test_jobs_list_and_show_a_job_by_the_first_digits_of_its_key(command: Command, finished: Site) -> None:

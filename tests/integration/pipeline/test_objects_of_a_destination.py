@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
@@ -142,3 +143,24 @@ def test_key_images_go_to_the_patient_that_the_archive_names_now(
     assert {dcmread(path).Modality for path in arrived} == {"SR", "OT", "KO", "PR"}
     assert {identity_of(path).patient_id for path in arrived} == {"MERGED-1"}
     assert {read_instance(path).study_uid for path in arrived} == {read_instance(sources[0]).study_uid}
+
+
+def hold(folder: Path, images: Sequence[Path]) -> FolderArchive:
+    """Return a folder that holds these images."""
+    folder.mkdir()
+    for path in images:
+        shutil.copy(path, folder)
+    return FolderArchive("share", folder)
+
+
+@pytest.mark.parametrize(("held", "state"), [(0, JobState.DONE), (1, JobState.DELIVERING), (4, JobState.DONE)])
+def test_a_folder_of_results_needs_no_sources_and_one_of_images_needs_all(
+    post: Post, sources: Sequence[Path], tmp_path: Path, held: int, state: JobState
+) -> None:
+    archive = hold(tmp_path / "share", sources[:held])
+    post.destinations = lambda: {"share": Destination("share", archive, needs_sources=False)}
+    finish(post, sources, "one", Priority.ROUTINE, WriteOptions(), result_of=everything)
+    post.run(MINUTE)
+    assert post.ledger.jobs.get(KEY).state is state
+    (row,) = post.ledger.deliveries.of_job(KEY)
+    assert row.error == ("" if state is JobState.DONE else "share lacks 3 of 4 source images")

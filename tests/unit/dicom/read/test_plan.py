@@ -167,3 +167,23 @@ def test_a_text_where_a_number_belongs_is_no_fact_for_the_model():
 
 def test_images_of_a_private_class_are_refused_by_name() -> None:
     assert fault(images(0, 3, sop_class="1.3.46.670589.5.0.12")) is InputFault.UNSUPPORTED_CLASS
+
+
+def reason(instances, **accepts) -> str:
+    with pytest.raises(UnsupportedInput) as refused:
+        plan(gather(instances), Accepts(**accepts))
+    return str(refused.value)
+
+
+def test_a_decimal_comma_is_named_with_its_attribute() -> None:
+    said = reason(images(0, 3, 6, PixelSpacing=("0,75", "0,75")))
+    assert said.startswith("no-geometry: 3 of 3 images")
+    assert said.endswith(": PixelSpacing is 0,75/0,75")
+
+
+@pytest.mark.parametrize("gantry_tilt", [False, True])
+def test_a_field_of_view_that_moved_is_no_gantry_tilt(gantry_tilt: bool) -> None:
+    places = [(20.0 if at > 4 else 0.0, 0.0, 3.0 * at) for at in range(10)]
+    moved = [image(at, place[2], ImagePositionPatient=place) for at, place in enumerate(places, 1)]
+    said = reason(moved, gantry_tilt=gantry_tilt)
+    assert said == "shifted: the images shift by 20.0 mm in their plane between slices 5 and 6 of 10"
