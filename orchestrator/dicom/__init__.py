@@ -9,6 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orchestrator.dicom.headers.header import read_instance as read_instance
+    from orchestrator.dicom.headers.header import unreadable_instance as unreadable_instance
+    from orchestrator.dicom.headers.patient import patient_difference as patient_difference
     from orchestrator.dicom.objects.identity import identity_of as identity_of
     from orchestrator.dicom.objects.write_options import Syntax as Syntax
     from orchestrator.dicom.objects.write_options import WriteOptions as WriteOptions
@@ -17,12 +20,9 @@ if TYPE_CHECKING:
     from orchestrator.dicom.read.grid import FrameReference as FrameReference
     from orchestrator.dicom.read.grid import Grid as Grid
     from orchestrator.dicom.read.grid import plan as plan
-    from orchestrator.dicom.read.header import read_instance as read_instance
-    from orchestrator.dicom.read.header import unreadable_instance as unreadable_instance
     from orchestrator.dicom.read.kinds import is_image as is_image
     from orchestrator.dicom.read.kinds import machine_written as machine_written
     from orchestrator.dicom.read.kinds import may_be_image as may_be_image
-    from orchestrator.dicom.read.patient import patient_difference as patient_difference
     from orchestrator.dicom.read.pixels import fill as fill
     from orchestrator.dicom.read.series import check_intended as check_intended
     from orchestrator.dicom.read.series import expected_count as expected_count
@@ -59,10 +59,10 @@ _READING = {
     "machine_written": "read.kinds",
     "newest_content": "read.contents",
     "one_per_uid": "read.contents",
-    "patient_difference": "read.patient",
+    "patient_difference": "headers.patient",
     "plan": "read.grid",
-    "read_instance": "read.header",
-    "unreadable_instance": "read.header",
+    "read_instance": "headers.header",
+    "unreadable_instance": "headers.header",
 }
 _WRITING = {
     "Changes": "review.changes",

@@ -1,1 +1,1 @@
-"""Reads DICOM files: headers, geometry, grids and pixels. No object is written here."""
+"""Reads the images of a series: which are read, grids, units, pixels. No object is written here."""

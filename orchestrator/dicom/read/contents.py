@@ -13,8 +13,8 @@ from typing import Final
 
 import numpy as np
 
-from orchestrator.dicom.read import geometry
-from orchestrator.dicom.read.attributes import text
+from orchestrator.dicom.headers import geometry
+from orchestrator.dicom.headers.attributes import text
 from orchestrator.domain.images import LeftOut
 from orchestrator.domain.series import HeaderValue, Instance, Plane
 

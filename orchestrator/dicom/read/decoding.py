@@ -13,8 +13,8 @@ from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
+from orchestrator.dicom.headers.header import open_deflated, read_header, read_whole
 from orchestrator.dicom.read.codecs import check_frame_header, decoder_of
-from orchestrator.dicom.read.header import open_deflated, read_header, read_whole
 from orchestrator.dicom.read.pixel_values import NATIVE, PixelLayout
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.quiet import quiet

@@ -9,8 +9,8 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_modality_lut
 
-from orchestrator.dicom.read.attributes import frame_attributes, plane
-from orchestrator.dicom.read.header import read_header
+from orchestrator.dicom.headers.attributes import frame_attributes, plane
+from orchestrator.dicom.headers.header import read_header
 from orchestrator.dicom.read.pixel_values import PixelLayout, Rescale, Table, pixel_layout, read_rescale
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.series import Headers, Instance, Plane

@@ -14,14 +14,14 @@ import numpy.typing as npt
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import UID
 
-from orchestrator.dicom.read import geometry
-from orchestrator.dicom.read.attributes import distinct, number, text
-from orchestrator.dicom.read.clean_header import NUMBERS, are_lengths
+from orchestrator.dicom.headers import geometry
+from orchestrator.dicom.headers.attributes import distinct, number, text
+from orchestrator.dicom.headers.clean_header import NUMBERS, are_lengths
+from orchestrator.dicom.headers.image_name import image_name, view_name, view_names
+from orchestrator.dicom.headers.patient import comparable
 from orchestrator.dicom.read.frames import Frame, frames_of
-from orchestrator.dicom.read.image_name import image_name, view_name, view_names
 from orchestrator.dicom.read.kinds import is_image, lacks_pixels
 from orchestrator.dicom.read.mixtures import check_mosaic, check_reconstructions
-from orchestrator.dicom.read.patient import comparable
 from orchestrator.dicom.read.pixel_values import DECODED_AT_MOST, PLAIN, UNSCALED, PixelLayout, Rescale, common_dtype
 from orchestrator.dicom.read.units import check_units
 from orchestrator.domain.errors import InputFault, UnsupportedInput

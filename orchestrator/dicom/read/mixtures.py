@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.dicom.read import geometry
-from orchestrator.dicom.read.attributes import number
+from orchestrator.dicom.headers import geometry
+from orchestrator.dicom.headers.attributes import number
 from orchestrator.dicom.read.frames import Frame
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.series import Headers, HeaderValue

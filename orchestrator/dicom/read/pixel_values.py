@@ -16,8 +16,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from orchestrator.dicom.headers.attributes import number, text
 from orchestrator.dicom.read import codecs
-from orchestrator.dicom.read.attributes import number, text
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.series import Headers, HeaderValue, PixelLocation
 

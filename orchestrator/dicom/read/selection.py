@@ -13,8 +13,8 @@ from typing import Final
 
 import numpy as np
 
-from orchestrator.dicom.read import geometry
-from orchestrator.dicom.read.attributes import number, text
+from orchestrator.dicom.headers import geometry
+from orchestrator.dicom.headers.attributes import number, text
 from orchestrator.dicom.read.kinds import machine_written, may_be_image
 from orchestrator.domain.images import LeftOut
 from orchestrator.domain.series import Instance, Plane

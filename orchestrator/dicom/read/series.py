@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import date
 
-from orchestrator.dicom.read.attributes import distinct, number, text
-from orchestrator.dicom.read.geometry import geometry_facts, is_regular
+from orchestrator.dicom.headers.attributes import distinct, number, text
+from orchestrator.dicom.headers.geometry import geometry_facts, is_regular
 from orchestrator.dicom.read.kinds import machine_written
 from orchestrator.dicom.read.selection import select
 from orchestrator.domain.errors import InputFault, UnsupportedInput

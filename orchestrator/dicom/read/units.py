@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.dicom.read.attributes import number, text
+from orchestrator.dicom.headers.attributes import number, text
 from orchestrator.dicom.read.frames import Frame
 from orchestrator.dicom.read.pixel_values import CT_CLASSES, HOUNSFIELD
 from orchestrator.domain.errors import InputFault, UnsupportedInput

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset, dcmread
 
+from orchestrator.dicom.headers.attributes import is_of_object, macros
+from orchestrator.dicom.headers.clean_header import remove_invalid
+from orchestrator.dicom.headers.header import read_header
+from orchestrator.dicom.headers.orientation import letters_of
 from orchestrator.dicom.objects.identity import patient_and_study
 from orchestrator.dicom.objects.uid import derive_uid
-from orchestrator.dicom.read.attributes import is_of_object, macros
-from orchestrator.dicom.read.clean_header import remove_invalid
 from orchestrator.dicom.read.grid import FrameReference, Grid
-from orchestrator.dicom.read.header import read_header
-from orchestrator.dicom.read.orientation import letters_of
 from orchestrator.domain.quiet import quiet
 from orchestrator.domain.series import StudyIdentity
 

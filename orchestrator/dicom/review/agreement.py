@@ -12,8 +12,8 @@ import numpy.typing as npt
 from highdicom.seg import Segmentation
 from pydicom import Dataset
 
+from orchestrator.dicom.headers.header import read_whole
 from orchestrator.dicom.objects import sr_tree
-from orchestrator.dicom.read.header import read_whole
 from orchestrator.dicom.review.statement import as_unreadable
 from orchestrator.domain.errors import NotComparable
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pydicom import Dataset
 
+from orchestrator.dicom.headers.header import read_whole
 from orchestrator.dicom.objects import concepts as own
 from orchestrator.dicom.objects import sr_tree
 from orchestrator.dicom.objects.provenance import clean_text
-from orchestrator.dicom.read.header import read_whole
 from orchestrator.dicom.review.statement import as_unreadable
 
 _TRACKING_ID, _TRACKING_UID = "112039", "112040"

@@ -13,10 +13,10 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.valuerep import PersonName
 
+from orchestrator.dicom.headers.header import read_whole
 from orchestrator.dicom.objects import sr_tree
 from orchestrator.dicom.objects.identity import study_identity
 from orchestrator.dicom.objects.provenance import OWN_SCHEME, clean_text
-from orchestrator.dicom.read.header import read_whole
 from orchestrator.domain.errors import OrchestratorError, UnreadableFile
 from orchestrator.domain.quiet import quiet
 from orchestrator.domain.records import ObjectKind

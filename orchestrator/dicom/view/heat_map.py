@@ -11,10 +11,10 @@ import numpy.typing as npt
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import ParametricMapStorage
 
+from orchestrator.dicom.headers.header import read_header, read_instance
 from orchestrator.dicom.objects import sr_tree
 from orchestrator.dicom.read.frames import frames_of
 from orchestrator.dicom.read.grid import FrameReference
-from orchestrator.dicom.read.header import read_header, read_instance
 from orchestrator.dicom.read.pixels import read_image
 from orchestrator.dicom.view.marks import Colour, Place, place_of
 from orchestrator.domain.unit import shown_unit

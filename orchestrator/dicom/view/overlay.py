@@ -14,16 +14,16 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset, dcmread
 
+from orchestrator.dicom.headers.attributes import number
+from orchestrator.dicom.headers.geometry import distances, normal_of
+from orchestrator.dicom.headers.header import read_instance
+from orchestrator.dicom.headers.image_name import image_name
+from orchestrator.dicom.headers.orientation import opposite, orientation_letters
 from orchestrator.dicom.objects.masks import COLOURS
 from orchestrator.dicom.objects.outline import polygon_area
-from orchestrator.dicom.read.attributes import number
 from orchestrator.dicom.read.frames import Frame, frames_of
-from orchestrator.dicom.read.geometry import distances, normal_of
 from orchestrator.dicom.read.grid import FrameReference
-from orchestrator.dicom.read.header import read_instance
-from orchestrator.dicom.read.image_name import image_name
 from orchestrator.dicom.read.kinds import is_image
-from orchestrator.dicom.read.orientation import opposite, orientation_letters
 from orchestrator.dicom.read.pixels import read_image
 from orchestrator.dicom.view.heat_map import SCALE, MapMarks, is_map, map_marks
 from orchestrator.dicom.view.marks import (

@@ -16,7 +16,8 @@ from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
 from orchestrator.dicom import gather, plan, read_instance
-from orchestrator.dicom.read import deflated, pixel_values
+from orchestrator.dicom.headers import deflated
+from orchestrator.dicom.read import pixel_values
 from orchestrator.dicom.read.pixels import read_image
 from orchestrator.domain.errors import InputFault, UnreadableFile, UnsupportedInput
 from orchestrator.domain.model import Accepts, Geometry

@@ -11,7 +11,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from orchestrator.dicom import Syntax, WriteOptions, plan, store_plugin_objects
-from orchestrator.dicom.read.header import read_instance
+from orchestrator.dicom.headers.header import read_instance
 from orchestrator.dicom.read.series import gather
 from orchestrator.domain.model import Accepts
 from tests.parts.dicom.written import one_segment, write_result

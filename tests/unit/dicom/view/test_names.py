@@ -9,8 +9,8 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from orchestrator.dicom import Overlay, WriteOptions
+from orchestrator.dicom.headers.image_name import image_name, view_name
 from orchestrator.dicom.objects.provenance import series_description
-from orchestrator.dicom.read.image_name import image_name, view_name
 from orchestrator.domain.model import Geometry
 from orchestrator.domain.records import ObjectKind
 from tests.data.enhanced import enhanced_ct

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.dicom.read import geometry
+from orchestrator.dicom.headers import geometry
 from orchestrator.domain.errors import InputFault, UnsupportedInput
 from orchestrator.domain.series import Plane
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.dicom.read.orientation import letters_of, opposite, orientation_letters
+from orchestrator.dicom.headers.orientation import letters_of, opposite, orientation_letters
 
 AXIAL, SAGITTAL, CORONAL = (1, 0, 0, 0, 1, 0), (0, 1, 0, 0, 0, -1), (1, 0, 0, 0, 0, -1)
 TILTED = (1, 0, 0, 0, 0.951, -0.309)  # a head CT at 18 degrees

@@ -12,7 +12,7 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR, k
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 
-from orchestrator.dicom.read.valid_text import valid_text
+from orchestrator.dicom.headers.valid_text import valid_text
 
 NUMBERS = frozenset({"DS", "IS", "FL", "FD", "SS", "SL", "SV", "US", "UL", "UV"})
 _FREE_TEXT = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})

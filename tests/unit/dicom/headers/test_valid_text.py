@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.dicom.read.valid_text import valid_text
+from orchestrator.dicom.headers.valid_text import valid_text
 
 RULES = {
     "DA": r"\d{8}",

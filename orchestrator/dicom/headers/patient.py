@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.dicom.read.attributes import text
+from orchestrator.dicom.headers.attributes import text
 from orchestrator.domain.series import Headers
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from orchestrator.dicom.read.attributes import number, text
+from orchestrator.dicom.headers.attributes import number, text
 from orchestrator.domain.series import Headers
 
 _PROJECTIONS = frozenset({"CR", "DX", "MG", "IO", "PX", "RG"})

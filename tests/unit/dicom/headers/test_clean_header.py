@@ -3,7 +3,7 @@
 import pytest
 from pydicom import Dataset
 
-from orchestrator.dicom.read.clean_header import remove_invalid
+from orchestrator.dicom.headers.clean_header import remove_invalid
 
 
 def header(keyword: str, vr: str, value: object) -> Dataset:

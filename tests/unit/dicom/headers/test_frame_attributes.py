@@ -8,10 +8,10 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import EnhancedMRImageStorage, ImplicitVRLittleEndian, MRImageStorage
 
+from orchestrator.dicom.headers.attributes import frame_attributes
+from orchestrator.dicom.headers.header import read_header, read_instance
 from orchestrator.dicom.objects.class_rules import evidence_uids
 from orchestrator.dicom.objects.identity import patient_and_study
-from orchestrator.dicom.read.attributes import frame_attributes
-from orchestrator.dicom.read.header import read_header, read_instance
 from orchestrator.dicom.result.source_grid import flatten_header
 from orchestrator.domain.records import ObjectKind
 from tests.data.series import enhanced_mr

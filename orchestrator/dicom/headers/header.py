@@ -19,9 +19,17 @@ from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import VR
 
-from orchestrator.dicom.read.attributes import attributes, distinct, frame_attributes, header_facts, number, plane, text
-from orchestrator.dicom.read.deflated import DeflatedFile, DeflatedPixels
-from orchestrator.dicom.read.geometry import geometry_facts
+from orchestrator.dicom.headers.attributes import (
+    attributes,
+    distinct,
+    frame_attributes,
+    header_facts,
+    number,
+    plane,
+    text,
+)
+from orchestrator.dicom.headers.deflated import DeflatedFile, DeflatedPixels
+from orchestrator.dicom.headers.geometry import geometry_facts
 from orchestrator.domain.errors import UnreadableFile
 from orchestrator.domain.images import LeftOut
 from orchestrator.domain.quiet import quiet
