@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from orchestrator.domain.errors import UnknownRecord
+from orchestrator.domain.errors import ForbiddenTransition, UnknownRecord
 from orchestrator.domain.job import JobState
 from orchestrator.domain.records import JobRecord
 
@@ -41,4 +42,5 @@ def queue_job(client: Client, job: JobRecord) -> None:
         return
     flow = client.status(INFER, job.key)
     if flow is not None and flow.ended:
-        client.rerun(INFER, job.key)
+        with suppress(ForbiddenTransition):  # another process has queued it since
+            client.rerun(INFER, job.key)

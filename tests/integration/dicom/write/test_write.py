@@ -287,13 +287,6 @@ def _side(written: Dataset) -> tuple[str, str | None]:
     return anatomy.FrameLaterality, written.get("BodyPartExamined")
 
 
-def test_a_seg_of_ct_without_a_frame_of_reference_refers_to_its_images_only(tmp_path: Path) -> None:
-    images = ct_series(tmp_path / "in", slices=3, rows=8, columns=8, attributes={"FrameOfReferenceUID": None})
-    written = write_result(images, one_segment, tmp_path).read(ObjectKind.SEG)
-    assert "FrameOfReferenceUID" not in written
-    assert "PlanePositionSequence" not in written.PerFrameFunctionalGroupsSequence[0]
-
-
 def test_the_volume_is_that_of_a_sheared_grid_too(tmp_path: Path) -> None:
     images = ct_series(tmp_path / "in", tilt_degrees=20.0, spacing=(2.0, 1.0, 0.5))
     done = write_result(images, one_segment, tmp_path)
